@@ -707,6 +707,11 @@ def test_ascii_output_has_no_traceback():
             "forecast old --out f.csv",
             "The command prints its results; write them to a file with > FILE.",
         ),
+        (
+            "compare --threads 2",
+            "unknown option '--threads'; `zoo compare --help` lists the options. Each run uses one thread; "
+            "--jobs N trains N runs at once.",
+        ),
         ("train --steps abc", "--steps is 'abc'; expected an integer of at least 1."),
         ("train --lr abc", "--lr is 'abc'; expected a number above 0."),
         ("train -c gru,", "the name of a cell is empty; leave out the comma, or give a name."),

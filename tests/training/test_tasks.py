@@ -487,15 +487,26 @@ def test_task_model_cannot_sample(made):
     assert f"{made} holds a sequence model, which cannot generate text; {use}" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["eval", "sample"])
+def test_commands_refer_to_python_for_a_model_without_a_run(command, tmp_path):
+    path = tmp_path / "model.safetensors"
+    zoo.SequenceModel("vanilla", 1, 1, hidden_size=2, loss="squared_error").save(path)
+    result = zoo_command(command, path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"use it in Python, zoo.load('{path}'), for example with its method evaluate." in result.stderr
+
+
 def test_tasks_are_listed_and_shown():
     result = zoo_command("tasks", "memory/*")
-    headings = ["task", "family", "year", "score", "baseline", "solved", "description"]
+    headings = ["task", "family", "year", "inputs", "score", "baseline", "solved", "description"]
     assert result.stdout.splitlines()[0].split() == headings
     rows = [line for line in result.stdout.partition("\n\n")[0].splitlines()[1:] if not line.startswith(" ")]
     assert [row.split()[0] for row in rows] == sorted(zoo.list_tasks("memory/*"))
     (facts,) = json.loads(zoo_command("tasks", "adding", "--json").stdout)
     assert (facts["baseline"], facts["threshold"], facts["metric"]) == (1 / 6, 0.01, "squared_error")
     assert facts["options"] == {"length": 50}
+    assert (facts["inputs"], facts["input_kind"]) == (2, "feature")
+    assert json.loads(zoo_command("tasks", "copying", "--json").stdout)[0]["input_kind"] == "token"
     assert "no task matches 'addin'. Did you mean 'adding'?" in zoo_command("tasks", "addin").stderr
     shown = zoo_command("show", "adding").stdout
     assert "without memory  0.1667" in shown

@@ -95,7 +95,11 @@ def evaluate_on_text(
     """
     model = trained.model
     if not isinstance(model, LanguageModel):
-        raise UsageError(f"{trained.source} holds a {model.kind}, which cannot read a text.")
+        raise UsageError(
+            f"{trained.source} holds a {model.kind} without the data or the task of its training, and cannot "
+            f"read a text; use it in Python, zoo.load({trained.source!r}), for example with its method "
+            f"evaluate."
+        )
     corpus = _read_corpus(trained, model, sources, glob, on_unknown)
     tokens, sizes = corpus.tokens, corpus.byte_sizes()
     if model.vocab.level in CODE_LEVELS:

@@ -124,6 +124,13 @@ def command_for(checkpoint: Checkpoint) -> str:
     return next((command for kind, command in _COMMANDS.items() if kind in checkpoint.meta), "")
 
 
+def use_of(checkpoint: Checkpoint, path: str) -> str:
+    """The command or the call that uses the model in a checkpoint, as advice at the end of an error."""
+    if command := command_for(checkpoint):
+        return f"use `zoo {command} {path}`"
+    return f"use it in Python, zoo.load({path!r}), for example with its method evaluate"
+
+
 def model_from(
     checkpoint: Checkpoint, source: str, cell: CellClasses = None, threads: int | None = None
 ) -> AnyModel:

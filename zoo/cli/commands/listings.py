@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from zoo.arguments import counted
 from zoo.base import (
     Block,
     Cell,
@@ -22,6 +23,7 @@ from zoo.base import (
     Tracker,
 )
 from zoo.base.names import did_you_mean
+from zoo.base.task import reads_tokens
 from zoo.cell_pages.cell_info import (
     HIDDEN_SIZE,
     INPUT_SIZE,
@@ -87,6 +89,7 @@ _TASK_COLUMNS: Columns = {
     "task": lambda info: info["name"],
     "family": lambda info: info["family"],
     "year": lambda info: f"{info['year'] or '-'}",
+    "inputs": lambda info: "-" if info["inputs"] is None else counted(info["inputs"], info["input_kind"]),
     "score": lambda info: info["metric"].replace("_", " "),
     "baseline": lambda info: _number(".3g", info["baseline"]),
     "solved": lambda info: _number(".3g", info["threshold"]),
@@ -382,9 +385,11 @@ def _task_info(name: str) -> Info:
 def _measures(cls: type[Task]) -> Info:
     """Sizes and baseline; None, and the problem, for a task that lacks a package or a text."""
     task = cls()
-    measures: Info = {"inputs": None, "outputs": None, "baseline": None, "problem": ""}
+    measures: Info = {"inputs": None, "input_kind": "", "outputs": None, "baseline": None, "problem": ""}
     try:
-        measures.update(inputs=task.input_size, outputs=task.output_size, baseline=task.baseline())
+        kind = "token" if reads_tokens(task) else "feature"
+        measures.update(inputs=task.input_size, input_kind=kind, outputs=task.output_size)
+        measures["baseline"] = task.baseline()
     except ZooError as error:
         measures["problem"] = str(error)
     return {**measures, "higher_is_better": task.higher_is_better}

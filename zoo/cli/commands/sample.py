@@ -202,16 +202,14 @@ def run(
     chain = make_chain(names, shorthands, assignments)
 
     from zoo.model import LanguageModel, generate
-    from zoo.model.checkpoint import command_for, model_from, read_run
+    from zoo.model.checkpoint import model_from, read_run, use_of
 
     cells = file_cells(cell)
     checkpoint, _ = read_run(path)
     model = model_from(checkpoint, path, cells, threads=1)
     if not isinstance(model, LanguageModel):
-        command = command_for(checkpoint) or "eval"
-        raise UsageError(
-            f"{path} holds a {model.kind}, which cannot generate text; use `zoo {command} {path}`."
-        )
+        advice = use_of(checkpoint, str(path))
+        raise UsageError(f"{path} holds a {model.kind}, which cannot generate text; {advice}.")
     text = _read_prompt(model.vocab.level) if prompt == "-" else prompt
     try:
         tokens = model.vocab.encode(text, on_unknown)
