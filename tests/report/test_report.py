@@ -8,15 +8,19 @@ import math
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import report_fixtures as examples
+from comparison_records import record
 
 import zoo
+from zoo.comparison.statistics import summarize
 from zoo.report import ReportPage, activations, make_report
 from zoo.report.activations import FEATURES, best_feature, text_features
 from zoo.report.blocks import Chart, Intervals, KeyValues, Samples, TextBlock, Units, to_json
+from zoo.report.comparison import _rates
 from zoo.report.history import RunHistory, number
 from zoo.report.page import SCRIPTS, STYLES, html
 from zoo.report.run_charts import optimisation_charts
@@ -376,6 +380,20 @@ def test_comparison_report_has_all_sections(comparison):
     assert verdicts.startswith(f"{table.rows[0][0].value} has the best mean. ")
 
 
+def test_rates_have_one_point_each_and_a_mark_at_the_chosen_one():
+    """The worse of two runs at a rate counts."""
+    losses = {0.001: [3.0], 0.003: [1.0, 1.5], 0.01: [2.0]}
+    swept = [
+        record("copying", "gru", seed, 0.5, lr=rate, loss=loss, steps=20)
+        for rate, seeds in losses.items()
+        for seed, loss in enumerate(seeds)
+    ]
+    (row,) = summarize([record("copying", "gru", 0, 0.5, lr=0.003)])
+    line, mark = _rates(SimpleNamespace(sweep=swept, summary=[row], cells=["gru"]), "copying", "loss")
+    assert (line.x, line.y) == ((0.001, 0.003, 0.01), (3.0, 1.5, 2.0))
+    assert (mark.x, mark.y, mark.marks, mark.name) == ((0.003,), (1.5,), True, "gru")
+
+
 @pytest.mark.parametrize("task", examples.TASKS)
 def test_best_mean_has_darkest_shade_and_rank_1(comparison, task):
     (table,) = blocks(make_report(comparison), Table, f"task-{task}")
@@ -389,7 +407,8 @@ def test_best_mean_has_darkest_shade_and_rank_1(comparison, task):
 
 def test_seeds_are_points_and_bands(comparison):
     points, times, rates, curves = blocks(make_report(comparison), Chart, "task-copying")
-    assert {series.x for series in rates.series} == {(0.001, 0.001, 0.01, 0.01)}
+    lines = {series.name: series for series in rates.series if not series.marks}
+    assert {line.x for line in lines.values()} == {(0.001, 0.01)}, "one point for two runs at a rate"
     assert [len(series.x) for series in points.series] == [2] * len(examples.CELLS)
     assert [reference.label for reference in points.references] == ["without memory", "solved"]
     (mine,) = (series for series in curves.series if series.name == "lstm")

@@ -37,7 +37,7 @@ from zoo.report.blocks import (
 from zoo.report.history import RunHistory, number
 from zoo.storage import RunDirectory
 from zoo.tables import Column, Number, Table, TableCell
-from zoo.training.rate_search import longest_trials
+from zoo.training.rate_search import longest_trials, worse_trials
 
 MAX_POINTS = 150  # of a curve
 
@@ -114,7 +114,9 @@ def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
         if series := tuple(_rates(results, task, quantity)):
             break
     if series:
-        note = "Results of the short runs that chose the learning rate of each cell."
+        note = (
+            "Results of the short runs that chose the learning rate of each cell. A mark is the chosen rate."
+        )
         axis = Axis("learning rate", log=True, switch=False)
         yield Chart(
             f"{task}-rates",
@@ -169,18 +171,22 @@ def _points(cells: Sequence[str], runs: Sequence[RunRecord], name: str) -> Itera
 
 
 def _rates(results: Comparison, task: str, quantity: str) -> Iterator[Series]:
-    """A line for each cell over the learning rates of its sweep, if there are several.
+    """A line for each cell over the learning rates of its sweep, if there are several, and the chosen one.
 
-    ``quantity`` is ``"score"`` or ``"loss"``.
+    Of two runs at a rate, the worse one counts, as in the sweep. ``quantity`` is ``"score"`` or ``"loss"``.
     """
     swept = [run for run in results.sweep if run.task == task]
+    chosen = {row.cell: row.lr for row in results.summary if row.task == task}
     for slot, cell in enumerate(results.cells):
-        of_cell = longest_trials([run for run in swept if run.cell == cell])
+        of_cell = worse_trials(longest_trials([run for run in swept if run.cell == cell]))
         of_cell = [run for run in of_cell if run.lr and getattr(run, quantity) is not None]
         of_cell.sort(key=lambda run: run.lr or 0.0)
-        if len({run.lr for run in of_cell}) > 1:
+        if len(of_cell) > 1:
             rates, values = (tuple(number(getattr(run, key)) for run in of_cell) for key in ("lr", quantity))
             yield Series(cell, rates, values, slot)
+            if (rate := chosen.get(cell)) in rates:
+                value = values[rates.index(rate)]
+                yield Series(cell, (rate,), (value,), slot, marks=True, notes=("the chosen rate",))
 
 
 def _curves(results: Comparison, runs: Sequence[RunRecord]) -> tuple[str, Iterator[Series]]:

@@ -138,7 +138,7 @@ def _confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], data: st
         )
         for name, row in zip(classes, counts, strict=True)
     )
-    columns = (Column("true class"), *(Column(name, "integer", heat=True) for name in classes))
+    columns = (Column("true \\ predicted"), *(Column(name, "integer", heat=True) for name in classes))
     note = (
         "Rows are the true classes, columns the predicted ones. The shade is the share of the row, so a good "
         "model has a dark diagonal."
