@@ -6,12 +6,13 @@ import functools
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from zoo.base.card import TEMPLATE as CARD_TEMPLATE
 from zoo.base.card import Card, bibtex_entry
+from zoo.base.code_version import code_version
 from zoo.base.declarations import ArrayDeclaration, Option
 from zoo.base.names import check_component_name, check_declaration_name, did_you_mean, snake_case
 from zoo.base.source_digest import source_digest
@@ -58,9 +59,23 @@ class Component:
         """Check that the class is well formed; base classes add their own checks."""
         cls._check_name()
         cls._check_card()
+        cls._check_init()
         if sys.flags.optimize < 2 and not (cls.__doc__ or "").strip():  # python -OO drops all docstrings
             raise DefinitionError(
                 f"{cls.error_name()}: the docstring is missing; say in one line what it is."
+            )
+
+    @classmethod
+    def _check_init(cls) -> None:
+        """Check that ``__init__``, if there is one, takes options alone: copies are made from the options."""
+        if "__init__" not in vars(cls):
+            return
+        _, *arguments = inspect.signature(cls.__init__).parameters.values()
+        if [each.kind for each in arguments] != [inspect.Parameter.VAR_KEYWORD]:
+            signature = ", ".join(map(str, ["self", *arguments]))
+            raise DefinitionError(
+                f"{cls.error_name()}: found __init__({signature}); declare each setting as an option "
+                f"instead, `k = zoo.Option(0.5)`, which methods read as self.k."
             )
 
     @classmethod
@@ -110,16 +125,21 @@ class Component:
                 for name, option in self.declared_options.items()
             }
         )
+        self._code_version = self.code_version()
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
         return f"{type(self).__name__}({options})"
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and isinstance(other, Component) and other.options == self.options
+        return type(other) is type(self) and isinstance(other, Component) and other._key() == self._key()
 
     def __hash__(self) -> int:
-        return hash((type(self), tuple(self.options.items())))
+        return hash((type(self), *self._key()))
+
+    def _key(self) -> tuple[Any, ...]:
+        """Options and code: caches of compiled code have components as keys."""
+        return tuple(self.options.items()), self._code_version
 
     def __reduce__(self) -> tuple[Any, ...]:
         check_importable(type(self))
@@ -156,6 +176,11 @@ class Component:
         """The kernel ``name``, unbound: a jitted function would bind ``self`` as a method does."""
         kernel: Callable[..., Any] | staticmethod[..., Any] = inspect.getattr_static(cls, name)
         return kernel.__func__ if isinstance(kernel, staticmethod) else kernel
+
+    @classmethod
+    def code_version(cls) -> Hashable:
+        """The code and the constants that the class uses now; see :mod:`zoo.base.code_version`."""
+        return code_version(cls)
 
     @classmethod
     def source_digest(cls) -> str:

@@ -6,7 +6,7 @@ import copy
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
@@ -78,6 +78,11 @@ class CompositeCell(Cell, abstract=True):
             vars(self)[kind] = MappingProxyType(getattr(spec, kind))
         vars(self)["parameter_formula"] = functools.partial(count_formula, self.params)
         vars(self)["state_formula"] = functools.partial(count_formula, self.states)
+
+    @classmethod
+    def code_version(cls) -> Hashable:
+        """The code of the cell and of the component."""
+        return cls.base.code_version(), cls.component.code_version()
 
     @classmethod
     def prefix(cls) -> str:
