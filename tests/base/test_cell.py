@@ -74,11 +74,11 @@ BROKEN = [
     ({"h": zoo.State("H", complex=True)}, "is the output and must be a real vector; found State(H)"),
     (
         {"drop": "forward"},
-        "forward missing; a cell has `def step(self, x, ...)`, the equations of one step, or",
+        "forward is missing; a cell has `def step(self, x, ...)`, the equations of one step, or",
     ),
     (
         {"drop": "backward"},
-        "backward missing; a cell has `def step(self, x, ...)`, the equations of one step",
+        "backward is missing; a cell has `def step(self, x, ...)`, the equations of one step",
     ),
     (
         {"step": lambda self, x: None},
@@ -88,8 +88,8 @@ BROKEN = [
         {"step": lambda self, x, c: None, "drop": "forward"},
         "step(self, x, c) does not take what the class declares; expected step(self, x, h)",
     ),
-    ({"step": lambda self, x, h: None, "drop": "backward"}, "backward missing"),
-    ({"step": lambda self, x, h: None, "drop": "forward"}, "forward missing"),
+    ({"step": lambda self, x, h: None, "drop": "backward"}, "backward is missing"),
+    ({"step": lambda self, x, h: None, "drop": "forward"}, "forward is missing"),
     ({"B": zoo.Buffer("N")}, "buffer 'B' has size 'N', and 'N' is neither"),
     ({"dt": zoo.Input("N")}, "input 'dt' has size 'N', and 'N' is neither"),
     ({"x": zoo.Input()}, "input 'x' clashes with an argument of layers and models, theta, x"),

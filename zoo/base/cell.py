@@ -210,8 +210,9 @@ class Cell(Component, abstract=True):
     def _check_kernels(cls) -> None:
         missing = [name for name in ("forward", "backward") if not hasattr(cls, name)]
         if missing:
+            absent = "step is" if len(missing) == 2 else f"{missing[0]} is"
             raise DefinitionError(
-                f"{cls.error_name()}: {' and '.join(missing)} missing; a cell has `def step(self, x, ...)`, "
+                f"{cls.error_name()}: {absent} missing; a cell has `def step(self, x, ...)`, "
                 f"the equations of one step, or two @zoo.njit functions over a whole sequence, "
                 f"forward({', '.join(FORWARD_ARGUMENTS)}) and backward({', '.join(BACKWARD_ARGUMENTS)})."
             )

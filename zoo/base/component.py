@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from zoo.arguments import short_repr
 from zoo.base.card import TEMPLATE as CARD_TEMPLATE
 from zoo.base.card import Card, bibtex_entry
 from zoo.base.code_version import code_version
@@ -111,7 +112,13 @@ class Component:
                     f"it."
                 )
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *values: Any, **options: Any) -> None:
+        if values:
+            known = ", ".join(f"{name}=..." for name in self.declared_options)
+            raise UsageError(
+                f"{self.label()}: found the value {short_repr(values[0])} without a name; expected "
+                f"{type(self).__name__}({known})."
+            )
         for name in options:
             if name not in self.declared_options:
                 known = ", ".join(self.declared_options) or "none"

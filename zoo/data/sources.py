@@ -449,7 +449,9 @@ def _check_not_binary(file: FileContent) -> None:
 
 def _binary_hint(file: FileContent) -> str:
     is_array = file.label.strip("'\"").lower().endswith((".npy", ".bin"))
-    return "read token numbers with `level='token'`, or " if is_array else "or "
+    if not is_array:
+        return "or "
+    return "read token numbers with `level='token'`, a table with `kind='table'`, or "
 
 
 def _glob_hint(file: FileContent) -> str:
