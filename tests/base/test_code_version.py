@@ -112,7 +112,7 @@ def test_new_layers_use_the_code_of_now(kind: str, modified: Any, monkeypatch: p
         assert output() == pytest.approx(3.0)
 
 
-def test_equal_code_is_not_compiled_again() -> None:
+def test_equal_code_keeps_its_kernels() -> None:
     first = plan_kernels(Reader())
     globals()["TABLE"] = {"shift": [0.0, 0.0]}
     globals()["IN_CLOSURE"] = closure(1.0)
