@@ -112,6 +112,26 @@ def test_new_layers_use_the_code_of_now(kind: str, modified: Any, monkeypatch: p
         assert output() == pytest.approx(3.0)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_instances_made_before_a_change_use_the_code_of_now(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outer, "__defaults__", (1.0,))
+    cell = Reader()
+    assert output(cell) == pytest.approx(0.5)
+    change(kind, 3.0)
+    assert output(cell) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("cell", [Reader(), zoo.get_cell("lstm"), zoo.get_cell("lstm+zoneout")])
+def test_attribute_of_an_instance_raises(cell: Any) -> None:
+    """A copy, from which the step is compiled, would not have it."""
+    assert cell.refreshed() is cell
+    cell.gain = 2.0
+    with pytest.raises(zoo.UsageError, match="the attribute 'gain' was set on an instance, and zoo makes"):
+        zoo.Recurrent(cell, 1, 1)
+
+
 def test_equal_code_keeps_its_kernels() -> None:
     first = plan_kernels(Reader())
     globals()["TABLE"] = {"shift": [0.0, 0.0]}

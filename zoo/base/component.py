@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import re
 import sys
 from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from zoo.arguments import short_repr
 from zoo.base.card import TEMPLATE as CARD_TEMPLATE
@@ -19,6 +20,8 @@ from zoo.base.names import check_component_name, check_declaration_name, did_you
 from zoo.base.source_digest import source_digest
 from zoo.errors import DefinitionError, UsageError
 from zoo.run_module import FILE_MODULE, module_label
+
+ComponentT = TypeVar("ComponentT", bound="Component")
 
 
 class Component:
@@ -158,6 +161,22 @@ class Component:
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return type(self)(**self.options)
 
+    def refreshed(self: ComponentT) -> ComponentT:
+        """This instance, or an equal one with the present code if the code of the class has changed.
+
+        Raises:
+            UsageError: if an attribute was set on the instance, which no copy has.
+        """
+        fresh = copy.copy(self)
+        added = vars(self).keys() - vars(fresh).keys() - _cached_names(type(self))
+        if added:
+            name = min(added)
+            raise UsageError(
+                f"{self.label()}: the attribute {name!r} was set on an instance, and zoo makes copies from "
+                f"the options; declare it as an option, `{name} = zoo.Option(...)`."
+            )
+        return self if fresh == self else fresh
+
     @classmethod
     def error_name(cls) -> str:
         """The name of the class in error messages: kind, class and module."""
@@ -199,6 +218,16 @@ class Component:
         do not change it.
         """
         return source_digest(cls)
+
+
+def _cached_names(cls: type) -> set[str]:
+    """The names of cached properties, which instances store when they are first read."""
+    return {
+        name
+        for base in cls.__mro__
+        for name, value in vars(base).items()
+        if isinstance(value, functools.cached_property)
+    }
 
 
 def first_paragraph(documented: Any) -> str:

@@ -98,7 +98,7 @@ def resolve(base: type[C], component: str | type[C] | C, options: dict[str, Any]
             raise UsageError(
                 f"{component!r} has its options already; found {', '.join(options)} besides. Give the class."
             )
-        return component
+        return component.refreshed() if base in (Block, Cell) else component
     if isinstance(component, str):
         cls = _class_of(base, component)
     else:
