@@ -327,7 +327,10 @@ def as_column(name: str, values: Any, owner: str) -> DataColumn:
     """
     array = _as_array(values)
     if array.ndim != 1:
-        raise UsageError(f"{owner}: column {name!r} is {dtype_and_shape(array)}; expected one dimension.")
+        raise UsageError(
+            f"{owner}: column {name!r} is {dtype_and_shape(array)}; expected one dimension, or "
+            f"`kind='sequences'` for an array of sequences."
+        )
     if array.dtype.kind in "biuf":
         return DataColumn(name, "number", as_contiguous(array, np.float64))
     if array.dtype.kind == "M":
