@@ -388,7 +388,11 @@ def test_dates_in_the_index_are_a_column():
         ({}, DataError, "table has no columns."),
         ({"": [1]}, DataError, "table has a column without a name; give each column a name."),
         ({"a": [1], "b": [1, 2]}, DataError, "columns have different lengths: a has 1 row, b has 2 rows."),
-        ({"a": [[1]]}, UsageError, "column 'a' is int64(1, 1); expected one dimension."),
+        (
+            {"a": [[1]]},
+            UsageError,
+            "column 'a' is int64(1, 1); expected one dimension, or `kind='sequences'`",
+        ),
         (
             {"a": [1, "x"]},
             UsageError,
