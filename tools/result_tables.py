@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from cell_results import Measured, Results, TaskFacts, tasks
@@ -77,7 +79,7 @@ def best_table(results: Results) -> TextTable:
     rows = []
     for facts in tasks().values():
         ranked = results.ranked(facts.name)
-        solved = sum(facts.is_reached(each.mean or 0) for _, each in ranked)
+        solved = len(_solvers(results, facts.name))
         leaders = results.leaders(facts.name, 3)
         three = [f"{score_text(facts, each)} {linked(model)}" for model, each in leaders]
         rows.append(
@@ -254,18 +256,38 @@ def tables(results: Results) -> list[str]:
 
 
 def candidates_table(results: Results) -> TextTable:
-    """The three best models for each kind of problem, for the guide on choosing a cell."""
+    """Three models for each kind of problem, for the guide on choosing a cell.
+
+    Models that solve a task come first. Their scores on it differ by noise: on adding, the best of 119 has
+    4.1e-06 and the second 6.4e-06, at a threshold of 0.01. They are ordered by the number of tasks that they
+    solve, then by mean rank.
+    """
+    counts = Counter(model for name in PROBLEMS for model in _solvers(results, name))
+    mean_ranks = {row.cell: row.rank for row in results.ranking if row.rank is not None}
     rows = []
     for name, problem in PROBLEMS.items():
-        facts, ranked, leaders = tasks()[name], results.ranked(name), results.leaders(name, 3)
-        scores = ", ".join(facts.format(each.mean or 0, mark=True) for _, each in leaders)
-        goal = "" if facts.threshold is None else f", the threshold is {facts.threshold:g}"
+        facts, ranked, solvers = tasks()[name], results.ranked(name), _solvers(results, name)
+        solvers.sort(key=lambda model: (-counts[model], mean_ranks.get(model, math.inf)))
+        others = [
+            (model, each) for model, each in results.leaders(name, len(solvers) + 3) if model not in solvers
+        ]
+        texts = [linked(model, "../zoo") for model in solvers]
+        texts += [f"{linked(model, '../zoo')} {facts.format(each.mean or 0)}" for model, each in others]
+        if facts.threshold is None:
+            solved = f"no threshold, {len(ranked)} measured, in {facts.unit}"
+        else:
+            solved = f"{len(solvers)} of {len(ranked)}, at {facts.unit} {facts.threshold:g}"
         rows.append(
             (
                 problem,
-                ", ".join(linked(model, "../zoo") for model, _ in leaders) or "–",
-                f"{facts.unit} {scores}{goal}" if leaders else "all are near the score without memory",
-                f"{len(ranked)}",
+                f"`{name}`",
+                solved,
+                ", ".join(texts[:3]) or "all are near the score without memory",
             )
         )
-    return TextTable("", ("your problem", "best models", "measured", "of"), tuple(rows), right=(3,))
+    return TextTable("", ("your problem", "task", "solved by", "candidates"), tuple(rows))
+
+
+def _solvers(results: Results, task: str) -> list[str]:
+    """The models whose mean score reaches the threshold of a task."""
+    return [model for model, each in results.ranked(task) if tasks()[task].is_reached(each.mean or 0)]

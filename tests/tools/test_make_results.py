@@ -88,7 +88,10 @@ def test_nothing_is_measured(tmp_path: Path) -> None:
     assert facts_of(EMPTY)[0] == f"0 of {total} models are measured on all six tasks and the text."
     assert "No model has been measured" in draw_best(EMPTY)
     assert [row[3:] for row in best_table(EMPTY).rows] == [("–",) * 3] * len(TASKS)
-    assert candidates_table(EMPTY).rows[0][3] == "0"
+    assert candidates_table(EMPTY).rows[0][2:] == (
+        "no threshold, 0 measured, in nats",
+        "all are near the score without memory",
+    )
     assert "not among [the results](../../results.md) yet" in " ".join(cell_lines(EMPTY, "lstm"))
     assert "--cells lstm`" in " ".join(cell_lines(EMPTY, "lstm"))
     longer = "[Published results, repeated](../../reproductions.md) has longer runs of `mamba(mamba)`."
@@ -136,6 +139,22 @@ def test_means_ranks_and_models_at_the_baseline() -> None:
     )
     assert any("adding (`lstm`)" in line for line in facts_of(results))
     assert any("3 of 4 pairs" in line and "(`edge`: 1, `plateau`: 2)" in line for line in facts_of(results))
+
+
+def test_candidates_that_solve_a_task_are_ordered_by_all_tasks() -> None:
+    results = Results(
+        [
+            *rows("lstm", scores=[0.001] * 3),
+            *rows("gru", scores=[0.009] * 3),
+            *rows("mgu", scores=[0.02] * 3),
+            *rows("gru", task="parity", scores=[0.95] * 3),
+        ],
+        [],
+    )
+    row = candidates_table(results).rows[1]
+    assert row[:3] == ("add numbers over 50 steps", "`adding`", "2 of 3, at squared error 0.01")
+    names = "[`gru`](../zoo/gated/gru.md), [`lstm`](../zoo/lstm/lstm.md), [`mgu`](../zoo/gated/mgu.md) 0.020"
+    assert row[3] == names, "a model that solves the task has no score, another model has one"
 
 
 def test_only_models_with_all_seeds_on_all_tasks_have_a_mean_rank() -> None:
