@@ -43,7 +43,7 @@ def code_version(cls: type) -> Hashable:
 
 def _version(value: Any, seen: dict[int, int]) -> Hashable:
     if isinstance(value, _SCALARS):
-        return type(value).__name__, repr(value)
+        return type(value).__name__, repr(value) if isinstance(value, float | complex) else value  # NaN, -0.0
     if id(value) in seen:
         return "seen", seen[id(value)]
     seen[id(value)] = len(seen)
