@@ -162,7 +162,9 @@ def _class_parameters(source: Source) -> list[str]:
         decorators = "".join(ast.unparse(each) for each in owner.decorator_list)
         if "dataclass" in decorators or "NamedTuple" in map(ast.unparse, owner.bases):
             fields = [node for node in owner.body if isinstance(node, ast.AnnAssign)]
-            return [_field(node) for node in fields if not ast.unparse(node.target).startswith("_")]
+            keywords_only = ["*"] if "kw_only=True" in decorators else []
+            names = [_field(node) for node in fields if not ast.unparse(node.target).startswith("_")]
+            return keywords_only + names
     return []
 
 

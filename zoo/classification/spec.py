@@ -25,7 +25,7 @@ _TEXTS = ("channels", "masked", "classes")
 _NUMBERS = ("mean", "scale")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SequenceSpec:
     """The inputs and outputs of a model of labelled sequences.
 

@@ -44,16 +44,16 @@ def specialise(step_graph: StepGraph, sizes: Sizes, constants: Mapping[str, floa
             if node in new:
                 mapped.setdefault(new[node], name)
     return StepGraph(
-        step_graph.cell,
-        new[step_graph.x],
-        _map(step_graph.params, new),
-        _map(step_graph.buffers, new),
-        _map(step_graph.states, new),
-        _map({name: node for name, node in step_graph.inputs.items() if name not in constants}, new),
-        new[step_graph.y],
-        _map(step_graph.new_states, new),
-        names,
-        default_names,
+        cell=step_graph.cell,
+        x=new[step_graph.x],
+        params=_map(step_graph.params, new),
+        buffers=_map(step_graph.buffers, new),
+        states=_map(step_graph.states, new),
+        inputs=_map({name: node for name, node in step_graph.inputs.items() if name not in constants}, new),
+        y=new[step_graph.y],
+        new_states=_map(step_graph.new_states, new),
+        names=names,
+        default_names=default_names,
         calls={},
         bindings={},
     )
