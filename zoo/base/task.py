@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from zoo.arguments import as_integer, check_seed, short_repr
 from zoo.base.component import Component
+from zoo.base.data_kinds import PARTS
 from zoo.base.loss import Loss, loss_table
 from zoo.base.task_rng import TaskRng
 from zoo.errors import DefinitionError, UsageError, ZooError
@@ -98,8 +99,6 @@ METRICS = {
     "absolute_error": Metric(_absolute_error, higher_is_better=False, perfect=0.0),
     "valid_time": Metric(_valid_time, higher_is_better=True, perfect=1.0),
 }
-
-PARTS = ("train", "valid", "test")
 
 HashRange = tuple[float, float]
 

@@ -35,6 +35,9 @@ from zoo.errors import DataError, UsageError
 ARRAY_NAMES = ("inputs", "labels", "lengths", "ids", "channels", "groups", "weights")
 """Names of the arrays of sequences in an ``.npz`` file; all but the first are optional."""
 
+POOLING = ("last", "mean")
+"""Ways to make one prediction from the outputs of all steps."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LabelledSequences:

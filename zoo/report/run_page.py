@@ -14,6 +14,7 @@ from typing import Any
 
 from zoo.base import Cell, Task
 from zoo.base.card import SCOPES
+from zoo.base.data_kinds import DATA_KINDS
 from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cell_pages.diagram import draw
 from zoo.errors import DefinitionError
@@ -165,7 +166,7 @@ def _samples(events: list[Event]) -> Samples:
 
 def _made_with(run: RunData) -> Iterator[Block]:
     yield settings(run.config)
-    for kind in ("text", "task", "table", "sequences"):
+    for kind in DATA_KINDS:
         if isinstance(values := run.start_event.get(kind), dict):
             yield key_values(kind.capitalize(), values)
     if run.checkpoint and isinstance(values := run.checkpoint.meta.get("versions"), dict):
