@@ -65,8 +65,11 @@ def _is_assignments(value: Any) -> bool:
     return _is_names(value) and not any(".py:" in text for text in value)
 
 
-DEFAULT_LOSS = "interval"
+DEFAULT_FORECAST_LOSS = "interval"
 """Default loss of a forecast."""
+
+DEFAULT_CLASS_LOSS = "cross_entropy"
+"""Default loss of labels that are classes."""
 
 
 AUTO_SCHEDULE = "cosine"

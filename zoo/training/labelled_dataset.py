@@ -33,7 +33,7 @@ from zoo.forecasting.spec import quantile_levels
 from zoo.forecasting.target_losses import named_loss
 from zoo.model import AnyModel, SequenceModel
 from zoo.training.array_dataset import epoch_order
-from zoo.training.config import Config
+from zoo.training.config import DEFAULT_CLASS_LOSS, Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 from zoo.training.defaults import KIND_DEFAULTS, run_steps, with_intervals
 
@@ -278,7 +278,7 @@ def _default_pooling(config: Config) -> str:
 def _loss(config: Config, given: LabelledSequences) -> Loss:
     """The loss: as given, or cross-entropy for classes and the squared error for numbers."""
     assert given.labels is not None
-    default = "cross_entropy" if _are_classes(given.labels) else "squared_error"
+    default = DEFAULT_CLASS_LOSS if _are_classes(given.labels) else "squared_error"
     loss = named_loss(config.loss or default, config.loss_options)
     if loss.target == "probability" or quantile_levels(loss):
         raise UsageError(

@@ -44,7 +44,7 @@ from zoo.forecasting.spec import ForecastSpec, output_factors, quantile_levels
 from zoo.forecasting.target_losses import forecast_loss
 from zoo.forecasting.windows import Windows, make_windows
 from zoo.model import AnyModel, SequenceModel
-from zoo.training.config import DEFAULT_LOSS, Config
+from zoo.training.config import DEFAULT_FORECAST_LOSS, Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 from zoo.training.defaults import KIND_DEFAULTS, with_intervals
 
@@ -341,7 +341,8 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     season = config.season or guess_season(panel, cuts[0])
     full_context = max(3 * config.horizon, 2 * season if season > 1 else 0, MIN_CONTEXT)
     context = config.context or _shortened(full_context, panel, cuts[0], config.horizon)
-    loss, losses = forecast_loss(config.loss or DEFAULT_LOSS, config.loss_options, panel.roles.target)
+    loss_name = config.loss or DEFAULT_FORECAST_LOSS
+    loss, losses = forecast_loss(loss_name, config.loss_options, panel.roles.target)
     factors = output_factors(losses, panel.roles.target, config.target_weights)
     spec = _make_spec(config, panel, cuts, context, season, quantile_levels(loss), factors)
     spec.category_inputs(config.embedding, table.name)  # raises an error without a category
@@ -355,7 +356,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         time=panel.roles.time,
         context=context,
         season=season,
-        loss=config.loss or DEFAULT_LOSS,
+        loss=loss_name,
         batch=batch,
     )
     shortened_from = full_context if config.context is None and context < full_context else None
