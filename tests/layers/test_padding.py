@@ -242,7 +242,7 @@ def test_kernels_see_only_unpadded_steps(bidirectional):
     [
         (
             [3, 7, 0],
-            r"cell 'vanilla': lengths are int64\(3,\); expected integers \(6,\), the steps of each row",
+            r"cell 'vanilla': lengths are int64\(3,\); expected integers \(6,\), the steps of each sequence",
         ),
         (3, r"lengths are int64\(\)"),
         (LENGTHS / 1.0, r"lengths are float64\(6,\)"),
