@@ -47,7 +47,7 @@ def describe_default(name: str, unit: str = "") -> str:
 
     Args:
         name: Name of a field of `KindDefaults`.
-        unit: What the first default counts.
+        unit: A noun after the first default.
     """
     usual = getattr(KIND_DEFAULTS["text"], name)
     nouns: dict[str, list[str]] = {}
@@ -59,7 +59,7 @@ def describe_default(name: str, unit: str = "") -> str:
 
 
 def run_steps(config: Config, kind: str, steps_per_epoch: float) -> int:
-    """The updates of a run: as given, as many as the given epochs have, or the default.
+    """The updates of a run: the given number, or the steps of the given epochs, or the default.
 
     Args:
         config: The configuration.

@@ -19,10 +19,7 @@ from zoo.compiler.ir.dims import Dim, Sizes, as_dim
 from zoo.compiler.ir.elementwise_ops import STOP_GRADIENT, WITH_DERIVATIVE
 from zoo.compiler.ir.graph import Graph, Node, Shape, ancestors
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import BUFFER, CONSTANT, EXPM, EXPM_DERIVATIVE, INPUT, PARAM, SIZE, SOLVE
-
-FOLDED_OPS = (SIZE, STOP_GRADIENT, WITH_DERIVATIVE, SOLVE, EXPM, EXPM_DERIVATIVE)
-"""Operations that are absent from a specialised step: constants, markers, functions of parameters."""
+from zoo.compiler.ir.structural_ops import BUFFER, CONSTANT, INPUT, PARAM, SIZE
 
 
 def specialise(step_graph: StepGraph, sizes: Sizes, constants: Mapping[str, float]) -> StepGraph:
