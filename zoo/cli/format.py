@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zoo.base.tracker import Event
 from zoo.tables import align
 from zoo.training.config import number_format
 from zoo.training.schedules import depends_on_steps
-
-Event = dict[str, Any]
 
 _PREFIXES = ("", "k", "M", "G", "T")
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from zoo.base.tracker import Event
 from zoo.cli import format
 from zoo.cli.errors import echo_err
 from zoo.cli.eta import Eta
 from zoo.cli.format import clock
 from zoo.cli.terminal import echo, is_terminal, make_console
 
-Event = dict[str, Any]
 EventHandler = Callable[[Event], None]
 
 
