@@ -162,7 +162,9 @@ def _class_parameters(source: Source) -> list[str]:
         decorators = "".join(ast.unparse(each) for each in owner.decorator_list)
         if "dataclass" in decorators or "NamedTuple" in map(ast.unparse, owner.bases):
             fields = [node for node in owner.body if isinstance(node, ast.AnnAssign)]
-            return [_field(node) for node in fields if not ast.unparse(node.target).startswith("_")]
+            keywords_only = ["*"] if "kw_only=True" in decorators else []
+            names = [_field(node) for node in fields if not ast.unparse(node.target).startswith("_")]
+            return keywords_only + names
     return []
 
 
@@ -176,13 +178,20 @@ def _field(node: ast.AnnAssign) -> str:
     return f"{text} = {default}" if default else text
 
 
-def _help_texts(node: ast.ClassDef) -> Iterator[str]:
+def _help_texts(source: Source) -> Iterator[str]:
     """Yield a line for each field whose default is a call with a help text."""
-    for field in node.body:
+    assert isinstance(source.node, ast.ClassDef)
+    for field in source.node.body:
         if isinstance(field, ast.AnnAssign) and isinstance(field.value, ast.Call):
-            texts = [each.value for each in field.value.args[1:] if isinstance(each, ast.Constant)]
-            if texts and isinstance(texts[-1], str):
-                yield f"- `{ast.unparse(field.target)}`: {_to_markdown(' '.join(texts[-1].split()))}"
+            name, text = ast.unparse(field.target), ""
+            for each in field.value.args[1:]:
+                if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                    text = each.value
+                elif isinstance(each, ast.JoinedStr):  # only the class has its value
+                    fields = resolve_name(f"{source.module}:{source.node.name}").__dataclass_fields__
+                    text = fields[name].metadata["help"]
+            if text:
+                yield f"- `{name}`: {_to_markdown(' '.join(text.split()))}"
 
 
 def _with_bases(source: Source) -> Iterator[ast.ClassDef]:
@@ -230,7 +239,7 @@ def _entry(path: str) -> Iterator[str]:
     elif isinstance(node, ast.ClassDef):
         yield from _block(_call(path, _class_parameters(source)))
         yield from (_first_paragraph(node), "")
-        if lines := [*_help_texts(node), *_members(source)]:
+        if lines := [*_help_texts(source), *_members(source)]:
             yield from (*lines, "")
     else:
         value = ast.unparse(node.value) if node.value else ""

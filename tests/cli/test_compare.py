@@ -8,10 +8,12 @@ import shutil
 import signal
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 import zoo
+from zoo.cli import errors
 from zoo.cli.app import cli
 from zoo.cli.compare_display import (
     ComparisonProgress,
@@ -236,8 +238,18 @@ def test_ctrl_c_prints_the_resume_command(tmp_path, monkeypatch):
     result = run("--cells", "vanilla", "--tasks", "copying")
     assert result.exit_code == 130
     assert result.stderr == (
-        f"Interrupted by SIGINT; everything is kept. Go on with: zoo compare --out {tmp_path / 'x'}\n"
+        f"Interrupted by SIGINT; all is saved. Resume with: zoo compare --out {tmp_path / 'x'}\n"
     )
+
+
+def test_only_rank_0_prints_the_resume_command(tmp_path, monkeypatch, capsys):
+    for rank, printed in ((0, "zoo compare --out 'a b'"), (1, "")):
+        monkeypatch.setattr(errors, "rank_of_launch", lambda rank=rank: rank)
+        with pytest.raises(click.exceptions.Exit) as ended:
+            errors.exit_interrupted(Interrupted(signal.SIGTERM, tmp_path), ["zoo", "compare", "--out", "a b"])
+        assert ended.value.exit_code == 143
+        err = capsys.readouterr().err
+        assert err == (f"Interrupted by SIGTERM; all is saved. Resume with: {printed}\n" if printed else "")
 
 
 # ---- the displays -------------------------------------------------------------------------------------

@@ -131,6 +131,18 @@ def plain(events):
     return lines
 
 
+def test_header_aligns_long_headings():
+    settings = {"constraints": ["Wh=dale", "Wx=nonnegative"], "penalties": ["activity=l2:factor=1.0"]}
+    start = {**RUN[0], "config": {**RUN[0]["config"], **settings}}
+    lines = plain([start])
+    assert lines[0].startswith("text        book: 1,999 characters")
+    assert lines[-3:] == [
+        "constraints Wh=dale  Wx=nonnegative",
+        "penalties   activity=l2:factor=1.0",
+        "out         runs/a b",
+    ]
+
+
 def test_plain_lines_keep_their_form():
     assert plain(RUN) == [
         "text   book: 1,999 characters, 103 different, sha256 37d06970fc92",

@@ -6,8 +6,9 @@ import pytest
 
 import zoo
 from zoo.base.set_options import Target, assign, component_target
+from zoo.cli.commands.compare import parse_options
 from zoo.cli.commands.sample import SHORTHANDS, make_chain
-from zoo.cli.commands.train import train_arguments
+from zoo.cli.commands.train import default_loss, train_arguments
 from zoo.cli.component_lookup import find_component
 from zoo.errors import UnknownNameError, UsageError
 from zoo.training import Config
@@ -74,6 +75,20 @@ def test_prefixes_come_before_names():
     lstm = type(zoo.get_cell("lstm"))
     targets = [component_target("lstm", lstm), component_target("(lstm,gru).l0", lstm)]
     assert assign(["lstm.forget_bias=0"], targets)["lstm"] == {"forget_bias": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("settings", "loss", "assignment"),
+    [
+        ({"target": "load"}, "interval", "low=0.2"),
+        ({"label": "kind"}, "cross_entropy", "label_smoothing=0.1"),
+    ],
+)
+def test_options_of_the_default_loss(settings, loss, assignment):
+    assert default_loss(settings) == loss
+    name, text = assignment.split("=")
+    data = {**settings, "data": "x.csv"}
+    assert parse_options(["vanilla"], [], data, [assignment])[1] == {"loss_options": {name: float(text)}}
 
 
 # ---- train --------------------------------------------------------------------------------------------

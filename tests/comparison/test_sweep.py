@@ -19,8 +19,8 @@ from zoo.training.rate_search import CHANCE_ERRORS, is_on_plateau, rate_beyond
 
 PAIR = "adding", "gru"
 PLAN = Plan(
-    {},
-    {},
+    cells={},
+    tasks={},
     seeds=1,
     size=("hidden", 8),
     length=("steps", 100),

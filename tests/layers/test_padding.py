@@ -242,7 +242,7 @@ def test_kernels_see_only_unpadded_steps(bidirectional):
     [
         (
             [3, 7, 0],
-            r"cell 'vanilla': lengths are int64\(3,\); expected integers \(6,\), the steps of each row",
+            r"cell 'vanilla': lengths are int64\(3,\); expected integers \(6,\), the steps of each sequence",
         ),
         (3, r"lengths are int64\(\)"),
         (LENGTHS / 1.0, r"lengths are float64\(6,\)"),
@@ -254,7 +254,10 @@ def test_kernels_see_only_unpadded_steps(bidirectional):
             "lengths cannot be made an array: parts of the list have different lengths; pad them",
         ),
         ("all", "lengths are"),
-        ([5] * T, rf"for {T} steps of {B} rows. If the {T} rows of the first axis are sequences, exchange"),
+        (
+            [5] * T,
+            rf"for {B} sequences of {T} steps. If the {T} rows of the first axis are sequences, exchange",
+        ),
     ],
 )
 def test_invalid_lengths_raise(lengths, words):

@@ -187,7 +187,7 @@ def test_deep_copy_is_independent():
         (np.zeros((3, 2)), np.zeros((3, 2), int), r"inputs are float64\(3, 2\); expected integer tokens"),
         (np.zeros((3, 2), int), np.zeros((3, 2)), r"targets are float64\(3, 2\)"),
         (np.zeros(3, int), np.zeros(3, int), r"inputs are int64\(3,\)"),
-        (np.zeros((3, 0), int), np.zeros((3, 0), int), "at least one row in the batch"),
+        (np.zeros((3, 0), int), np.zeros((3, 0), int), "at least one sequence in the batch"),
         (np.full((3, 2), V), np.zeros((3, 2), int), "inputs run from 5 to 5; expected tokens from 0 to 4."),
         (np.zeros((3, 2), int), np.full((3, 2), -1), "targets run from -1 to -1"),
         ("hello", "ello ", "inputs are 'hello'"),

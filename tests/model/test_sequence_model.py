@@ -361,7 +361,7 @@ def test_invalid_sizes(settings, words):
             "cross_entropy",
             np.zeros((T, B + 1), int),
             None,
-            r"targets \(6, 4\) for inputs of 6 steps and 3 rows",
+            r"targets \(6, 4\) for inputs of 6 steps and 3 sequences",
         ),
         (
             "cross_entropy",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 from unittest import SkipTest
 
 import pytest
 
+from zoo.cli.commands.check import _line
 from zoo.errors import UsageError
 from zoo.testing import Outcome, Report, run_checks
+from zoo.testing.report import STATUS_WORDS, Status
 
 
 class Member:
@@ -104,6 +107,14 @@ def test_expected_failure_must_name_a_check():
         run_checks(Member(), ALL, {"check_god": "typo"})
 
 
+@pytest.mark.parametrize("status", get_args(Status))
+def test_every_status_has_a_word_and_a_style(status):
+    outcome = Outcome("check_x", "A law.", status)
+    assert str(outcome).split() == [*STATUS_WORDS[status].split(), "check_x", "A", "law."]
+    assert _line(outcome).split() == [*STATUS_WORDS[status].split(), "A", "law.", "check_x"]
+    assert {*STATUS_WORDS} == {*get_args(Status)}
+
+
 def test_report_as_table():
     report = Report(
         "cell 'x'",
@@ -121,7 +132,7 @@ def test_report_as_table():
         "          expected 2",
         "  skipped check_skip                    Only elsewhere.",
         "          no compiler",
-        "  excused check_old                     Known.",
+        "  expected check_old                     Known.",
         "          a gap",
         "cell 'x': 4 laws, 1 holds, 1 broken, 1 broken as expected, 1 skipped (1.8 s)",
     ]

@@ -29,7 +29,17 @@ def test_help_of_every_command_is_up_to_date():
 
 
 @pytest.mark.parametrize(
-    "name", ["zoo.train", "zoo.Recurrent", "zoo.split", "zoo.Run", "zoo.LanguageModel", "zoo.SequenceModel"]
+    "name",
+    [
+        "zoo.train",
+        "zoo.Recurrent",
+        "zoo.split",
+        "zoo.Run",
+        "zoo.LanguageModel",
+        "zoo.SequenceModel",
+        "zoo.data.LabelledSequences",
+        "zoo.data.Panel",
+    ],
 )
 def test_parameters_are_those_that_python_sees(name):
     source = make_reference.find_definition(name)
@@ -39,6 +49,15 @@ def test_parameters_are_those_that_python_sees(name):
         texts = make_reference._parameters(source.node, source.module, bound=False)
     names = [text.lstrip("*").partition(":")[0].partition("=")[0] for text in texts if text not in ("*", "/")]
     assert names == list(inspect.signature(resolve_name(name)).parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "has_marker"), [("zoo.data.LabelledSequences", True), ("zoo.data.Panel", False)]
+)
+def test_fields_that_are_keywords_only_follow_an_asterisk(name, has_marker):
+    texts = make_reference._class_parameters(make_reference.find_definition(name))
+    kinds = {each.kind.name for each in inspect.signature(resolve_name(name)).parameters.values()}
+    assert (texts[0] == "*") is has_marker is (kinds == {"KEYWORD_ONLY"})
 
 
 def test_every_name_of_the_tables_has_a_definition():

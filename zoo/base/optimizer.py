@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from zoo.arguments import as_integer, short_repr
+from zoo.arguments import as_integer, dtype_and_shape, short_repr
 from zoo.base.bound_optimizer import BoundOptimizer, HasGradient
 from zoo.base.component import Component, check_kernel_signature, declarations_of
 from zoo.base.declarations import StateSlot
@@ -220,7 +220,7 @@ class Optimizer(Component, abstract=True):
         are_flat = _is_vector(theta) and _is_vector(grad) and grad.shape == theta.shape
         if not are_flat or grad.dtype != theta.dtype or theta.dtype.str[1:] not in ("f4", "f8"):
             raise UsageError(
-                f"{self.label()}: parameters {_dtype_and_shape(theta)}, gradient {_dtype_and_shape(grad)}; "
+                f"{self.label()}: parameters {_describe(theta)}, gradient {_describe(grad)}; "
                 f"they must be flat vectors of one length, both float32 or both float64."
             )
         if type(slots) is not dict and not isinstance(slots, Mapping):
@@ -233,7 +233,7 @@ class Optimizer(Component, abstract=True):
             for name, slot in slots.items()
         )
         if not fits:
-            kinds = {name: _dtype_and_shape(slot) for name, slot in slots.items()}
+            kinds = {name: _describe(slot) for name, slot in slots.items()}
             wanted = {name: f"{theta.dtype}{shape}" for name, shape in expected.items()}
             raise UsageError(
                 f"{self.label()}: slots {kinds} do not fit; expected {wanted}, as from init(theta)."
@@ -255,8 +255,8 @@ def _is_vector(value: object) -> bool:
     return getattr(value, "ndim", None) == 1 and hasattr(value, "flags") and not hasattr(value, "mask")
 
 
-def _dtype_and_shape(value: object) -> str:
-    return f"{value.dtype}{value.shape}" if hasattr(value, "flags") else short_repr(value)  # type: ignore[attr-defined]
+def _describe(value: object) -> str:
+    return dtype_and_shape(value) if hasattr(value, "flags") else short_repr(value)
 
 
 @lru_cache  # every update needs it

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
-from zoo.arguments import as_integer, check_seed, short_repr
+from zoo.arguments import as_integer, check_seed, dtype_and_shape, short_repr
 from zoo.base.component import Component
+from zoo.base.data_kinds import PARTS
 from zoo.base.loss import Loss, loss_table
 from zoo.base.task_rng import TaskRng
 from zoo.errors import DefinitionError, UsageError, ZooError
@@ -98,8 +99,6 @@ METRICS = {
     "absolute_error": Metric(_absolute_error, higher_is_better=False, perfect=0.0),
     "valid_time": Metric(_valid_time, higher_is_better=True, perfect=1.0),
 }
-
-PARTS = ("train", "valid", "test")
 
 HashRange = tuple[float, float]
 
@@ -412,7 +411,7 @@ def check_batch(task: Task, method: str, batch: Any, size: int) -> Batch:
     steps = len(inputs) if inputs.ndim else 0
     if steps < 1 or inputs.shape != ((steps, size) if tokens else (steps, size, task.input_size)):
         fail(
-            f"inputs {_dtype_and_shape(inputs)}",
+            f"inputs {dtype_and_shape(inputs)}",
             f"tokens (T, {size}) or numbers (T, {size}, {task.input_size}) with T of at least 1",
         )
     if tokens and not _is_below(inputs, task.input_size):
@@ -421,11 +420,11 @@ def check_batch(task: Task, method: str, batch: Any, size: int) -> Batch:
     shape = (steps, size) if classes else (steps, size, task.output_size)
     if targets.shape != shape or (classes and targets.dtype.kind not in "iu"):
         kind = "classes, integers" if classes else "numbers"
-        fail(f"targets {_dtype_and_shape(targets)}", f"{kind} {shape}")
+        fail(f"targets {dtype_and_shape(targets)}", f"{kind} {shape}")
     if classes and not _is_below(targets, task.output_size):
         fail(f"targets from {targets.min()} to {targets.max()}", f"classes from 0 to {task.output_size - 1}")
     if weights.shape != (steps, size):
-        fail(f"weights {_dtype_and_shape(weights)}", f"one number for each step, {(steps, size)}")
+        fail(f"weights {dtype_and_shape(weights)}", f"one number for each step, {(steps, size)}")
     if not weights.min() >= 0 or not weights.any():  # not, because of NaN
         fail("no weight above zero" if not weights.any() else "weights below zero or NaN", "zeros and ones")
     if batch.context is not None:
@@ -439,12 +438,8 @@ def check_batch(task: Task, method: str, batch: Any, size: int) -> Batch:
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
             fail(f"auxiliary input {name!r} {short_repr(array)}", f"an array of numbers {(steps, size)}")
         if array.shape[:2] != (steps, size):
-            fail(f"auxiliary input {name!r} {_dtype_and_shape(array)}", f"{(steps, size)} and its own axes")
+            fail(f"auxiliary input {name!r} {dtype_and_shape(array)}", f"{(steps, size)} and its own axes")
     return batch
-
-
-def _dtype_and_shape(array: Any) -> str:
-    return f"{array.dtype} {array.shape}"
 
 
 def _is_below(array: Any, count: int) -> bool:

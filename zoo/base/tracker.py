@@ -12,7 +12,10 @@ from zoo.base.component import Component
 from zoo.errors import DefinitionError, UsageError
 
 Event = Mapping[str, Any]
-Record = Callable[[Event], None]
+"""A line of the log of a run or a comparison, with the key ``event``."""
+
+EventWriter = Callable[[Event], None]
+"""A function that receives each event."""
 
 _SECTIONS = {"step": "train", "eval": "validation"}
 
@@ -53,7 +56,7 @@ class Tracker(Component, abstract=True):
                 f"yields a function to call with every event."
             )
 
-    def open(self, start_event: Event) -> AbstractContextManager[Record]:
+    def open(self, start_event: Event) -> AbstractContextManager[EventWriter]:
         """Open the output for as long as one process works at the run.
 
         Args:

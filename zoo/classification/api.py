@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.classification.predictor import Predictions, Predictor
-from zoo.model.checkpoint import CellClasses, read_run
+from zoo.model.checkpoint import CellClasses, open_run
 
 
 def open_predictor(run: Any, cell: CellClasses = None) -> Predictor:
@@ -20,11 +20,7 @@ def open_predictor(run: Any, cell: CellClasses = None) -> Predictor:
         CheckpointError: if it does not exist, or is damaged.
         UsageError: if it is a run on other data.
     """
-    if isinstance(run, Predictor):
-        return run
-    checkpoint, source = read_run(run)
-    given = getattr(run, "cell", None), getattr(run, "data", None)
-    return Predictor.from_checkpoint(checkpoint, source, cell or given[0], given[1])
+    return open_run(Predictor, Predictor.from_checkpoint, run, cell)
 
 
 def predict(run: Any, data: Any = None, *, cell: CellClasses = None) -> Predictions:

@@ -7,22 +7,14 @@ import numpy as np
 from zoo.array_types import Array
 from zoo.data.growing_array import sequence_chunks
 
-SUMMARIES = (
-    "mean",
-    "standard deviation",
-    "minimum",
-    "maximum",
-    "first value",
-    "last value",
-    "mean absolute change",
-)
-"""Summary features of each channel; the length of the sequence is one more feature."""
-
 _STEPS = 2000
 
 
 def summary_features(values: Array, offsets: Array) -> Array:
     """Summary features of sequences, `(N, 7 I + 1)`; missing values are ignored.
+
+    The features of a channel are its mean, standard deviation, minimum, maximum, first value, last value and
+    mean absolute change. The length of the sequence is one more feature.
 
     Args:
         values: `(R, I)`, NaN for missing values.

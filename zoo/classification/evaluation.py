@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from zoo.array_types import Array
+from zoo.base.data_kinds import PARTS
 from zoo.classification.baselines import (
     logistic_regression,
     majority_class,
@@ -18,7 +19,7 @@ from zoo.classification.baselines import (
 from zoo.classification.metrics import LabelScores, class_scores, number_scores
 from zoo.classification.spec import ScaledSequences, SequenceSpec
 from zoo.data.labelled import LabelledSequences
-from zoo.data.split import PARTS, parse_split, split_groups, split_items
+from zoo.data.split import parse_split, split_groups, split_items
 from zoo.data.table import DataColumn
 from zoo.errors import DataError
 from zoo.model import AnyModel

@@ -11,12 +11,12 @@ import numpy as np
 
 from zoo.arguments import as_choice, as_path
 from zoo.array_types import Array
+from zoo.base.data_kinds import PARTS
 from zoo.classification.evaluation import last_part, predict, score_model, split_sequences
 from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
 from zoo.data.growing_array import allocate
 from zoo.data.labelled import LabelledSequences, read_sequences
 from zoo.data.sources import STDIN
-from zoo.data.split import PARTS
 from zoo.data.table import FOLDER_COLUMN, as_column, columns_to_csv
 from zoo.data.table_files import IN_MEMORY_TABLE
 from zoo.errors import CheckpointError, DataError, UsageError
@@ -249,18 +249,19 @@ def concatenated(first: LabelledSequences, second: LabelledSequences) -> Labelle
     groups = None
     if first.groups is not None and second.groups is not None:
         groups = as_column("groups", [*class_texts(first.groups), *class_texts(second.groups)], second.name)
+    dt = None
+    if first.dt is not None and second.dt is not None:
+        dt = np.concatenate([first.dt, second.dt * (second.time_unit / first.time_unit)])
     return LabelledSequences(
-        second.name,
-        (*first.ids, *second.ids),
-        first.channels,
-        np.concatenate([first.values, second.values], out=allocate((offsets[-1], width), np.float64)),
-        offsets,
-        as_column(first.label, labels, second.name),
-        first.label,
-        second.sha256,
-        None
-        if first.dt is None or second.dt is None
-        else np.concatenate([first.dt, second.dt * (second.time_unit / first.time_unit)]),
-        first.time_unit,
-        groups,
+        name=second.name,
+        ids=(*first.ids, *second.ids),
+        channels=first.channels,
+        values=np.concatenate([first.values, second.values], out=allocate((offsets[-1], width), np.float64)),
+        offsets=offsets,
+        labels=as_column(first.label, labels, second.name),
+        label=first.label,
+        sha256=second.sha256,
+        dt=dt,
+        time_unit=first.time_unit,
+        groups=groups,
     )

@@ -13,19 +13,16 @@ import numpy as np
 from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.data.growing_array import allocate, row_chunks
-from zoo.data.labelled import LabelledSequences, SequenceRoles
+from zoo.data.labelled import POOLING, LabelledSequences, SequenceRoles
 from zoo.data.table import DataColumn
 from zoo.errors import CheckpointError, DataError
 from zoo.model.category_inputs import CategoryInputs, category_inputs
-
-POOLING = ("last", "mean")
-"""Ways to make one prediction from the outputs of all steps."""
 
 _TEXTS = ("channels", "masked", "classes")
 _NUMBERS = ("mean", "scale")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SequenceSpec:
     """The inputs and outputs of a model of labelled sequences.
 

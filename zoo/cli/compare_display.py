@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from zoo.arguments import counted
+from zoo.base.tracker import Event
 from zoo.cli.errors import echo_err
 from zoo.cli.format import clock, data_header, duration
 from zoo.cli.terminal import echo, is_terminal, make_console, rich_text
@@ -19,7 +20,6 @@ from zoo.cli.train_display import print_json
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-Event = dict[str, Any]
 Pair = tuple[str, str]  # task and cell
 EventHandler = Callable[[Event], None]
 

@@ -8,18 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from zoo.base import (
-    Block,
-    Cell,
-    Component,
-    Constraint,
-    Modifier,
-    Optimizer,
-    Penalty,
-    Sampler,
-    Task,
-    Tracker,
-)
+from zoo.base import Cell, Component, Task
 from zoo.base.names import did_you_mean
 from zoo.cli.completion import complete_files
 from zoo.cli.errors import echo_err
@@ -38,21 +27,12 @@ from zoo.registry import (
     registry_of,
     split_name,
 )
+from zoo.registry.hookspecs import COMPONENT_CLASSES
 from zoo.registry.plugin_files import is_file_spec
 
 C = TypeVar("C", bound=Component)
 
-COMPONENT_CLASSES: dict[str, type[Component]] = {
-    "block": Block,
-    "cell": Cell,
-    "constraint": Constraint,
-    "modifier": Modifier,
-    "optimizer": Optimizer,
-    "penalty": Penalty,
-    "sampler": Sampler,
-    "task": Task,
-    "tracker": Tracker,
-}
+CLASSES_BY_KIND: dict[str, type[Component]] = {base.kind: base for base in COMPONENT_CLASSES}
 
 
 PLUGIN: dict[str, Any] = {
@@ -239,30 +219,30 @@ def find_component(text: str) -> type[Component]:
     kind, colon, name = text.rpartition(":")
     if not colon:
         return _find_by_name(text)
-    if kind not in COMPONENT_CLASSES:
+    if kind not in CLASSES_BY_KIND:
         raise UsageError(
-            f"{text!r}: unknown kind {kind!r}; expected one of {', '.join(COMPONENT_CLASSES)}, as in "
+            f"{text!r}: unknown kind {kind!r}; expected one of {', '.join(CLASSES_BY_KIND)}, as in "
             f"optimizer:adam, or a class in a file, as in path/to/file.py:MyCell."
-            f"{did_you_mean(kind, COMPONENT_CLASSES)}"
+            f"{did_you_mean(kind, CLASSES_BY_KIND)}"
         )
-    return registered_cell(name) if kind == "cell" else registry_of(COMPONENT_CLASSES[kind]).cls(name)
+    return registered_cell(name) if kind == "cell" else registry_of(CLASSES_BY_KIND[kind]).cls(name)
 
 
 def _find_by_name(name: str) -> type[Component]:
     if is_composite(name):
         return registered_cell(name)
-    kinds = [kind for kind, base in COMPONENT_CLASSES.items() if name in registry_of(base)]
+    kinds = [kind for kind, base in CLASSES_BY_KIND.items() if name in registry_of(base)]
     if {*kinds} == {"block", "cell"}:  # a block has the name of the cell for which it was made
         kinds = ["cell"]
     if len(kinds) == 1:
-        return registry_of(COMPONENT_CLASSES[kinds[0]]).cls(name)
+        return registry_of(CLASSES_BY_KIND[kinds[0]]).cls(name)
     if kinds:
         raise UsageError(
             f"{name!r} is a {' and a '.join(kinds)}; write {' or '.join(f'{kind}:{name}' for kind in kinds)}."
         )
     if name in list_losses():
         raise UsageError(f"{name!r} is a loss; `zoo losses {name}` lists it.")
-    known = [known for base in COMPONENT_CLASSES.values() for known in registry_of(base).list()]
+    known = [known for base in CLASSES_BY_KIND.values() for known in registry_of(base).list()]
     near = did_you_mean(re.sub(r"\W", "_", name).lower(), known)
     raise UnknownNameError(
         f"unknown component {name!r}.{near} `zoo cells` lists the cells, `zoo plugins` all components."

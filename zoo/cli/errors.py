@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import re
+import shlex
+import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -17,6 +19,9 @@ from zoo.cli.standard_streams import discard_unwritten_output
 from zoo.cli.terminal import escape_controls, shorten_middle
 from zoo.distributed import rank_of_launch
 from zoo.errors import UnknownNameError, UsageError, ZooError, ZooWarning
+
+if TYPE_CHECKING:
+    from zoo.training.run import Interrupted
 
 RANK_ERROR_WAIT_S = 2.0
 """Seconds that a rank above 0 waits for rank 0 to report the error."""
@@ -101,6 +106,22 @@ def _click_error(sentence: str) -> click.ClickException:
 def echo_err(sentence: str) -> None:
     """Print one line on standard error. ``print`` works with a live display, ``click.echo`` does not."""
     print(shorten_middle(escape_controls(sentence)), file=sys.stderr, flush=True)
+
+
+def exit_interrupted(stopped: Interrupted, command: Sequence[str]) -> NoReturn:
+    """End a command after a signal. Rank 0 prints how to resume.
+
+    Args:
+        stopped: The signal.
+        command: The words of the command that resumes.
+
+    Raises:
+        click.exceptions.Exit: with 128 and the number of the signal.
+    """
+    if rank_of_launch() == 0:
+        name = signal.Signals(stopped.signal).name
+        echo_err(f"Interrupted by {name}; all is saved. Resume with: {shlex.join(command)}")
+    raise click.exceptions.Exit(128 + stopped.signal) from None
 
 
 def _wait_for_rank0() -> None:

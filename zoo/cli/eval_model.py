@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.base.data_kinds import DATA_KINDS, PARTS
 from zoo.data import (
     BpttBatches,
     Corpus,
@@ -24,12 +25,11 @@ from zoo.storage.checkpoint import is_digest
 from zoo.storage.strict_json import quote
 from zoo.training import Config, evaluate
 from zoo.training.config import config_from_json
+from zoo.training.defaults import DEFAULT_SEQ, KIND_DEFAULTS
 from zoo.training.run_text import text_of_run
 
-_KINDS = ("text", "task", "table", "sequences")
-"""Entries of a checkpoint that describe the data of training."""
-
-PARTS = ("test", "valid", "train")
+_PART_PREFERENCE = PARTS[::-1]
+"""The parts in the order in which a text is evaluated: the first one that has symbols."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ def open_model(path: Path, cell: CellClasses) -> LoadedModel:
     checkpoint, _ = read_run(path)
     model = model_from(checkpoint, str(path), cell)
     config = checkpoint.meta.get("config")
-    text = next((checkpoint.meta[kind] for kind in _KINDS if kind in checkpoint.meta), None)
+    data_facts = next((checkpoint.meta[kind] for kind in DATA_KINDS if kind in checkpoint.meta), None)
     if not isinstance(config, dict):
         return LoadedModel(str(path), model, None, "")
-    digest = text.get("sha256", "") if isinstance(text, dict) else ""
+    digest = data_facts.get("sha256", "") if isinstance(data_facts, dict) else ""
     if digest != "" and not is_digest(digest):
         raise CheckpointError(
             f"{path}: the sha256 of its data or task is {quote(str(digest))}; expected 64 hexadecimal digits."
@@ -108,7 +108,8 @@ def evaluate_on_text(
     own = corpus.sha256 == trained.sha256
     name, selected = _select_part(trained, tokens, part, own)
     config = trained.config or Config()
-    batches = BpttBatches(selected, *fit_batch_shape(len(selected), config.batch or 32, config.seq or 64))
+    shape = config.batch or KIND_DEFAULTS["text"].batch, config.seq or DEFAULT_SEQ
+    batches = BpttBatches(selected, *fit_batch_shape(len(selected), *shape))
     score = evaluate(model, batches, noise, carry=config.carry)
     token_bytes = None if sizes is None else batches.mean_target(_select_part(trained, sizes, name, own)[1])
     return {
@@ -156,9 +157,9 @@ def _read_corpus(
 def _select_part(trained: LoadedModel, tokens: Any, part: str | None, own: bool) -> tuple[str, Any]:
     if part == "all" or (part is None and not own):
         return "all", tokens
-    shares = (trained.config.split if trained.config else None) or "90,5,5"
+    shares = (trained.config.split if trained.config else None) or KIND_DEFAULTS["text"].split
     parts = split(tokens, parse_split(shares))._asdict()
-    name = part or next(name for name in PARTS if len(parts[name]) > 1)
+    name = part or next(name for name in _PART_PREFERENCE if len(parts[name]) > 1)
     if len(parts[name]) < 2:
         raise UsageError(
             f"the {name} part is too short to be predicted: {len(parts[name])} of {len(tokens):,} symbols "

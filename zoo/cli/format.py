@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zoo.base.tracker import Event
 from zoo.tables import align
 from zoo.training.config import number_format
 from zoo.training.schedules import depends_on_steps
-
-Event = dict[str, Any]
 
 _PREFIXES = ("", "k", "M", "G", "T")
 
@@ -54,7 +53,7 @@ def duration(seconds: float) -> str:
     return f"{clock(seconds)} {'h' if round(seconds) >= 3600 else 'min'}"
 
 
-_REASONS = {"no improvement": "stopped early, for want of improvement,"}
+_REASONS = {"no improvement": "stopped early, without improvement,"}
 
 
 def symbol_noun(start: Event) -> str:
@@ -89,8 +88,8 @@ def header(start: Event) -> dict[str, str]:
 
 def _regularisation(config: Mapping[str, Any]) -> dict[str, str]:
     """Constraints, penalties and parameter groups with all their options, by heading."""
-    headings = {"rules": "constraints", "terms": "penalties", "groups": "param_groups"}
-    return {heading: "  ".join(config[name]) for heading, name in headings.items() if config.get(name)}
+    names = {"constraints": "constraints", "penalties": "penalties", "groups": "param_groups"}
+    return {heading: "  ".join(config[name]) for heading, name in names.items() if config.get(name)}
 
 
 def _text_header(start: Event) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,12 +13,11 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from zoo.base.tracker import Event
 from zoo.cli import format
 from zoo.cli.eta import Eta
 from zoo.cli.format import clock
 from zoo.cli.terminal import escape_controls, rich_text
-
-Event = dict[str, Any]
 
 WIDTH = 100
 _REFRESHES_PER_SECOND = 8

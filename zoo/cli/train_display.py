@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from zoo.base.tracker import Event
 from zoo.cli import format
 from zoo.cli.errors import echo_err
 from zoo.cli.eta import Eta
 from zoo.cli.format import clock
 from zoo.cli.terminal import echo, is_terminal, make_console
 
-Event = dict[str, Any]
 EventHandler = Callable[[Event], None]
 
 
@@ -98,7 +98,9 @@ class PlainDisplay:
 
     def begin(self, event: Event) -> Iterator[str]:
         """The header of a run."""
-        yield from (f"{heading:<6} {text}" for heading, text in format.header(event).items())
+        lines = format.header(event)
+        width = max(6, *map(len, lines))
+        yield from (f"{heading:<{width}} {text}" for heading, text in lines.items())
 
     def trials(self, event: Event) -> Iterator[str]:  # noqa: ARG002  # all handlers share this signature
         """A note that the trials of an automatic run begin."""

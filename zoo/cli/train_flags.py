@@ -13,8 +13,7 @@ from typing import Any
 import click
 
 from zoo.cli.flags import MAX_SEED, Flag
-from zoo.data.token_files import TOKEN_DTYPES
-from zoo.training.config import LEVEL_SETTINGS, Config
+from zoo.training.config import Config
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
@@ -41,15 +40,6 @@ _SECTIONS = {
 """Sections of the help, and the settings in each."""
 
 _TYPES: dict[str, Any] = {
-    "level": click.Choice(list(LEVEL_SETTINGS)),
-    "token_dtype": click.Choice(TOKEN_DTYPES),
-    "dtype": click.Choice(["float32", "float64"]),
-    "precision": click.Choice(["float32", "bf16"]),
-    "kind": click.Choice(["text", "table", "sequences"]),
-    "missing": click.Choice(["reject", "forward", "mask"]),
-    "pooling": click.Choice(["last", "mean"]),
-    "class_weights": click.Choice(["balanced"]),
-    "predict": click.Choice(["change", "level", "correction"]),
     "recompute": _number_or_word,
     **dict.fromkeys(["epochs", "lr", "clip", "clip_value", "dropout", "scheduled_sampling"], float),
 }
@@ -71,15 +61,16 @@ def _make_flag(section: str, name: str) -> Flag:
     field = _FIELDS[name]
     shown = " ".join(field.default) if isinstance(field.default, tuple) else field.default
     is_shown = isinstance(shown, (int, float, str)) and not isinstance(shown, bool) and shown != ""
-    of_default = {int: int, bool: bool}.get(type(field.default), str)
-    of_metavar = int if field.metadata["metavar"] == "N" else of_default
-    kind = _TYPES.get(name, of_metavar)
+    check = field.metadata["check"]
+    default_type = {int: int, bool: bool}.get(type(field.default), str)
+    flag_type = int if field.metadata["metavar"] == "N" else default_type
+    kind = click.Choice(check.choices) if check.choices else _TYPES.get(name, flag_type)
     return Flag(
         _SPELLINGS.get(name, f"--{name.replace('_', '-')}"),
         name,
         section=section,
         type=kind,
-        expected=field.metadata["check"][1] if kind in (int, float) else "",
+        expected=check.expected if kind in (int, float) else "",
         metavar=field.metadata["metavar"],
         default=None,
         help=field.metadata["help"] + (f"  [{shown}]" if is_shown else ""),

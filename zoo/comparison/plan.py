@@ -202,7 +202,7 @@ class RunSize:
     steps: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A resolved comparison, which determines every run.
 
@@ -320,20 +320,20 @@ def _parse_plan(stored: dict[str, Any]) -> Plan:
     if request.seeds is None or request.size is None or request.length is None or request.rates is None:
         raise ValueError("its seeds, size, length or rates are missing")
     return Plan(
-        _read_entries(stored["cells"]),
-        _read_entries(tasks),
-        request.seeds,
-        request.size,
-        request.length,
-        request.rates,
-        request.sweep_steps,
-        request.sweep_rounds or 0,
-        dict(request.settings),
-        {
+        cells=_read_entries(stored["cells"]),
+        tasks=_read_entries(tasks),
+        seeds=request.seeds,
+        size=request.size,
+        length=request.length,
+        rates=request.rates,
+        sweep_steps=request.sweep_steps,
+        sweep_rounds=request.sweep_rounds or 0,
+        settings=dict(request.settings),
+        run_sizes={
             task: {cell: _read_run_size(size) for cell, size in sizes.items()}
             for task, sizes in stored["settled"].items()
         },
-        {name: str(digest) for name, digest in stored.get("sources", {}).items()},
+        sources={name: str(digest) for name, digest in stored.get("sources", {}).items()},
     )
 
 

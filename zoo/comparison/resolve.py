@@ -242,15 +242,15 @@ def _new_plan(
 ) -> Plan:
     """Make a plan from a request, with defaults for what it lacks."""
     return Plan(
-        _entries(cells),
-        _entries(tasks),
-        request.seeds or SEEDS,
-        request.size or ("params", PARAMS),
-        request.length or ("steps", STEPS),
-        request.rates or _default_grid(optimizer),
-        request.sweep_steps,
-        _sweep_rounds(request),
-        settings,
+        cells=_entries(cells),
+        tasks=_entries(tasks),
+        seeds=request.seeds or SEEDS,
+        size=request.size or ("params", PARAMS),
+        length=request.length or ("steps", STEPS),
+        rates=request.rates or _default_grid(optimizer),
+        sweep_steps=request.sweep_steps,
+        sweep_rounds=_sweep_rounds(request),
+        settings=settings,
         optimizer_spec=request.optimizer_spec,
     )
 

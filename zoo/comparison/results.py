@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo.arguments import as_choice, as_path, short_repr
+from zoo.base.tracker import Event
 from zoo.comparison.tables import keep_columns, make_tables
 from zoo.errors import CheckpointError
 from zoo.storage import write_bytes, write_json
@@ -195,8 +196,6 @@ def _schema(kind: type[Any]) -> dict[str, str]:
         for field in dataclasses.fields(kind)
     }
 
-
-Event = Mapping[str, Any]
 
 _NO_SCORE = math.nan, math.nan
 

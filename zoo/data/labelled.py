@@ -35,8 +35,11 @@ from zoo.errors import DataError, UsageError
 ARRAY_NAMES = ("inputs", "labels", "lengths", "ids", "channels", "groups", "weights")
 """Names of the arrays of sequences in an ``.npz`` file; all but the first are optional."""
 
+POOLING = ("last", "mean")
+"""Ways to make one prediction from the outputs of all steps."""
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class LabelledSequences:
     """N sequences of R steps in all, one after another.
 
@@ -149,18 +152,18 @@ class LabelledSequences:
         if dt is not None:
             digest.update(dt.tobytes())
         return cls(
-            name,
-            names,
-            shown,
-            values,
-            offsets,
-            column,
-            label,
-            digest.hexdigest(),
-            dt,
-            unit,
-            None if columns["groups"] is None else columns["groups"].as_category(),
-            None if columns["weights"] is None else columns["weights"].values,
+            name=name,
+            ids=names,
+            channels=shown,
+            values=values,
+            offsets=offsets,
+            labels=column,
+            label=label,
+            sha256=digest.hexdigest(),
+            dt=dt,
+            time_unit=unit,
+            groups=None if columns["groups"] is None else columns["groups"].as_category(),
+            weights=None if columns["weights"] is None else columns["weights"].values,
         )
 
 
@@ -352,16 +355,16 @@ def _of_ts_file(path: Path) -> LabelledSequences:
     values, offsets, dt, unit = content.sequences
     count = len(offsets) - 1
     return LabelledSequences(
-        path.name,
-        tuple(map(str, range(count))),
-        tuple(map(str, range(values.shape[1]))),
-        values,
-        offsets,
-        _one_each(content.labels, count, "label", path.name),
-        "label",
-        content.sha256,
-        dt,
-        unit,
+        name=path.name,
+        ids=tuple(map(str, range(count))),
+        channels=tuple(map(str, range(values.shape[1]))),
+        values=values,
+        offsets=offsets,
+        labels=_one_each(content.labels, count, "label", path.name),
+        label="label",
+        sha256=content.sha256,
+        dt=dt,
+        time_unit=unit,
     )
 
 
@@ -473,21 +476,21 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
         for role, name in per_sequence.items()
     )
     return LabelledSequences(
-        table.name,
-        (Path(table.name).stem,) if panel.names == ("",) else panel.names,
-        channels,
-        values,
-        panel.offsets,
-        label,
-        roles.label or "label",
-        table.sha256,
-        panel.time_differences(),
-        panel.step_size(),
-        None if group is None else group.as_category(),
-        None if weight is None else weight.values,
-        categories,
-        tuple(left_out),
-        chosen.time,
+        name=table.name,
+        ids=(Path(table.name).stem,) if panel.names == ("",) else panel.names,
+        channels=channels,
+        values=values,
+        offsets=panel.offsets,
+        labels=label,
+        label=roles.label or "label",
+        sha256=table.sha256,
+        dt=panel.time_differences(),
+        time_unit=panel.step_size(),
+        groups=None if group is None else group.as_category(),
+        weights=None if weight is None else weight.values,
+        categories=categories,
+        left_out=tuple(left_out),
+        time=chosen.time,
     )
 
 

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from zoo.arguments import as_elements, short_repr
 from zoo.arrays import as_array
+from zoo.base.data_kinds import PARTS
 from zoo.errors import UsageError
 
 Fractions = tuple[float, float, float]
-
-PARTS = ("train", "valid", "test")
 
 _NUMBER = re.compile(r"\d{1,3}(\.\d{0,15})?|\.\d{1,15}", re.ASCII)
 _EXAMPLE = "write it like '90,5,5', '0.9,0.05,0.05' or '90,10'"

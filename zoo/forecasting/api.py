@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.forecasting.forecaster import Backtest, Forecast, Forecaster
-from zoo.model.checkpoint import CellClasses, read_run
+from zoo.model.checkpoint import CellClasses, open_run
 
 
 def open_forecaster(run: Any, cell: CellClasses = None) -> Forecaster:
@@ -20,11 +20,7 @@ def open_forecaster(run: Any, cell: CellClasses = None) -> Forecaster:
         CheckpointError: if it does not exist, or is damaged.
         UsageError: if it is a run on a text or a task.
     """
-    if isinstance(run, Forecaster):
-        return run
-    checkpoint, source = read_run(run)
-    given = getattr(run, "cell", None), getattr(run, "data", None)
-    return Forecaster.from_checkpoint(checkpoint, source, cell or given[0], given[1])
+    return open_run(Forecaster, Forecaster.from_checkpoint, run, cell)
 
 
 def forecast(

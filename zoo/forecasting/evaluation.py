@@ -10,8 +10,9 @@ import numpy as np
 
 from zoo.arguments import counted
 from zoo.array_types import Array
+from zoo.base.data_kinds import PARTS
 from zoo.data.panel import Panel
-from zoo.data.split import PARTS, parse_split, split_groups
+from zoo.data.split import parse_split, split_groups
 from zoo.errors import DataError
 from zoo.forecasting.baselines import History, baseline_forecasts, spread
 from zoo.forecasting.calibration import (

@@ -11,9 +11,9 @@ import numpy as np
 
 from zoo.arguments import as_choice, as_integer, as_path, counted
 from zoo.array_types import Array
+from zoo.base.data_kinds import PARTS
 from zoo.data.panel import Panel, make_panel
 from zoo.data.sources import STDIN
-from zoo.data.split import PARTS
 from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, value_texts
 from zoo.data.table_files import IN_MEMORY_TABLE, read_table
 from zoo.errors import CheckpointError, DataError, UsageError, warn_caller

@@ -16,8 +16,6 @@ _MIN_GROUPS = 5
 _MANY_SERIES = 10
 """From so many series on, intervals come from the differences between series."""
 
-METRIC_NAMES = ("mae", "rmse", "mase", "pinball", "coverage")
-
 
 @dataclass(frozen=True)
 class Estimate:

@@ -136,7 +136,7 @@ class RecurrentFunction:
         if not (is_tokens or are_floats) or x.shape[1] == 0:
             raise UsageError(
                 f"{OWNER}: x is {x.dtype}{x.shape}; expected {kernels.dtype} (T, B, {stack.input_size}) or "
-                f"integer tokens (T, B), with at least one row in the batch."
+                f"integer tokens (T, B), with at least one sequence in the batch."
             )
         _check_named("params", params, stack.param_shapes, kernels.dtype)
         if state is not None:

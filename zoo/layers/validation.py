@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from zoo.arguments import dtype_and_shape, short_repr
+from zoo.arguments import counted, dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base import Cell, Input
@@ -106,7 +106,7 @@ def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], owner: str) -> Arra
         return _kernel_ready(x, dtype)
     raise UsageError(
         f"{owner}: inputs are {dtype_and_shape(x)}; expected floats (T, B, {input_size}) or integer tokens "
-        f"(T, B), time first, with at least one row in the batch."
+        f"(T, B), time first, with at least one sequence in the batch."
     )
 
 
@@ -146,7 +146,7 @@ def as_lengths(lengths: Any, steps: int, batch: int, owner: str) -> Array:
     """Check the steps of each sequence, ``(B,)``.
 
     Raises:
-        UsageError: if they are not integers from 0 to T, one for each row.
+        UsageError: if they are not integers from 0 to T, one for each sequence.
     """
     values = as_array(lengths, f"{owner}: lengths")
     if values.dtype.kind not in "iu" or values.shape != (batch,):
@@ -155,7 +155,7 @@ def as_lengths(lengths: Any, steps: int, batch: int, owner: str) -> Array:
             advice = f" If the {steps} rows of the first axis are sequences, exchange the first two axes."
         raise UsageError(
             f"{owner}: lengths are {values.dtype}{values.shape}; expected integers ({batch},), the steps of "
-            f"each row, for {steps} steps of {batch} rows.{advice}"
+            f"each sequence, for {counted(batch, 'sequence')} of {counted(steps, 'step')}.{advice}"
         )
     if values.min() < 0 or values.max() > steps:
         raise UsageError(
@@ -166,7 +166,7 @@ def as_lengths(lengths: Any, steps: int, batch: int, owner: str) -> Array:
 
 
 def mask_padding(array: Array, lengths: Array, fill: float = 0) -> Array:
-    """A copy of ``(T, B, ...)`` with the padding of each row filled."""
+    """A copy of ``(T, B, ...)`` with the padding of each sequence filled."""
     copy = array.copy()
     copy[np.arange(len(array))[:, np.newaxis] >= lengths] = fill
     return copy
@@ -188,7 +188,7 @@ def as_tokens(tokens: Any, symbols: int, owner: str, noun: str = "tokens") -> Ar
     if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or tokens.shape[1] == 0:
         raise UsageError(
             f"{owner} are {dtype_and_shape(tokens)}; expected integer {noun} (T, B), time first, with at "
-            f"least one row in the batch."
+            f"least one sequence in the batch."
         )
     # As unsigned integers, negative tokens are larger than any vocabulary: one comparison is enough.
     if tokens.size and np.maximum.reduce(tokens.view(_unsigned(tokens.dtype)), axis=None) >= symbols:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import dtype_and_shape
+from zoo.arguments import counted, dtype_and_shape
 from zoo.array_types import Array, Arrays
 from zoo.arrays import as_array
 from zoo.base.loss import Loss
@@ -271,8 +271,9 @@ def as_targets(
         is_first = targets.shape == (times_rows[0], *shape[2:])
         hint = " Time comes first: exchange the axes of the inputs, x.swapaxes(0, 1)." if is_first else ""
         raise UsageError(
-            f"{owner}: targets {targets.shape} for inputs of {times_rows[0]} steps and {times_rows[1]} rows; "
-            f"expected {shape}, or {shape[1:]} for the last step alone.{hint}"
+            f"{owner}: targets {targets.shape} for inputs of {counted(times_rows[0], 'step')} and "
+            f"{counted(times_rows[1], 'sequence')}; expected {shape}, or {shape[1:]} for the last step "
+            f"alone.{hint}"
         )
     if lengths is not None:
         is_step = np.arange(times_rows[0])[:, None] < lengths

@@ -6,7 +6,7 @@ import os
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from zoo.arguments import as_bool, as_path, short_repr
 from zoo.base import Cell
@@ -31,6 +31,7 @@ AnyModel: TypeAlias = LanguageModel | SequenceModel
 CellClasses: TypeAlias = type[Cell] | Sequence[type[Cell]] | None
 """Cell classes that are not registered."""
 Factory = Callable[..., AnyModel | Recurrent]
+R = TypeVar("R")
 
 CALIBRATION_PREFIX = "calibration."
 """Prefix of the names of arrays of a validation, which a model and its training do not read."""
@@ -103,6 +104,31 @@ def read_run(run: Any) -> tuple[Checkpoint, str]:
     path = as_path(getattr(run, "path", run), "run")
     check_run_path(path)
     return read_checkpoint(path), str(path)
+
+
+def open_run(
+    kind: type[R],
+    from_checkpoint: Callable[[Checkpoint, str, CellClasses, Any], R],
+    run: Any,
+    cell: CellClasses,
+) -> R:
+    """An object that uses the best model of a run, such as a forecaster.
+
+    Args:
+        kind: Its class.
+        from_checkpoint: Makes it of a checkpoint, its path, the class of its cell and the data of training.
+        run: Such an object, which is returned; a run, a run directory or a ``.safetensors`` file.
+        cell: The class of the cell, if it is not registered.
+
+    Raises:
+        CheckpointError: if it does not exist, or is damaged.
+        UsageError: if it is a run on other data.
+    """
+    if isinstance(run, kind):
+        return run
+    checkpoint, source = read_run(run)
+    own_cell, own_data = getattr(run, "cell", None), getattr(run, "data", None)
+    return from_checkpoint(checkpoint, source, cell or own_cell, own_data)
 
 
 def check_run_path(path: str | os.PathLike[str]) -> None:

@@ -265,8 +265,8 @@ class Model(FlatParameters):
                 declares them; missing ones have their defaults.
 
         Returns:
-            The weighted mean of the loss over steps and rows, in nats for symbols and classes, and the final
-            states.
+            The weighted mean of the loss over steps and sequences, in nats for symbols and classes, and the
+            final states.
 
         Raises:
             UsageError: if an argument does not fit, or all weights are zero.

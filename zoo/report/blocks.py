@@ -289,7 +289,7 @@ class Intervals:
     note: str = ""
 
 
-Block = Chart | Intervals | Table | Units | Samples | KeyValues | TextBlock | Paragraphs | Picture
+PageBlock = Chart | Intervals | Table | Units | Samples | KeyValues | TextBlock | Paragraphs | Picture
 
 
 @dataclass(frozen=True)
@@ -298,7 +298,7 @@ class PageSection:
 
     name: str
     title: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[PageBlock, ...]
 
 
 @dataclass(frozen=True)

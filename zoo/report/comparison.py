@@ -15,12 +15,12 @@ from zoo.comparison.tables import is_one_size, overall_table, task_tables
 from zoo.errors import CheckpointError, ZooWarning
 from zoo.report.blocks import (
     Axis,
-    Block,
     Chart,
     IntervalRow,
     Intervals,
     KeyValue,
     KeyValues,
+    PageBlock,
     PageSection,
     Paragraphs,
     Reference,
@@ -297,17 +297,17 @@ def _time(seconds: float) -> str:
 
 
 def _sections(results: Comparison) -> Iterator[PageSection]:
-    overview: tuple[Block, ...] = (overall_table(results, with_solved=True), *rank_intervals(results))
+    overview: tuple[PageBlock, ...] = (overall_table(results, with_solved=True), *rank_intervals(results))
     yield PageSection("overview", "Overview", (*overview, *failures(results)))
     for task in results.tasks:
         summary = TextBlock(str(results.section("tasks")[task]["summary"]))
-        blocks: tuple[Block, ...] = (summary, *task_tables(results, task))
-        charts: tuple[Block, ...] = (*score_intervals(results, task), *task_charts(results, task))
+        blocks: tuple[PageBlock, ...] = (summary, *task_tables(results, task))
+        charts: tuple[PageBlock, ...] = (*score_intervals(results, task), *task_charts(results, task))
         yield PageSection(f"task-{task}", readable(task), (*blocks, *charts))
     yield PageSection("made-with", "Made with", tuple(_made_with(results)))
 
 
-def _made_with(results: Comparison) -> Iterator[Block]:
+def _made_with(results: Comparison) -> Iterator[PageBlock]:
     if command := results.metadata.get("command"):
         yield Paragraphs("command", "Command", (TextBlock(str(command), fixed=True),))
     yield KeyValues("configuration", "Configuration", tuple(_plan(results.section("plan"))), wide=True)

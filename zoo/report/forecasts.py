@@ -17,7 +17,7 @@ from zoo.forecasting.evaluation import actual_after, last_part, make_interval, p
 from zoo.forecasting.predict import predict
 from zoo.forecasting.spec import ForecastSpec
 from zoo.report.activations import Activations, NumericExamples, example_count, read_numeric
-from zoo.report.blocks import Axis, Block, Chart, Reference, Series, TextBlock
+from zoo.report.blocks import Axis, Chart, PageBlock, Reference, Series, TextBlock
 from zoo.report.history import number
 from zoo.report.run_data import RunData
 from zoo.tables import Column, Number, Table, TableCell
@@ -35,7 +35,7 @@ _MIN_RESIDUALS = 20
 _METRICS = {"mae": "MAE", "rmse": "RMSE", "mase": "MASE", "pinball": "pinball loss", "coverage": "coverage"}
 
 
-def forecast_blocks(run: RunData) -> tuple[Block, ...]:
+def forecast_blocks(run: RunData) -> tuple[PageBlock, ...]:
     """Charts and a table of errors for each target, on the last part of the table that has windows.
 
     Raises:
@@ -52,7 +52,7 @@ def forecast_blocks(run: RunData) -> tuple[Block, ...]:
 
 def _blocks(
     forecaster: Forecaster, backtest: Backtest, scores: Mapping[str, Any], residuals: _Residuals
-) -> Iterator[Block]:
+) -> Iterator[PageBlock]:
     for of_target in scores["targets"]:
         index = forecaster.spec.roles.target.index(of_target["target"])
         yield _chart(forecaster, backtest, index, scores["part"])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from zoo.arguments import is_number
+from zoo.base.tracker import Event
 from zoo.storage import RunDirectory, log
 from zoo.tables import Number
 
-Event = Mapping[str, Any]
 Points = tuple[tuple[Number, ...], tuple[Number, ...]]
 
 MAX_BYTES = 8 * 2**20

@@ -11,7 +11,7 @@ from zoo.array_types import Array
 from zoo.classification import Predictor
 from zoo.classification.evaluation import last_part, predict, step_weights
 from zoo.report.activations import Activations, NumericExamples, read_numeric
-from zoo.report.blocks import Axis, Block, Chart, Series, TextBlock
+from zoo.report.blocks import Axis, Chart, PageBlock, Series, TextBlock
 from zoo.report.history import number
 from zoo.report.run_data import RunData
 from zoo.tables import Column, Table, TableCell
@@ -30,7 +30,7 @@ _BINS = 10
 _MAX_POINTS = 2000
 
 
-def label_blocks(run: RunData) -> tuple[Block, ...]:
+def label_blocks(run: RunData) -> tuple[PageBlock, ...]:
     """The confusion matrix, the calibration and the scores on the last part of the data that is not empty.
 
     Raises:
@@ -42,7 +42,7 @@ def label_blocks(run: RunData) -> tuple[Block, ...]:
     return tuple(_blocks(predictor))
 
 
-def _blocks(predictor: Predictor) -> Iterator[Block]:
+def _blocks(predictor: Predictor) -> Iterator[PageBlock]:
     facts, spec = predictor.evaluate(), predictor.spec
     part, (scores,) = facts["part"], facts["targets"]
     given, scaled = predictor.open_data()

@@ -12,8 +12,8 @@ from typing import Any
 from zoo.report import palette
 from zoo.report.blocks import (
     Axis,
-    Block,
     Chart,
+    PageBlock,
     Reference,
     Series,
     TextBlock,
@@ -108,7 +108,7 @@ _ENDS = ("low", "high")
 MAX_LINES = 12
 
 
-def analysis_blocks(history: RunHistory) -> tuple[Block, ...]:
+def analysis_blocks(history: RunHistory) -> tuple[PageBlock, ...]:
     """The charts of the analysis events, or a sentence about ``--analyse-every``."""
     return (
         *_lags(_analysis_values(history, "gradient_by_lag")),

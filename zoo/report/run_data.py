@@ -17,7 +17,7 @@ from zoo.forecasting import Forecaster
 from zoo.model import AnyModel, model_from
 from zoo.model.checkpoint import CellClasses, cell_classes, fitting_class
 from zoo.registry import get_cell, get_task
-from zoo.report.blocks import Block, TextBlock
+from zoo.report.blocks import PageBlock, TextBlock
 from zoo.report.history import RunHistory
 from zoo.storage import Checkpoint, RunDirectory
 from zoo.training.config import Config, config_from_json
@@ -127,7 +127,7 @@ def _suggest_file_flag(kind: str) -> Iterator[None]:
         ) from error
 
 
-def or_reason(name: str, make: Callable[[], tuple[Block, ...]]) -> tuple[Block, ...]:
+def or_reason(name: str, make: Callable[[], tuple[PageBlock, ...]]) -> tuple[PageBlock, ...]:
     """The blocks of ``make``; if it fails, warn and return the reason as a text."""
     try:
         return make()

@@ -14,6 +14,8 @@ from typing import Any
 
 from zoo.base import Cell, Task
 from zoo.base.card import SCOPES
+from zoo.base.data_kinds import DATA_KINDS
+from zoo.base.tracker import Event
 from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cell_pages.diagram import draw
 from zoo.errors import DefinitionError
@@ -22,9 +24,9 @@ from zoo.model.checkpoint import CellClasses
 from zoo.report import forecasts, labels
 from zoo.report.activations import Activations, read_examples, read_text, units_block
 from zoo.report.blocks import (
-    Block,
     KeyValue,
     KeyValues,
+    PageBlock,
     PageSection,
     Paragraphs,
     Picture,
@@ -36,7 +38,7 @@ from zoo.report.blocks import (
     readable,
     value_text,
 )
-from zoo.report.history import Event, number
+from zoo.report.history import number
 from zoo.report.run_charts import SPEED_NOUNS, analysis_blocks, loss_charts, optimisation_charts
 from zoo.report.run_data import RunData, or_reason
 from zoo.tables import Column, Table, TableCell
@@ -86,7 +88,7 @@ def _sections(run: RunData, symbols: int) -> Iterator[PageSection]:
     yield PageSection("made-with", "Made with", tuple(_made_with(run)))
 
 
-def _learning_blocks(run: RunData) -> Iterator[Block]:
+def _learning_blocks(run: RunData) -> Iterator[PageBlock]:
     for event in run.history.events:
         if event.get("event") in ("warning", "diverged", "resume"):
             yield TextBlock(f"Step {event['step']:,}: {_event_text(event)}", warning=True)
@@ -102,7 +104,7 @@ def _event_text(event: Event) -> str:
     return f"diverged: loss {event.get('loss')}, norm of the gradient {event.get('grad_norm')}."
 
 
-def _units(run: RunData, symbols: int) -> Block:
+def _units(run: RunData, symbols: int) -> PageBlock:
     if run.model is None:
         return TextBlock("There is no checkpoint yet, and so no model whose units could be shown.")
     if run.model.config.bidirectional:
@@ -163,16 +165,16 @@ def _samples(events: list[Event]) -> Samples:
     return Samples("sample", "What the model wrote", steps, tuple(str(event.get("text")) for event in events))
 
 
-def _made_with(run: RunData) -> Iterator[Block]:
+def _made_with(run: RunData) -> Iterator[PageBlock]:
     yield settings(run.config)
-    for kind in ("text", "task", "table", "sequences"):
+    for kind in DATA_KINDS:
         if isinstance(values := run.start_event.get(kind), dict):
             yield key_values(kind.capitalize(), values)
     if run.checkpoint and isinstance(values := run.checkpoint.meta.get("versions"), dict):
         yield key_values("Versions", values, "Of the process that wrote the best checkpoint.")
 
 
-def _cells_blocks(run: RunData) -> tuple[Block, ...]:
+def _cells_blocks(run: RunData) -> tuple[PageBlock, ...]:
     """The blocks of the different cells of a run, each with anchors of its own."""
     first, *others = run.cells
     return (
@@ -185,7 +187,7 @@ def _cells_blocks(run: RunData) -> tuple[Block, ...]:
     )
 
 
-def cell_blocks(cell: Cell) -> tuple[Block, ...]:
+def cell_blocks(cell: Cell) -> tuple[PageBlock, ...]:
     """The blocks of a cell."""
     description = Paragraphs("equations", f"What {cell.name} is", tuple(_document(cell)))
     return (description, _card(cell), *_picture(cell), *_tables(cell))
@@ -200,7 +202,7 @@ def _document(cell: Cell) -> Iterator[TextBlock]:
             yield TextBlock(re.sub(r"::$", ":", " ".join(block.split())).replace("``", ""))
 
 
-def _picture(cell: Cell) -> Iterator[Block]:
+def _picture(cell: Cell) -> Iterator[PageBlock]:
     if cell.has_step():
         try:
             yield Picture("step", f"One step of {cell.name}", draw(cell))

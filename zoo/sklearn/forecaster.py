@@ -26,6 +26,7 @@ from zoo.registry.api import resolve
 from zoo.sklearn.checkpoint import restored_cell, save_estimator
 from zoo.sklearn.estimators import LARGEST_SEED, positive, suggest_names
 from zoo.storage import Checkpoint
+from zoo.training.config import PREDICT
 from zoo.training.fit_data import fit_forecaster
 
 _TARGET = "y"
@@ -175,7 +176,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             series=self.series,
             missing=self.missing,
             loss=self.loss,
-            predict=as_choice(self.output, "output", ("change", "level", "correction")),
+            predict=as_choice(self.output, "output", PREDICT),
             horizon=positive(self.horizon, "horizon"),
             hidden=positive(self.hidden_size, "hidden_size"),
             layers=len(cells),

@@ -141,13 +141,13 @@ def read_json(path: StrPath, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, ob
         raise CheckpointError(f"cannot read {path}: {error}.") from error
 
 
-def read_toml(path: StrPath, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, object]:
-    """The table in the TOML file ``path``, which may have ``max_bytes`` bytes at most.
+def read_toml(path: StrPath) -> dict[str, object]:
+    """The table in the TOML file ``path``, which may have ``MAX_JSON_BYTES`` bytes at most.
 
     Raises:
         CheckpointError: As `read_bytes`, or the file is not TOML.
     """
-    data = read_bytes(path, max_bytes=max_bytes)
+    data = read_bytes(path, max_bytes=MAX_JSON_BYTES)
     try:
         return tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # also invalid UTF-8, and thousands of nested arrays

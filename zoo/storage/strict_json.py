@@ -62,9 +62,12 @@ def loads_object(data: bytes) -> dict[str, object]:
     return value
 
 
-def quote(text: str, limit: int = 60) -> str:
-    """Quote text of a file for a message: no control characters, at most ``limit`` characters."""
-    return ascii(text if len(text) <= limit else text[:limit] + "...")
+_MAX_QUOTED = 60
+
+
+def quote(text: str) -> str:
+    """Quote text of a file for a message: no control characters, and the first 60 characters alone."""
+    return ascii(text if len(text) <= _MAX_QUOTED else text[:_MAX_QUOTED] + "...")
 
 
 def _check(value: object, where: str, depth: int) -> None:

@@ -31,7 +31,14 @@ class StateWarning(CheckWarning):
     """Names states that never change, which may be a mistake."""
 
 
-_STATUS_WORDS = {"passed": "holds", "failed": "BROKEN", "skipped": "skipped", "expected failure": "excused"}
+STATUS_WORDS: Mapping[Status, str] = {
+    "passed": "holds",
+    "failed": "BROKEN",
+    "skipped": "skipped",
+    "expected failure": "expected",
+    "not checked": "not checked",
+}
+"""The word for each status in the lines of a report."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Outcome:
     warning: str = ""
 
     def __str__(self) -> str:
-        line = f"  {_STATUS_WORDS.get(self.status, self.status):8}{self.check:30}{self.law}"
+        line = f"  {STATUS_WORDS[self.status]:7} {self.check:30}{self.law}"
         return "\n".join([line, *(f"{'':10}{text}" for text in self.message.splitlines())])
 
 

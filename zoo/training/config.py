@@ -5,15 +5,33 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoo.arguments import is_number, short_repr
+from zoo.base.data_kinds import DATA_KINDS
 from zoo.base.names import did_you_mean, split_assignments
+from zoo.data.labelled import POOLING
+from zoo.data.panel import MISSING
 from zoo.data.token_files import TOKEN_DTYPES
 from zoo.errors import CheckpointError, UsageError
+from zoo.kernels.precision import BF16
 from zoo.layers.time_chunks import EXPECTED_RECOMPUTE, is_recompute
+from zoo.layers.validation import DTYPES
+from zoo.training.defaults import DEFAULT_SEQ, MAX_EVAL_INTERVAL, describe_default
 
-Check = Callable[[Any], bool]
+
+class Check(NamedTuple):
+    """The check of a setting.
+
+    Attributes:
+        allows: Whether a value is valid. None is also valid where it is the default.
+        expected: Description of valid values, for messages.
+        choices: The values on the command line; empty if there is no list.
+    """
+
+    allows: Callable[[Any], bool]
+    expected: str
+    choices: tuple[str, ...] = ()
 
 
 def _is_options(value: Any) -> bool:
@@ -47,8 +65,11 @@ def _is_assignments(value: Any) -> bool:
     return _is_names(value) and not any(".py:" in text for text in value)
 
 
-DEFAULT_LOSS = "interval"
+DEFAULT_FORECAST_LOSS = "interval"
 """Default loss of a forecast."""
+
+DEFAULT_CLASS_LOSS = "cross_entropy"
+"""Default loss of labels that are classes."""
 
 
 AUTO_SCHEDULE = "cosine"
@@ -74,81 +95,55 @@ TEST_BATCHES = 64
 MAX_SAMPLE_LENGTH = 80_000
 """Symbols of a sample in training, which is a line of the log; ``zoo sample`` writes any number."""
 
-# Checks and their descriptions in messages; None is allowed where it is the default.
-_POSITIVE_INT: tuple[Check, str] = (
-    lambda value: type(value) is int and value >= 1,
-    "an integer of at least 1",
+KINDS = tuple(kind for kind in DATA_KINDS if kind != "task")
+"""Kinds of data that the setting ``kind`` names."""
+
+PREDICT = ("change", "level", "correction")
+"""Values of the setting ``predict``."""
+
+
+def _one_of(*choices: str) -> Check:
+    """A check for one of some texts."""
+    *first, last = map(repr, choices)
+    few = f"{', '.join(first)} or {last}" if first else last
+    expected = few if len(choices) < 4 else f"one of {', '.join(choices)}"
+    return Check(lambda value: isinstance(value, str) and value in choices, expected, choices)
+
+
+def _at_least(low: int) -> Check:
+    """A check for an integer."""
+    return Check(lambda value: type(value) is int and value >= low, f"an integer of at least {low}")
+
+
+_POSITIVE_INT = _at_least(1)
+_NONNEGATIVE_INT = _at_least(0)
+_NUMBER = Check(lambda value: is_number(value) and value >= 0, "a number of at least 0")
+_ABOVE_ZERO = Check(lambda value: is_number(value) and value > 0, "a number above 0")
+_FRACTION = Check(
+    lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1"
 )
-_NONNEGATIVE_INT: tuple[Check, str] = (
-    lambda value: type(value) is int and value >= 0,
-    "an integer of at least 0",
-)
-_NUMBER: tuple[Check, str] = (lambda value: is_number(value) and value >= 0, "a number of at least 0")
-_ABOVE_ZERO: tuple[Check, str] = (lambda value: is_number(value) and value > 0, "a number above 0")
-_FRACTION: tuple[Check, str] = (
-    lambda value: is_number(value) and 0 <= value < 1,
-    "a number from 0 up to, not including, 1",
-)
-_SAMPLE_LENGTH: tuple[Check, str] = (
+_SAMPLE_LENGTH = Check(
     lambda value: type(value) is int and 0 <= value <= MAX_SAMPLE_LENGTH,
     f"an integer from 0 to {MAX_SAMPLE_LENGTH:,}",
 )
-_SEED: tuple[Check, str] = (
-    lambda value: type(value) is int and 0 <= value < 2**63,
-    "an integer from 0 to 2^63 - 1",
-)
-_AT_LEAST_TWO: tuple[Check, str] = (
-    lambda value: type(value) is int and value >= 2,
-    "an integer of at least 2",
-)
-_TOKEN_DTYPE: tuple[Check, str] = (
-    lambda value: isinstance(value, str) and value in TOKEN_DTYPES,
-    f"one of {', '.join(TOKEN_DTYPES)}",
-)
-_LEVEL: tuple[Check, str] = (
-    lambda value: isinstance(value, str) and value in LEVEL_SETTINGS,
-    f"one of {', '.join(LEVEL_SETTINGS)}",
-)
-_STRING: tuple[Check, str] = (lambda value: isinstance(value, str), "a string")
-_BOOL: tuple[Check, str] = (lambda value: isinstance(value, bool), "true or false")
-_OPTIONS: tuple[Check, str] = (_is_options, "a mapping of names to values")
-_WEIGHTS: tuple[Check, str] = (_is_weights, "a number above 0 for each column, as in load=2,price=1")
-_CELLS: tuple[Check, str] = (_is_cells, "a string, or a tuple with a string for each layer")
-_CELL_OPTIONS: tuple[Check, str] = (
-    _is_cell_options,
-    "a mapping of names to values, or a tuple with one for each layer",
-)
-KINDS = ("text", "table", "sequences")
-"""Kinds of data."""
-
-_KIND: tuple[Check, str] = (
-    lambda value: isinstance(value, str) and value in KINDS,
-    "'text', 'table' or 'sequences'",
-)
-_COLUMNS: tuple[Check, str] = (_is_names, "names of columns")
-_MISSING: tuple[Check, str] = (
-    lambda value: isinstance(value, str) and value in ("reject", "forward", "mask"),
-    "'reject', 'forward' or 'mask'",
-)
-_PREDICT: tuple[Check, str] = (
-    lambda value: isinstance(value, str) and value in ("change", "level", "correction"),
-    "'change', 'level' or 'correction'",
-)
-_POOLING: tuple[Check, str] = (
-    lambda value: isinstance(value, str) and value in ("last", "mean"),
-    "'last' or 'mean'",
-)
-_CLASS_WEIGHTS: tuple[Check, str] = (
-    lambda value: isinstance(value, str) and value == "balanced",
-    "'balanced'",
-)
-_ASSIGNMENTS: tuple[Check, str] = (_is_assignments, "texts with registered names")
-_SOURCES: tuple[Check, str] = (_is_sources, "one or more names of files, directories or built-in texts")
+_SEED = Check(lambda value: type(value) is int and 0 <= value < 2**63, "an integer from 0 to 2^63 - 1")
+_STRING = Check(lambda value: isinstance(value, str), "a string")
+# The model checks both: its message has a hint for bfloat16, and a precision may be the name of the dtype.
+_DTYPE = _STRING._replace(choices=tuple(DTYPES))
+_PRECISION = _STRING._replace(choices=("float32", BF16))
+_BOOL = Check(lambda value: isinstance(value, bool), "true or false")
+_OPTIONS = Check(_is_options, "a mapping of names to values")
+_WEIGHTS = Check(_is_weights, "a number above 0 for each column, as in load=2,price=1")
+_CELLS = Check(_is_cells, "a string, or a tuple with a string for each layer")
+_CELL_OPTIONS = Check(_is_cell_options, "a mapping of names to values, or a tuple with one for each layer")
+_COLUMNS = Check(_is_names, "names of columns")
+_ASSIGNMENTS = Check(_is_assignments, "texts with registered names")
+_SOURCES = Check(_is_sources, "one or more names of files, directories or built-in texts")
 
 
 def _setting(
     default: Any,
-    check: tuple[Check, str],
+    check: Check,
     help: str,
     *,
     metavar: str | None = None,
@@ -160,7 +155,7 @@ def _setting(
 
     Args:
         default: The default; ``dict`` for an empty mapping.
-        check: The check of a value, and its description in messages.
+        check: The check of a value.
         help: Description, for Python and the command line; defaults that depend on others in brackets.
         metavar: Placeholder of the value in the help of its flag, if there is one.
         resumable: Whether a resumed run may change it without changing its results.
@@ -207,7 +202,7 @@ class Config:
     )
     kind: str | None = _setting(
         None,
-        _KIND,
+        _one_of(*KINDS),
         "Read the data as text, as a table, or as labelled sequences.  [sequences with --label and for a .ts "
         "file; a table with --target, and if the name ends in .csv, .tsv, .npz or .parquet, or for "
         "a directory of such files]",
@@ -215,7 +210,7 @@ class Config:
     )
     level: str = _setting(
         "char",
-        _LEVEL,
+        _one_of(*LEVEL_SETTINGS),
         "Tokens are characters, bytes, words, or the numbers in .npy and .bin files.",
         only="text",
     )
@@ -236,21 +231,21 @@ class Config:
     )
     max_vocab: int | None = _setting(
         None,
-        _AT_LEAST_TWO,
+        _at_least(2),
         "Of words: the largest size of the vocabulary, with <unk>. Rarer words become <unk>.  [no limit]",
         metavar="N",
         only="text",
     )
     vocab_size: int | None = _setting(
         None,
-        _AT_LEAST_TWO,
+        _at_least(2),
         "Of token numbers: the size of the vocabulary.  [the largest number in the files, plus one]",
         metavar="N",
         only="text",
     )
     token_dtype: str | None = _setting(
         None,
-        _TOKEN_DTYPE,
+        _one_of(*TOKEN_DTYPES),
         "Of token numbers: the type of the numbers in a .bin file.  [uint16]",
         only="text",
     )
@@ -265,8 +260,8 @@ class Config:
     split: str | None = _setting(
         None,
         _STRING,
-        "Shares of the training, validation and test parts; a missing share is zero.  [90,5,5; 100 for a "
-        "short text; 80,10,10 for a table; 70,15,15 for labelled sequences, of each class]",
+        f"Shares of the training, validation and test parts; a missing share is zero.  "
+        f"[{describe_default('split')}, of each class; 100 for a short text]",
         metavar="A[,B[,C]]",
         only="text table sequences",
     )
@@ -319,7 +314,7 @@ class Config:
     )
     pooling: str | None = _setting(
         None,
-        _POOLING,
+        _one_of(*POOLING),
         "Predict the label after the last step (last), or by the mean over all steps (mean).  [last; mean if "
         "bidirectional]",
         only="sequences",
@@ -334,7 +329,7 @@ class Config:
     )
     class_weights: str | None = _setting(
         None,
-        _CLASS_WEIGHTS,
+        _one_of("balanced"),
         "balanced: weight each class by the inverse of its frequency in the loss, and compare balanced "
         "accuracies.  [equal weights]",
         only="sequences",
@@ -373,14 +368,14 @@ class Config:
     )
     missing: str = _setting(
         "reject",
-        _MISSING,
+        _one_of(*MISSING),
         "Missing values are an error (reject), replaced by the value before (forward), or marked by an "
         "additional input and left out of the loss (mask).",
         only="table sequences",
     )
     predict: str = _setting(
         "change",
-        _PREDICT,
+        _one_of(*PREDICT),
         "The model predicts the change from the last value, the level, or the error of a linear forecast, "
         "which its output corrects (correction).",
         only="table",
@@ -432,10 +427,10 @@ class Config:
     residual: bool = _setting(
         False, _BOOL, "Add the input of a layer to its output, if their sizes are equal.", comparable=True
     )
-    dtype: str = _setting("float32", _STRING, "Floating-point precision.", comparable=True)
+    dtype: str = _setting("float32", _DTYPE, "Floating-point precision.", comparable=True)
     precision: str | None = _setting(
         None,
-        _STRING,
+        _PRECISION,
         "Precision of matrix products. bf16 rounds their operands to bfloat16, which halves their time on an "
         "AMD processor with AVX512-BF16. Parameters, states and sums remain float32.  [float32]",
         comparable=True,
@@ -443,15 +438,15 @@ class Config:
     batch: int | None = _setting(
         None,
         _POSITIVE_INT,
-        "Batch size B: streams of a text, windows of a table, sequences, or examples of a task.  [32; 64 for "
-        "a table; fewer for short data]",
+        f"Batch size B: streams of a text, windows of a table, sequences, or examples of a task.  "
+        f"[{describe_default('batch')}; fewer for short data]",
         metavar="N",
         comparable=True,
     )
     seq: int | None = _setting(
         None,
         _POSITIVE_INT,
-        "Time steps T of truncated BPTT, in a text.  [64; fewer for a short text]",
+        f"Time steps T of truncated BPTT, in a text.  [{DEFAULT_SEQ}; fewer for a short text]",
         metavar="N",
         only="text",
     )
@@ -480,7 +475,7 @@ class Config:
     steps: int | None = _setting(
         None,
         _POSITIVE_INT,
-        "Updates of the parameters.  [5000; 2000 for a table; 1000 for labelled sequences]",
+        f"Updates of the parameters.  [{describe_default('steps')}]",
         metavar="N",
         resumable=True,
     )
@@ -561,7 +556,7 @@ class Config:
     )
     recompute: int | str | None = _setting(
         None,
-        (is_recompute, EXPECTED_RECOMPUTE),
+        Check(is_recompute, EXPECTED_RECOMPUTE),
         "Gradient checkpointing: store only the states between segments of N steps, or of about sqrt(T), and "
         "recompute each segment in the backward pass. Saves memory for long sequences and takes a third "
         "more time.  [store everything]",
@@ -572,8 +567,8 @@ class Config:
     eval_every: int | None = _setting(
         None,
         _POSITIVE_INT,
-        "Steps between validations.  [a tenth of the run, at most 500; a twentieth for a table and labelled "
-        "sequences]",
+        f"Steps between validations.  [at most {MAX_EVAL_INTERVAL}, for "
+        f"{describe_default('validations', 'validations')}]",
         metavar="N",
     )
     eval_batches: int = _setting(
@@ -611,9 +606,9 @@ class Config:
     def __post_init__(self) -> None:
         """Check every field."""
         for entry in dataclasses.fields(self):
-            value, (allows, words) = getattr(self, entry.name), entry.metadata["check"]
-            if not allows(value) and not (value is None and entry.default is None):
-                raise UsageError(f"{entry.name} is {short_repr(value)}; expected {words}.")
+            value, check = getattr(self, entry.name), entry.metadata["check"]
+            if not check.allows(value) and not (value is None and entry.default is None):
+                raise UsageError(f"{entry.name} is {short_repr(value)}; expected {check.expected}.")
             if type(value) is int and value >= 2**53 and entry.name != "seed":
                 raise UsageError(f"{entry.name} is {short_repr(value)}; expected an integer below 2^53.")
         if self.steps is not None and self.epochs is not None:

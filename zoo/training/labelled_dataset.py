@@ -33,12 +33,11 @@ from zoo.forecasting.spec import quantile_levels
 from zoo.forecasting.target_losses import named_loss
 from zoo.model import AnyModel, SequenceModel
 from zoo.training.array_dataset import epoch_order
-from zoo.training.config import Config
+from zoo.training.config import DEFAULT_CLASS_LOSS, Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
+from zoo.training.defaults import KIND_DEFAULTS, run_steps, with_intervals
 
-DEFAULT_SPLIT = "70,15,15"
-DEFAULT_STEPS = 1000
-DEFAULT_BATCH = 32
+_DEFAULTS = KIND_DEFAULTS["sequences"]
 
 MAX_CLASSES_OF_NUMBERS = 20
 """Labels with more different numbers are numbers and not classes, unless the loss is of classes."""
@@ -226,7 +225,7 @@ def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, Labelle
     loss = _loss(config, given)
     has_classes = loss.target == "class"
     classes = _classes(given) if has_classes else ()
-    split, pooling = config.split or DEFAULT_SPLIT, config.pooling or _default_pooling(config)
+    split, pooling = config.split or _DEFAULTS.split, config.pooling or _default_pooling(config)
     columns = config.input or _columns(given)
     unscaled = _unscaled_spec(given, config, columns, classes, split, pooling)
     codes = unscaled.codes(given)
@@ -252,13 +251,13 @@ def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, Labelle
     targets = (
         codes if has_classes else ((codes - spec.label_mean) / spec.label_scale)[:, None].astype(config.dtype)
     )
-    batch = min(config.batch or DEFAULT_BATCH, len(parts["train"]))
+    batch = config.batch or _DEFAULTS.batch
     main = main_score(classes, config.class_weights)
-    dataset = LabelledDataset(given, scaled, targets, parts, loss, batch, config.seed, main)
-    steps = _steps(config, dataset.steps_per_epoch)
-    every = config.eval_every or max(1, min(500, steps // 20))
+    batch_size = min(batch, len(parts["train"]))
+    dataset = LabelledDataset(given, scaled, targets, parts, loss, batch_size, config.seed, main)
+    steps = run_steps(config, "sequences", dataset.steps_per_epoch)
     resolved = replace(
-        config,
+        with_intervals(config, "sequences", steps),
         kind="sequences",
         split=split,
         label=given.label,
@@ -266,19 +265,9 @@ def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, Labelle
         time=given.time,
         pooling=pooling,
         loss=config.loss or loss.name,
-        batch=config.batch or DEFAULT_BATCH,
-        steps=steps,
-        epochs=None,
-        eval_every=every,
-        save_every=config.save_every or every,
+        batch=batch,
     )
     return resolved, dataset
-
-
-def _steps(config: Config, steps_per_epoch: int) -> int:
-    if config.epochs is not None:
-        return max(1, round(config.epochs * steps_per_epoch))
-    return config.steps or DEFAULT_STEPS
 
 
 def _default_pooling(config: Config) -> str:
@@ -289,7 +278,7 @@ def _default_pooling(config: Config) -> str:
 def _loss(config: Config, given: LabelledSequences) -> Loss:
     """The loss: as given, or cross-entropy for classes and the squared error for numbers."""
     assert given.labels is not None
-    default = "cross_entropy" if _are_classes(given.labels) else "squared_error"
+    default = DEFAULT_CLASS_LOSS if _are_classes(given.labels) else "squared_error"
     loss = named_loss(config.loss or default, config.loss_options)
     if loss.target == "probability" or quantile_levels(loss):
         raise UsageError(
@@ -380,24 +369,24 @@ def _unscaled_spec(
     masked = tuple(given.channels[number] for number in np.flatnonzero(given.has_missing))
     ones = (1.0,) * len(given.channels)
     return SequenceSpec(
-        given.label,
-        classes,
-        config.series,
-        given.time,
-        columns,
-        given.channels,
-        given.categories,
-        masked,
-        config.missing,
-        pooling,
-        ones,
-        ones,
-        0.0,
-        1.0,
-        split,
-        config.seed if config.split_seed is None else config.split_seed,
-        config.group,
-        given.time_unit,
+        label=given.label,
+        classes=classes,
+        series=config.series,
+        time=given.time,
+        columns=columns,
+        channels=given.channels,
+        categories=given.categories,
+        masked=masked,
+        missing=config.missing,
+        pooling=pooling,
+        mean=ones,
+        scale=ones,
+        label_mean=0.0,
+        label_scale=1.0,
+        split=split,
+        seed=config.seed if config.split_seed is None else config.split_seed,
+        group=config.group,
+        time_unit=given.time_unit,
     )
 
 

@@ -116,12 +116,12 @@ class Interrupted(KeyboardInterrupt):
         return Interrupted, (self.signal, self.path)
 
 
-def new_directory(cell: str, text: str, parent: Path = Path("runs")) -> Path:
-    """Create the first free ``runs/CELL-TEXT-N``; two processes at the same time get different ones."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{cell}-{text}")[:100]
+def new_directory(cell: str, data_name: str) -> Path:
+    """Create the first free ``runs/CELL-DATA-N``; two processes at the same time get different ones."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{cell}-{data_name}")[:100]
     number = 1
     while True:
-        path = parent / f"{name}-{number}"
+        path = Path("runs") / f"{name}-{number}"
         try:
             path.mkdir(parents=True)
         except FileExistsError:

@@ -14,10 +14,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.base import Cell
+from zoo.base.data_kinds import PARTS
 from zoo.base.loss import Loss
 from zoo.data.builtin import PREFIX
 from zoo.data.panel import ColumnRoles, Panel, default_roles, is_constant, make_panel
-from zoo.data.split import PARTS, parse_split
+from zoo.data.split import parse_split
 from zoo.data.table import DataTable, as_table
 from zoo.data.table_files import read_table
 from zoo.errors import DataError, UsageError, ZooWarning
@@ -43,12 +44,11 @@ from zoo.forecasting.spec import ForecastSpec, output_factors, quantile_levels
 from zoo.forecasting.target_losses import forecast_loss
 from zoo.forecasting.windows import Windows, make_windows
 from zoo.model import AnyModel, SequenceModel
-from zoo.training.config import DEFAULT_LOSS, Config
+from zoo.training.config import DEFAULT_FORECAST_LOSS, Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
+from zoo.training.defaults import KIND_DEFAULTS, with_intervals
 
-DEFAULT_SPLIT = "80,10,10"
-DEFAULT_STEPS = 2000
-DEFAULT_BATCH = 64
+_DEFAULTS = KIND_DEFAULTS["table"]
 MIN_CONTEXT = 24
 
 _MAX_VALIDATION_WINDOWS = 1000
@@ -337,30 +337,27 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     table = _read(config) if data is None else as_table(data)
     _check_settings(config, table, is_file=data is None)
     panel, left_out = _make_panel(config, table)
-    cuts = split_ends(panel, config.split or DEFAULT_SPLIT)
+    cuts = split_ends(panel, config.split or _DEFAULTS.split)
     season = config.season or guess_season(panel, cuts[0])
     full_context = max(3 * config.horizon, 2 * season if season > 1 else 0, MIN_CONTEXT)
     context = config.context or _shortened(full_context, panel, cuts[0], config.horizon)
-    loss, losses = forecast_loss(config.loss or DEFAULT_LOSS, config.loss_options, panel.roles.target)
+    loss_name = config.loss or DEFAULT_FORECAST_LOSS
+    loss, losses = forecast_loss(loss_name, config.loss_options, panel.roles.target)
     factors = output_factors(losses, panel.roles.target, config.target_weights)
     spec = _make_spec(config, panel, cuts, context, season, quantile_levels(loss), factors)
     spec.category_inputs(config.embedding, table.name)  # raises an error without a category
     windows = make_windows(panel, spec, Scaling.fit(panel, spec, cuts[0]), config.dtype)
-    batch, steps = config.batch or DEFAULT_BATCH, config.steps or DEFAULT_STEPS
-    every = config.eval_every or max(1, min(500, steps // 20))
+    batch, steps = config.batch or _DEFAULTS.batch, config.steps or _DEFAULTS.steps
     resolved = replace(
-        config,
+        with_intervals(config, "table", steps),
         kind="table",
         split=spec.split,
         input=panel.roles.input,
         time=panel.roles.time,
         context=context,
         season=season,
-        loss=config.loss or DEFAULT_LOSS,
+        loss=loss_name,
         batch=batch,
-        steps=steps,
-        eval_every=every,
-        save_every=config.save_every or every,
     )
     shortened_from = full_context if config.context is None and context < full_context else None
     return resolved, SeriesDataset(panel, windows, cuts, loss, batch, config.seed, left_out, shortened_from)
@@ -402,7 +399,7 @@ def _make_panel(config: Config, table: DataTable) -> tuple[Panel, tuple[str, ...
     if len(panel) == 1:
         raise DataError(f"{table.name} has one row; a forecast needs a history.")
     _check_varies(panel)
-    return divide_series(panel, config.split or DEFAULT_SPLIT, config.split_seed or 0), tuple(left_out)
+    return divide_series(panel, config.split or _DEFAULTS.split, config.split_seed or 0), tuple(left_out)
 
 
 def _make_spec(
@@ -423,7 +420,7 @@ def _make_spec(
         change=config.predict != "level",
         levels=levels,
         missing=config.missing,
-        split=config.split or DEFAULT_SPLIT,
+        split=config.split or _DEFAULTS.split,
         split_seed=config.split_seed or 0,
         output_factors=factors,
     )

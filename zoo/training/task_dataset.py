@@ -17,6 +17,7 @@ from zoo.layers.config import CellLike
 from zoo.model import AnyModel, LanguageModel, SequenceModel
 from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
+from zoo.training.defaults import KIND_DEFAULTS, with_intervals
 from zoo.training.evaluation import declared_aux, evaluate_task, initial_states
 
 
@@ -149,14 +150,6 @@ def model_for(
 
 def prepare_task(config: Config, task: Task) -> tuple[Config, TaskDataset]:
     """The configuration with every size resolved, and the dataset of the task."""
-    steps = 5000 if config.steps is None else config.steps
-    every = config.eval_every or max(1, min(500, steps // 10))
-    resolved = dataclasses.replace(
-        config,
-        data=(),
-        batch=config.batch or 32,
-        steps=steps,
-        eval_every=every,
-        save_every=config.save_every or every,
-    )
-    return resolved, TaskDataset(task, resolved.batch or 32, config.seed, config.eval_batches)
+    steps, batch = config.steps or KIND_DEFAULTS["task"].steps, config.batch or KIND_DEFAULTS["task"].batch
+    resolved = dataclasses.replace(with_intervals(config, "task", steps), data=(), batch=batch)
+    return resolved, TaskDataset(task, batch, config.seed, config.eval_batches)

@@ -18,11 +18,12 @@ from zoo.errors import UsageError
 from zoo.model import AnyModel, LanguageModel
 from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
+from zoo.training.defaults import DEFAULT_SEQ, KIND_DEFAULTS, run_steps, with_intervals
 from zoo.training.evaluation import bits, evaluate
 
 Tokens: TypeAlias = NDArray[np.int32]
 
-DEFAULT_SPLIT = "90,5,5"
+_DEFAULTS = KIND_DEFAULTS["text"]
 MIN_SPLIT_SYMBOLS = 2000
 """A shorter text is used for training alone by default: a validation part would be too small."""
 
@@ -185,15 +186,12 @@ def _bits(nats: float, token_bytes: float | None) -> dict[str, float]:
     return {"bits": bits(nats), **per_byte}
 
 
-def prepare_text(
-    config: Config, corpus: Corpus | None = None, max_bytes: int | None = None
-) -> tuple[Config, TextDataset]:
+def prepare_text(config: Config, corpus: Corpus | None = None) -> tuple[Config, TextDataset]:
     """Read and split the text of a configuration; also returns the configuration with every size resolved.
 
     Args:
         config: The configuration.
         corpus: The text, if it is in memory.
-        max_bytes: As for `read_text`.
 
     Raises:
         DataError: if the text cannot be read or is too short for the requested sizes.
@@ -201,26 +199,22 @@ def prepare_text(
     """
     if corpus is None:
         sources, glob = list(config.data), config.glob
-        corpus = read_text(sources, glob=glob, max_bytes=max_bytes, **config.text_options())
-    shares = config.split or (DEFAULT_SPLIT if len(corpus) >= MIN_SPLIT_SYMBOLS else "100")
+        corpus = read_text(sources, glob=glob, **config.text_options())
+    shares = config.split or (_DEFAULTS.split if len(corpus) >= MIN_SPLIT_SYMBOLS else "100")
     parts = split(corpus.tokens, parse_split(shares))
-    batch, seq = fit_batch_shape(len(parts.train), config.batch or 32, config.seq or 64)
+    wanted = config.batch or _DEFAULTS.batch, config.seq or DEFAULT_SEQ
+    batch, seq = fit_batch_shape(len(parts.train), *wanted)
     train = BpttBatches(parts.train, config.batch or batch, config.seq or seq)
-    steps = _steps(config, train.windows_per_epoch)
-    every = config.eval_every or max(1, min(500, steps // 10))
+    steps = run_steps(config, "text", train.windows_per_epoch)
     if config.sampling_steps is not None and not config.scheduled_sampling:
         raise UsageError("`sampling_steps` is given without `scheduled_sampling`; give both.")
     sampling_steps = config.sampling_steps or (steps if config.scheduled_sampling else None)
     resolved = dataclasses.replace(
-        config,
+        with_intervals(config, "text", steps),
         split=shares,
         batch=train.batch,
         seq=train.seq,
-        steps=steps,
-        epochs=None,
         sampling_steps=sampling_steps,
-        eval_every=every,
-        save_every=config.save_every or every,
     )
     has_validation = len(parts.valid) > 1
     sizes = None if corpus.vocabulary.level in CODE_LEVELS else corpus.byte_sizes()
@@ -239,11 +233,3 @@ def prepare_text(
 def batches_like(tokens: Any, like: BpttBatches) -> BpttBatches:
     """Streams over another part, with the batch shape of ``like`` if the part is long enough."""
     return BpttBatches(tokens, *fit_batch_shape(len(tokens), like.batch, like.seq))
-
-
-def _steps(config: Config, windows_per_epoch: int) -> int:
-    if config.steps is not None:
-        return config.steps
-    if config.epochs is not None:
-        return max(1, round(config.epochs * windows_per_epoch))
-    return 5000

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from zoo.arguments import short_repr
-from zoo.base.tracker import Event, Record, Tracker
+from zoo.base.tracker import Event, EventWriter, Tracker
 from zoo.errors import UsageError, ZooWarning
 from zoo.registry import resolve_tracker
 
@@ -51,8 +51,8 @@ class _SafeTracker:
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
-        self.opened: AbstractContextManager[Record] | None = None
-        self.record: Record | None = None
+        self.opened: AbstractContextManager[EventWriter] | None = None
+        self.record: EventWriter | None = None
         self.failed = False
 
     def log(self, event: Event) -> None:

@@ -17,14 +17,14 @@ from zoo.cli.flags import Command, argument, format_options, option
 from zoo.cli.terminal import dim, echo, is_terminal, make_console, print_facts, rich_text, styled
 from zoo.errors import UsageError
 from zoo.registry.plugin_files import is_file_spec
-from zoo.testing.report import Outcome, Report
+from zoo.testing.report import STATUS_WORDS, Outcome, Report, Status
 
-_STATUS_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
-    "passed": ("holds", {"fg": "green"}),
-    "failed": ("BROKEN", {"fg": "red", "bold": True}),
-    "skipped": ("skipped", {"dim": True}),
-    "expected failure": ("excused", {"fg": "yellow"}),
-    "not checked": ("not checked", {"fg": "yellow"}),
+_STYLES: dict[Status, dict[str, Any]] = {
+    "passed": {"fg": "green"},
+    "failed": {"fg": "red", "bold": True},
+    "skipped": {"dim": True},
+    "expected failure": {"fg": "yellow"},
+    "not checked": {"fg": "yellow"},
 }
 
 
@@ -116,6 +116,6 @@ def _text(report: Report) -> str:
 
 
 def _line(outcome: Outcome) -> str:
-    word, look = _STATUS_STYLES[outcome.status]
-    line = f"{styled(f'{word:<8}', **look)} {outcome.law}  {dim(outcome.check)}"
+    word = styled(f"{STATUS_WORDS[outcome.status]:<8}", **_STYLES[outcome.status])
+    line = f"{word} {outcome.law}  {dim(outcome.check)}"
     return "\n".join([line, *(f"{'':9}{text}" for text in outcome.message.splitlines())])

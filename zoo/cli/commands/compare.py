@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import shlex
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import click
 import zoo
 from zoo.base import Optimizer
 from zoo.base.set_options import Target, assign, component_target
-from zoo.cli.commands.train import loss_target, schedule_target
+from zoo.cli.commands.train import default_loss, loss_target, schedule_target
 from zoo.cli.component_lookup import (
     PLUGIN,
     cell_class,
@@ -25,7 +24,7 @@ from zoo.cli.component_lookup import (
     repeated_flags,
     task_class,
 )
-from zoo.cli.errors import echo_err
+from zoo.cli.errors import exit_interrupted
 from zoo.cli.flags import Command, Flag
 from zoo.cli.terminal import echo
 from zoo.cli.train_flags import DATA, FLAGS
@@ -33,7 +32,7 @@ from zoo.comparison.plan import DATA_SETTINGS, DEFAULTS, SETTINGS
 from zoo.comparison.specs import in_blocks, label_specs
 from zoo.errors import UsageError
 from zoo.registry import is_stack, layer_names, split_at_commas
-from zoo.training.config import DEFAULT_LOSS, Config
+from zoo.training.config import Config
 
 if TYPE_CHECKING:
     from zoo.comparison import Comparison
@@ -83,13 +82,12 @@ def parse_options(
     labelled, _ = in_blocks(label_specs("cell", cells), blocks)
     of_tasks = {label: task_class(spec) for label, spec in label_specs("task", tasks)[0].items()}
     optimizer = component_class(Optimizer, settings.get("optimizer", Config.optimizer))
-    of_label = "cross_entropy" if settings.get("label") else DEFAULT_LOSS
     targets: list[Target] = [target for label, spec in labelled.items() for target in _targets(label, spec)]
     targets += [
         *(component_target(label, task) for label, task in of_tasks.items()),
         component_target("optimizer", optimizer),
         schedule_target(settings.get("schedule", DEFAULTS["schedule"])),
-        *([loss_target(settings.get("loss") or of_label)] if settings.get("data") else []),
+        *([loss_target(settings.get("loss") or default_loss(settings))] if settings.get("data") else []),
     ]
     assigned = assign(assignments, targets)
     for label, spec in labelled.items():
@@ -294,13 +292,8 @@ def run(
         files = repeated_flags(
             [*plugin, *losses], cells=[*specs.values()], tasks=arguments["tasks"], optimizer=[optimizer]
         )
-        resume = shlex.join(
-            ["zoo", "compare", "--out", str(stopped.path), *_executor_flags(arguments), *files]
-        )
-        echo_err(
-            f"Interrupted by {signal.Signals(stopped.signal).name}; everything is kept. Go on with: {resume}"
-        )
-        raise click.exceptions.Exit(128 + stopped.signal) from None
+        words = ["--out", str(stopped.path), *_executor_flags(arguments), *files]
+        exit_interrupted(stopped, ["zoo", "compare", *words])
     if not quiet and not as_json:
         _show(comparison)
     if marker:

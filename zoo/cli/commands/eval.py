@@ -22,6 +22,7 @@ from zoo.errors import UsageError, ZooWarning
 from zoo.tables import align
 from zoo.training import Config, evaluate_task
 from zoo.training.config import TEST_BATCHES
+from zoo.training.defaults import KIND_DEFAULTS
 
 
 def evaluate_on_task(
@@ -55,8 +56,8 @@ def evaluate_on_task(
             f"{trained.source}: {task!r} has {sizes[0]} inputs and {sizes[1]} outputs; the model has "
             f"{trained.model.input_size} and {trained.model.output_size}."
         )
-    part = part or "test"
-    score = evaluate_task(task, trained.model, part, batches, config.batch or 32, noise)
+    part, batch = part or "test", config.batch or KIND_DEFAULTS["task"].batch
+    score = evaluate_task(task, trained.model, part, batches, batch, noise)
     return {
         "task": task.name,
         "options": dict(task.options),

@@ -79,6 +79,9 @@ def _cells_and_blocks(names: Sequence[str]) -> tuple[list[type[Cell]], list[type
     return cells, [cls for cls in classes if issubclass(cls, Block)]
 
 
-def _list_some(paths: Sequence[str], limit: int = 5) -> str:
-    more = f" and {len(paths) - limit} more" if len(paths) > limit else ""
-    return f"{', '.join(paths[:limit])}{more}"
+def _list_some(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _MAX_PATHS} more" if len(paths) > _MAX_PATHS else ""
+    return f"{', '.join(paths[:_MAX_PATHS])}{more}"
+
+
+_MAX_PATHS = 5

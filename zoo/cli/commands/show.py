@@ -19,7 +19,7 @@ from zoo.base.set_options import assign, component_target
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
 from zoo.cell_pages.cell_tables import declaration_tables, sized_tables
 from zoo.cli.completion import complete_components
-from zoo.cli.component_lookup import COMPONENT_CLASSES, find_component, plugin_option
+from zoo.cli.component_lookup import CLASSES_BY_KIND, find_component, plugin_option
 from zoo.cli.flags import Command, argument, option
 from zoo.cli.terminal import WIDTH, bold, dim, echo, escape_controls, indent, is_terminal, make_console
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
@@ -195,7 +195,7 @@ def _origin(component: type[Component]) -> str:
     with suppress(UnknownNameError):  # of a class in a file, or of a part of it
         if find_component(f"{component.kind}:{component.name}") is component:
             root = split_name(component.name).cell if is_composite(component.name) else component.name
-            return f"from {registry_of(COMPONENT_CLASSES[component.kind]).source(root)}"
+            return f"from {registry_of(CLASSES_BY_KIND[component.kind]).source(root)}"
     return f"from {inspect.getsourcefile(component) or component.__module__}, not registered"
 
 

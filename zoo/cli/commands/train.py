@@ -5,14 +5,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import logging
-import shlex
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import click
 
 from zoo.base import Block, Cell, Optimizer, Task, Tracker
 from zoo.base.set_options import Target, assign, component_target
@@ -26,7 +22,7 @@ from zoo.cli.component_lookup import (
     task_class,
     trained_task,
 )
-from zoo.cli.errors import echo_err
+from zoo.cli.errors import echo_err, exit_interrupted
 from zoo.cli.flags import Command, Flag
 from zoo.cli.train_display import open_display
 from zoo.cli.train_flags import FLAGS, LOGGING, TRAINING
@@ -36,7 +32,14 @@ from zoo.registry import cell_class as registered_cell
 from zoo.registry import get_loss, layer_names, registry_of, split_name
 from zoo.registry.composite_names import in_block_class
 from zoo.registry.plugin_files import is_file_spec
-from zoo.training.config import AUTO_SCHEDULE, DEFAULT_LOSS, Config, config_from_plain, has_loss_per_target
+from zoo.training.config import (
+    AUTO_SCHEDULE,
+    DEFAULT_CLASS_LOSS,
+    DEFAULT_FORECAST_LOSS,
+    Config,
+    config_from_plain,
+    has_loss_per_target,
+)
 from zoo.training.schedules import SCHEDULES, make_schedule
 
 Settings = dict[str, Any]
@@ -258,11 +261,15 @@ def _optimizer(given: Mapping[str, Any], stored: Config | None) -> type[Optimize
 def _targets(task: type[Task] | None, optimizer: type[Optimizer], settings: Settings) -> list[Target]:
     schedule = settings.get("schedule", AUTO_SCHEDULE if settings.get("auto") else Config.schedule)
     tasks = [] if task is None else [component_target("task", task)]
-    default = DEFAULT_LOSS if settings.get("target") else "cross_entropy"
     has_loss = settings.get("target") or settings.get("label") or settings.get("loss")
-    losses = [loss_target(settings.get("loss") or default)] if has_loss else []
+    losses = [loss_target(settings.get("loss") or default_loss(settings))] if has_loss else []
     others = [component_target("optimizer", optimizer), schedule_target(schedule)]
     return [*tasks, *losses, *others]
+
+
+def default_loss(settings: Mapping[str, Any]) -> str:
+    """The loss whose options ``--set`` changes if the settings name none: of labels or of a forecast."""
+    return DEFAULT_CLASS_LOSS if settings.get("label") else DEFAULT_FORECAST_LOSS
 
 
 def loss_target(name: str) -> Target:
@@ -401,8 +408,6 @@ def run(
         try:
             train(**arguments, out=out, resume=resume, on_event=on_event)
         except Interrupted as stopped:
-            if rank_of_launch() > 0:
-                raise click.exceptions.Exit(128 + stopped.signal) from None
             words = [
                 "--resume",
                 "--out",
@@ -410,11 +415,7 @@ def run(
                 *extra_flags,
                 *_tracker_flags(trackers, assignments),
             ]
-            command = shlex.join(["zoo", "train", *words])
-            echo_err(
-                f"Interrupted by {signal.Signals(stopped.signal).name}; all is saved. Resume with: {command}"
-            )
-            raise click.exceptions.Exit(128 + stopped.signal) from None
+            exit_interrupted(stopped, ["zoo", "train", *words])
 
 
 def _tracker_flags(trackers: Sequence[str], assignments: Sequence[str]) -> list[str]:

@@ -40,7 +40,7 @@ from zoo.compiler.ir.structural_ops import BUFFER, INPUT, PARAM, SLICE, STATE, S
 from zoo.errors import DefinitionError, UsageError
 
 
-@dataclass(frozen=True, eq=False)  # values belong to one graph: equal ones are no substitute
+@dataclass(frozen=True, eq=False, kw_only=True)  # values belong to one graph: equal ones are no substitute
 class StepGraph:
     """The graph of one step.
 
@@ -136,8 +136,21 @@ def trace_step(cell: Cell, *, allow_unused: bool = False) -> StepGraph:
         if _call_step(bound, arguments, states)[:2] != (y, new_states):
             raise error_at(cell, step_location(cell), NOT_DETERMINISTIC)
     calls, bindings = recorder.calls, recorder.bindings
-    names = StepNamer(y, new_states, calls, bindings).node_names(recorder.names)
-    step_graph = StepGraph(cell, x, params, buffers, states, inputs, y, new_states, *names, calls, bindings)
+    names, default_names = StepNamer(y, new_states, calls, bindings).node_names(recorder.names)
+    step_graph = StepGraph(
+        cell=cell,
+        x=x,
+        params=params,
+        buffers=buffers,
+        states=states,
+        inputs=inputs,
+        y=y,
+        new_states=new_states,
+        names=names,
+        default_names=default_names,
+        calls=calls,
+        bindings=bindings,
+    )
     if not allow_unused:
         _check_used(step_graph)
     _check_not_empty(step_graph)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.elementwise_ops import COPY
@@ -22,7 +22,7 @@ from zoo.compiler.ir.structural_ops import (
     SIZE,
     X,
 )
-from zoo.compiler.passes.simplify import NO_NODES, rebuild, rewrite
+from zoo.compiler.passes.simplify import rebuild, rewrite
 
 
 def copy(node: Node, level: Level | None = None, attr: str | None = None) -> Node:
@@ -35,7 +35,7 @@ def is_computed(node: Node) -> bool:
     return node.op.kind not in (Kind.LEAF, Kind.VIEW)
 
 
-def insert_copies(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -> dict[Node, Node]:
+def insert_copies(outputs: Iterable[Node]) -> dict[Node, Node]:
     """Insert the copies that products and reshapes without strides need."""
     outputs = list(outputs)
     uses = {node: len(each) for node, each in users(ancestors(outputs)).items()}
@@ -56,7 +56,7 @@ def insert_copies(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -
             return rebuild(node, tuple(_whole_operand(each, node) for each in inputs))
         return None
 
-    return rewrite(outputs, rule, fixed)
+    return rewrite(outputs, rule)
 
 
 def _contiguous(operand: Node, user: Node) -> Node:

@@ -19,10 +19,7 @@ from zoo.compiler.ir.dims import Dim, Sizes, as_dim
 from zoo.compiler.ir.elementwise_ops import STOP_GRADIENT, WITH_DERIVATIVE
 from zoo.compiler.ir.graph import Graph, Node, Shape, ancestors
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import BUFFER, CONSTANT, EXPM, EXPM_DERIVATIVE, INPUT, PARAM, SIZE, SOLVE
-
-FOLDED_OPS = (SIZE, STOP_GRADIENT, WITH_DERIVATIVE, SOLVE, EXPM, EXPM_DERIVATIVE)
-"""Operations that are absent from a specialised step: constants, markers, functions of parameters."""
+from zoo.compiler.ir.structural_ops import BUFFER, CONSTANT, INPUT, PARAM, SIZE
 
 
 def specialise(step_graph: StepGraph, sizes: Sizes, constants: Mapping[str, float]) -> StepGraph:
@@ -44,16 +41,16 @@ def specialise(step_graph: StepGraph, sizes: Sizes, constants: Mapping[str, floa
             if node in new:
                 mapped.setdefault(new[node], name)
     return StepGraph(
-        step_graph.cell,
-        new[step_graph.x],
-        _map(step_graph.params, new),
-        _map(step_graph.buffers, new),
-        _map(step_graph.states, new),
-        _map({name: node for name, node in step_graph.inputs.items() if name not in constants}, new),
-        new[step_graph.y],
-        _map(step_graph.new_states, new),
-        names,
-        default_names,
+        cell=step_graph.cell,
+        x=new[step_graph.x],
+        params=_map(step_graph.params, new),
+        buffers=_map(step_graph.buffers, new),
+        states=_map(step_graph.states, new),
+        inputs=_map({name: node for name, node in step_graph.inputs.items() if name not in constants}, new),
+        y=new[step_graph.y],
+        new_states=_map(step_graph.new_states, new),
+        names=names,
+        default_names=default_names,
         calls={},
         bindings={},
     )
