@@ -19,6 +19,7 @@ import pytest
 from crash_tests.equality import compare_runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from run_asserts import damage
 
 import zoo
 from zoo.errors import CheckpointError, UsageError, ZooError
@@ -89,12 +90,6 @@ def events(run, *kinds):
 
 def newest(run):
     return max((run / "checkpoints").glob("*.safetensors"))
-
-
-def damage(path):
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
 
 
 # ---- crashes ------------------------------------------------------------------------------------------

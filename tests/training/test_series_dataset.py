@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from finite_differences import derivative
+from run_asserts import without_clock
 
 import zoo
 from zoo.cli.app import cli
@@ -59,14 +60,6 @@ def grouped(series=24, rows=60):
 def prepared(data, **settings):
     given = {**SMALL, "data": ("x",), "kind": "table", "target": "y", **settings}
     return prepare_table(make_config(given), data)[1]
-
-
-def without_clock(events):
-    return [
-        {name: value for name, value in event.items() if name not in ("symbols_per_s", "seconds", "out")}
-        for event in events
-        if event["event"] not in ("compiling", "compiled")
-    ]
 
 
 # ---- what it learns -----------------------------------------------------------------------------------
