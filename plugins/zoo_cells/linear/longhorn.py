@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_cells.linear.mamba import as_taps
+from zoo_cells.linear._initializers import taps_uniform
 
 Array = Any
 
@@ -73,7 +73,7 @@ class Longhorn(zoo.Cell):
     )
     Wx = zoo.Param("I", "2*expand*H", init="fan_in_uniform", help="input to channels u and gate z")
     taps = zoo.Param("width", "expand*H", init="fan_in_uniform", help="convolution along time, oldest first")
-    b = zoo.Param("expand*H", init=as_taps, help="bias of the convolution")
+    b = zoo.Param("expand*H", init=taps_uniform, help="bias of the convolution")
     Wu = zoo.Param("expand*H", "rank+2*order", init="fan_in_uniform", help="channels to beta, k, q")
     Wd = zoo.Param("rank", "expand*H", init="fan_in_uniform", help="low-rank weight to weights of channels")
     bd = zoo.Param("expand*H", help="bias of the weights")
