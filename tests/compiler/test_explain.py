@@ -321,15 +321,18 @@ def test_tape_holds_one_memory_of_a_chunk(cell: zoo.Cell) -> None:
 def test_costs_of_products(cell: zoo.Cell, tokens: bool) -> None:
     explanation = explain(cell)
     _, flops = _run(cell, tokens)
-    for way, cost in (("forward", explanation.forward_cost), ("backward", explanation.backward_cost)):
+    for direction, cost in (("forward", explanation.forward_cost), ("backward", explanation.backward_cost)):
         said = cost.by_tokens if tokens else cost.products
-        assert flops[way] == said.evaluate({"I": 4, "H": 8}), way
+        assert flops[direction] == said.evaluate({"I": 4, "H": 8}), direction
 
 
 @every_cell
 def test_equations_fit_one_line(cell: zoo.Cell) -> None:
     explanation = explain(cell)
     lines = [
-        line for way in ("forward", "backward") for each in texts(explanation, way).values() for line in each
+        line
+        for direction in ("forward", "backward")
+        for each in texts(explanation, direction).values()
+        for line in each
     ]
     assert max(map(len, lines)) <= 110
