@@ -88,9 +88,9 @@ def explained_values(schedule: PassSchedule) -> set[Node]:
     updates = {
         base for node in operands if node.op == CONCAT and node.attr == 0 for base in storage_bases(node)
     }
-    of_memories = operands | updates
+    memory_operands = operands | updates
     explained = plain & (sums | several | parts | schedule.layouts.keys())
-    return explained | of_memories & set(nodes) | _deep_concatenations(nodes, several)
+    return explained | memory_operands & set(nodes) | _deep_concatenations(nodes, several)
 
 
 def _deep_concatenations(nodes: Iterable[Node], several: Container[Node]) -> set[Node]:

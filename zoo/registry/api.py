@@ -443,14 +443,17 @@ def resolve_cell_in_block(
     """
     if block is None:
         return resolve_cell(cell, **options)
-    of_block = resolve_block(block)
+    resolved_block = resolve_block(block)
     if isinstance(cell, Cell):
-        return composite_names.in_block(resolve_cell(cell, **options), of_block)
-    cls = composite_names.in_block_class(type(resolve_cell(cell)), type(of_block))
-    if of_block.is_bare():
+        return composite_names.in_block(resolve_cell(cell, **options), resolved_block)
+    cls = composite_names.in_block_class(type(resolve_cell(cell)), type(resolved_block))
+    if resolved_block.is_bare():
         return cls(**options)
     return cls(
-        **{**{f"{of_block.name}_{name}": value for name, value in of_block.options.items()}, **options}
+        **{
+            **{f"{resolved_block.name}_{name}": value for name, value in resolved_block.options.items()},
+            **options,
+        }
     )
 
 
