@@ -392,7 +392,7 @@ def test_other_versions_are_reported(go, whole, monkeypatch):
     go("whole", steps=21)
     (warning,) = events(whole, "warning")
     assert warning["text"].startswith("Versions have changed since: numpy ")
-    assert warning["text"].endswith("-> 9.9. The run goes on, but not surely to the same bits.")
+    assert warning["text"].endswith("-> 9.9. The run continues, but perhaps with other bits.")
 
 
 def test_existing_run_is_not_overwritten(go, whole):

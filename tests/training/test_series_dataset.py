@@ -502,7 +502,7 @@ def test_short_parts_and_contexts_are_named():
     assert (shortened.metadata()["full_context"], shortened.windows.spec.context) == (48, 22)
     with pytest.warns(
         ZooWarning,
-        match=r"the test part has 12 rows; a window needs 24\. The scores at the end will be those of the v",
+        match=r"the test part has 12 rows; a window needs 24\. The scores at the end will be of the v",
     ):
         prepared(y, horizon=24, split="80,15,5")
     for split, name in (("100", "training"), ("80,20", "validation")):

@@ -262,7 +262,7 @@ def as_targets(
     if targets.shape == shape[1:] and times_rows[0] > 0:
         if weights is not None and np.ndim(given) == 2:
             raise UsageError(
-                f"{owner}: targets {targets.shape} are those of the last step, which alone counts; found "
+                f"{owner}: targets {targets.shape} are for the last step, which alone counts; found "
                 f"weights {times_rows}, which are for targets {shape}. Give weights {times_rows[1:]}."
             )
         targets, is_last = _last_step_only(targets, shape, lengths)

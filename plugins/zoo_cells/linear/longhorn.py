@@ -53,9 +53,9 @@ class Longhorn(zoo.Cell):
         variant="This is the whole mixer with convolution, gate and projections. The product of the key "
         "with itself is replaced by its diagonal, as in the paper and the code.",
         deviations="The input may have another size than the output. The rank of the weight is an option, "
-        "not a function of H. The official models divide Wo by the root of the number of layers, and so does "
-        "the block mamba. The normalisation before the mixer and the residual connection around it are "
-        "those of the block mamba.",
+        "not a function of H. The official models divide Wo by the root of the number of layers. The block "
+        "mamba does this, too, and adds the normalisation before the mixer and the residual connection "
+        "around it.",
         history="Liu and others published it in 2024. They described state space models as online learners "
         "and chose the update as the solution of a regression problem with a penalty for change. The delta "
         "rule of DeltaNet (delta_net) takes an explicit gradient step on the same problem. The block comes "

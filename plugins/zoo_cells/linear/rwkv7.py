@@ -121,7 +121,7 @@ class RWKV7(zoo.Cell):
         url="https://arxiv.org/abs/2503.14456",
         variant="This is the time mixing of the first layer of RWKV-7, with token shift, group norm, bonus, "
         "gate and projection.",
-        deviations="The channel mixing, layer norms and residual connections are those of the block rwkv, "
+        deviations="The channel mixing, layer norms and residual connections belong to the block rwkv, "
         "where the channel mixing has a gate and another initial key matrix. The value of the first layer, "
         "which higher layers mix into their own, is left out. Wx starts as in the constructor of the layer. "
         "The script that prepares training starts it orthogonal. The official code starts Wo at zero, from "
