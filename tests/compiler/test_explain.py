@@ -19,10 +19,8 @@ from zoo.compiler.cell_kernels import derive_kernels
 from zoo.compiler.compile import plan_kernels
 from zoo.compiler.explain import Equation, Explanation, LoopEquations, MatmulEquation, explain
 from zoo.compiler.ir.dims import Dim, as_dim, letter
-from zoo.compiler.ir.memory_ops import UPDATES_PER_STORED_MEMORY
 from zoo.compiler.ir.op_table import elementwise_rows
 from zoo.compiler.printing import format_dim
-from zoo.kernels.memory_chunk import CHUNK
 
 CARD = zoo.Card(title="A cell for tests", authors="Nobody", year=2020, url="https://example.org")
 H, INPUTS = letter("H"), letter("I")
@@ -309,7 +307,6 @@ def test_tape_holds_saved_values(cell: zoo.Cell) -> None:
 @every_cell
 def test_tape_holds_one_memory_of_a_chunk(cell: zoo.Cell) -> None:
     tape, _ = _run(cell, tokens=True)
-    assert CHUNK == UPDATES_PER_STORED_MEMORY
     memories = [value for value in explain(cell).saved if value.interval > 1]
     expected = [as_dim(2 * value.interval) * value.elements for value in memories]
     actual = [tape[slot].size for slot, each in enumerate(plan_kernels(cell).tape) if each.memory]
