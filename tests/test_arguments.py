@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from zoo.arguments import is_number
+from zoo.arguments import as_fraction, as_integer, as_number, is_number
+from zoo.errors import UsageError
 
 
 @pytest.mark.parametrize("value", [0, -3, 2.5, 10**300, np.float64(1)])
@@ -18,3 +20,46 @@ def test_finite_numbers(value):
 @pytest.mark.parametrize("value", [True, math.nan, math.inf, -math.inf, 10**400, "1", None, 1j, np.ones(1)])
 def test_everything_else(value):
     assert not is_number(value)
+
+
+@pytest.mark.parametrize("value", [0, 0.25, np.float32(0.5), np.int8(0), np.nextafter(1, 0)])
+def test_fractions_become_floats(value):
+    assert (type(as_fraction(value, "share")), as_fraction(value, "share")) == (float, float(value))
+
+
+@pytest.mark.parametrize("value", [1, 1.0, -1e-9, np.float32(1), math.nan, math.inf, False, "0.5", None, 1j])
+def test_values_that_are_no_fractions_raise(value):
+    with pytest.raises(
+        UsageError, match=r"^share is .*; expected a number from 0 up to, not including, 1\.$"
+    ):
+        as_fraction(value, "share")
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({}, "expected an integer."),
+        ({"low": 1}, "expected an integer of at least 1."),
+        ({"high": 9}, "expected an integer of at most 9."),
+        ({"low": 1, "high": 9}, "expected an integer from 1 to 9."),
+        ({"low": 1, "expected": "a positive integer, or None"}, "expected a positive integer, or None."),
+    ],
+)
+def test_errors_state_the_range_of_integers(limits, words):
+    with pytest.raises(UsageError, match=rf"^size is 2\.5; {words}$"):
+        as_integer(2.5, "size", **limits)
+
+
+@pytest.mark.parametrize(
+    "value", [3, np.int8(3), np.float16(3), np.float32(3), np.longdouble(3), Fraction(3)]
+)
+def test_real_numbers_become_floats(value):
+    assert (type(as_number(value, "rate")), as_number(value, "rate")) == (float, 3.0)
+
+
+@pytest.mark.parametrize(
+    "value", [10**400, Fraction(10**400), np.float32("inf"), math.nan, True, "3", 1j, None]
+)
+def test_numbers_that_no_float_holds_raise(value):
+    with pytest.raises(UsageError, match=r"^rate is .*; expected a finite number\.$"):
+        as_number(value, "rate")

@@ -144,7 +144,7 @@ def test_on_symbols_value_and_gradient(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(OTHERWISE) - {"outer"}))
-def test_matrix_applies_along_last_axis(name: str) -> None:
+def test_matrix_applies_to_last_axis(name: str) -> None:
     x = np.arange(6.0).reshape(2, 3) / 7 - 0.3
     rows = np.stack([call(name)(row) for row in x])
     np.testing.assert_allclose(call(name)(x), rows, rtol=1e-12)

@@ -50,7 +50,7 @@ COPIES = {
 }
 
 
-def way_of(model: str) -> contextlib.AbstractContextManager[None]:
+def computation_of(model: str) -> contextlib.AbstractContextManager[None]:
     """Plain Python, but for the model whose whole step is compiled."""
     return contextlib.nullcontext() if model == "compiled" else pure_python()
 
@@ -89,7 +89,7 @@ def test_copied_layer_computes_same_bits(layer, kind):
 def test_copy_continues_training_bit_exactly(model, kind):
     first, optimizer = MODELS[model](), zoo.get_optimizer("adam")
     slots = optimizer.init(first.theta)
-    with way_of(model):
+    with computation_of(model):
         learn(first, optimizer, slots, range(2))
         second, other, others = COPIES[kind]((first, optimizer, slots))
         steps = range(2, 14)  # beyond those that go from kernel to kernel in Python

@@ -7,7 +7,7 @@ The words, what to write instead, and the exceptions with their reasons are in `
 finding is one line, ``file:line: word: write "..."``. The program exits with 1 if there is one.
 
 Style (the tables ``style`` and ``semicolons``) is checked in the text that users read: documents, public
-docstrings, and help texts.
+docstrings, and the strings of messages, help texts and cards.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import ast
 import io
+import itertools
 import re
 import subprocess
 import sys
@@ -36,7 +37,8 @@ _INLINE_CODE = re.compile(r"``.*?``|`[^`]*`", re.DOTALL)
 _CODE_BLOCK = re.compile(r"^( *)(`{3,}).*?^\1\2", re.DOTALL | re.MULTILINE)
 _HEADING_OR_COMMENT = re.compile(r"^#+ .*$|<!--.*?-->", re.MULTILINE)
 _LINK_TARGET = re.compile(r"\]\([^)]*\)|https?://[^\s)>]*")
-_USER_VISIBLE = ("zoo/", "plugins/")  # folders whose public docstrings and help texts users read
+_USER_VISIBLE = ("zoo/", "plugins/")  # folders whose public docstrings and strings users read
+_WORDS_OF_MESSAGE = 3  # shorter strings are names, formats and labels
 _GENERATED = ("docs/reference/",)  # from docstrings, which are checked themselves
 _GENERATED_PART = re.compile(r"<!-- [^\n]*made by: .*?<!-- end of what was made -->", re.DOTALL)
 
@@ -106,13 +108,21 @@ class WordList:
 
     def check_style(self, file: str, text: str) -> Iterator[Finding]:
         """Find the sentences to rewrite in the text of one file that users read."""
+        texts: list[tuple[int, str]] = []
+        messages: list[tuple[int, str]] = []
         if file.endswith(".py"):
-            texts = list(_texts_for_users(text)) if file.startswith(_USER_VISIBLE) else []
+            if file.startswith(_USER_VISIBLE):
+                tree = ast.parse(text)
+                messages = list(_messages(tree))
+                texts = [*_public_docstrings(tree), *messages]
         else:
             text = _GENERATED_PART.sub(lambda part: "\n" * part[0].count("\n"), _without_code_blocks(text))
             texts = [] if file.startswith(_GENERATED) else [(1, text)]
-        for line, prose in texts:
-            yield from self._check_sentences(file, line, prose)
+        findings = itertools.chain(
+            *(self._check_sentences(file, line, prose) for line, prose in texts),
+            *(self._check_prose(file, line, prose) for line, prose in messages),  # others: see `check`
+        )
+        yield from (finding for finding in findings if not self._is_excepted(finding))
 
     def _check_sentences(self, file: str, line: int, text: str) -> Iterator[Finding]:
         text = _INLINE_CODE.sub(lambda code: "CODE" + "\n" * code[0].count("\n"), text)
@@ -187,16 +197,32 @@ def _without_code_blocks(text: str) -> str:
     return _CODE_BLOCK.sub(lambda block: "\n" * block[0].count("\n"), text)
 
 
-def _texts_for_users(source: str) -> Iterator[tuple[int, str]]:
-    """Yield the line and text of each public docstring and each ``help=`` of a call."""
-    tree = ast.parse(source)
+def _public_docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and text of each public docstring."""
     for node in _public_nodes(tree):
         if ast.get_docstring(node, clean=False):
             constant = node.body[0].value  # type: ignore[attr-defined]
             yield constant.lineno, constant.value
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg == "help" and isinstance(node.value, ast.Constant):
-            yield node.value.lineno, str(node.value.value)
+
+
+def _messages(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the line and text of each string of several words; a value in an f-string reads ``CODE``.
+
+    All of them are searched, whether or not a call raises or prints them there: messages are often assigned
+    first, or belong to a table.
+    """
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return  # a docstring
+    text = ""
+    if isinstance(node, ast.JoinedStr):
+        text = "".join(str(part.value) if isinstance(part, ast.Constant) else "CODE" for part in node.values)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        text = node.value
+    if len(text.split()) >= _WORDS_OF_MESSAGE:
+        yield node.lineno, text  # type: ignore[attr-defined]
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(node, ast.JoinedStr) and isinstance(child, ast.Constant)):
+            yield from _messages(child)
 
 
 def _public_nodes(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> Iterator[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cell_results import Results, tasks
 from paper_agreement import agreements
-from result_tables import block_pairs, count_sentences, is_better, some_names
+from result_tables import block_pairs, count_sentences, is_higher_ranked, some_names
 
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.results import OverallRow
@@ -60,7 +60,7 @@ def _solved_tasks(results: Results) -> Iterator[str]:
 
 def _effect_of_blocks(results: Results) -> Iterator[str]:
     if pairs := block_pairs(results):
-        better = sum(is_better(tasks()[task], *both) for _, task, both in pairs)
+        better = sum(is_higher_ranked(tasks()[task], in_block, bare) for _, task, (bare, in_block) in pairs)
         yield (
             f"In {better} of {len(pairs)} pairs of cell and task, the cell is better in its block."
             f"{_effect_on_ranks(results)}"

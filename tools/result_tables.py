@@ -54,10 +54,10 @@ def some_names(names: Sequence[str], limit: int = 6) -> str:
     return " and ".join([", ".join(quoted[:-1]), quoted[-1]]) if len(quoted) > 1 else "".join(quoted)
 
 
-def is_better(facts: TaskFacts, first: Measured, second: Measured) -> bool:
-    """Whether the second mean score is better."""
-    before, after = first.mean or 0.0, second.mean or 0.0
-    return after > before if facts.higher_is_better else after < before
+def is_higher_ranked(facts: TaskFacts, candidate: Measured, reference: Measured) -> bool:
+    """Whether the mean score of ``candidate`` is better than the mean score of ``reference``."""
+    score, other = candidate.mean or 0.0, reference.mean or 0.0
+    return score > other if facts.higher_is_better else score < other
 
 
 def linked(model: str, folder: str = "zoo") -> str:

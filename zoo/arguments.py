@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import os
 import reprlib
@@ -102,8 +103,17 @@ def as_directory(value: Any, name: str) -> Path:
     return path
 
 
-def as_integer(value: Any, name: str, low: int | None = None, high: int | None = None) -> int:
+def as_integer(
+    value: Any, name: str, low: int | None = None, high: int | None = None, expected: str = ""
+) -> int:
     """Convert to an integer in a range.
+
+    Args:
+        value: The value.
+        name: Its name in the message of the error.
+        low: The least integer; None for no limit.
+        high: The greatest integer; None for no limit.
+        expected: End of the message, in place of the range.
 
     Raises:
         UsageError: if it is not an integer, or outside of the range.
@@ -112,11 +122,10 @@ def as_integer(value: Any, name: str, low: int | None = None, high: int | None =
     number = int(value) if is_integer else 0
     if is_integer and (low is None or number >= low) and (high is None or number <= high):
         return number
-    if low is not None and high is not None:
-        raise UsageError(f"{name} is {short_repr(value)}; expected an integer from {low} to {high}.")
     at_least = "" if low is None else f" of at least {low}"
     at_most = "" if high is None else f" of at most {high}"
-    raise UsageError(f"{name} is {short_repr(value)}; expected an integer{at_least}{at_most}.")
+    limits = at_least + at_most if low is None or high is None else f" from {low} to {high}"
+    raise UsageError(f"{name} is {short_repr(value)}; expected {expected or 'an integer' + limits}.")
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -131,9 +140,26 @@ def as_number(value: Any, name: str, expected: str = "a finite number") -> float
         UsageError: if it is not a finite number.
     """
     is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_real or not -_LARGEST <= value <= _LARGEST:
+    try:
+        number = float(value) if is_real else math.nan  # NumPy warns if float32 is compared with `_LARGEST`
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         raise UsageError(f"{name} is {short_repr(value)}; expected {expected}.")
-    return float(value)
+    return number
+
+
+def as_fraction(value: Any, name: str) -> float:
+    """Convert to a float from 0 up to, not including, 1.
+
+    Raises:
+        UsageError: if it is not a number in this range.
+    """
+    expected = "a number from 0 up to, not including, 1"
+    number = as_number(value, name, expected)
+    if not 0 <= number < 1:
+        raise UsageError(f"{name} is {short_repr(value)}; expected {expected}.")
+    return number
 
 
 def as_bool(value: Any, name: str) -> bool:

@@ -26,7 +26,7 @@ class FixedSign(zoo.Constraint):
         authors="H. Francis Song, Guangyu R. Yang, Xiao-Jing Wang",
         year=2016,
         url="https://doi.org/10.1371/journal.pcbi.1004792",
-        variant="The signs and the pattern of connections are those of the initial values.",
+        variant="The initial values determine the signs and the pattern of connections.",
         deviations="The paper multiplies the weights by masks inside the equations. Here each update is "
         "projected.",
         when_to_use="Use it for a network whose connections and signs you know, for example from anatomy. "

@@ -36,8 +36,8 @@ class FastSlow(zoo.Modifier):
         year=2017,
         url="https://arxiv.org/abs/1705.08639",
         variant="All copies are of one kind, as in the FS-LSTM.",
-        deviations="Fast and slow copies have one size, and there is no dropout or zoneout except for that "
-        "of the cell.",
+        deviations="Fast and slow copies have one size, and there is no dropout or zoneout except in "
+        "the cell.",
         when_to_use="Use it for text, where the paper reports good results at the level of characters: the "
         "slow copy keeps what changes rarely. It has up to k + 1 times the parameters and the products of "
         "the cell. With k = 2, the slow copy sits between the two fast ones.",
@@ -52,7 +52,7 @@ class FastSlow(zoo.Modifier):
             dict(spec.states),
         )
         if any("I" in size.names for state in states.values() for size in state.shape):
-            raise spec.unsupported("the sizes of its states depend on those of its input")
+            raise spec.unsupported("the sizes of its states depend on the sizes of its input")
         for group in (*groups, spec.states):
             group.clear()
         for copy in self._copies():

@@ -24,7 +24,12 @@ def update(
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """One update; see :class:`Adam`."""
     real = theta.dtype.type
-    kept1, fresh1, kept2, fresh2 = real(beta1), real(1.0 - beta1), real(beta2), real(1.0 - beta2)
+    old_share1, new_share1, old_share2, new_share2 = (
+        real(beta1),
+        real(1.0 - beta1),
+        real(beta2),
+        real(1.0 - beta2),
+    )
     rate = real(lr / (1.0 - beta1 ** float(step)))
     scale = real(1.0 / np.sqrt(1.0 - beta2 ** float(step)))
     tiny, decay = real(eps), real(weight_decay)
@@ -33,8 +38,8 @@ def update(
     moved, m, v, top = block[0], block[1], block[2], block[3]
     for i in range(theta.size):
         g = grad[i] + decay * theta[i]
-        first = kept1 * old_m[i] + fresh1 * g
-        second = kept2 * old_v[i] + fresh2 * g * g
+        first = old_share1 * old_m[i] + new_share1 * g
+        second = old_share2 * old_v[i] + new_share2 * g * g
         largest = second
         if old_top[i] > second:  # false for NaN, which thus passes
             largest = old_top[i]

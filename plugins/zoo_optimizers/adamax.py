@@ -23,7 +23,7 @@ def update(
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """One update; see :class:`Adamax`."""
     real = theta.dtype.type
-    kept1, fresh1, kept2 = real(beta1), real(1.0 - beta1), real(beta2)
+    old_share1, new_share1, old_share2 = real(beta1), real(1.0 - beta1), real(beta2)
     rate = real(lr / (1.0 - beta1 ** float(step)))
     tiny, decay = real(eps), real(weight_decay)
     old_m, old_u = slots
@@ -31,8 +31,8 @@ def update(
     moved, m, u = block[0], block[1], block[2]
     for i in range(theta.size):
         g = grad[i] + decay * theta[i]
-        first = kept1 * old_m[i] + fresh1 * g
-        faded, largest = kept2 * old_u[i], np.abs(g) + tiny
+        first = old_share1 * old_m[i] + new_share1 * g
+        faded, largest = old_share2 * old_u[i], np.abs(g) + tiny
         if faded > largest:  # false for NaN, which thus passes
             largest = faded
         m[i], u[i] = first, largest

@@ -23,7 +23,12 @@ def update(
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """One update; see :class:`AdamW`."""
     real = theta.dtype.type
-    kept1, fresh1, kept2, fresh2 = real(beta1), real(1.0 - beta1), real(beta2), real(1.0 - beta2)
+    old_share1, new_share1, old_share2, new_share2 = (
+        real(beta1),
+        real(1.0 - beta1),
+        real(beta2),
+        real(1.0 - beta2),
+    )
     rate = real(lr / (1.0 - beta1 ** float(step)))
     scale = real(1.0 / np.sqrt(1.0 - beta2 ** float(step)))
     tiny, decay = real(eps), real(lr * weight_decay)  # 1 - lr * weight_decay would round to 1 in float32
@@ -32,8 +37,8 @@ def update(
     moved, m, v = block[0], block[1], block[2]
     for i in range(theta.size):
         g = grad[i]
-        first = kept1 * old_m[i] + fresh1 * g
-        second = kept2 * old_v[i] + fresh2 * g * g
+        first = old_share1 * old_m[i] + new_share1 * g
+        second = old_share2 * old_v[i] + new_share2 * g * g
         m[i], v[i] = first, second
         moved[i] = theta[i] - (decay * theta[i] + rate * first / (scale * np.sqrt(second) + tiny))
     return moved, (m, v)

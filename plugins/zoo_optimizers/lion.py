@@ -22,16 +22,21 @@ def update(
 ) -> tuple[np.ndarray, tuple[np.ndarray]]:
     """One update; see :class:`Lion`."""
     real = theta.dtype.type
-    kept1, fresh1, kept2, fresh2 = real(beta1), real(1.0 - beta1), real(beta2), real(1.0 - beta2)
+    old_share1, new_share1, old_share2, new_share2 = (
+        real(beta1),
+        real(1.0 - beta1),
+        real(beta2),
+        real(1.0 - beta2),
+    )
     rate, decay, zero = real(lr), real(lr * weight_decay), real(0.0)
     old = slots[0]
     block = np.empty((2, theta.size), theta.dtype)
     moved, m = block[0], block[1]
     for i in range(theta.size):
         g = grad[i]
-        c = kept1 * old[i] + fresh1 * g
+        c = old_share1 * old[i] + new_share1 * g
         stride = rate if c > zero else -rate if c < zero else rate * c  # rate * c is 0, or NaN
-        m[i] = kept2 * old[i] + fresh2 * g
+        m[i] = old_share2 * old[i] + new_share2 * g
         moved[i] = theta[i] - (decay * theta[i] + stride)
     return moved, (m,)
 

@@ -30,15 +30,20 @@ def update(
     summed_next = mu_next * summed + (1.0 - mu_next)
     rate_m, rate_g = real(lr * mu_next / summed_next), real(lr * (1.0 - mu) / summed)
     scale = real(1.0 / np.sqrt(1.0 - beta2 ** float(step)))
-    kept1, fresh1, kept2, fresh2 = real(beta1), real(1.0 - beta1), real(beta2), real(1.0 - beta2)
+    old_share1, new_share1, old_share2, new_share2 = (
+        real(beta1),
+        real(1.0 - beta1),
+        real(beta2),
+        real(1.0 - beta2),
+    )
     tiny, decay = real(eps), real(weight_decay)
     old_m, old_v = slots[0], slots[1]
     block = np.empty((3, theta.size), theta.dtype)
     moved, m, v = block[0], block[1], block[2]
     for i in range(theta.size):
         g = grad[i] + decay * theta[i]
-        first = kept1 * old_m[i] + fresh1 * g
-        second = kept2 * old_v[i] + fresh2 * g * g
+        first = old_share1 * old_m[i] + new_share1 * g
+        second = old_share2 * old_v[i] + new_share2 * g * g
         m[i], v[i] = first, second
         moved[i] = theta[i] - (rate_m * first + rate_g * g) / (scale * np.sqrt(second) + tiny)
     return moved, (m, v, np.full(1, summed, theta.dtype))

@@ -25,14 +25,14 @@ def update(
     """One update; see :class:`RMSprop`."""
     real = theta.dtype.type
     rate, keep, tiny, decay = real(lr), real(momentum), real(eps), real(weight_decay)
-    kept, fresh, zero = real(alpha), real(1.0 - alpha), real(0.0)
+    old_share, new_share, zero = real(alpha), real(1.0 - alpha), real(0.0)
     old_squares, old_mean, old_velocity = slots
     block = np.empty((4, theta.size), theta.dtype)
     moved, squares, mean, velocity = block[0], block[1], block[2], block[3]
     for i in range(theta.size):
         g = grad[i] + decay * theta[i]
-        s = kept * old_squares[i] + fresh * g * g
-        a = kept * old_mean[i] + fresh * g
+        s = old_share * old_squares[i] + new_share * g * g
+        a = old_share * old_mean[i] + new_share * g
         variance = s - a * a if centered else s
         if variance < zero:  # by rounding; NaN passes
             variance = zero

@@ -33,7 +33,7 @@ class FlipFlop(zoo.Task):
         authors="David Sussillo and Omri Barak",
         year=2013,
         url="https://doi.org/10.1162/NECO_a_00409",
-        variant="The settings are those of the fixed point finder of Golub and Sussillo.",
+        variant="The settings come from the fixed point finder of Golub and Sussillo.",
         when_to_use="Use it to learn the analysis of fixed points: a trained network has a stable fixed "
         "point for each state, eight for three channels, with saddles between them. Lower rate to test "
         "longer memory.",

@@ -165,8 +165,8 @@ def test_precision_of_products(monkeypatch, tmp_path):
         problem = zoo_peer.make_problem("vanilla", TINY, "float32", 1, "dense", each)
         problem.save(tmp_path / "problem.npz")
         with kernels.pure_python():
-            (way,) = zoo_peer.build(load(tmp_path / "problem.npz"))
-            losses.append(way.check()[0])
+            (variant,) = zoo_peer.build(load(tmp_path / "problem.npz"))
+            losses.append(variant.check()[0])
     assert 0 < abs(losses[0] - losses[1]) < 1e-3
 
 
@@ -238,13 +238,13 @@ def test_no_parameter_of_a_problem_is_zero():
 
 def test_zoo_variant_is_loss_and_grad():
     problem = zoo_peer.make_problem("vanilla", TINY, "float64", 1)
-    (way,) = zoo_peer.build(problem)
+    (variant,) = zoo_peer.build(problem)
     model = zoo.LanguageModel(zoo_peer.VOCABULARY, "vanilla", 8, dtype="float64")
     for name, value in problem.params.items():
         model.params[name if name in ("Why", "by") else f"l0.{name}"][...] = value
     with kernels.pure_python():
         expected, _ = model.loss_and_grad(problem.inputs, problem.targets)
-        loss, gradient = way.check()
+        loss, gradient = variant.check()
     assert loss == expected
     assert gradient == norm(model.grads["l0.Wxh"]) > 0
 
@@ -504,10 +504,10 @@ def test_server_sums_up_all_gradients(tmp_path):
     problem.save(tmp_path / "problem.npz")
     with kernels.pure_python():
         answer = PeerServer("zoo").build(str(tmp_path / "problem.npz"))
-        (way,) = zoo_peer.build(problem)
-        way.check()
+        (variant,) = zoo_peer.build(problem)
+        variant.check()
     assert answer["gradients"].keys() == problem.params.keys()
-    assert answer["gradients"]["Wx"] == summary(way.gradients()["Wx"])
+    assert answer["gradients"]["Wx"] == summary(variant.gradients()["Wx"])
     assert answer["gradient"] == pytest.approx(answer["gradients"]["Wx"][0])
 
 

@@ -198,7 +198,7 @@ def test_views_scans_and_matrix_functions(variant):
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("axis", [-1, -2])
-def test_recurrence_runs_along_an_axis(axis, reverse):
+def test_recurrence_runs_over_an_axis(axis, reverse):
     a, b = np.random.default_rng(0).uniform(-1, 1, (2, 3, 4, 5))
     graph = trace_step(resolve_cell("lstm")).x.graph
     from zoo.compiler.ir.dims import as_dim

@@ -481,7 +481,7 @@ def test_check_writes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["", "gated", "gated/gru.md"])
-def test_file_in_the_way_of_a_folder_is_named(where: str, tmp_path: Path) -> None:
+def test_file_in_place_of_a_folder_is_named(where: str, tmp_path: Path) -> None:
     """A folder of pages is a file, or a page is a folder."""
     folder = tmp_path / "pages"
     if where.endswith(".md"):

@@ -295,7 +295,7 @@ cases, ways = json.loads(sys.argv[1])
 gc.freeze()
 gc.disable()
 results = []
-for way in ways:
+for streams in ways:
     for case in cases:
         with tempfile.TemporaryFile() as words:
             child = os.fork()
@@ -304,7 +304,7 @@ for way in ways:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
                 os.dup2(words.fileno(), 2)
                 for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-                    place = way.get(str(number), "")
+                    place = streams.get(str(number), "")
                     if place != "":
                         os.close(number)
                     if place:
@@ -338,13 +338,13 @@ def test_closed_or_full_streams(tmp_path):
     output = subprocess.run(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, check=True).stdout
     names = itertools.product(WAYS, map(" ".join, CASES))
     results = dict(zip(names, json.loads(output), strict=True))
-    for (way, case), (code, words) in results.items():
-        where = way, case, code, words
+    for (streams, case), (code, words) in results.items():
+        where = streams, case, code, words
         assert not re.search("Traceback|Exception ignored", words), where
         plain = results["plain", case][0]
-        if plain == 0 and way in ("full stdout", "both full", "a stdout to read from"):
+        if plain == 0 and streams in ("full stdout", "both full", "a stdout to read from"):
             assert code == 1, where
-            assert way == "both full" or words.startswith("Error: system error: "), where
+            assert streams == "both full" or words.startswith("Error: system error: "), where
         else:
             assert code == plain, where
 

@@ -19,10 +19,8 @@ from zoo.compiler.cell_kernels import derive_kernels
 from zoo.compiler.compile import plan_kernels
 from zoo.compiler.explain import Equation, Explanation, LoopEquations, MatmulEquation, explain
 from zoo.compiler.ir.dims import Dim, as_dim, letter
-from zoo.compiler.ir.memory_ops import UPDATES_PER_STORED_MEMORY
 from zoo.compiler.ir.op_table import elementwise_rows
 from zoo.compiler.printing import format_dim
-from zoo.kernels.memory_chunk import CHUNK
 
 CARD = zoo.Card(title="A cell for tests", authors="Nobody", year=2020, url="https://example.org")
 H, INPUTS = letter("H"), letter("I")
@@ -309,7 +307,6 @@ def test_tape_holds_saved_values(cell: zoo.Cell) -> None:
 @every_cell
 def test_tape_holds_one_memory_of_a_chunk(cell: zoo.Cell) -> None:
     tape, _ = _run(cell, tokens=True)
-    assert CHUNK == UPDATES_PER_STORED_MEMORY
     memories = [value for value in explain(cell).saved if value.interval > 1]
     expected = [as_dim(2 * value.interval) * value.elements for value in memories]
     actual = [tape[slot].size for slot, each in enumerate(plan_kernels(cell).tape) if each.memory]
@@ -321,15 +318,18 @@ def test_tape_holds_one_memory_of_a_chunk(cell: zoo.Cell) -> None:
 def test_costs_of_products(cell: zoo.Cell, tokens: bool) -> None:
     explanation = explain(cell)
     _, flops = _run(cell, tokens)
-    for way, cost in (("forward", explanation.forward_cost), ("backward", explanation.backward_cost)):
+    for direction, cost in (("forward", explanation.forward_cost), ("backward", explanation.backward_cost)):
         said = cost.by_tokens if tokens else cost.products
-        assert flops[way] == said.evaluate({"I": 4, "H": 8}), way
+        assert flops[direction] == said.evaluate({"I": 4, "H": 8}), direction
 
 
 @every_cell
 def test_equations_fit_one_line(cell: zoo.Cell) -> None:
     explanation = explain(cell)
     lines = [
-        line for way in ("forward", "backward") for each in texts(explanation, way).values() for line in each
+        line
+        for direction in ("forward", "backward")
+        for each in texts(explanation, direction).values()
+        for line in each
     ]
     assert max(map(len, lines)) <= 110

@@ -332,7 +332,7 @@ def test_other_states_stay_as_they_are(name) -> None:
         (ReadsTwiceBefore, "an update depends on several sums over it"),
         (QueryBetween, "the query reads it between two updates"),
         (FullDecay, "step takes sigmoid of it, before it is updated or read"),
-        (PermutedRead, "the axes of what a probe reads are permuted before it is written"),
+        (PermutedRead, "the axes of the read of a probe are permuted before it is written"),
         (RowsAndColumns, "its decay varies along its rows and its columns"),
         (RowsThenColumns, "one update has a decay for each row, and another one for each column"),
         (Squashed, "step takes tanh of it, before it is updated or read"),

@@ -117,6 +117,26 @@ def test_kernels_are_listed_in_order_with_types_until_they_are_stored(kernels: M
     assert list_kernels(preview) == {}
 
 
+def test_errors_of_a_preview_are_logged_and_its_normal_end_is_not(
+    kernels: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> None:
+        kernels.first(1)
+        raise ValueError("the list ends here")
+
+    with caplog.at_level(logging.DEBUG, "zoo.compile"):
+        list_kernels(broken)
+        (record,) = caplog.records
+        assert record.levelno == logging.DEBUG
+        assert record.exc_info is not None
+        assert str(record.exc_info[1]) == "the list ends here"
+        caplog.clear()
+        kernels.first(1)
+        list_kernels(broken)  # its first kernel is compiled
+        list_kernels(lambda: kernels.second(1, 0.5))
+    assert caplog.records == []
+
+
 def test_nested_kernels_are_listed_where_they_run_first(kernels: ModuleType) -> None:
     def preview() -> None:
         kernels.fourth(1)
@@ -276,6 +296,32 @@ def test_preview_lists_the_kernels_of_a_run(tmp_path: Path, monkeypatch: pytest.
     assert [call.kernel.__name__ for call in task] == ["forward", "project", "weighted_loss", *names]
     for kernel, types, _ in text:
         assert types in kernel.signatures, kernel
+
+
+@pytest.mark.parametrize("error", [None, module.PreviewEnd(), ValueError("too short")])
+def test_preview_continues_without_a_validation(
+    error: Exception | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed: list[str] = []
+    monkeypatch.setattr(module, "_is_compiled", lambda call: False)
+
+    class Trainer(trainer_module.Trainer):
+        def _run_once(self) -> None:
+            dataset = type(self.dataset)
+            if error is not None:
+                monkeypatch.setattr(dataset, "compile_kernels", lambda *_: (_ for _ in ()).throw(error))
+            with caplog.at_level(logging.DEBUG, "zoo.compile"):
+                listed.extend(call.kernel.__name__ for call in list_kernels(self._preview))
+            monkeypatch.undo()
+
+    monkeypatch.setattr("zoo.training.session.Trainer", Trainer)
+    with pure_python():
+        zoo.train(task="adding", task_options={"length": 4}, hidden=2, batch=2, steps=1, out=tmp_path / "run")
+    assert "update" in listed
+    is_logged = isinstance(error, ValueError)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == (
+        ["the preview has no validation"] * is_logged
+    )
 
 
 class RecordingGroup(ProcessGroup):

@@ -85,7 +85,7 @@ WRONG = {
     "a = «math.tanh(a)»": NO_NUMBERS,
     "a = «np.array([a, h])»": "put together with np.stack",
     "a = «np.sum([a, h], axis=0)»": "put together with np.stack",
-    "a = «a + LARGE»": "an array of 65 numbers stands in the equations, where up to 64 may; .* zoo.Buffer",
+    "a = «a + LARGE»": "an array of 65 numbers is in the equations, which may have up to 64; .* zoo.Buffer",
     "a = «a + EMPTY»": "an array of 0 numbers",
     "a = «a + None»": "found None where an array or a number is expected",
     "a = «np.where(a > 0, a, 'h')»": "found a str where an array or a number is expected",

@@ -383,7 +383,7 @@ LSTM = {"weight_ih_l0": np.ones((4 * H, I)), "weight_hh_l0": np.ones((4 * H, H))
         ),
         (
             lambda: convert.from_flax("gru", {"hi": {}, "ii": {}}),
-            "from_flax: l0: the dense layers are hi, ii, not those of cell 'gru'.",
+            "from_flax: l0: the dense layers are hi, ii, and cell 'gru' has others.",
         ),
         (
             lambda: convert.from_flax("gru", {"dense_i": {"kernel": np.ones((3, 12))}, "dense_h": {}}),

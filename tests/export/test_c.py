@@ -409,7 +409,7 @@ def test_embedding_of_tokens(switches, tmp_path):
 
 @pytest.mark.parametrize("name", ["model", "model.h", 'a"b.c', "a b.c", "é.c"])
 def test_invalid_file_name_raises(name, tmp_path):
-    with pytest.raises(UsageError, match="since it stands in the source"):
+    with pytest.raises(UsageError, match="since the source contains it"):
         zoo.export.to_c(zoo.Recurrent("gru", 3, 4), tmp_path / name)
     assert not list(tmp_path.iterdir())
 

@@ -353,6 +353,20 @@ def test_numpy_integers_are_sizes_and_seeds():
     np.testing.assert_array_equal(rnn.theta, Recurrent("vanilla", I, H, seed=7).theta)
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.int64, np.uint64])
+def test_numpy_integers_are_thread_counts(kind):
+    rnn = Recurrent("vanilla", I, H, threads=kind(2))
+    assert (type(rnn.threads), rnn.threads) == (int, 2)
+    model = zoo.SequenceModel("vanilla", I, 2, hidden_size=H, threads=kind(2))
+    assert (type(model.threads), model.threads) == (int, 2)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_numpy_floats_are_dropout(kind):
+    stack = Recurrent("vanilla", I, H, num_layers=2, dropout=kind(0.5)).stack
+    assert (type(stack.dropout), stack.dropout) == (float, 0.5)
+
+
 # ---- what it refuses ----------------------------------------------------------------------------------
 
 ARGUMENTS = {"cell": "vanilla", "input_size": I, "hidden_size": H}
@@ -361,11 +375,11 @@ ARGUMENTS = {"cell": "vanilla", "input_size": I, "hidden_size": H}
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"input_size": 0}, "cell 'vanilla': input_size is 0; expected a positive integer."),
-        ({"hidden_size": -3}, "hidden_size is -3; expected a positive integer."),
-        ({"hidden_size": True}, "hidden_size is True; expected a positive integer."),
-        ({"hidden_size": 6.0}, r"hidden_size is 6\.0; expected a positive integer."),
-        ({"hidden_size": "6"}, "hidden_size is '6'; expected a positive integer."),
+        ({"input_size": 0}, "cell 'vanilla': input_size is 0; expected an integer of at least 1."),
+        ({"hidden_size": -3}, "hidden_size is -3; expected an integer of at least 1."),
+        ({"hidden_size": True}, "hidden_size is True; expected an integer of at least 1."),
+        ({"hidden_size": 6.0}, r"hidden_size is 6\.0; expected an integer of at least 1."),
+        ({"hidden_size": "6"}, "hidden_size is '6'; expected an integer of at least 1."),
         ({"hidden_size": None}, "hidden_size is None"),
         ({"hidden_size": 2**40}, "that makes more than 1,099,511,627,776 parameters; choose smaller sizes."),
         ({"hidden_size": 10**30}, "that makes more than"),

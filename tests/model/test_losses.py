@@ -391,5 +391,19 @@ def test_duplicate_name_raises(registered):
         zoo.register_loss("huber")
 
 
+def test_options_have_their_names_from_the_start():
+    sharpness = zoo.Option(1.0, "slope far away", low=0)
+    loss = zoo.Loss("one", log_cosh, log_cosh_and_grad, options={"sharpness": sharpness})
+    assert loss.options["sharpness"].name == "sharpness"
+    other = zoo.Loss("two", log_cosh, log_cosh_and_grad, options={"slope": sharpness})
+    for each, name in ((loss, "sharpness"), (other, "slope"), (loss, "sharpness")):
+        with pytest.raises(UsageError, match=f"loss '{each.name}': option '{name}' is -1; expected"):
+            each.with_options(**{name: -1})
+    assert {name: option.name for loss in LOSSES.values() for name, option in loss.options.items()} == {
+        name: name for loss in LOSSES.values() for name in loss.options
+    }
+    assert loss.with_options().options == loss.options
+
+
 def test_losses_share_kernels_across_options():
     assert readout_kernels(zoo.get_loss("huber", delta=2)) is readout_kernels(LOSSES["huber"])

@@ -402,7 +402,7 @@ def test_invalid_sizes(settings, words):
             "cross_entropy",
             np.zeros(B, int),
             np.ones((T, B)),
-            "are those of the last step, which alone counts",
+            "are for the last step, which alone counts",
         ),
         ("cross_entropy", [[1], [1, 2]], None, "targets cannot be made an array"),
     ],

@@ -102,7 +102,7 @@ def test_failing_tracker_is_dropped(tmp_path, where):
     with pytest.warns(zoo.ZooWarning) as warned:
         run = examples.train(tmp_path, steps=4, trackers=[broken, Recorder])
     assert len(warned) == 1
-    assert "tracker 'broken' failed and is left out; the run goes on (" in str(warned[0].message)
+    assert "tracker 'broken' failed and is left out; the run continues (" in str(warned[0].message)
     assert zoo.Run(run).ended == "finished"
     assert json.loads(json.dumps(training_events())) == history(run)
 

@@ -348,6 +348,8 @@ def shipped_points():
         ("registry_of(zoo.Task).source('parity'); 'gru' in registry_of(zoo.Task)", "tasks tasks.parity"),
         ("zoo.get_cell('gru+residual')", "cells cells.gated cells.gated.gru modifiers modifiers.residual"),
         ("foreign_plugins()", ""),
+        ("zoo.get_loss('huber')", ""),
+        ("import pytest, zoo.errors as e; pytest.raises(e.UnknownNameError, zoo.get_loss, 'hubert')", ""),
     ],
 )
 def test_look_up_imports_only_the_plugin_of_that_name(look_up, modules):

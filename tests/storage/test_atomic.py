@@ -95,7 +95,7 @@ def test_failed_call_keeps_old_file(
     with pytest.raises(CheckpointError, match=words) as caught:
         write_bytes(target, NEW)
     assert str(target) in str(caught.value)
-    assert "untouched" in str(caught.value)
+    assert "unchanged" in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)
     assert_untouched(target)
 

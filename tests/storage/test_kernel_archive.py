@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import logging
+import pickle
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,6 +67,24 @@ def test_import_unpickles_nothing(caches: Caches, monkeypatch: pytest.MonkeyPatc
     import_kernels(caches.archive)
     with pytest.raises(SystemExit):  # the file is there, and using it is another matter
         load_pickled(second / name, lambda parts: parts)
+
+
+@pytest.mark.parametrize("content", [b"no pickle", b"cno_such_module\nkernel\n.", pickle.dumps((1, 2))])
+def test_kernel_that_cannot_be_loaded_is_logged_and_removed(
+    content: bytes, caches: Caches, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = caches.use("first") / NAMES[0]
+    write_checked(path, content)
+
+    def rebuild(parts: Any) -> None:
+        raise ValueError(f"unknown parts {parts}")
+
+    with caplog.at_level(logging.DEBUG, "zoo.compile"):
+        assert load_pickled(path, rebuild) is None
+    (record,) = caplog.records
+    assert record.getMessage() == f"removing a kernel that cannot be loaded: {path}"
+    assert record.exc_info is not None
+    assert not path.exists()
 
 
 def edit(archive: Path, change: Callable[[dict[str, Any], dict[str, bytes]], object]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_asserts import damage
 
 from zoo.errors import CheckpointError, UsageError
 from zoo.storage import Checkpoint, RunDirectory, checkpoint_files, digest, load, save
@@ -26,12 +27,6 @@ def checkpoint(step: int, note: str = "") -> Checkpoint:
 
 def refuse(sentence: str) -> None:
     raise AssertionError(f"nothing should be reported, but: {sentence}")
-
-
-def damage(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
 
 
 @pytest.fixture

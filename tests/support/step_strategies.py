@@ -436,7 +436,7 @@ _REDUCED: dict[str, Callable[[Shape], tuple[Shape, Shape]]] = {
 }
 
 
-def _draw_along_axis(b: Builder) -> Value | None:
+def _draw_axis_operation(b: Builder) -> Value | None:
     name = b.one_of(
         [
             "softmax",
@@ -527,7 +527,7 @@ _RULES = [
     _draw_heads,
     _draw_stack_product,
     _draw_lengths,
-    _draw_along_axis,
+    _draw_axis_operation,
     _draw_einsum,
     _draw_of_parameters,
     _draw_loop,

@@ -120,7 +120,7 @@ class StepLoop:
 
         def moved(by: float) -> float:
             pairs = zip(parts, planes, strict=True)
-            return self.loss({(t, part): plane + by * way for part, (plane, way) in pairs})
+            return self.loss({(t, part): plane + by * change for part, (plane, change) in pairs})
 
         return (moved(eps) - moved(-eps)) / (2 * eps)
 

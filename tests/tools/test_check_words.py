@@ -132,7 +132,7 @@ def test_style_accepts_plain_sentences(text):
     assert not list(STYLE.check_style("docs/a.md", text))
 
 
-def test_style_reads_public_docstrings_and_help_only():
+def test_style_reads_public_docstrings_and_messages():
     source = '''"""It stands beside x."""
 
 
@@ -146,9 +146,45 @@ class Cell:
         """It stands beside x."""
 
 
-option("--x", help="It stands beside x.")
-note = "It stands beside x."  # It stands beside x.
+option("--x", help="It stands beside x.")  # It stands beside x.
+note = "beside"
 '''
     findings = list(STYLE.check_style("zoo/cli/a.py", source))
     assert sorted(finding.line for finding in findings if finding.word == "beside") == [1, 5, 8, 14]
     assert not list(STYLE.check_style("tests/a.py", source))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'raise UsageError("It is beside x.")',
+        'raise UsageError(f"{name} is beside {x}.")',
+        'raise UsageError(f"{name} is "\n    f"right beside {x}.") from None',
+        "raise UsageError(f\"{a if b else 'it is beside x'}\")",
+        'click.echo("It is beside x.", err=True)',
+        'warnings.warn(f"It is beside {x}.", ZooWarning, stacklevel=2)',
+        'text = f"It is beside {x}."\nwarnings.warn(text)',
+        'card = zoo.Card(title="x", variant="It is beside x.")',
+        'TABLE = {"a": Row(f, "it is beside x")}',
+        'report("It is " + ("far" if far else "right beside x"))',
+    ],
+)
+def test_strings_of_several_words_are_messages(line):
+    (finding,) = STYLE.check_style("zoo/a.py", f"import x\n\n{line}\n")
+    assert finding.word == "beside"
+    assert finding.line >= 3
+    assert not list(STYLE.check_style("tests/a.py", line))
+
+
+def test_words_of_prose_are_searched_in_messages():
+    words = WordList({}, {r"\blearnt\b": "learned"}, {})
+    (finding,) = words.check_style("plugins/a.py", 'raise ValueError(f"{x} is learnt in a second")')
+    assert (finding.word, finding.instead) == ("learnt", "learned")
+    assert not list(words.check_style("plugins/a.py", 'name = "learnt"'))
+
+
+def test_exceptions_hold_for_messages():
+    exception = {"files": ["zoo/a.py"], "words": ["beside"], "reason": "a mark in files"}
+    words = WordList({}, {}, {}, [exception], {r"\bbeside\b": "next to"})
+    assert not list(words.check_style("zoo/a.py", 'MARK = "it is beside x"'))
+    assert list(words.check_style("zoo/b.py", 'MARK = "it is beside x"'))

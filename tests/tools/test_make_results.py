@@ -15,7 +15,7 @@ from paper_agreement import EXPECTED, paper_table
 from reproduce import CLAIMS
 from result_charts import SHOWN, draw_best, draw_cell, range_of
 from result_summary import facts_of
-from result_tables import best_table, block_lines, candidates_table, tables
+from result_tables import best_table, block_lines, candidates_table, is_higher_ranked, tables
 
 import zoo
 
@@ -179,6 +179,19 @@ def test_a_cell_is_compared_with_itself_in_a_block_over_all_tasks() -> None:
         "Of 2 models in a block, `glu(lru)` has a clearly better mean rank than the bare cell." in line
         for line in facts_of(results)
     )
+
+
+@pytest.mark.parametrize("task", tasks())
+def test_candidate_is_ranked_higher_by_the_direction_of_the_metric(task: str) -> None:
+    facts = tasks()[task]
+    bare, in_block = rows("lru", task=task, scores=[0.2] * 3), rows("lru", "glu", task, [0.4] * 3)
+    results = Results([*bare, *in_block], [])
+    low, high = results.at("lru", "bare", task), results.at("lru", "glu", task)
+    assert is_higher_ranked(facts, high, low) is facts.higher_is_better
+    assert is_higher_ranked(facts, low, high) is not facts.higher_is_better
+    assert not is_higher_ranked(facts, low, low)
+    better = int(facts.higher_is_better)
+    assert any(f"In {better} of 1 pairs of cell and task" in line for line in facts_of(results))
 
 
 def test_tables_show_failed_and_diverged_runs() -> None:

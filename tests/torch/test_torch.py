@@ -859,7 +859,7 @@ def test_invalid_call_raises(cell, given, sentence):
         ),
         (
             lambda: zoo.torch.Recurrent("gru", [I], H),
-            r"^cell 'gru': input_size is \[3\]; expected a positive",
+            r"^cell 'gru': input_size is \[3\]; expected an integer",
         ),
         (
             lambda: layer("gru")(torch.full((T, B), I)),

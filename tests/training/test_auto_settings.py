@@ -6,10 +6,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from run_asserts import zoo_command
 
 import zoo
-from zoo.cli.app import cli
 from zoo.errors import CheckpointError
 from zoo.kernels import pure_python
 from zoo.training.auto_settings import GRID, AutoTrial, smallest_good_rate, with_rules
@@ -142,11 +141,6 @@ def test_losses_are_compared_where_no_baseline_is_known():
 def test_lowest_loss_counts_on_a_plateau():
     flat = {0.005: 2.8, 0.01: 2.75, 0.02: 2.76}  # at most 8 % of the way from 3 to 0
     assert smallest_good_rate([trial(*each) for each in flat.items()], tuple(flat)) == 0.01
-
-
-def zoo_command(*words):
-    runner = CliRunner(env={"ZOO_PLUGINS": ""})
-    return runner.invoke(cli, [str(word) for word in words], prog_name="zoo", catch_exceptions=False)
 
 
 def test_command_prints_and_explains(text, tmp_path):

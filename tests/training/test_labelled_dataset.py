@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from run_asserts import without_clock
 
 import zoo
 from zoo.classification import Predictor
@@ -60,14 +61,6 @@ def prepared(parts, labels, **settings):
 
 def command(*words):
     return CliRunner().invoke(cli, [str(word) for word in words])
-
-
-def without_clock(events):
-    return [
-        {name: value for name, value in event.items() if name not in ("symbols_per_s", "seconds", "out")}
-        for event in events
-        if event["event"] not in ("compiling", "compiled")
-    ]
 
 
 # ---- results ------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from finite_differences import derivative
+from run_asserts import without_clock
 
 import zoo
 from zoo.cli.app import cli
@@ -59,14 +60,6 @@ def grouped(series=24, rows=60):
 def prepared(data, **settings):
     given = {**SMALL, "data": ("x",), "kind": "table", "target": "y", **settings}
     return prepare_table(make_config(given), data)[1]
-
-
-def without_clock(events):
-    return [
-        {name: value for name, value in event.items() if name not in ("symbols_per_s", "seconds", "out")}
-        for event in events
-        if event["event"] not in ("compiling", "compiled")
-    ]
 
 
 # ---- what it learns -----------------------------------------------------------------------------------
@@ -509,7 +502,7 @@ def test_short_parts_and_contexts_are_named():
     assert (shortened.metadata()["full_context"], shortened.windows.spec.context) == (48, 22)
     with pytest.warns(
         ZooWarning,
-        match=r"the test part has 12 rows; a window needs 24\. The scores at the end will be those of the v",
+        match=r"the test part has 12 rows; a window needs 24\. The scores at the end will be of the v",
     ):
         prepared(y, horizon=24, split="80,15,5")
     for split, name in (("100", "training"), ("80,20", "validation")):

@@ -8,10 +8,9 @@ import shutil
 import numpy as np
 import pytest
 from cell_files import LEAKY_CELL
-from click.testing import CliRunner
+from run_asserts import zoo_command
 
 import zoo
-from zoo.cli.app import cli
 from zoo.errors import CheckpointError, DefinitionError, UnknownNameError, UsageError
 from zoo.kernels import pure_python
 from zoo.storage import load
@@ -54,11 +53,6 @@ def go(text, tmp_path):
 def last_arrays(run):
     pointer = json.loads((run.path / "checkpoints" / "last.json").read_text())
     return load(run.path / "checkpoints" / pointer["file"]).arrays
-
-
-def zoo_command(*words):
-    runner = CliRunner(env={"ZOO_PLUGINS": ""})
-    return runner.invoke(cli, [str(word) for word in words], prog_name="zoo", catch_exceptions=False)
 
 
 # ---- training and resuming ----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from crash_tests.equality import compare_runs
+from run_asserts import zoo_command
 
 import zoo
 from zoo.cli.app import cli
@@ -383,11 +384,6 @@ def test_invalid_settings_leave_no_directory(train, tmp_path, settings, error, w
 
 
 # ---- commands -----------------------------------------------------------------------------------------
-
-
-def zoo_command(*words):
-    runner = CliRunner(env={"ZOO_PLUGINS": ""})
-    return runner.invoke(cli, [str(word) for word in words], prog_name="zoo", catch_exceptions=False)
 
 
 ARGUMENTS = (

@@ -5,6 +5,7 @@ A loss of your own is a row too; docs/tasks.md shows one.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib
 from collections.abc import Callable, Mapping, Sequence
@@ -82,6 +83,8 @@ class Loss:
                     f"loss {self.name!r}: an option is {short_repr(option)}; expected a zoo.Option with a "
                     f"default of type float."
                 )
+        named = {name: _named_option(name, option) for name, option in self.options.items()}
+        object.__setattr__(self, "options", named)
 
     def _kernels(self) -> dict[str, Any]:
         gradient = {"block": self.block} if self.block else {"row_loss_and_grad": self.row_loss_and_grad}
@@ -108,7 +111,6 @@ class Loss:
                 )
         values = {}
         for name, option in self.options.items():
-            option.name = name
             given = options.get(name, self.chosen.get(name, option.default))
             values[name] = option.check(given, owner)
         weights = self.class_weights if class_weights is None else self._check_class_weights(class_weights)
@@ -183,6 +185,14 @@ def loss_table() -> dict[str, Loss]:
     # By name, as a plugin: the rows need kernels, which are built on these base classes.
     built_in: dict[str, Loss] = importlib.import_module("zoo.kernels.losses").BUILT_IN_LOSSES
     return built_in | REGISTERED_LOSSES
+
+
+def _named_option(name: str, option: Option[float]) -> Option[float]:
+    """The option with its name; a copy if it has another name in another loss."""
+    if option.name not in ("", name):
+        option = copy.copy(option)
+    option.name = name
+    return option
 
 
 def _restore(name: str, options: Mapping[str, Any]) -> Loss:

@@ -87,7 +87,7 @@ class JobFactory:
         for task, cell in pairs:
             job = self._job("compile", "compile", task, cell, {"steps": 1, "seed": 0})
             jobs.setdefault(cell, {}).setdefault(self.tasks[task].kernel_key, job)
-        return [_merge_compile_jobs(list(of_cell.values())) for of_cell in jobs.values()]
+        return [_merge_compile_jobs(list(cell_jobs.values())) for cell_jobs in jobs.values()]
 
     def speed(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
         """Jobs that measure the updates per second of each pair."""
@@ -160,9 +160,9 @@ class JobFactory:
         """Arguments of ``zoo.train`` for a task or data set, with the settings of all runs."""
         settings, entry, info = self.plan.settings, self.plan.tasks[task], self.tasks[task]
         if isinstance(info, DataSetInfo):
-            of_tasks = setting_names(only="task")
+            task_settings = setting_names(only="task")
             return {
-                name: settings[name] for name in settings if name not in of_tasks
+                name: settings[name] for name in settings if name not in task_settings
             } | info.train_arguments()
         return {**settings, "task": entry.spec, "task_options": dict(entry.options)}
 

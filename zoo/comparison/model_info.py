@@ -90,8 +90,8 @@ class ModelInfo:
         """Values of each layer by the name of the option, for a stack with the layer."""
         return {
             f"l{layer}.{name}" if self.is_stack else name: value
-            for layer, of_layer in enumerate(values)
-            for name, value in of_layer.items()
+            for layer, layer_values in enumerate(values)
+            for name, value in layer_values.items()
         }
 
 

@@ -150,17 +150,17 @@ def draw_ranks(costs: Sequence[Array]) -> RankDraws:
     same = np.broadcast_to(np.arange(tasks), (DRAWS, tasks))
     chosen = rng.integers(0, tasks, (DRAWS, tasks)) if are_tasks_drawn(tasks) else same
     rows, row_of = list[Array](), np.empty((DRAWS, tasks), np.int64)
-    for task, of_task in enumerate(costs):
-        seeds, is_chosen = len(of_task), chosen == task
+    for task, task_costs in enumerate(costs):
+        seeds, is_chosen = len(task_costs), chosen == task
         counts = rng.multinomial(seeds, np.full(seeds, 1 / seeds), is_chosen.sum())
         different, which = np.unique(counts, axis=0, return_inverse=True)  # of three seeds, only ten
         row_of[is_chosen] = sum(map(len, rows)) + which.reshape(-1)
-        rows.append(rank_costs(mean_costs(of_task, different)))
+        rows.append(rank_costs(mean_costs(task_costs, different)))
     ranks = np.concatenate(rows)
     drawn = np.zeros((DRAWS, ranks.shape[1]))
     for index in range(tasks):
         drawn += ranks[row_of[:, index]]
-    exact = np.sum([rank_costs(mean_costs(of_task))[0] for of_task in costs], axis=0)
+    exact = np.sum([rank_costs(mean_costs(task_costs))[0] for task_costs in costs], axis=0)
     return RankDraws(exact, drawn, tasks, min(map(len, costs)))
 
 

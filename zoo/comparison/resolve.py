@@ -172,14 +172,14 @@ def _resolve_tasks(
             f"compare: {clash[0]!r} is a task and a data set; rename the file, or give the task a label, as "
             f"in my={clash[0]}."
         )
-    of_data = dict.fromkeys(request.data, request.data_settings)
+    data_options = dict.fromkeys(request.data, request.data_settings)
     changes: dict[str, Changes] = {}
     tasks: Resolved[AnyTaskInfo] = {}
     tasks |= _resolve_entries(
         "task", request.tasks, request.options, old_tasks, specs_module.find_task, changes
     )
-    tasks |= _resolve_entries("data set", request.data, of_data, old_data, find_data_set, changes)
-    return tasks, [change for of_task in changes.values() for change in of_task]
+    tasks |= _resolve_entries("data set", request.data, data_options, old_data, find_data_set, changes)
+    return tasks, [change for task_changes in changes.values() for change in task_changes]
 
 
 def _resolve_entries(

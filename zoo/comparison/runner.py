@@ -342,15 +342,15 @@ def compare(
     if engine is not None and not hasattr(engine, "map"):
         raise UsageError(f"compare: engine is {short_repr(engine)}; expected an object with a method map.")
     cell_specs, task_specs, chosen = _collect_specs(cells, tasks, options, block)
-    of_data = {name: settings.pop(name) for name in DATA_SETTINGS if settings.get(name) is not None}
+    data_settings = {name: settings.pop(name) for name in DATA_SETTINGS if settings.get(name) is not None}
     with TemporaryDirectory() as scratch:
         settings, optimizer_spec = specs.extract_optimizer_file(settings)
-        files, of_data = save_data(data, of_data, Path(scratch))
+        files, data_settings = save_data(data, data_settings, Path(scratch))
         request = CompareRequest(
             cell_specs,
             task_specs,
             label_data_sets(files),
-            of_data,
+            data_settings,
             chosen,
             seeds=seeds,
             params=params,
@@ -396,14 +396,14 @@ def _collect_specs(
     cells: Any, tasks: Any, options: Mapping[str, Mapping[str, Any]] | None, block: Any
 ) -> tuple[Specs, Specs, specs.Options]:
     """Specs of cells and tasks by label, and all options."""
-    (cell_specs, of_cells), (task_specs, of_tasks) = (
+    (cell_specs, cell_options), (task_specs, task_options) = (
         specs.in_blocks(specs.label_specs("cell", cells), block),
         specs.label_specs("task", tasks),
     )
-    chosen = {label: dict(values) for label, values in {**of_cells, **of_tasks}.items()}
+    chosen = {label: dict(values) for label, values in {**cell_options, **task_options}.items()}
     for label, values in as_mapping({} if options is None else options, "compare: options").items():
-        of_label = as_mapping(values, f"compare: options of {label!r}")
-        chosen[label] = override_options(chosen.get(label, {}), of_label)
+        label_options = as_mapping(values, f"compare: options of {label!r}")
+        chosen[label] = override_options(chosen.get(label, {}), label_options)
     return cell_specs, task_specs, chosen
 
 
@@ -448,12 +448,20 @@ def _run(
         with _open_executor(folder, count, where, check) as executor:
             runner = ComparisonRunner(folder, resolved, specs.plugin_files(), executor, on_event)
             plan = runner.plan.to_json()
-            of_data = {
+            data_descriptions = {
                 label: info.description
                 for label, info in resolved.tasks.items()
                 if isinstance(info, DataSetInfo)
             }
-            on_event({"event": "started", "out": str(folder), "jobs": count, "plan": plan, "data": of_data})
+            on_event(
+                {
+                    "event": "started",
+                    "out": str(folder),
+                    "jobs": count,
+                    "plan": plan,
+                    "data": data_descriptions,
+                }
+            )
             try:
                 runner.run()
             except BaseException as error:
@@ -471,13 +479,13 @@ def _write_results(folder: Path, runner: ComparisonRunner, count: int | None, se
     plan = runner.plan
     metadata = make_metadata(plan, runner.resolved, count, seconds, folder)
     runs, sweep = sort_records(runner.runs, plan), sort_records(runner.sweep, plan)
-    of_targets: list[tuple[RunRecord, str, str]] = []
+    target_records: list[tuple[RunRecord, str, str]] = []
     for label, info in runner.resolved.tasks.items():
         if isinstance(info, DataSetInfo):
-            of_label = [run for run in runs if run.task == label]
-            metadata["tasks"][label] |= _read_baselines(folder, of_label)
-            of_targets += _read_targets(folder, of_label) if info.has_several_targets else ()
-    targets = summarize_targets(of_targets)
+            label_runs = [run for run in runs if run.task == label]
+            metadata["tasks"][label] |= _read_baselines(folder, label_runs)
+            target_records += _read_targets(folder, label_runs) if info.has_several_targets else ()
+    targets = summarize_targets(target_records)
     write_results(folder, metadata, runs, sweep, summarize(runs), overall(runs), targets)
 
 
@@ -658,8 +666,8 @@ def _has_default_schedule(settings: Mapping[str, Any]) -> bool:
 
 def _set_flags(settings: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """``--set`` flags of the options that a command states, by label."""
-    for label, of_label in options.items():
-        for name, value in of_label.items():
+    for label, label_options in options.items():
+        for name, value in label_options.items():
             yield from ("--set", f"{label}.{name}={value}")
     if _has_default_schedule(settings):
         return

@@ -88,9 +88,9 @@ def mean_gain(group: Sequence[RunRecord]) -> tuple[float | None, float | None, f
     lows, highs = _values(runs, "gain_low"), _values(runs, "gain_high")
     if mean is None or not len(lows) == len(highs) == len(gains):
         return mean, None, None
-    of_seeds = student_quantile(len(gains) - 1) * (deviation or 0.0) / math.sqrt(len(gains))
+    seed_error = student_quantile(len(gains) - 1) * (deviation or 0.0) / math.sqrt(len(gains))
     down, up = (
-        math.hypot(_mean([abs(end - gain) for end, gain in zip(ends, gains, strict=True)]) or 0.0, of_seeds)
+        math.hypot(_mean([abs(end - gain) for end, gain in zip(ends, gains, strict=True)]) or 0.0, seed_error)
         for ends in (lows, highs)
     )
     least = -1.0 if runs[0].higher_is_better else -math.inf  # a difference of shares, or of errors

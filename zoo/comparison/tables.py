@@ -167,9 +167,9 @@ def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Ite
     yield _interval(row.rank, row.low, row.high, ".1f")
     gap = "" if row.rank_gap_low is None else f" [{row.rank_gap_low:.1f}, {row.rank_gap_high:.1f}]"
     yield TableCell(row.rank_gap, _digits(row.rank_gap, ".1f") + gap)
-    of_task = {each.task: each for each in results.summary if each.cell == row.cell}
+    rows_by_task = {each.task: each for each in results.summary if each.cell == row.cell}
     for task in results.tasks:
-        each = of_task.get(task)
+        each = rows_by_task.get(task)
         has_solved = with_solved and each and each.mean is not None and results.threshold(task) is not None
         solved = f" ({each.solved}/{each.seeds})" if each and has_solved else ""
         score = _NONE if each is None else _mean_text(each)
@@ -428,8 +428,10 @@ def _parts(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
 
 def _part_columns(results: Comparison) -> list[Column]:
     """The columns of the parts that a model of the comparison has."""
-    of_tasks = results.metadata.get("parameters", {}).values()
-    parts = {part for of_cells in of_tasks for counts in of_cells.values() for part in counts}
+    counts_by_task = results.metadata.get("parameters", {}).values()
+    parts = {
+        part for counts_by_cell in counts_by_task for counts in counts_by_cell.values() for part in counts
+    }
     return [column for part, column in _PART_COLUMNS.items() if part in parts]
 
 

@@ -19,7 +19,6 @@ from zoo.compiler.ir.memory_ops import (
     MEMORY,
     READ_OPS,
     SCAN,
-    UPDATES_PER_STORED_MEMORY,
     ConvolutionForm,
     FilterForm,
     ScanForm,
@@ -36,6 +35,7 @@ from zoo.compiler.schedule.phases import Item as ScheduleItem
 from zoo.compiler.schedule.phases import MatmulItem, RowLoops, is_matmul_item, storage_bases
 from zoo.compiler.schedule.sections import PassSchedule
 from zoo.errors import UsageError
+from zoo.kernels.memory_chunk import CHUNK
 
 # Nesting of concatenations in one equation.
 _MAX_DEPTH = 3
@@ -88,9 +88,9 @@ def explained_values(schedule: PassSchedule) -> set[Node]:
     updates = {
         base for node in operands if node.op == CONCAT and node.attr == 0 for base in storage_bases(node)
     }
-    of_memories = operands | updates
+    memory_operands = operands | updates
     explained = plain & (sums | several | parts | schedule.layouts.keys())
-    return explained | of_memories & set(nodes) | _deep_concatenations(nodes, several)
+    return explained | memory_operands & set(nodes) | _deep_concatenations(nodes, several)
 
 
 def _deep_concatenations(nodes: Iterable[Node], several: Container[Node]) -> set[Node]:
@@ -201,7 +201,7 @@ def _memory_operations(node: Node) -> int:
 
 def _saved_memory(form: SequenceForm, state: str) -> SavedValue:
     """The saved part of a state that kernels compute for all steps."""
-    interval = UPDATES_PER_STORED_MEMORY // form.updates
+    interval = CHUNK // form.updates
     elements = (form.heads * form.elements).divide(as_dim(interval))
     assert elements is not None  # a number divides every size
     return SavedValue(f"{state}'", elements, interval=interval)

@@ -93,16 +93,16 @@ class GraphInterpreter:
     def _split(self, outputs: Iterable[Node], known: Iterable[Node]) -> tuple[list[Node], list[Node]]:
         """The ancestors that depend on parameters alone, evaluated now, and those that each call computes."""
         known = set(known)
-        of_rows = set(known)
+        row_values = set(known)
         shared: list[Node] = []
         computed: list[Node] = []
         for node in ancestors(outputs, stop=lambda node: node in known):
             if node in known:
                 continue
-            if node in self._shared or (of_rows.isdisjoint(node.inputs) and _is_constant(node)):
+            if node in self._shared or (row_values.isdisjoint(node.inputs) and _is_constant(node)):
                 shared.append(node)
             else:
-                of_rows.add(node)
+                row_values.add(node)
                 computed.append(node)
         new = [node for node in shared if node not in self._shared]
         _evaluate(self._instructions(new, new), self._shared)

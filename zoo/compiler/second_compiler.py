@@ -94,8 +94,8 @@ def _is_possible(threads: int) -> bool:
     return allowed and min(threads, available_processors()) > 1 and kernel_directory() is not None
 
 
-class _Stop(Exception):
-    """The list ends."""
+class PreviewEnd(Exception):
+    """The normal end of a preview: no more kernels are listed."""
 
 
 def list_kernels(preview: Callable[[], object]) -> dict[KernelCall, list[KernelCall]]:
@@ -117,12 +117,12 @@ def list_kernels(preview: Callable[[], object]) -> dict[KernelCall, list[KernelC
         nonlocal nested
         call = KernelCall(kernel, tuple(map(typeof, arguments)))
         if not kernels and _is_compiled(call):
-            raise _Stop
+            raise PreviewEnd
         nested = kernels.setdefault(call, [])
 
     def note_nested(kernel: Kernel[Any, Any], arguments: tuple[Any, ...]) -> None:
         if time.perf_counter() > end:
-            raise _Stop
+            raise PreviewEnd
         if kernel in seen:
             return
         seen.add(kernel)
@@ -131,10 +131,15 @@ def list_kernels(preview: Callable[[], object]) -> dict[KernelCall, list[KernelC
             with contextlib.suppress(ValueError, NumbaError):  # an argument without a Numba type
                 nested.append(KernelCall(kernel, tuple(map(typeof, arguments)), is_nested=True))
 
-    with contextlib.suppress(Exception), warnings.catch_warnings(), np.errstate(all="ignore"):
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # the kernels cause them again
-        with pure_python(), observe_calls(note, note_nested):
-            preview()
+        try:
+            with pure_python(), observe_calls(note, note_nested):
+                preview()
+        except PreviewEnd:
+            pass
+        except Exception:
+            LOGGER.debug("the list of kernels ends at an error of the preview", exc_info=True)
     return kernels
 
 

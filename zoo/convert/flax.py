@@ -103,7 +103,7 @@ def _from_tree(cell: Cell, tree: Mapping[str, Any], owner: str) -> Arrays:
     is_fused = set(dense) == set(_DENSE.values())
     if not is_fused and set(dense) != {_gate(cell, side, gate) for side in "ih" for gate in gates}:
         raise UsageError(
-            f"{owner}: the dense layers are {', '.join(sorted(tree))}, not those of {cell.label()}."
+            f"{owner}: the dense layers are {', '.join(sorted(tree))}, and {cell.label()} has others."
         )
     arrays = {}
     for side in "ih":

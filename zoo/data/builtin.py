@@ -64,7 +64,7 @@ def _is_stdlib_source(name: str) -> bool:
 
 
 BUILTINS: dict[str, Builtin] = {
-    "hello": Builtin(_hello, "the word hello: five characters, learnt in a second"),
+    "hello": Builtin(_hello, "the word hello: five characters, learned in a second"),
     "pydoc": Builtin(_pydoc, "Python's own language reference (pydoc_data.topics), about 0.5 MB of English"),
     "stdlib": Builtin(_stdlib, "the source of Python's standard library, without its tests, about 11 MB"),
 }

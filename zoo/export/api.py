@@ -163,7 +163,7 @@ def to_c(
     if source.suffix != ".c" or not _PLAIN_NAME.fullmatch(source.name):
         raise UsageError(
             f"export: the file is {source.name!r}; expected a name of letters, digits, and _ . + - that ends "
-            f"with .c, since it stands in the source."
+            f"with .c, since the source contains it."
         )
     header = source.with_suffix(".h")
     check_writable([source, header], force)

@@ -52,8 +52,9 @@ typedef struct {{
     uint64_t draws;
 }} {prefix}_random;
 
-/* A token drawn from the softmax of scores / temperature; with a temperature of 0 that of the highest score;
- * -1 if there is nothing to draw from, since a score is NaN or infinity, or none is above minus infinity. */
+/* A token drawn from the softmax of scores / temperature; with a temperature of 0 the token of the highest
+ * score; -1 if there is nothing to draw from, since a score is NaN or infinity, or none is above minus
+ * infinity. */
 int {prefix}_sample(const {kind} scores[{upper}_OUTPUTS], double temperature, {prefix}_random *random);
 
 /* What a token stands for: {bytes}, and how many. */
@@ -110,7 +111,7 @@ def _comment(
     metadata = model.metadata
     layers = f"{metadata['num_layers']} layer{'s' * (metadata['num_layers'] != 1)}"
     cells = ", ".join(dict.fromkeys(direction.spec.cell.name for direction in model.directions))
-    symbols = "" if model.vocabulary is None else ", beside the table of symbols"
+    symbols = "" if model.vocabulary is None else ", in addition to the table of symbols"
     yield f"/* {prefix}: {layers} of {metadata['hidden_size']} units, {cells}, {metadata['dtype']}."
     yield f" * Made by zoo {zoo.__version__}. Do not edit: export again."
     yield " *"

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import is_number, short_repr
+from zoo.arguments import as_fraction, is_number
 from zoo.array_types import Array
 from zoo.data.panel import Panel
-from zoo.errors import CheckpointError, UsageError
+from zoo.errors import CheckpointError
 from zoo.forecasting.spec import ForecastSpec
 from zoo.model.checkpoint import CALIBRATION_PREFIX
 
@@ -46,9 +46,7 @@ def interval_levels(spec: ForecastSpec, level: float | None) -> tuple[float, flo
     """
     if level is None and spec.levels:
         return spec.levels[0], 0.5, spec.levels[-1]
-    share = DEFAULT_LEVEL if level is None else level
-    if not (is_number(share) and 0 <= share < 1):
-        raise UsageError(f"level is {short_repr(level)}; expected a number from 0 up to, not including, 1.")
+    share = as_fraction(DEFAULT_LEVEL if level is None else level, "level")
     return round((1 - share) / 2, 9), 0.5, round((1 + share) / 2, 9)
 
 

@@ -13,6 +13,7 @@ import atexit
 import contextlib
 import functools
 import hashlib
+import logging
 import os
 import pickle
 import stat
@@ -28,6 +29,7 @@ import platformdirs
 
 from zoo.errors import ZooWarning
 
+LOGGER = logging.getLogger("zoo.compile")
 T = TypeVar("T")
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -134,9 +136,11 @@ def load_pickled(path: Path, rebuild: Callable[[Any], T]) -> T | None:
     if stored is None:
         return None
     if is_undamaged(path.name, stored):
-        with contextlib.suppress(Exception):  # its module is gone, or an upgrade was interrupted
+        try:
             # This user wrote or imported it: see `_unsafe_directories` and `read_owned_file`.
             return rebuild(pickle.loads(stored[_DIGEST_SIZE:]))
+        except Exception:  # its module is gone, or an upgrade was interrupted
+            LOGGER.debug("removing a kernel that cannot be loaded: %s", path, exc_info=True)
     remove(path)
     return None
 

@@ -31,6 +31,8 @@ from zoo.array_types import Array
 from zoo.kernels.jit import njit
 from zoo.kernels.memory_chunk import (
     CHUNK,
+    COLUMN_DECAY,
+    NO_ROTATION,
     ChunkArrays,
     MemoryFlags,
     empty_chunk,
@@ -48,9 +50,6 @@ from zoo.kernels.row_loops import (
     set_row,
 )
 from zoo.kernels.vector_loops import vector_loop
-
-_DECAYS = 3
-"""``MemoryFlags.decays``: one for each column."""
 
 
 @vector_loop(1, 2)
@@ -157,7 +156,7 @@ def column_memory_forward(
     heads: int, updates: int, writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Run all steps, or a block of them; see :func:`zoo.kernels.memory_forward`."""
-    flags = MemoryFlags(heads, updates, writes, _DECAYS, 0, has_probe, query_first)
+    flags = MemoryFlags(heads, updates, writes, COLUMN_DECAY, NO_ROTATION, has_probe, query_first)
     _forward(rows, first, state, memories, out, packed_flags(flags))
 
 
@@ -219,7 +218,7 @@ def column_memory_backward(
     heads: int, updates: int, writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """The gradients of a block of steps; see :func:`zoo.kernels.memory_backward`."""
-    flags = MemoryFlags(heads, updates, writes, _DECAYS, 0, has_probe, query_first)
+    flags = MemoryFlags(heads, updates, writes, COLUMN_DECAY, NO_ROTATION, has_probe, query_first)
     _backward(rows, memories, first, dstate, dout, drows, packed_flags(flags))
 
 

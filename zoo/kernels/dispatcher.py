@@ -222,7 +222,7 @@ class BitcodeLibrary(JITCodeLibrary):
 
 @register_pass(mutates_CFG=False, analysis_only=True)  # type: ignore[no-untyped-call]
 class _UseBitcodeLibrary(FunctionPass):
-    _name = "zoo_take_nested_library"
+    _name = "zoo_use_bitcode_library"
 
     def __init__(self) -> None:
         FunctionPass.__init__(self)  # type: ignore[no-untyped-call]  # declared abstract without a reason
@@ -349,7 +349,10 @@ class NoAliasCompiler(InlinedCompiler):
 
 
 class SharedCompiler(compiler.CompilerBase):
-    """Numba's compiler for a kernel of which other kernels call the machine code; see :func:`_shared`."""
+    """Numba's compiler for a kernel of which other kernels call the machine code.
+
+    See the option ``shared`` of :func:`zoo.njit`.
+    """
 
     kernel: Kernel[Any, Any]
     symbol_id: str

@@ -54,6 +54,10 @@ from zoo.array_types import Array
 from zoo.kernels.jit import njit
 from zoo.kernels.memory_chunk import (
     CHUNK,
+    HEAD_DECAY,
+    NO_ROTATION,
+    ROW_DECAY,
+    TRAINED_ROTATION,
     ChunkArrays,
     MemoryFlags,
     empty_chunk,
@@ -158,9 +162,9 @@ def apply_probes(steps: int, chunk: ChunkArrays, writes: int) -> None:
 @njit(inline=True)
 def _decay_memory(memory: Array, decay: Array, decays: int) -> None:
     """Multiply a memory by the products of the decays of a chunk."""
-    if decays == 1:
+    if decays == HEAD_DECAY:
         scale_row(kernels.flat(memory), decay[0])
-    elif decays == 2:
+    elif decays == ROW_DECAY:
         for i in range(decay.size):
             scale_row(memory[i], decay[i])
 
@@ -181,8 +185,8 @@ def memory_forward(
         heads: Heads of a sequence.
         updates: Updates of a step, a divisor of ``CHUNK``.
         writes: Outer products of an update, at most four.
-        decays: 0 if memories do not decay, 1 with one decay for each head, 2 with one for each row.
-        rotations: 0 if memories do not rotate, 1 if their angles need no gradients, otherwise 2.
+        decays: ``NO_DECAY``, ``HEAD_DECAY`` or ``ROW_DECAY`` of :mod:`zoo.kernels.memory_chunk`.
+        rotations: ``NO_ROTATION``, ``FIXED_ROTATION`` or ``TRAINED_ROTATION``.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
@@ -195,7 +199,7 @@ def _forward(rows: Array, first: int, state: Array, memories: Array, out: Array,
     flags = unpacked_flags(packed)
     width = out.shape[2] // flags.heads
     depth = state.shape[1] // flags.heads // width
-    chunk = empty_chunk(flags.writes, depth, width, depth if flags.decays == 2 else 1, state)
+    chunk = empty_chunk(flags.writes, depth, width, depth if flags.decays == ROW_DECAY else 1, state)
     # A function of its own, whose caller owns all arrays: counting references to views of them took four
     # fifths of the time.
     _forward_chunks(rows, first, state, memories, out, chunk, packed)
@@ -223,7 +227,7 @@ def _forward_chunks(
             index = (first * updates + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat)
             load_chunk(rows, start, count, head_index, first_query, chunk, flags)
-            if flags.rotations > 0:
+            if flags.rotations != NO_ROTATION:
                 rotate_operands(count, chunk, flags)
             _set_weights(count, chunk, flags)
             all_reads = kernels.slice_steps(chunk.reads, 0, first_query + count)
@@ -244,14 +248,14 @@ def _forward_chunks(
             kernels.add_matmul_ta(
                 kernels.slice_steps(chunk.remaining_keys, 0, writes * count), values, memory
             )
-            if flags.rotations > 0:
+            if flags.rotations != NO_ROTATION:
                 rotate_memory(memory, chunk.cosines[count - 1], chunk.sines[count - 1], False)
 
 
 @njit(inline=True)
 def _set_weights(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
     """Compute the products of readers and keys with decays, by the kind of decays."""
-    if flags.decays == 2:
+    if flags.decays == ROW_DECAY:
         kernels.fill_zeros(chunk.weights)
         row_decay_products(steps, chunk, flags)
         row_decay_weights(steps, chunk, flags)
@@ -302,9 +306,9 @@ def _memory_gradient(
     """
     kernels.fill_zeros(ddecayed)
     kernels.add_matmul(dreads, kernels.pack_transposed(memory), ddecayed)
-    if decays == 1:
+    if decays == HEAD_DECAY:
         ddecay[0] = dot(kernels.flat(gradient), kernels.flat(memory))
-    elif decays == 2:
+    elif decays == ROW_DECAY:
         for i in range(memory.shape[0]):
             ddecay[i] = dot(gradient[i], memory[i])
     _decay_memory(gradient, decay, decays)
@@ -344,7 +348,7 @@ def _backward(
     flags = unpacked_flags(packed)
     width = dout.shape[2] // flags.heads
     depth = dstate.shape[1] // flags.heads // width
-    decay_size = depth if flags.decays == 2 else 1
+    decay_size = depth if flags.decays == ROW_DECAY else 1
     chunk = empty_chunk(flags.writes, depth, width, decay_size, dstate)
     dchunk = empty_chunk(flags.writes, depth, width, decay_size, dstate)
     _backward_chunks(rows, memories, first, dstate, dout, drows, chunk, dchunk, packed)
@@ -379,7 +383,7 @@ def _backward_chunks(
             for t in range(read_update, count, updates):
                 row_of_out = ((start + t) // updates * head_count + head_index) * width
                 set_row(dchunk.reads[first_query + t], kernels.flat_slice(dout, row_of_out, width))
-            if flags.rotations > 0:
+            if flags.rotations != NO_ROTATION:
                 rotate_operands(count, chunk, flags)
                 rotate_memory(gradient, cosines[count - 1], sines[count - 1], True)
             _set_weights(count, chunk, flags)
@@ -394,7 +398,7 @@ def _backward_chunks(
             remaining_keys = kernels.slice_steps(chunk.remaining_keys, 0, writes * count)
             dremaining_keys = kernels.slice_steps(dchunk.remaining_keys, 0, writes * count)
             _update_gradient(remaining_keys, values, gradient, dremaining_keys, dvalues)
-            if flags.rotations == 2:
+            if flags.rotations == TRAINED_ROTATION:
                 kernels.fill_zeros(dangles)
                 memory_angle_gradient(
                     memory, gradient, chunk.products[count - 1], remaining_keys, dremaining_keys,
@@ -417,12 +421,12 @@ def _backward_chunks(
                 decayed, dreads, memory, chunk.products[count - 1], flags.decays,
                 gradient, kernels.slice_steps(dchunk.decayed, 0, total), dchunk.products[0],
             )  # fmt: skip
-            if flags.decays == 2:
+            if flags.decays == ROW_DECAY:
                 row_decay_products_gradient(count, chunk, dchunk, flags)
                 row_decay_weights_gradient(count, chunk, dchunk, flags)
             else:
                 head_decay_products_gradient(count, chunk, dchunk, flags)
                 head_decay_weights_gradient(count, chunk, dchunk, flags)
-            if flags.rotations > 0:
+            if flags.rotations != NO_ROTATION:
                 rotate_operands_gradient(count, chunk, dchunk, flags)
             store_chunk_gradients(drows, rows, start, count, head_index, first_query, dchunk, flags)

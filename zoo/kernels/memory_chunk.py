@@ -15,6 +15,13 @@ CHUNK = 16
 """Steps of a chunk. With 32, the backward pass of memories of 128 x 128 took 10 % longer, of 32 x 32 35 %."""
 
 
+NO_DECAY, HEAD_DECAY, ROW_DECAY, COLUMN_DECAY = range(4)
+"""Whether an update multiplies memories by factors: one for each head, for each row or for each column."""
+
+NO_ROTATION, FIXED_ROTATION, TRAINED_ROTATION = range(3)
+"""Whether the rows of a memory rotate in pairs, and whether their angles have gradients."""
+
+
 class MemoryFlags(NamedTuple):
     """The form of a matrix memory.
 
@@ -22,9 +29,9 @@ class MemoryFlags(NamedTuple):
         heads: Heads of a sequence.
         updates: Updates of a step.
         writes: Outer products of an update.
-        decays: 0 if memories do not decay, 1 with one decay for each head, 2 with one for each row, 3 with
-            one for each column (:mod:`zoo.kernels.column_memory`).
-        rotations: 0 if memories do not rotate, 1 if their angles need no gradients, otherwise 2.
+        decays: ``NO_DECAY``, ``HEAD_DECAY``, ``ROW_DECAY``, or ``COLUMN_DECAY`` in
+            :mod:`zoo.kernels.column_memory`.
+        rotations: ``NO_ROTATION``, ``FIXED_ROTATION`` or ``TRAINED_ROTATION``.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
-from zoo.kernels.memory_chunk import ChunkArrays, MemoryFlags
+from zoo.kernels.memory_chunk import NO_DECAY, NO_ROTATION, TRAINED_ROTATION, ChunkArrays, MemoryFlags
 from zoo.kernels.memory_rotation import angle_gradient
 from zoo.kernels.row_loops import set_row
 
@@ -45,10 +45,10 @@ def _load_operands(row: Array, t: int, first_query: int, chunk: ChunkArrays, fla
     start += writes * depth
     set_row(readers[first_query + t], kernels.flat_slice(row, start, depth))
     start += depth
-    if flags.decays > 0:
+    if flags.decays != NO_DECAY:
         set_row(decay[t], kernels.flat_slice(row, start, decay.shape[1]))
         start += decay.shape[1]
-    if flags.rotations > 0:
+    if flags.rotations != NO_ROTATION:
         set_row(chunk.cosines[t], kernels.flat_slice(row, start, depth // 2))
         set_row(chunk.sines[t], kernels.flat_slice(row, start + depth // 2, depth // 2))
         start += depth
@@ -79,14 +79,14 @@ def _store_gradients(
     start += writes * depth
     set_row(kernels.flat_slice(drow, start, depth), readers[first_query + t])
     start += depth
-    if flags.decays > 0:
+    if flags.decays != NO_DECAY:
         set_row(kernels.flat_slice(drow, start, decay.shape[1]), decay[t])
         start += decay.shape[1]
-    if flags.rotations > 0:
+    if flags.rotations != NO_ROTATION:
         half = depth // 2
         cosine, sine = kernels.flat_slice(row, start, half), kernels.flat_slice(row, start + half, half)
         dcosine, dsine = kernels.flat_slice(drow, start, half), kernels.flat_slice(drow, start + half, half)
-        if flags.rotations == 2:
+        if flags.rotations == TRAINED_ROTATION:
             angle_gradient(dcosine, dsine, cosine, sine, dchunk.cosines[t])
         start += depth
     if flags.has_probe:

@@ -11,7 +11,7 @@ from typing import Any
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
-from zoo.kernels.memory_chunk import ChunkArrays, MemoryFlags
+from zoo.kernels.memory_chunk import TRAINED_ROTATION, ChunkArrays, MemoryFlags
 from zoo.kernels.row_loops import add_scaled
 from zoo.kernels.vector_loops import vector_loop
 
@@ -108,7 +108,7 @@ def rotate_operands_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays
     """
     keys, readers, cosines, sines = chunk.keys, chunk.readers, chunk.cosines, chunk.sines
     dkeys, dreaders, dangles = dchunk.keys, dchunk.readers, dchunk.cosines
-    trained = flags.rotations == 2
+    trained = flags.rotations == TRAINED_ROTATION
     first = steps if flags.has_probe else 0
     for t in range(steps - 1, -1, -1):
         for n in range(flags.writes * t, flags.writes * (t + 1)):

@@ -20,7 +20,7 @@ from typing import Any
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
-from zoo.kernels.memory_chunk import ChunkArrays, MemoryFlags
+from zoo.kernels.memory_chunk import HEAD_DECAY, ChunkArrays, MemoryFlags
 from zoo.kernels.row_loops import (
     add_product,
     add_scaled,
@@ -243,7 +243,7 @@ def head_decay_products_gradient(
                 set_row(dreaders[first], ddecayed[first])
             else:
                 set_scaled(dreaders[first + t], ddecayed[first + t], products[t - 1 if is_early else t, 0])
-    if flags.decays == 1:
+    if flags.decays == HEAD_DECAY:
         total = dchunk.products[0, 0]
         for t in range(steps - 1, -1, -1):
             first = steps if flags.has_probe else 0
@@ -279,7 +279,7 @@ def head_decay_weights_gradient(
     )
     writes = flags.writes
     count, size = 2 * steps if flags.has_probe else steps, table.shape[1]
-    if flags.decays == 1:
+    if flags.decays == HEAD_DECAY:
         kernels.fill_zeros(dtable)
         for first in range(0, count, steps):
             shift = 1 if flags.query_first or (flags.has_probe and first == 0) else 0

@@ -37,6 +37,8 @@ from zoo.kernels.jit import njit
 from zoo.kernels.matrix_memory import apply_probes, apply_probes_gradient
 from zoo.kernels.memory_chunk import (
     CHUNK,
+    HEAD_DECAY,
+    NO_ROTATION,
     ChunkArrays,
     MemoryFlags,
     empty_chunk,
@@ -155,7 +157,17 @@ def momentum_memory_forward(
         query_first: Whether queries read the memory before the update.
     """
     # With decays, load_chunk copies the three factors of a step.
-    flags = packed_flags(MemoryFlags(heads, 1, 1, 1, 0, has_probe, query_first))
+    flags = packed_flags(
+        MemoryFlags(
+            heads,
+            updates=1,
+            writes=1,
+            decays=HEAD_DECAY,
+            rotations=NO_ROTATION,
+            has_probe=has_probe,
+            query_first=query_first,
+        )
+    )
     _forward(rows, first, state, momentum, memories, momenta, out, flags)
 
 
@@ -234,7 +246,17 @@ def momentum_memory_backward(
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    flags = packed_flags(MemoryFlags(heads, 1, 1, 1, 0, has_probe, query_first))
+    flags = packed_flags(
+        MemoryFlags(
+            heads,
+            updates=1,
+            writes=1,
+            decays=HEAD_DECAY,
+            rotations=NO_ROTATION,
+            has_probe=has_probe,
+            query_first=query_first,
+        )
+    )
     _backward(rows, memories, momenta, first, dstate, dmomentum, dout, drows, flags)
 
 

@@ -12,13 +12,13 @@ from typing import Any, TypeAlias, TypedDict, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from zoo.arguments import as_bool
+from zoo.arguments import as_bool, as_fraction, as_integer
 from zoo.base import Block, Cell
 from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
 from zoo.kernels.precision import check_precision
 from zoo.layers.time_chunks import Recompute, check_recompute
-from zoo.layers.validation import as_cells, as_dropout, as_dtype, as_size, cells_label
+from zoo.layers.validation import as_cells, as_dtype, cells_label
 from zoo.registry import place_in_stack, resolve_cell_in_block
 
 BlockLike: TypeAlias = str | type[Block] | Block
@@ -126,8 +126,8 @@ class StackConfig:
         checked_recompute = check_recompute(recompute)
         layer_cells = as_cells(resolve_cells(cells, block), num_layers)
         owner = cells_label(layer_cells)
-        width = as_size(owner, "hidden_size", hidden_size)
-        features = as_size(owner, "input_size", input_size)
+        width = as_integer(hidden_size, f"{owner}: hidden_size", 1)
+        features = as_integer(input_size, f"{owner}: input_size", 1)
         is_bidirectional = as_bool(bidirectional, f"{owner}: bidirectional")
         is_residual = as_bool(residual, f"{owner}: residual")
         if is_residual and any(cell.is_in_block() for cell in layer_cells):
@@ -144,7 +144,7 @@ class StackConfig:
             bidirectional=is_bidirectional,
             residual=is_residual,
             learned_state=as_bool(learned_state, f"{owner}: learned_state"),
-            dropout=as_dropout(dropout, owner),
+            dropout=as_fraction(dropout, f"{owner}: dropout"),
             dtype=checked_dtype,
             precision=check_precision(precision, checked_dtype.name, owner),
             recompute=checked_recompute,

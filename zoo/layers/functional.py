@@ -11,7 +11,6 @@ import numpy as np
 
 from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
-from zoo.layers.aux_inputs import AuxInputSource
 from zoo.layers.batch import BatchRun
 from zoo.layers.fingerprint import Fingerprint, fingerprint
 from zoo.layers.parameters import ParameterLayout
@@ -63,11 +62,6 @@ class FunctionalStack:
         """Layout of the parameters in a flat vector ``(P,)``."""
         return ParameterLayout(self.stack.param_shapes)
 
-    @cached_property
-    def _default_aux_inputs(self) -> AuxInputSource:
-        """Auxiliary inputs without noise and user arrays; making them takes 5 us."""
-        return self.stack.aux_inputs({}, (0, 0), self.dtype)
-
     def apply(
         self,
         arrays: Mapping[str, Array],
@@ -109,10 +103,7 @@ class FunctionalStack:
         x, row_lengths = as_padded_batch(x, lengths, stack.input_size, self.dtype, stack.label())
         steps, batch = x.shape[:2]
         initial = stack.initial_states(state, arrays, batch, self.dtype)
-        if inputs or noise is not None:
-            aux_inputs = stack.aux_inputs(inputs, (steps, batch), self.dtype, noise, row_lengths)
-        else:
-            aux_inputs = self._default_aux_inputs
+        aux_inputs = stack.aux_inputs(inputs, (steps, batch), self.dtype, noise, row_lengths)
         segments, all_shards = plan_segments(steps, batch, stack.config.recompute or recompute), shards(batch)
         if copy_inputs:
             initial = _copies(initial)

@@ -17,9 +17,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from zoo.arguments import short_repr
+from zoo.arguments import as_integer
 from zoo.array_types import Array
-from zoo.errors import UsageError
 from zoo.layers.parameters import sum_flattened
 from zoo.layers.states import States
 from zoo.processes import available_processors
@@ -131,11 +130,7 @@ def check_threads(threads: int | None) -> int:
     """
     if threads is None:
         return available_processors()
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise UsageError(
-            f"threads is {short_repr(threads)}; expected a positive integer, or None for all processors."
-        )
-    return threads
+    return as_integer(threads, "threads", 1, expected="a positive integer, or None for all processors")
 
 
 def can_divide_products(shards: int, threads: int, product_size: int) -> bool:

@@ -7,7 +7,7 @@ cells are user arrays, sampled noise, or the declared defaults.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,7 +157,7 @@ def _forward_chunks(
     inputs: tuple[Array, ...],
     chunks: TimeChunks,
 ) -> tuple[Array, Arrays, list[DirectionTape]]:
-    """Run a direction chunk by chunk and concatenate the outputs, with zeros behind the ends of rows."""
+    """Run a direction chunk by chunk and concatenate the outputs, with zeros in the padding."""
     carry = dict(state)
     outputs, tapes = [], []
     for time_slice, count in chunks.chunks:
@@ -298,6 +298,7 @@ class Stack:
         initial = {name: self.state_shapes[state] for name, state in self.learned.items()}
         self.param_shapes = self._shapes("params") | initial
         self.largest_matrix = max(each.largest_matrix for each in self.directions)
+        self._default_aux: dict[np.dtype[Any], AuxInputSource] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Stack, (self.config,)
@@ -349,12 +350,22 @@ class Stack:
         Raises:
             UsageError: if an input is unknown or does not fit, or the noise is invalid.
         """
+        if not given:
+            defaults = self._default_aux_inputs(dtype)
+            return defaults if noise is None else replace(defaults, noise_key=check_noise(noise))
         arrays = as_aux_inputs(given, self.inputs, self.input_shapes, times_rows, dtype, self.label())
         check_same_shape(arrays, self.directions, self.label())
         reverse = arrays if self.bidirectional else {}
         reverse = {name: reverse_time(value, lengths) for name, value in reverse.items()}
-        layers = [layer.directions for layer in self.layers]
-        return AuxInputSource(layers, arrays, reverse, dtype, check_noise(noise), self.dropout)
+        defaults, noise_key = self._default_aux_inputs(dtype), check_noise(noise)
+        return replace(defaults, given=arrays, reversed=reverse, noise_key=noise_key)
+
+    def _default_aux_inputs(self, dtype: np.dtype[Any]) -> AuxInputSource:
+        """Auxiliary inputs without user arrays and noise, made once: that takes 5 us."""
+        if dtype not in self._default_aux:
+            layers = [layer.directions for layer in self.layers]
+            self._default_aux[dtype] = AuxInputSource(layers, {}, {}, dtype, dropout=self.dropout)
+        return self._default_aux[dtype]
 
     def initial_states(
         self,

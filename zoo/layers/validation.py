@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from zoo.arguments import counted, dtype_and_shape, short_repr
+from zoo.arguments import as_integer, counted, dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base import Cell, Input
@@ -30,7 +29,7 @@ def as_cells(cell: Cell | Sequence[Cell], num_layers: int) -> tuple[Cell, ...]:
         UsageError: if the number of layers is invalid, or not the number of cells.
     """
     cells = (cell,) if isinstance(cell, Cell) else tuple(cell)
-    layers = as_size(cells_label(cells), "num_layers", num_layers, MAX_LAYERS)
+    layers = as_integer(num_layers, f"{cells_label(cells)}: num_layers", 1, MAX_LAYERS)
     if isinstance(cell, Cell):
         return cells * layers
     if layers not in (1, len(cells)) or not 1 <= len(cells) <= MAX_LAYERS:
@@ -46,33 +45,6 @@ def cells_label(cells: tuple[Cell, ...]) -> str:
     if len({cell.name for cell in cells}) == 1:
         return cells[0].label()
     return f"cells {', '.join(repr(cell.name) for cell in cells)}"
-
-
-def as_size(owner: str, name: str, value: object, most: int | None = None) -> int:
-    """A positive integer.
-
-    Raises:
-        UsageError: if it is not, or is too large.
-    """
-    is_valid = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
-    if not is_valid or (most is not None and int(value) > most):  # type: ignore[call-overload]
-        expected = "a positive integer" if most is None else f"an integer from 1 to {most}"
-        raise UsageError(f"{owner}: {name} is {reprlib.repr(value)}; expected {expected}.")
-    return int(value)  # type: ignore[call-overload,no-any-return]
-
-
-def as_dropout(value: Any, owner: str) -> float:
-    """Check a probability less than one.
-
-    Raises:
-        UsageError: if it is not.
-    """
-    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < 1:
-        raise UsageError(
-            f"{owner}: dropout is {short_repr(value)}; expected a number from 0 up to, not including, 1."
-        )
-    return float(value)
 
 
 DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}

@@ -262,7 +262,7 @@ def as_targets(
     if targets.shape == shape[1:] and times_rows[0] > 0:
         if weights is not None and np.ndim(given) == 2:
             raise UsageError(
-                f"{owner}: targets {targets.shape} are those of the last step, which alone counts; found "
+                f"{owner}: targets {targets.shape} are for the last step, which alone counts; found "
                 f"weights {times_rows}, which are for targets {shape}. Give weights {times_rows[1:]}."
             )
         targets, is_last = _last_step_only(targets, shape, lengths)
@@ -295,18 +295,18 @@ def as_weights(weights: Any, times_rows: tuple[int, int], owner: str) -> Array |
     if isinstance(weights, Mapping):
         raise UsageError(f"{owner}: weights are a mapping, as states are; give states by name, state=...")
     given = as_array(weights, f"{owner}: weights")
-    of_sequences = given.shape == times_rows[1:]
-    shape = times_rows[1:] if of_sequences else times_rows
+    is_per_sequence = given.shape == times_rows[1:]
+    shape = times_rows[1:] if is_per_sequence else times_rows
     values = as_floats(given, shape, np.dtype(np.float64), f"{owner}: weights")
     if not ((values >= 0) & np.isfinite(values)).all():
         raise UsageError(f"{owner}: weights hold {values.min()}; expected finite numbers, zero or more.")
-    return np.tile(values, (times_rows[0], 1)) if of_sequences else values
+    return np.tile(values, (times_rows[0], 1)) if is_per_sequence else values
 
 
 def weights_of_classes(class_weights: tuple[float, ...], targets: Array, weights: Array | None) -> Array:
     """The weights of all steps, multiplied by those of their targets' classes."""
-    of_targets = np.array(class_weights)[targets]
-    return of_targets if weights is None else of_targets * weights
+    target_weights = np.array(class_weights)[targets]
+    return target_weights if weights is None else target_weights * weights
 
 
 def _last_step_only(targets: Array, shape: tuple[int, ...], lengths: Array | None) -> tuple[Array, Array]:

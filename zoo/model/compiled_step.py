@@ -304,8 +304,8 @@ def _call_list(stack: Stack, reads_all: bool, has_dinputs: bool) -> list[Call]:
         out = f"dy_{n}" if is_residual else f"dx_{n}"
         mismatch = f"{out}.shape != {x(n)}.shape"
         needs_dx = [VarRef("needs_dx", n)] if stack.directions[n].kernels.accepts_needs_dx else []
-        of_results = [VarRef(f"tape_{n}"), VarRef(f"dx_{n + 1}"), VarRef("dfinal", n)]
-        passed = [*common(n, "backward"), *of_results]
+        forward_results = [VarRef(f"tape_{n}"), VarRef(f"dx_{n + 1}"), VarRef("dfinal", n)]
+        passed = [*common(n, "backward"), *forward_results]
         results = [out, f"dinitial_{n}", f"gradients_{n}"]
         is_checked = not stack.cells[n].is_derived() and (n > 0 or has_dinputs)
         call = Call(

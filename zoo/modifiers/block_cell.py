@@ -185,18 +185,20 @@ def _compose(cell: Cell, block: Block, placement: Placement) -> ComposedBlock:
         )
     placed = block.placed(is_mixer=cell.card.scope == "mixer", **vars(placement))
     options = {name: f"{block.name}_{name}" for name in block.options}
-    of_block = {"D": "H", "I": "I", **options}
-    cell_input, cell_hidden = (substitute_sizes(size, of_block) for size in block.cell_sizes(placed.is_mixer))
-    of_cell = {"I": cell_input, "H": cell_hidden}
+    block_sizes = {"D": "H", "I": "I", **options}
+    cell_input, cell_hidden = (
+        substitute_sizes(size, block_sizes) for size in block.cell_sizes(placed.is_mixer)
+    )
+    cell_sizes = {"I": cell_input, "H": cell_hidden}
     (output,) = size_texts(step_graph_of(cell).y.shape)
-    of_block["Y"] = substitute_sizes(output, of_cell)
+    block_sizes["Y"] = substitute_sizes(output, cell_sizes)
     spec = BlockDeclarations({}, {}, {}, {})
     for kind in ("params", "buffers", "states", "inputs"):
         group: dict[str, Any] = getattr(spec, kind)
         for name, declared in getattr(cell, kind).items():
-            group[name] = _resized(declared, name, of_cell, cell)
+            group[name] = _resized(declared, name, cell_sizes, cell)
         for name, declared in getattr(block, kind, {}).items():
-            group[f"{BLOCK_PREFIX}{name}"] = _resized(declared, f"{BLOCK_PREFIX}{name}", of_block, placed)
+            group[f"{BLOCK_PREFIX}{name}"] = _resized(declared, f"{BLOCK_PREFIX}{name}", block_sizes, placed)
     _start_cell(cell, placed, spec)
     return ComposedBlock(cell, placed, cell_input, spec)
 
@@ -343,9 +345,9 @@ def _make_class(base: type[Cell], block: type[Block]) -> type[Cell]:
     spec = compose_block(base(), block(), Placement(True, True, 1)).spec
     options = renamed_options(block, f"{block.name}_")
     arrays = {**spec.params, **spec.buffers, **spec.states, **spec.inputs}
-    of_base = [*base.declared_options, *base.params, *base.buffers, *base.states, *base.inputs]
-    taken = {*options, *PLACEMENT_OPTIONS, *(name for name in arrays if name not in of_base)}
-    if clash := sorted(taken & {*of_base}):
+    base_names = [*base.declared_options, *base.params, *base.buffers, *base.states, *base.inputs]
+    taken = {*options, *PLACEMENT_OPTIONS, *(name for name in arrays if name not in base_names)}
+    if clash := sorted(taken & {*base_names}):
         raise UsageError(f"block {block.name!r} does not suit {base.label()}: both have {clash[0]!r}.")
     attributes = {
         "__doc__": composite_docstring(base, block, f"In the block {block.name}"),

@@ -171,8 +171,8 @@ def composite_docstring(base: type[Cell], component: type[Component], note: str)
         note: Words that follow the summary of the cell, ``"With zoneout"``.
     """
     _, _, rest = (inspect.getdoc(base) or "").partition("\n\n")
-    of_component = f"{component.kind.capitalize()} {component.name}: {inspect.getdoc(component) or ''}"
-    return f"{base.summary()} {note}.\n\n{rest}\n\n{of_component}"
+    component_text = f"{component.kind.capitalize()} {component.name}: {inspect.getdoc(component) or ''}"
+    return f"{base.summary()} {note}.\n\n{rest}\n\n{component_text}"
 
 
 def composite_card(card: Card, component: type[Component], note: str) -> Card:

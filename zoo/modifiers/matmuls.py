@@ -179,12 +179,12 @@ def _terms(node: Node, start: Dim, by_result: dict[Node, GraphMatmul]) -> Iterat
 
 
 def _make_sum(
-    of_state: GraphMatmul, state_start: Dim, of_input: GraphMatmul, input_start: Dim
+    state_matmul: GraphMatmul, state_start: Dim, input_matmul: GraphMatmul, input_start: Dim
 ) -> InputStateSum:
-    start, length = input_start - state_start, of_state.result[0].shape[0]
-    is_whole = of_input.result[0].shape[0] == length
+    start, length = input_start - state_start, state_matmul.result[0].shape[0]
+    is_whole = input_matmul.result[0].shape[0] == length
     select = _slice_function(start, start + length)
-    return InputStateSum(of_state.matmul, of_input.matmul, select, is_whole)
+    return InputStateSum(state_matmul.matmul, input_matmul.matmul, select, is_whole)
 
 
 def _slice_function(start: Dim, stop: Dim) -> Callable[[Any], Any]:

@@ -63,8 +63,8 @@ class Loader:
         self._discover = discover
         self._environ = environ
         self.lock = threading.RLock()  # one lock for all imports of foreign code, so there is no lock order
-        of_classes = {base.kind: Registry(base, self._hint) for base in COMPONENT_CLASSES}
-        self._registries: Registries = {**of_classes, Loss.kind: LossRegistry(Loss, self._hint)}
+        class_registries = {base.kind: Registry(base, self._hint) for base in COMPONENT_CLASSES}
+        self._registries: Registries = {**class_registries, Loss.kind: LossRegistry(Loss, self._hint)}
         self._trial: tuple[Registries, Source] | None = None
         self._shipped_records: tuple[PluginRecord, ...] = ()
         self._records: tuple[PluginRecord, ...] = ()  # of all other plugins

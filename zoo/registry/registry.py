@@ -185,7 +185,7 @@ class Registry(Generic[M]):
         self._entries = {}
 
     def publish(self) -> None:
-        """Make these components the ones that ``zoo.base`` looks up; it looks up only losses."""
+        """Hook for losses, which ``zoo.base`` looks up. Other kinds do nothing."""
 
     def _entry(self, name: str) -> Entry[M] | None:
         entry = self._entries.get(name)
@@ -236,7 +236,7 @@ class Registry(Generic[M]):
 
 
 def _check_published(cls: type[Component]) -> None:
-    """Refuse a class without a reference: the components of an installed plugin are published."""
+    """Raise an error for a class without a reference: the components of an installed plugin are published."""
     if not cls.card.published:
         raise DefinitionError(
             f"{cls.error_name()}: the card names no authors, year and url, and what a plugin publishes needs "

@@ -64,8 +64,8 @@ def _replace_file(path: Path, chunks: Iterable[bytes], is_same: Callable[[Buffer
         with temporary.open("rb") as file:
             if not is_same(file):
                 raise CheckpointError(
-                    f"cannot write {path}: what was read back differs from what was written. "
-                    "What was there before is untouched; check the disk."
+                    f"cannot write {path}: the content read back differs from the content written. "
+                    "An existing file is unchanged; check the disk."
                 )
         os.replace(temporary, path)  # noqa: PTH105 - the atomic call, by its own name
     except OSError as error:
@@ -86,7 +86,7 @@ def write_json(path: StrPath, obj: object) -> None:
     try:
         text = strict_json.dumps(obj, indent=2)
     except ValueError as error:
-        raise CheckpointError(f"cannot write {path}: {error}. What was there before is untouched.") from error
+        raise CheckpointError(f"cannot write {path}: {error}. An existing file is unchanged.") from error
     write_bytes(path, f"{text}\n".encode())
 
 

@@ -55,7 +55,7 @@ def cannot_write(path: StrPath, error: OSError) -> CheckpointError:
         directory = Path(os.fsdecode(path)).parent
         return CheckpointError(f"{directory}: no such file or directory; create it first.")
     what, remedy = _explain(error, _WRITING)
-    return CheckpointError(f"cannot write {path}: {what}. What was there before is untouched; {remedy}.")
+    return CheckpointError(f"cannot write {path}: {what}. An existing file is unchanged; {remedy}.")
 
 
 def cannot_confirm(path: StrPath, error: OSError) -> CheckpointError:

@@ -95,10 +95,10 @@ def check_float32(penalty: Penalty) -> None:
 
 def _require_derivative(penalty: Penalty, value: Value, x: Array, direction: Array | None = None) -> None:
     """Compare the derivative along a direction with central differences."""
-    along = _draw(x.shape, 7) if direction is None else direction
+    direction = _draw(x.shape, 7) if direction is None else direction
     # Relative to the slope of the whole penalty: an option such as `factor` may make all numbers small.
-    actual = float((value(x)[1] * along).sum())
-    expected = (value(x + _STEP * along)[0] - value(x - _STEP * along)[0]) / (2 * _STEP)
+    actual = float((value(x)[1] * direction).sum())
+    expected = (value(x + _STEP * direction)[0] - value(x - _STEP * direction)[0]) / (2 * _STEP)
     scale = max(abs(expected), abs(value(x)[0]), 1e-12)
     holds = abs(actual - expected) <= _TOLERANCE * scale * max(1, x.size)
     require(

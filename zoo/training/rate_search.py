@@ -151,11 +151,11 @@ def is_on_plateau(trials: Sequence[RateTrial], min_progress: float = MIN_PROGRES
 
 def progress(trial: RateTrial) -> float:
     """Share of the way from the baseline to the threshold, or to a perfect score; 0 if that is unknown."""
-    way = _way(trial)
+    distance = _distance_to_goal(trial)
     return (
         0.0
-        if trial.baseline is None or trial.score is None or not way
-        else (trial.score - trial.baseline) / way
+        if trial.baseline is None or trial.score is None or not distance
+        else (trial.score - trial.baseline) / distance
     )
 
 
@@ -165,19 +165,19 @@ def progress_by_chance(trial: RateTrial) -> float:
     Scores of examples between 0 and 1 with the expectation b have a variance of at most ``b (1 - b)``, and an
     accuracy has this variance. Zero if the score is an error or the number of examples is unknown.
     """
-    baseline, way = trial.baseline, _way(trial)
+    baseline, distance = trial.baseline, _distance_to_goal(trial)
     if (
         baseline is None
         or not trial.higher_is_better
         or not 0 < baseline < 1
         or not trial.examples
-        or not way
+        or not distance
     ):
         return 0.0
-    return CHANCE_ERRORS * math.sqrt(baseline * (1 - baseline) / trial.examples) / abs(way)
+    return CHANCE_ERRORS * math.sqrt(baseline * (1 - baseline) / trial.examples) / abs(distance)
 
 
-def _way(trial: RateTrial) -> float:
+def _distance_to_goal(trial: RateTrial) -> float:
     """The distance from the baseline to the threshold, or to a perfect score; 0 if that is unknown."""
     if trial.baseline is None:
         return 0.0
@@ -188,8 +188,8 @@ def _way(trial: RateTrial) -> float:
 def choose_learning_rate(trials: Sequence[RateTrial], rates: Sequence[float]) -> float:
     """Choose the rate whose short run had the best loss: solved before unsolved, then the lowest loss.
 
-    A run chooses its best model by the same criterion. The score is a worse one: if it is an accuracy and no
-    run has learned the task yet, scores differ by chance.
+    A run chooses its best model by the same criterion. The score is a worse criterion: if it is an
+    accuracy and no run has learned the task yet, scores differ by chance.
 
     Rates at which training diverged are skipped. If it diverged at all of them, the smallest is chosen, which
     may be one that the search has added; if no run has a result, the middle one of the grid.

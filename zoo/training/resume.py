@@ -117,7 +117,7 @@ def find_checkpoint(
         return None
     _check_same(last[1].meta, config, dataset, model, directory)
     if difference := _other_versions(last[1].meta.get("versions")):
-        report(f"{difference} The run goes on, but not surely to the same bits.")
+        report(f"{difference} The run continues, but perhaps with other bits.")
     return last
 
 

@@ -499,7 +499,7 @@ def _check_parts(panel: Panel, cuts: Array, spec: ForecastSpec) -> None:
             raise DataError(f"{problem} {advice}")
         last = {"train": "training", "valid": "validation"}[last_part(panel, cuts, spec, spec.horizon)]
         warnings.warn(
-            f"{problem} The scores at the end will be those of the {last} part. {advice}",
+            f"{problem} The scores at the end will be of the {last} part. {advice}",
             ZooWarning,
             stacklevel=2,
         )

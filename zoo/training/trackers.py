@@ -80,6 +80,6 @@ class _SafeTracker:
             if not self.failed:
                 self.failed = True
                 shown = f"{type(error).__name__}: {error}".rstrip(": ")
-                text = f"{self.tracker.label()} failed and is left out; the run goes on ({shown})."
+                text = f"{self.tracker.label()} failed and is left out; the run continues ({shown})."
                 warnings.warn(text, ZooWarning, stacklevel=2)
             self.close()

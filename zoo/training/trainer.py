@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from zoo.base.param_groups import AnyOptimizer
-from zoo.compiler.second_compiler import second_compiler
+from zoo.compiler.second_compiler import LOGGER, PreviewEnd, second_compiler
 from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import ZooError
 from zoo.kernels.cache_dir import WRITTEN
@@ -215,8 +215,12 @@ class Trainer:
     def _preview(self) -> None:
         """Call the kernels of `_run_once`, for one time step of one sequence and one parameter."""
         model: Any = SmallBatches(self.model)
-        with contextlib.suppress(Exception):  # a validation that needs whole sequences
+        try:
             self.dataset.compile_kernels(model)
+        except PreviewEnd:  # the kernels of an update may be missing all the same
+            pass
+        except Exception:  # a validation that needs whole sequences
+            LOGGER.debug("the preview has no validation", exc_info=True)
         self.dataset.loss_and_grad(model, 0, None, (self.config.seed, 0))
         theta, grad = self.model.theta[:1], self.clip.apply(self.model.grad[:1]).grad
         self.optimizer.apply(theta, grad, self.optimizer.init(theta), 1, 0.0)

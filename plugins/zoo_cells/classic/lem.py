@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 import zoo
+from zoo_cells._initializers import uniform_gates
 
 Array = Any
-
-
-def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Uniform within ``1 / sqrt(H)`` of zero, for the input matrix ``(I, 4H)`` and the bias ``(4H,)``."""
-    limit = 1 / math.sqrt(shape[-1] / 4)
-    return rng.uniform(-limit, limit, shape)
 
 
 class LEM(zoo.Cell):
@@ -69,10 +61,10 @@ class LEM(zoo.Cell):
             "lstm": "has an input, a forget and an output gate and no product with the new memory.",
         },
     )
-    Wx = zoo.Param("I", "4H", init=uniform, help="input to time steps of y and z, drives of y and z")
+    Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to time steps of y and z, drives of y and z")
     Wy = zoo.Param("H", "3H", init="fan_in_uniform", help="y to time steps of y and z, drive of z")
     Wz = zoo.Param("H", "H", init="fan_in_uniform", help="new z to the drive of y")
-    b = zoo.Param("4H", init=uniform, help="bias of time steps and drives")
+    b = zoo.Param("4H", init=uniform_gates, help="bias of time steps and drives")
     y = zoo.State("H", help="slow state, and the output")
     z = zoo.State("H", help="memory")
     dt = zoo.Option(1.0, low=1e-6, help="longest time step. Above one the states may overshoot")

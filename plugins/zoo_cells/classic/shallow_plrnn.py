@@ -54,8 +54,8 @@ class ShallowPLRNN(zoo.Cell):
         url="https://proceedings.mlr.press/v202/hess23a.html",
         variant="The plain form is the default, with external inputs, and an option chooses the clipped "
         "form.",
-        deviations="The clipped form is the default of the official code. Initial values are those of this "
-        "code, and not those of the authors' tutorial in PyTorch, which draws A from 0.5 to 0.9, and h2 and "
+        deviations="The clipped form is the default of the official code. Initial values come from this "
+        "code, and not from the authors' tutorial in PyTorch, which draws A from 0.5 to 0.9, and h2 and "
         "Wx uniform within one over the root of their first size. The initial state is zero, and the authors "
         "compute it from the first observation. Training by generalised teacher forcing is not part of the "
         "cell.",

@@ -64,9 +64,9 @@ class ParaGRU(zoo.Cell):
         url="https://arxiv.org/abs/2510.21450",
         variant="This is the recurrence alone, with one block of input weights.",
         deviations="The official cell divides the input into two heads by default. Here all units read all "
-        "inputs. The solver that runs in parallel over time is left out, and so is the block: a short "
-        "convolution, a gated RMS norm after the cell, a projection, and then an MLP. The block deltanet "
-        "has no gate, and the scale of its skip connection is not trained.",
+        "inputs. The solver that runs in parallel over time is left out. The block is left out, too: a "
+        "short convolution, a gated RMS norm after the cell, a projection, and then an MLP. The block "
+        "deltanet has no gate, and the scale of its skip connection is not trained.",
         history="Danieli and others published it in 2025 together with ParaLSTM (para_lstm). They changed "
         "the GRU so that Newton's method over a whole sequence needs diagonal matrices only, and trained "
         "models of up to 7 billion parameters.",

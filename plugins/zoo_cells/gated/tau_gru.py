@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import zoo
+from zoo_cells._initializers import uniform_gates
 
 Array = Any
-
-
-def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Uniform within ``1 / sqrt(H)`` of zero, for the input matrix ``(I, 4H)`` and the bias ``(4H,)``."""
-    limit = 1 / math.sqrt(shape[-1] / 4)
-    return rng.uniform(-limit, limit, shape)
 
 
 class TauGRU(zoo.Cell):
@@ -65,10 +59,10 @@ class TauGRU(zoo.Cell):
             "gru": "has a reset gate, and no feedback from a delayed state.",
         },
     )
-    Wx = zoo.Param("I", "4H", init=uniform, help="input to candidates u, z and gates g, a")
+    Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to candidates u, z and gates g, a")
     Wh = zoo.Param("H", "3H", init="fan_in_uniform", help="hidden to candidate u and gates g, a")
     Wd = zoo.Param("H", "H", init="fan_in_uniform", help="delayed hidden to candidate z")
-    b = zoo.Param("4H", init=uniform, help="bias of candidates u, z and gates g, a")
+    b = zoo.Param("4H", init=uniform_gates, help="bias of candidates u, z and gates g, a")
     h = zoo.State("H", help="hidden units, and the output")
     past = zoo.State("delay", "H", help="the hidden units before, the latest first")
     delay = zoo.Option(10, low=1, high=4096, help="delay of the feedback in steps")

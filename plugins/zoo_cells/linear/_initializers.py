@@ -22,6 +22,12 @@ def logs_of_rates(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
     return np.log(rng.uniform(1, 16, shape))
 
 
+def taps_uniform(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> np.ndarray[Any, Any]:
+    """Uniform within ``1 / sqrt(width)`` of zero, like the bias of PyTorch's depthwise convolution."""
+    limit = 1 / math.sqrt(cell.width)
+    return rng.uniform(-limit, limit, shape)
+
+
 def orthogonal(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray[Any, Any]:
     """Orthogonal rows or columns, whichever are fewer, as in PyTorch."""
     q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))

@@ -69,7 +69,7 @@ class DampedLinOSS(zoo.Cell):
         "start in a ring.",
         deviations="D is a matrix (I, H), where the official code has a diagonal, which needs I = H. There "
         "are as many oscillators as outputs. The normalisation, GELU, GLU and skip connection around the "
-        "recurrence are those of the block glu, where the official code has a batch norm without trained "
+        "recurrence belong to the block glu, where the official code has a batch norm without trained "
         "scale and shift. Expected outputs in the tests come from a statement of ours. From a state of "
         "zero they agree with the official layer to 1e-14.",
         history="Boyer, Rusch and Rus published it in 2025. In LinOSS (linoss, 2024) forgetting is tied to "

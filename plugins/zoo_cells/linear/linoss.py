@@ -59,7 +59,7 @@ class LinOSS(zoo.Cell):
         "is written with a matrix, and this form of it is shorter and equal.",
         deviations="D is a matrix (I, H), where the official code has a diagonal, which needs I = H. There "
         "are as many oscillators as outputs. The normalisation, GELU, GLU and skip connection around the "
-        "recurrence are those of the block glu, where the official code has a batch norm without trained "
+        "recurrence belong to the block glu, where the official code has a batch norm without trained "
         "scale and shift. Expected outputs in the tests come from a statement of ours. From a state of "
         "zero, and without D, they agree with the official functions to 1e-14.",
         history="Rusch and Rus published it in 2024. The coupled oscillatory network (cornn, 2020) and "

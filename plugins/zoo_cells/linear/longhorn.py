@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_cells.linear.mamba import as_taps
+from zoo_cells.linear._initializers import taps_uniform
 
 Array = Any
 
@@ -53,9 +53,9 @@ class Longhorn(zoo.Cell):
         variant="This is the whole mixer with convolution, gate and projections. The product of the key "
         "with itself is replaced by its diagonal, as in the paper and the code.",
         deviations="The input may have another size than the output. The rank of the weight is an option, "
-        "not a function of H. The official models divide Wo by the root of the number of layers, and so does "
-        "the block mamba. The normalisation before the mixer and the residual connection around it are "
-        "those of the block mamba.",
+        "not a function of H. The official models divide Wo by the root of the number of layers. The block "
+        "mamba does this, too, and adds the normalisation before the mixer and the residual connection "
+        "around it.",
         history="Liu and others published it in 2024. They described state space models as online learners "
         "and chose the update as the solution of a regression problem with a penalty for change. The delta "
         "rule of DeltaNet (delta_net) takes an explicit gradient step on the same problem. The block comes "
@@ -73,7 +73,7 @@ class Longhorn(zoo.Cell):
     )
     Wx = zoo.Param("I", "2*expand*H", init="fan_in_uniform", help="input to channels u and gate z")
     taps = zoo.Param("width", "expand*H", init="fan_in_uniform", help="convolution along time, oldest first")
-    b = zoo.Param("expand*H", init=as_taps, help="bias of the convolution")
+    b = zoo.Param("expand*H", init=taps_uniform, help="bias of the convolution")
     Wu = zoo.Param("expand*H", "rank+2*order", init="fan_in_uniform", help="channels to beta, k, q")
     Wd = zoo.Param("rank", "expand*H", init="fan_in_uniform", help="low-rank weight to weights of channels")
     bd = zoo.Param("expand*H", help="bias of the weights")

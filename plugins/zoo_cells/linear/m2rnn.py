@@ -67,7 +67,7 @@ class M2RNN(zoo.Cell):
         "its silu is kept. All heads have their own queries and keys, as wide as values, where the official "
         "configuration shares one query and one key of size 64 among 84 heads of size 16. Gradients of the "
         "state are not clipped, where the official code clips them to one. The factor of Wo for the depth "
-        "of a model is left out. The norms, residual connections and MLP around the mixer are those of the "
+        "of a model is left out. The norms, residual connections and MLP around the mixer belong to the "
         "block retnet.",
         history="Mishra and others published it in 2026. Linear recurrences with matrix states, such as "
         "Mamba 2 (mamba2) and Gated DeltaNet (gated_delta_net), can be trained in parallel over time. M2RNN "

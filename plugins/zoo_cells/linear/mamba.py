@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import zoo
-from zoo_cells.linear._initializers import inverse_softplus_log_uniform
+from zoo_cells.linear._initializers import inverse_softplus_log_uniform, taps_uniform
 
 Array = Any
 Shape = tuple[int, ...]
@@ -18,12 +17,6 @@ Shape = tuple[int, ...]
 def rates(rng: np.random.Generator, shape: Shape) -> Array:
     """Logarithms of 1 to N in every channel, the real initial values of S4D."""
     return np.broadcast_to(np.log(np.arange(1, shape[1] + 1)), shape).copy()
-
-
-def as_taps(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
-    """Uniform within ``1 / sqrt(width)`` of zero, like the bias of PyTorch's depthwise convolution."""
-    limit = 1 / math.sqrt(cell.width)
-    return rng.uniform(-limit, limit, shape)
 
 
 class Mamba(zoo.Cell):
@@ -90,7 +83,7 @@ class Mamba(zoo.Cell):
     )
     Wx = zoo.Param("I", "2*expand*H", init="fan_in_uniform", help="input to channels u and gate z")
     taps = zoo.Param("width", "expand*H", init="fan_in_uniform", help="convolution along time, oldest first")
-    b = zoo.Param("expand*H", init=as_taps, help="bias of the convolution")
+    b = zoo.Param("expand*H", init=taps_uniform, help="bias of the convolution")
     Wu = zoo.Param("expand*H", "rank+2*order", init="fan_in_uniform", help="channels to dt, B, C")
     Wd = zoo.Param("rank", "expand*H", init="fan_in_uniform", help="low-rank step to steps of all channels")
     bd = zoo.Param("expand*H", init=inverse_softplus_log_uniform, help="bias of the steps")

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import zoo
-from zoo_cells.linear._initializers import inverse_softplus_log_uniform, logs_of_rates
+from zoo_cells.linear._initializers import inverse_softplus_log_uniform, logs_of_rates, taps_uniform
 from zoo_cells.linear._norms import rms_norm
 
 Array = Any
-
-
-def as_taps(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array:
-    """Uniform within ``1 / sqrt(width)`` of zero, like the bias of PyTorch's depthwise convolution."""
-    limit = 1 / math.sqrt(cell.width)
-    return rng.uniform(-limit, limit, shape)
 
 
 class Mamba2(zoo.Cell):
@@ -87,7 +80,7 @@ class Mamba2(zoo.Cell):
     )
     Wx = zoo.Param("I", "2*expand*H+2*order+heads", init="fan_in_uniform", help="input to z, u, B, C and dt")
     taps = zoo.Param("width", "expand*H+2*order", init="fan_in_uniform", help="convolution, oldest first")
-    b = zoo.Param("expand*H+2*order", init=as_taps, help="bias of the convolution")
+    b = zoo.Param("expand*H+2*order", init=taps_uniform, help="bias of the convolution")
     bd = zoo.Param("heads", init=inverse_softplus_log_uniform, help="bias of the steps")
     A = zoo.Param("heads", init=logs_of_rates, help="logarithms of the rates of forgetting")
     D = zoo.Param("heads", init="ones", help="channels to output, past the integrators")

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import zoo
+from zoo_cells._initializers import small_init
 
 Array = Any
 Shape = tuple[int, ...]
-
-
-def small_init(rng: np.random.Generator, shape: Shape) -> Array:
-    """Normal with variance ``2 / (5 fan_in)``, the official initializer of projections."""
-    return rng.normal(0, math.sqrt(2 / (5 * shape[0])), shape)
 
 
 def keeping(rng: np.random.Generator, shape: Shape) -> Array:

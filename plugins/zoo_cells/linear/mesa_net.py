@@ -106,8 +106,8 @@ class MesaNet(zoo.Cell):
             turned = direction @ G + ridge * direction
             # At least this large in all states that sequences reach. In others, nothing is divided by zero.
             least = LOWEST * np.sum(direction * direction, axis=-1, keepdims=True)
-            along = np.maximum(np.sum(direction * turned, axis=-1, keepdims=True), least)
-            stride = size / (along + TINY)
+            curvature = np.maximum(np.sum(direction * turned, axis=-1, keepdims=True), least)
+            stride = size / (curvature + TINY)
             a, rest = a + stride * direction, rest - stride * turned
             old, size = size, np.sum(rest * rest, axis=-1, keepdims=True)
             direction = rest + (size / (old + TINY)) * direction

@@ -19,8 +19,8 @@ EMPTY = -1e30
 
 def mix_fractions(rng: np.random.Generator, shape: Shape) -> Array:
     """Along the features from the previous input to the present one, with more of the present one for r."""
-    place = np.arange(shape[1]) / shape[1]
-    return np.stack([place**0.5, place, place])
+    position = np.arange(shape[1]) / shape[1]
+    return np.stack([position**0.5, position, position])
 
 
 def values_only(rng: np.random.Generator, shape: Shape) -> Array:
@@ -33,8 +33,8 @@ def values_only(rng: np.random.Generator, shape: Shape) -> Array:
 
 def decay_speeds(rng: np.random.Generator, shape: Shape) -> Array:
     """From -5, which hardly forgets, up to 3, which forgets at once, along the units."""
-    place = np.arange(shape[0]) / max(shape[0] - 1, 1)
-    return -5 + 8 * place**0.7
+    position = np.arange(shape[0]) / max(shape[0] - 1, 1)
+    return -5 + 8 * position**0.7
 
 
 def bonuses(rng: np.random.Generator, shape: Shape) -> Array:

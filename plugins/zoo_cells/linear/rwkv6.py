@@ -16,8 +16,8 @@ Shape = tuple[int, ...]
 
 def mix_fractions(rng: np.random.Generator, shape: Shape) -> Array:
     """Along the features from the previous to the present input, with more of the present one for r and g."""
-    place = np.arange(shape[1]) / shape[1]
-    return 1 - np.stack([place, place, place, place, place**0.5, place**0.5])
+    position = np.arange(shape[1]) / shape[1]
+    return 1 - np.stack([position, position, position, position, position**0.5, position**0.5])
 
 
 def small(rng: np.random.Generator, shape: Shape) -> Array:

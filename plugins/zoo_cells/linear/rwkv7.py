@@ -18,8 +18,8 @@ DECAY = math.exp(-0.5)
 
 def mix_fractions(rng: np.random.Generator, shape: Shape) -> Array:
     """Along the features from the previous input to the present one, in the order r, w, k, v, a, g."""
-    place = np.arange(shape[1]) / shape[1]
-    return 1 - np.stack([place**power for power in (0.2, 0.9, 0.7, 0.7, 0.9, 0.2)])
+    position = np.arange(shape[1]) / shape[1]
+    return 1 - np.stack([position**power for power in (0.2, 0.9, 0.7, 0.7, 0.9, 0.2)])
 
 
 def projections(rng: np.random.Generator, shape: Shape) -> Array:
@@ -34,31 +34,31 @@ def small_orthogonal(rng: np.random.Generator, shape: Shape) -> Array:
     return 0.1 * math.sqrt(max(rows / columns, 1)) * orthogonal(rng, rows, columns)
 
 
-def along(units: int) -> Array:
-    """From -1/2 to 1/2 along the units."""
+def unit_ramp(units: int) -> Array:
+    """From -1/2 to 1/2 over the units."""
     return np.arange(units) / max(units - 1, 1) - 0.5
 
 
-def along_heads(units: int, heads: int) -> Array:
-    """From -1 to 1 along each head, squared, with the sign."""
+def head_zigzag(units: int, heads: int) -> Array:
+    """From -1 to 1 over each head, squared, with the sign."""
     middle = (units // heads - 1) / 2
-    place = (np.arange(units) % (units // heads) - middle) / max(middle, 0.5)
-    return place * np.abs(place)
+    position = (np.arange(units) % (units // heads) - middle) / max(middle, 0.5)
+    return position * np.abs(position)
 
 
 def decays(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
-    """From -5.5 to 0.5 along the units, with a zigzag of 2.5 along each head."""
-    return -5.5 + 6 * (along(shape[0]) + 0.5) + 2.5 * along_heads(shape[0], cell.heads)
+    """From -5.5 to 0.5 over the units, with a zigzag of 2.5 over each head."""
+    return -5.5 + 6 * (unit_ramp(shape[0]) + 0.5) + 2.5 * head_zigzag(shape[0], cell.heads)
 
 
 def rates(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
-    """About -0.19, from unit to unit and along each head a little more."""
-    return -0.19 + 0.3 * along_heads(shape[0], cell.heads) + 0.4 * along(shape[0])
+    """Around -0.19, rising by 0.4 over all units, with a zigzag of 0.3 over each head."""
+    return -0.19 + 0.3 * head_zigzag(shape[0], cell.heads) + 0.4 * unit_ramp(shape[0])
 
 
 def key_scales(rng: np.random.Generator, shape: Shape) -> Array:
-    """From 0.76 to 0.66 along the units."""
-    return 0.71 - 0.1 * along(shape[0])
+    """From 0.76 to 0.66 over the units."""
+    return 0.71 - 0.1 * unit_ramp(shape[0])
 
 
 def key_rates(rng: np.random.Generator, shape: Shape) -> Array:
@@ -121,7 +121,7 @@ class RWKV7(zoo.Cell):
         url="https://arxiv.org/abs/2503.14456",
         variant="This is the time mixing of the first layer of RWKV-7, with token shift, group norm, bonus, "
         "gate and projection.",
-        deviations="The channel mixing, layer norms and residual connections are those of the block rwkv, "
+        deviations="The channel mixing, layer norms and residual connections belong to the block rwkv, "
         "where the channel mixing has a gate and another initial key matrix. The value of the first layer, "
         "which higher layers mix into their own, is left out. Wx starts as in the constructor of the layer. "
         "The script that prepares training starts it orthogonal. The official code starts Wo at zero, from "

@@ -63,7 +63,7 @@ class TTTLinear(zoo.Cell):
         "and trains a factor for each position in such a mini batch. Here a mini batch has one time step. "
         "The optional gate and the convolutions of its Mamba backbone are left out, as in its default. "
         "There is one head by default. Wx and Wo start as in the layer, and the official models draw them "
-        "again with deviation 0.02. The norms, residual connections and SwiGLU around the mixer are those of "
+        "again with deviation 0.02. The norms, residual connections and SwiGLU around the mixer belong to "
         "the block retnet.",
         history="Sun and others published it in 2024. They made the state of a recurrent network a model, "
         "and its update a step of learning. With a linear model without norm and from zero, this is the "

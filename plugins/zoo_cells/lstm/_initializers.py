@@ -9,18 +9,6 @@ from typing import Any
 import numpy as np
 
 
-def uniform_gates(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """Uniform within ``1 / sqrt(H)`` of zero, for weights of four gates side by side, ``(..., 4H)``.
-
-    Reason for this initializer: PyTorch's ``nn.LSTM`` on tiny-shakespeare (H=128, batch 32, length 64, 3,000
-    steps of Adam at 2e-3, clipped at norm 1, one seed) reaches 1.76 nats on the last tenth of the text from
-    this one, 1.81 from orthogonal recurrent weights and zero bias. A forget bias of 1 makes that 1.85 and
-    1.88.
-    """
-    limit = 1 / math.sqrt(shape[-1] // 4)
-    return rng.uniform(-limit, limit, shape)
-
-
 def chrono_biases(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> np.ndarray[Any, Any]:
     """Chrono initialisation of biases of gates i, f, g, o; zero for a ``t_max`` of 2.
 
@@ -35,7 +23,7 @@ def chrono_biases(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -
 def uniform_per_gate(gates: int) -> Callable[[np.random.Generator, tuple[int, ...]], np.ndarray[Any, Any]]:
     """Uniform within ``1 / sqrt(H)`` of zero, for several gates side by side, ``(..., gates * H)``.
 
-    Its values differ from :func:`uniform_gates` by rounding.
+    Its values differ from :func:`zoo_cells._initializers.uniform_gates` by rounding.
     """
 
     def initialize(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from zoo_cells.lstm._initializers import chrono_biases, uniform_gates
+from zoo_cells._initializers import uniform_gates
+from zoo_cells.lstm._initializers import chrono_biases
 
 Array = Any
 

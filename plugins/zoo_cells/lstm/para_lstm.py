@@ -47,9 +47,9 @@ class ParaLSTM(zoo.Cell):
         variant="This is the recurrence alone, with one block of input weights and peepholes for the forget "
         "gate and the output gate.",
         deviations="The official cell divides the input into two heads by default. Here all units read all "
-        "inputs. The solver that runs in parallel over time is left out, and so is the block: a short "
-        "convolution, a gated RMS norm after the cell, a projection, and then an MLP. The block deltanet "
-        "has no gate, and the scale of its skip connection is not trained.",
+        "inputs. The solver that runs in parallel over time is left out. The block is left out, too: a "
+        "short convolution, a gated RMS norm after the cell, a projection, and then an MLP. The block "
+        "deltanet has no gate, and the scale of its skip connection is not trained.",
         history="Danieli and others published it in 2025 together with ParaGRU (para_gru). It is an LSTM "
         "with coupled input and forget gate (cifg_lstm) and peepholes (peephole_lstm) whose recurrent "
         "weights are diagonal, as in the independently recurrent LSTM (indy_lstm).",

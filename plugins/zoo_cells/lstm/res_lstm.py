@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_cells.lstm._initializers import uniform_gates
+from zoo_cells._initializers import uniform_gates
 
 Array = Any
 

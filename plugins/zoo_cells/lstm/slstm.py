@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import zoo
+from zoo_cells._initializers import small_init
 
 Array = Any
 Shape = tuple[int, ...]
@@ -16,17 +16,12 @@ Shape = tuple[int, ...]
 EMPTY = -1e30
 
 
-def small_init(rng: np.random.Generator, shape: Shape) -> Array:
-    """Normal with variance ``2 / (5 fan_in)``, as in the official code."""
-    return rng.normal(0, math.sqrt(2 / (5 * shape[0])), shape)
-
-
 def spread(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
     """Zero, and for the forget gate from 5 down to -7 in every head by a power law."""
     width = shape[0] // (4 * cell.heads)
-    place = np.arange(width) / max(width - 1, 1)
+    position = np.arange(width) / max(width - 1, 1)
     bias = np.zeros((4, cell.heads, width))
-    bias[1] = 5 - 12 * place**0.3
+    bias[1] = 5 - 12 * position**0.3
     return bias.reshape(-1)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from zoo_cells.lstm._initializers import uniform_gates, uniform_per_gate
+from zoo_cells._initializers import uniform_gates
+from zoo_cells.lstm._initializers import uniform_per_gate
 
 Array = Any
 

@@ -31,9 +31,9 @@ def one_unit(
     forget_weight, reset_weight = p["v"][:, j]
     forget_bias, reset_bias = p["b"].reshape(2, -1)[:, j]
     out = []
-    for candidate, forget, reset, way in zip(*products, strict=True):
+    for candidate, forget, reset, highway in zip(*products, strict=True):
         forget = torch.sigmoid(forget + forget_bias + c * forget_weight)
         reset = torch.sigmoid(reset + reset_bias + c * reset_weight)
         c = candidate + (c - candidate) * forget
-        out.append(way + (c - way) * reset)
+        out.append(highway + (c - highway) * reset)
     return torch.stack(out), c

@@ -299,7 +299,7 @@ def _initial_states(emitter: PassEmitter) -> list[str]:
 
 
 def _loop_by_blocks(step_gradient: StepGradient, emitter: PassEmitter) -> list[str]:
-    """The loop over blocks of steps: values before the recurrence, the loop over time, values behind it."""
+    """The loop over blocks of steps: values before the recurrence, the loop over time, values after it."""
     emitter.begin_blocks(step_gradient.forward_outputs)
     trajectories = _trajectories(emitter)
     for name in emitter.step_graph.new_states:

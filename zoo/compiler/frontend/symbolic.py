@@ -465,9 +465,8 @@ def _literal(value: Any) -> np.ndarray[Any, Any]:
         raise TraceError(f"found {describe(value)} where an array or a number is expected")
     if not 0 < array.size <= MAX_LITERAL_ELEMENTS:
         raise TraceError(
-            f"an array of {array.size} numbers stands in the equations, where up to {MAX_LITERAL_ELEMENTS} "
-            "may; "
-            "declare it as a zoo.Buffer"
+            f"an array of {array.size} numbers is in the equations, which may have up to "
+            f"{MAX_LITERAL_ELEMENTS}; declare it as a zoo.Buffer"
         )
     return array
 

@@ -17,26 +17,24 @@ from typing import TypeAlias
 from zoo.compiler.ir.dims import ONE, Dim, as_dim
 from zoo.compiler.ir.graph import Level, Node, Shape
 from zoo.compiler.ir.op_table import Kind, Op
-
-UPDATES_PER_STORED_MEMORY = 16
-"""``CHUNK`` of :mod:`zoo.kernels.memory_chunk`, which imports Numba. A test compares the two."""
+from zoo.kernels import memory_chunk
 
 
 class Decays(enum.IntEnum):
     """Whether a step multiplies memories by factors: one for each head, for each row or for each column."""
 
-    NONE = 0
-    HEADS = 1
-    ROWS = 2
-    COLUMNS = 3
+    NONE = memory_chunk.NO_DECAY
+    HEADS = memory_chunk.HEAD_DECAY
+    ROWS = memory_chunk.ROW_DECAY
+    COLUMNS = memory_chunk.COLUMN_DECAY
 
 
 class Rotations(enum.IntEnum):
     """Whether the rows of a memory rotate in pairs, and whether their angles have gradients."""
 
-    NONE = 0
-    FIXED = 1
-    TRAINED = 2
+    NONE = memory_chunk.NO_ROTATION
+    FIXED = memory_chunk.FIXED_ROTATION
+    TRAINED = memory_chunk.TRAINED_ROTATION
 
 
 @dataclass(frozen=True)

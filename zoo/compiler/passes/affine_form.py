@@ -38,7 +38,7 @@ def _affine_of(
     if node.op in (ADD, SUBTRACT):
         return _signed_sum(node, a, c), _signed_sum(node, b, d)
     if node.op == TRANSPOSE and b is not None and not _keeps_order(node):
-        raise NoMatch("the axes of what a probe reads are permuted before it is written")
+        raise NoMatch("the axes of the read of a probe are permuted before it is written")
     if node.op in (NEGATIVE, RESHAPE, TRANSPOSE, BROADCAST):
         return _rebuilt(node, a), _rebuilt(node, b)
     if node.op == MULTIPLY and (b is None or d is None):
@@ -46,7 +46,7 @@ def _affine_of(
         return (None if e is None else times(factor, e)), (None if f is None else times(factor, f))
     if node.op == DIVIDE and d is None and c is not None:
         return (None if a is None else a / c), (None if b is None else b / c)
-    raise NoMatch(f"{node.op} of what a probe reads is written to it, which is not affine")
+    raise NoMatch(f"{node.op} of the read of a probe is written to the state, and {node.op} is not affine")
 
 
 def _rebuilt(node: Node, operand: Node | None) -> Node | None:

@@ -142,22 +142,22 @@ class MatrixMatcher(StateMatcher):
     def read(self, node: Node, sums: Iterable[tuple[Node, bool]]) -> Read:
         """The product that one or two sums read."""
         terms, by_column = self.summed_terms(sums)
-        of_memory = [term for term in terms if term.core is not None]
+        memory_terms = [term for term in terms if term.core is not None]
         stages = {
             number
             for number, matrices in enumerate(self.stages)
-            for term in of_memory
+            for term in memory_terms
             if term.core in matrices
         }
-        if {term.core for term in of_memory} - {None, *itertools.chain(*self.stages)}:
+        if {term.core for term in memory_terms} - {None, *itertools.chain(*self.stages)}:
             raise NoMatch("a query reads it together with another state of its shape")
         if len(stages) != 1:
             raise NoMatch("a query reads it before and after its update")
         (stage,) = stages
-        scales = {term.split(by_column)[1] for term in of_memory}
+        scales = {term.split(by_column)[1] for term in memory_terms}
         if len(scales) != 1:
             raise NoMatch("a query varies along the axis over which it does not sum")
-        vectors = [self.factor(of_memory, matrix, by_column) for matrix in self.stages[stage]]
+        vectors = [self.factor(memory_terms, matrix, by_column) for matrix in self.stages[stage]]
         length, _ = self.rows_and_width(by_column)
         vector = concatenate([self.terms.filled(each, length, 0.0) for each in vectors], 1)
         rest = [self.terms.summed(term, by_column) for term in terms if term.core is None]

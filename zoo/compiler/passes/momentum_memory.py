@@ -44,8 +44,8 @@ class _MomentumMatcher(MatrixMatcher):
         rows, width = self.rows_and_width(query.by_column)
         parts = [value, key, query.vector, decay, keep, gain]
         if probes:
-            parts[0], *of_probe = self._split_probed_value(value, probes)
-            parts += of_probe
+            parts[0], *probe_operands = self._split_probed_value(value, probes)
+            parts += probe_operands
         form = MemoryForm(
             self.name,
             self.terms.heads,

@@ -78,20 +78,20 @@ class _ScanMatcher(MatrixMatcher):
         if len(terms) != 1:
             raise NoMatch
         (term,) = terms
-        along_depth, along_width = (term.column, term.row) if by_column else (term.row, term.column)
-        rates = self._rates(term.elements, along_depth, by_column)
+        by_depth, by_width = (term.column, term.row) if by_column else (term.row, term.column)
+        rates = self._rates(term.elements, by_depth, by_column)
         if rates.level != Level.ONCE:
             raise NoMatch
-        return rates * term.number, times(term.head, along_width)
+        return rates * term.number, times(term.head, by_width)
 
-    def _rates(self, elements: Node | None, along_depth: Node | None, by_column: bool) -> Node:
+    def _rates(self, elements: Node | None, by_depth: Node | None, by_column: bool) -> Node:
         """Rates ``(heads, K, D)``, from factors of the elements and of the rows that queries sum over."""
         depth, width = self.rows_and_width(by_column)
         shape = (self.terms.heads, depth, width)
         if elements is not None and by_column:
             elements = ops.transpose(elements, (0, 2, 1))
-        if along_depth is not None:
-            along_depth = ops.reshape(along_depth, (self.terms.heads, depth, ONE))
-        rates = times(elements, along_depth)
+        if by_depth is not None:
+            by_depth = ops.reshape(by_depth, (self.terms.heads, depth, ONE))
+        rates = times(elements, by_depth)
         graph = self.leaf.graph
         return graph.constant(1.0, shape) if rates is None else graph.broadcast(rates, shape)

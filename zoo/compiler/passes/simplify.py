@@ -115,11 +115,13 @@ def _running_sum(products: list[Node], others: list[Node], is_output: bool) -> N
     where the sum is read. Only one product of x is in the chain: it does not add in place.
     """
     order = sorted(products, key=lambda node: (node.level, node.index))
-    of_x = [node for node in order if node.inputs[0].op == X]
-    others = others + of_x[1:]
-    order = of_x[:1] + [node for node in order if node not in of_x]
+    input_products = [node for node in order if node.inputs[0].op == X]
+    others = others + input_products[1:]
+    order = input_products[:1] + [node for node in order if node not in input_products]
     early = order[0].level == Level.SEQUENCE
-    first = [node for node in others if (early and node.level == Level.ONCE) or (is_output and not of_x)]
+    first = [
+        node for node in others if (early and node.level == Level.ONCE) or (is_output and not input_products)
+    ]
     total = _sum(first)
     for product in order:
         inputs = product.inputs if total is None else (*product.inputs, total)

@@ -168,8 +168,8 @@ class _Levels:
         if limit is not None:
             return limit
         parts = node.inputs if node.op.kind is Kind.CONCAT else ()
-        of_parts = (self._levels_by_shape.get(squeezed(part.shape), ()) for part in parts)
-        return max([first, *itertools.chain(*of_parts)])
+        part_levels = (self._levels_by_shape.get(squeezed(part.shape), ()) for part in parts)
+        return max([first, *itertools.chain(*part_levels)])
 
     def _is_cheaper_at(self, node: Node, first: int) -> bool:
         """Whether fewer arrays, or as many, are needed if a value is at its first level."""

@@ -335,9 +335,9 @@ def _schedule(
     delayed: Mapping[Node, Node] = _NO_DELAYS,
 ) -> PassSchedule:
     shared = [node for node in nodes if node.level == Level.ONCE and not node.op.sums_rows]
-    of_sums = _dependents_of_sums(nodes)
-    once = [node for node in shared if node not in of_sums]
-    final = [node for node in shared if node in of_sums]
+    sum_dependents = _dependents_of_sums(nodes)
+    once = [node for node in shared if node not in sum_dependents]
+    final = [node for node in shared if node in sum_dependents]
     section_of = {node: name for name, part in parts.items() for node in part}
     shares = inplace_sums(nodes, outputs)
     for base, node in shares.items():

@@ -82,7 +82,7 @@ def _check_card(cell: Cell) -> None:
     if not isinstance(card, Card):
         fail(cell, "card", repr(card), "a zoo.Card", "It names the source of the cell.")
     if not card.published and _is_in_plugin(type(cell)):
-        meaning = f"What an installed plugin publishes needs a reference; add `card = {TEMPLATE}`."
+        meaning = f"A component of an installed plugin needs a reference; add `card = {TEMPLATE}`."
         fail(cell, "card", "no authors, year and url", "all three", meaning)
 
 

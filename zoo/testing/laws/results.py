@@ -190,7 +190,8 @@ def check_needs_dx(case: Case) -> None:
 def check_two_tapes(case: Case) -> None:
     """A tape stays valid after another forward pass: the gradients do not change."""
     meaning = (
-        "What the backward pass needs belongs in the tape, not in a buffer that the next forward pass reuses."
+        "Values that the backward pass reads belong in the tape, not in a buffer that the next forward pass "
+        "reuses."
     )
     trial = make_trial(case)
     other = make_trial(replace(case, seed=case.seed + 1))
