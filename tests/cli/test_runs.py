@@ -230,7 +230,7 @@ def test_eval_of_an_empty_part_is_an_error(hello):
 
 def test_eval_of_a_file_without_configuration(hello, tmp_path):
     zoo.load(hello).save(tmp_path / "bare.safetensors")
-    assert "does not say on which text it was trained" in run("eval", tmp_path / "bare.safetensors").stderr
+    assert "has no record of its training text" in run("eval", tmp_path / "bare.safetensors").stderr
     result = run("eval", tmp_path / "bare.safetensors", "--data", "builtin:hello")
     assert "hello, whole text: 4 symbols predicted" in result.stdout
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
-from zoo.arguments import short_repr
 from zoo.base.card import TEMPLATE as CARD_TEMPLATE
 from zoo.base.card import Card, bibtex_entry
 from zoo.base.code_version import code_version
@@ -100,7 +99,7 @@ class Component:
 
     @classmethod
     def _check_declarations(cls) -> None:
-        """Refuse a name that is invalid, is used twice, or hides an attribute of the base class."""
+        """Raise an error for a name that is invalid, is used twice, or hides an attribute of the base class."""
         for name, declaration in declarations_of(cls, (ArrayDeclaration, Option)).items():
             check_declaration_name(name, cls.error_name())
             if declaration.name != name:
@@ -115,13 +114,7 @@ class Component:
                     f"it."
                 )
 
-    def __init__(self, *values: Any, **options: Any) -> None:
-        if values:
-            known = ", ".join(f"{name}=..." for name in self.declared_options)
-            raise UsageError(
-                f"{self.label()}: found the value {short_repr(values[0])} without a name; expected "
-                f"{type(self).__name__}({known})."
-            )
+    def __init__(self, **options: Any) -> None:
         for name in options:
             if name not in self.declared_options:
                 known = ", ".join(self.declared_options) or "none"
@@ -285,7 +278,7 @@ def has_last_parameter(kernel: Any, name: str) -> bool:
 
 
 def check_importable(cls: type[Component]) -> None:
-    """Refuse to pickle a class from a file given by its path, which no other process can import.
+    """Raise an error for a class from a file given by its path, which no other process can import.
 
     Raises:
         UsageError: for such a class.

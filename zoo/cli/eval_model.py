@@ -144,7 +144,7 @@ def _read_corpus(
             on_unknown="skip" if on_unknown == "skip" else "error",
         )
     if config is None:
-        raise UsageError(f"{trained.source} does not say on which text it was trained; name one with --data.")
+        raise UsageError(f"{trained.source} has no record of its training text; name a text with --data.")
     corpus = text_of_run(trained.source, config, model.vocab, glob)
     if corpus.sha256 != trained.sha256:
         raise DataError(

@@ -401,7 +401,7 @@ class Config:
         metavar="NAME|FILE.py:Class",
     )
     cell_options: Mapping[str, Any] | tuple[Mapping[str, Any], ...] = _setting(
-        dict, _CELL_OPTIONS, "Its options, or those of each layer."
+        dict, _CELL_OPTIONS, "Its options, or the options of each layer."
     )
     hidden: int = _setting(128, _POSITIVE_INT, "Hidden units, H.", metavar="N")
     layers: int = _setting(1, _POSITIVE_INT, "Layers, L.", metavar="N", comparable=True)
