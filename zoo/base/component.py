@@ -99,7 +99,7 @@ class Component:
 
     @classmethod
     def _check_declarations(cls) -> None:
-        """Raise an error for a name that is invalid, is used twice, or hides an attribute of the base class."""
+        """Raise an error for a name that is invalid, used twice, or hides an attribute of a base class."""
         for name, declaration in declarations_of(cls, (ArrayDeclaration, Option)).items():
             check_declaration_name(name, cls.error_name())
             if declaration.name != name:

@@ -114,7 +114,8 @@ Prints the prompt, the generated text and a newline. RUN is a run directory, of 
 or a .safetensors file.
 
 Without samplers, each token is drawn from the distribution that the model predicts. The samplers of --sampler
-come first, in the order given. The flags follow, in the order temperature, top-k, top-p, min-p, typical. The same seed gives the same text.
+come first, in the order given. The flags follow, in the order temperature, top-k, top-p, min-p, typical. The
+same seed gives the same text.
 """
 
 _TEXT, _SAMPLERS = "Text", "Samplers"
