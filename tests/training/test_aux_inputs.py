@@ -134,7 +134,7 @@ def test_batches_select_and_hash_them():
     [
         (3, "aux a int, expected a mapping"),
         ({"dt": 1.0}, "auxiliary input 'dt' 1.0, expected an array of numbers"),
-        ({"dt": np.ones((7, 6))}, r"auxiliary input 'dt' float64 \(7, 6\), expected \(8, 6\)"),
+        ({"dt": np.ones((7, 6))}, r"auxiliary input 'dt' float64\(7, 6\), expected \(8, 6\)"),
         ({"dt": np.full((8, 6), "a")}, "auxiliary input 'dt' an array"),
     ],
 )

@@ -270,7 +270,7 @@ def test_tokens_are_a_text():
         ({"weights": np.ones(N - 1)}, r"weights has the shape \(10,\); expected \(4, 11\)"),
         ({"validation": {"inputs": X}}, "validation is"),
         ({"lr": "fast"}, "lr is 'fast'"),
-        ({"targets": CLASSES[:2]}, "targets .* for inputs of 4 steps and 11 rows"),
+        ({"targets": CLASSES[:2]}, "targets .* for inputs of 4 steps and 11 sequences"),
         (
             {"inputs": X.swapaxes(0, 1), "targets": LAST},
             r"or \(4,\) for the last step alone. Time comes first: exchange the axes of the inputs",

@@ -587,8 +587,8 @@ DRAWN = "zoo.Batch(inputs, targets, weights)"
             "0.5",
             "draw_examples: found no weight above zero, expected ",
         ),
-        ("zoo.Batch(inputs, targets, weights[1:])", "0.5", "draw_examples: found weights float64 (3, "),
-        ("zoo.Batch(inputs, targets[:-1], weights)", "0.5", "draw_examples: found targets int64 (3, "),
+        ("zoo.Batch(inputs, targets, weights[1:])", "0.5", "draw_examples: found weights float64(3, "),
+        ("zoo.Batch(inputs, targets[:-1], weights)", "0.5", "draw_examples: found targets int64(3, "),
         (
             "zoo.Batch(inputs, targets + 1, weights)",
             "0.5",
@@ -599,8 +599,8 @@ DRAWN = "zoo.Batch(inputs, targets, weights)"
             "0.5",
             "draw_examples: found tokens from 1 to 3, expected tokens",
         ),
-        ("zoo.Batch(inputs[:, 1:], targets, weights)", "0.5", "draw_examples: found inputs int64 (4, "),
-        ("zoo.Batch(inputs * 1.0, targets, weights)", "0.5", "draw_examples: found inputs float64 (4, "),
+        ("zoo.Batch(inputs[:, 1:], targets, weights)", "0.5", "draw_examples: found inputs int64(4, "),
+        ("zoo.Batch(inputs * 1.0, targets, weights)", "0.5", "draw_examples: found inputs float64(4, "),
         (
             "zoo.Batch(inputs.tolist(), targets, weights)",
             "0.5",
