@@ -368,13 +368,16 @@ def block() -> list[str]:
 
 def initial_values() -> str:
     """Return the sentences about the sources of initial values."""
+    drawn = [each for each in EXPECTED.values() if each.kind == DRAWN]
+    different = sum(bool(each.official or each.official_options) for each in drawn)
     cells: dict[str, list[str]] = {}
     for cls in shipped_cells():
         cells.setdefault(EXPECTED[cls.name].kind, []).append(f"`{cls.name}`")
     return (
-        f"Published code draws the initial values of {len(cells[DRAWN])} cells, and the tests expect the "
-        f"distributions and defaults of these draws. The distributions of {len(cells[OFFICIAL])} cells were "
-        f"read in published code that does not run here: {', '.join(cells[OFFICIAL])}. For "
+        f"Published code draws the initial values of {len(cells[DRAWN])} cells, and a script compares the "
+        f"distributions and defaults with those of the tests. In {different} of these cells, zoo differs "
+        f"from the code in a distribution or a default, and the tests have both. The distributions of "
+        f"{len(cells[OFFICIAL])} cells were read in published code: {', '.join(cells[OFFICIAL])}. For "
         f"{len(cells[STATED])} cells, a paper or a library states them: {', '.join(cells[STATED])}. For the "
         f"other {len(cells[CHOSEN])} cells no source states them, and they are our choice. The page of a "
         "cell names the initial value of each parameter."

@@ -21,7 +21,7 @@ def rising(_rng: np.random.Generator, shape: Shape, _block: Any) -> Array:
 
 
 def zeros(_rng: np.random.Generator, shape: Shape, _block: Any) -> Array:
-    """Zero: each layer of the code starts as the identity."""
+    """Zeros, so that each layer starts as the identity."""
     return np.zeros(shape)
 
 
@@ -62,9 +62,9 @@ class RWKV(zoo.Block):
         "the features after every sixth layer. Wk starts as orthogonal blocks side by side, and in the code "
         "as one orthogonal matrix times the root of mlp. The projection of the first layer has a bias and "
         "starts with variance 1 / I. The code draws embeddings within 0.0006 of zero, its first learning "
-        "rate, and the norm of the input removes the scale. Around a cell without projections, Wo starts "
-        "with variance 1 / (Y layers). The code starts its output projection at zero. In this block, the "
-        "cells of RWKV start theirs at zero, too. Golden values are from the code of RWKV-4.",
+        "rate, and the norm of the input removes the scale. The code starts its output projection at zero, "
+        "and the block does so for the Wo of rwkv4 to rwkv7. Around a cell without projections, the Wo of "
+        "the block starts with variance 1 / (Y layers). Golden values are from the code of RWKV-4.",
     )
     mlp = zoo.Option(4, low=1, help="units of the channel mixing per unit of the model width")
     eps = zoo.Option(1e-5, low=0.0, help="added to the variance")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import functools
+import re
 import types
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +15,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.base.code_version import code_version
+from zoo.base.code_version import _Walk, code_version
 from zoo.compiler.compile import plan_kernels
 from zoo.kernels import pure_python
 
 FACTOR = 1.0
 TABLE = {"shift": [0.0, 0.0]}
 MODULE = types.ModuleType("helpers")
+MODULE.inner = types.ModuleType("helpers.inner")  # type: ignore[attr-defined]
+
+
+class Settings:
+    """Attributes of a class."""
+
+    gain = 1.0
+
+    @staticmethod
+    def scaled(a: Any) -> Any:
+        return Settings.gain * a
+
+
+class Scaler:
+    """An instance that is called."""
+
+    def __init__(self, gain: float) -> None:
+        self.gain = gain
+
+    def __call__(self, a: Any) -> Any:
+        return self.gain * a
+
+
+@functools.cache
+def cached() -> float:
+    return CONSTANT
+
+
+CONSTANT = 1.0
+NAMESPACE = types.SimpleNamespace(gain=1.0)
+ORDERED = collections.OrderedDict(gain=1.0)
+CALLED = Scaler(1.0)
+METHOD = CALLED.__call__
 
 
 def activation(a: Any) -> Any:
@@ -40,7 +75,7 @@ def closure(scale: float) -> Callable[[Any], Any]:
 
 IN_CLOSURE = closure(1.0)
 PARTIAL = functools.partial(lambda a, scale: scale * a, scale=1.0)
-MODULE.scale = 1.0  # type: ignore[attr-defined]
+MODULE.scale = MODULE.inner.scale = 1.0  # type: ignore[attr-defined]
 
 
 class Reader(zoo.Cell):
@@ -52,7 +87,8 @@ class Reader(zoo.Cell):
 
     def step(self, x: Any, h: Any) -> Any:
         y = outer(x @ self.W) * FACTOR * self.gain + TABLE["shift"][1]
-        return PARTIAL(IN_CLOSURE(y)) * MODULE.scale + 0 * h
+        y = PARTIAL(IN_CLOSURE(y)) * MODULE.scale * MODULE.inner.scale * NAMESPACE.gain
+        return METHOD(Settings.scaled(y)) * ORDERED["gain"] * cached() + 0 * h
 
 
 def output(cell: Any = Reader) -> float:
@@ -64,10 +100,14 @@ def output(cell: Any = Reader) -> float:
 @pytest.fixture(autouse=True)
 def unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Restore the module after each test."""
-    for name in ("FACTOR", "TABLE", "IN_CLOSURE", "PARTIAL", "activation", "outer"):
+    for name in ("FACTOR", "TABLE", "IN_CLOSURE", "PARTIAL", "CONSTANT", "NAMESPACE", "activation", "outer"):
         monkeypatch.setitem(globals(), name, globals()[name])
-    monkeypatch.setattr(Reader, "gain", 1.0)
-    monkeypatch.setattr(MODULE, "scale", 1.0)
+    for owner, name in ((Reader, "gain"), (Settings, "gain"), (CALLED, "gain"), (NAMESPACE, "gain")):
+        monkeypatch.setattr(owner, name, 1.0)
+    for module in (MODULE, MODULE.inner):
+        monkeypatch.setattr(module, "scale", 1.0)
+    monkeypatch.setitem(ORDERED, "gain", 1.0)
+    cached.cache_clear()
 
 
 def change(kind: str, value: float) -> None:
@@ -89,9 +129,27 @@ def change(kind: str, value: float) -> None:
             Reader.gain = 2 * value
         case "module":
             MODULE.scale = 2 * value  # type: ignore[attr-defined]
+        case "inner module":
+            MODULE.inner.scale = 2 * value
+        case "other class":
+            Settings.gain = 2 * value
+        case "instance":
+            CALLED.gain = 2 * value
+        case "namespace":
+            NAMESPACE.gain = 2 * value
+        case "new namespace":
+            globals()["NAMESPACE"] = types.SimpleNamespace(gain=2 * value)
+        case "ordered":
+            ORDERED["gain"] = 2 * value
+        case "cache":
+            cached.cache_clear()
+            globals()["CONSTANT"] = 2 * value
 
 
-KINDS = "global", "container", "function", "defaults", "closure", "partial", "class", "module"
+KINDS = (
+    *("global", "container", "function", "defaults", "closure", "partial", "class", "module", "inner module"),
+    *("other class", "instance", "namespace", "new namespace", "ordered", "cache"),
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -130,6 +188,45 @@ def test_attribute_of_an_instance_raises(cell: Any) -> None:
     cell.gain = 2.0
     with pytest.raises(zoo.UsageError, match="the attribute 'gain' was set on an instance, and zoo makes"):
         zoo.Recurrent(cell, 1, 1)
+
+
+def test_objects_at_one_address_are_different() -> None:
+    """Python reuses the address of an object that is gone."""
+    versions = set()
+    for gain in range(50):
+        globals()["NAMESPACE"] = types.SimpleNamespace(gain=float(gain))
+        versions.add(Reader().code_version())
+    assert len(versions) == 50
+
+
+def test_libraries_are_not_followed() -> None:
+    class Labelled(Reader):
+        """A cell with a method that uses a module with a cache."""
+
+        def label_of(self, text: str) -> str:
+            return re.sub("a+", "b", text)
+
+    before = Labelled.code_version()
+    re.match("another pattern", "text")
+    assert Labelled.code_version() == before
+
+
+def test_wrapper_of_a_shipped_function_is_followed() -> None:
+    def holder(scale: float) -> Any:
+        @functools.wraps(zoo.sigmoid)
+        def wrapper(a: Any) -> Any:
+            return scale * zoo.sigmoid(a)
+
+        return code_version(type("Holder", (), {"function": wrapper, "__module__": __name__}))
+
+    assert holder(1.0) == holder(1.0)
+    assert holder(1.0) != holder(2.0)
+
+
+def test_version_of_large_containers_is_bounded() -> None:
+    holder = type("Holder", (), {"values": [[float(n)] * 1000 for n in range(200)], "__module__": __name__})
+    assert code_version(holder) == code_version(holder)
+    assert _Walk().version([0.0] * 50_000) is not None
 
 
 def test_equal_code_keeps_its_kernels() -> None:
@@ -213,6 +310,43 @@ def test_constructor_with_arguments_raises(base: type[Any], members: dict[str, A
         type("WithConstructor", (base,), members)
 
 
+def test_inherited_constructor_with_arguments_raises() -> None:
+    class Mixin:
+        def __init__(self, gain: float = 1.0) -> None:
+            self.gain = gain
+
+    with pytest.raises(zoo.ZooError, match=r"found __init__\(self, gain: .* = 1.0\)"):
+
+        class Mixed(Mixin, zoo.Cell):
+            """A cell with a constructor of another class."""
+
+            W = zoo.Param("I", "H")
+            h = zoo.State("H")
+
+            def step(self, x: Any, h: Any) -> Any:
+                return x @ self.W + h
+
+
+def test_constructor_that_removes_an_option_raises() -> None:
+    class Removing(zoo.Cell):
+        """A cell with an option that copies do not have."""
+
+        W = zoo.Param("I", "H")
+        h = zoo.State("H")
+
+        def __init__(self, **options: float) -> None:
+            gain = options.pop("gain", 1.0)
+            super().__init__(**options)
+            self.gain = gain
+
+        def step(self, x: Any, h: Any) -> Any:
+            return self.gain * (x @ self.W) + h
+
+    assert zoo.Recurrent(Removing(), 1, 1)
+    with pytest.raises(zoo.UsageError, match="the attribute 'gain' was set on an instance"):
+        zoo.Recurrent(Removing(gain=2.0), 1, 1)
+
+
 def test_constructor_that_takes_options_is_allowed() -> None:
     class Checked(zoo.Cell):
         """A cell that checks its options."""
@@ -229,5 +363,6 @@ def test_constructor_that_takes_options_is_allowed() -> None:
             return x @ self.W + self.low * h
 
     assert Checked(low=2.0).low == 2.0
+    assert zoo.Recurrent(Checked(low=2.0), 1, 1)
     with pytest.raises(AssertionError):
         Checked(low=-1.0)

@@ -1,4 +1,4 @@
-"""Other people's code for references: functions of one file of a repository, as they are at one commit.
+"""Other people's code for references: functions and values of files of repositories, at one commit.
 
 Clone the repository into a folder ``OWNER+NAME`` and name the folder above it:
 
@@ -96,6 +96,8 @@ def official_values(
             name = node.targets[0].id
             if name in names or not names:
                 assignments.setdefault(name, ast.unparse(node.value))
+    if missing := set(names) - set(assignments):
+        raise LookupError(f"{repository}, {path}: no plain assignment to {', '.join(sorted(missing))}")
     module = _run("\n".join(f"{name} = {value}" for name, value in assignments.items()), environment)
     return {name: getattr(module, name) for name in assignments}
 

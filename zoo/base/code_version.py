@@ -3,120 +3,213 @@
 zoo compiles a ``step`` once. In a notebook you may define a helper function again, or change a constant, and
 not run the class statement again. An instance made afterwards has another code version, so that its kernels
 are derived again.
+
+The version follows functions, what they read of modules, classes, instances and closures, and containers. It
+does not follow values that Python code computes from names in texts, elements of large arrays, and libraries:
+the standard library, installed packages, and zoo itself.
 """
 
 from __future__ import annotations
 
 import dis
 import functools
+import inspect
+import sys
+import weakref
 from collections.abc import Hashable, Iterator, Mapping
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 _SHIPPED = {
     *("zoo", "zoo_blocks", "zoo_cells", "zoo_constraints", "zoo_modifiers", "zoo_optimizers"),
     *("zoo_penalties", "zoo_samplers", "zoo_tasks"),
 }
-"""Packages that do not change while they run."""
 _SCALARS = int, float, complex, str, bytes, bool, type(None)
-_MAX_ELEMENTS = 10_000
-"""Larger arrays and containers count by their identity."""
+_MOST_ELEMENTS = 10_000
+"""Larger arrays count by their identity, and so do values after this number of them."""
+
+
+class CodeVersion:
+    """A version with its hash, which caches need often."""
+
+    def __init__(self, parts: Hashable) -> None:
+        self.parts, self._hash = parts, hash(parts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CodeVersion) and other._hash == self._hash and other.parts == self.parts
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 def code_version(cls: type) -> Hashable:
-    """The functions of a class and what they read: globals, closures, attributes of modules and of the class.
+    """The functions of a class and what they read, and its other attributes.
 
     Functions that these functions call are part of it. Equal definitions have equal versions, also if a
-    definition has run again. It takes 50 to 200 us; shipped classes have the empty version.
+    definition has run again in the same lines. A class of the usual size takes 50 to 200 us. Shipped classes
+    have the empty version.
     """
-    if _package(cls.__module__) in _SHIPPED:
+    if is_shipped(cls.__module__):
         return ()
-    seen: dict[int, int] = {}
-    bases = [base for base in cls.__mro__ if _package(base.__module__) not in {*_SHIPPED, "builtins"}]
-    return tuple(
-        (name, _version(value, seen))
-        for base in bases
-        for name, value in vars(base).items()
-        if not (name.startswith("__") and name.endswith("__"))
-    )
+    walk = _Walk()
+    return CodeVersion(tuple(walk.members(base) for base in cls.__mro__ if not _is_library(base.__module__)))
 
 
-def _version(value: Any, seen: dict[int, int]) -> Hashable:
-    if isinstance(value, _SCALARS):
-        return type(value).__name__, repr(value) if isinstance(value, float | complex) else value  # NaN, -0.0
-    if id(value) in seen:
-        return "seen", seen[id(value)]
-    seen[id(value)] = len(seen)
-    if _package(type(value).__module__) in {"zoo", "numba"} and hasattr(value, "py_func"):
-        value = value.py_func  # of a kernel
-    if isinstance(value, staticmethod | classmethod):
-        value = value.__func__
-    if isinstance(value, property):
-        return "property", *(_version(each, seen) for each in (value.fget, value.fset))
-    if isinstance(value, functools.partial):
-        return "partial", *(_version(each, seen) for each in (value.func, value.args, value.keywords))
-    if isinstance(value, FunctionType):
-        return _function_version(value, seen)
-    if type(value).__module__ == "numpy" and _is_small_array(value):
-        return "array", value.dtype.str, value.shape, value.tobytes()
-    if type(value) in (list, tuple, set, frozenset) and len(value) <= _MAX_ELEMENTS:
-        return type(value).__name__, *(_version(each, seen) for each in value)
-    if type(value) is dict and len(value) <= _MAX_ELEMENTS:
-        return "dict", *((repr(name), _version(each, seen)) for name, each in value.items())
-    return type(value).__qualname__, id(value)
+def version_of(value: Any) -> Hashable:
+    """The version of one value, to compare it with another one."""
+    return _Walk().version(value)
+
+
+def is_shipped(module: str) -> bool:
+    """Whether a module is part of zoo, which does not change while it runs."""
+    return _package(module) in _SHIPPED
+
+
+class _Identity:
+    """An object that equals itself alone. It does not keep the object alive, if Python allows that."""
+
+    def __init__(self, value: Any) -> None:
+        self._hash = id(value)
+        try:
+            self._reference: Any = weakref.ref(value)
+        except TypeError:
+            self._reference = lambda: value
+
+    def __eq__(self, other: object) -> bool:
+        value = self._reference()
+        return isinstance(other, _Identity) and value is not None and other._reference() is value
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+class _Walk:
+    """One walk through everything that a class reads."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, int] = {}
+        self._count = 0
+
+    def members(self, cls: type) -> Hashable:
+        """The version of the attributes of a class."""
+        kinds = FunctionType, staticmethod, classmethod, property
+        return cls.__qualname__, tuple(
+            (name, self.version(value))
+            for name, value in vars(cls).items()
+            if not (name.startswith("__") and name.endswith("__")) or isinstance(value, kinds)
+        )
+
+    def version(self, value: Any) -> Hashable:
+        """The version of a value."""
+        self._count += 1
+        if isinstance(value, _SCALARS):
+            exact = repr(value) if isinstance(value, float | complex) else value  # NaN, and -0.0
+            return type(value).__name__, exact
+        if type(value).__module__ == "numpy" and _is_small_array(value):
+            return "array", value.dtype.str, value.shape, value.tobytes()
+        if self._count > _MOST_ELEMENTS:
+            return _Identity(value)
+        if type(value) is tuple:
+            return "tuple", *map(self.version, value)
+        if id(value) in self._seen:
+            return "seen", self._seen[id(value)]
+        self._seen[id(value)] = len(self._seen)
+        return self._compound(value)
+
+    def _compound(self, value: Any) -> Hashable:
+        match value:
+            case FunctionType():
+                return self._function(value)
+            case staticmethod() | classmethod():
+                return self.version(value.__func__)
+            case MethodType():
+                return "method", self.version(value.__func__), self.version(value.__self__)
+            case property():
+                return "property", self.version(value.fget)
+            case functools.cached_property():
+                return "property", self.version(value.func)
+            case functools.partial():
+                return "partial", *(self.version(each) for each in (value.func, value.args, value.keywords))
+            case dict():
+                return "dict", *((repr(name), self.version(each)) for name, each in value.items())
+            case list():
+                return "list", *map(self.version, value)
+            case set() | frozenset():
+                return "set", *map(self.version, sorted(value, key=repr))
+            case ModuleType():
+                return "module", value.__name__
+        for name in ("__wrapped__", "py_func"):  # of caches and kernels
+            if isinstance(wrapped := inspect.getattr_static(value, name, None), FunctionType):
+                return self.version(wrapped)
+        if isinstance(value, type):
+            return _Identity(value) if _is_library(value.__module__) else self.members(value)
+        is_plain = type(value).__module__ == "types" or not _is_library(type(value).__module__)
+        if is_plain and isinstance(getattr(value, "__dict__", None), dict):
+            return _Identity(value), self.version(type(value)), self.version(vars(value))
+        return _Identity(value)
+
+    def _function(self, function: FunctionType) -> Hashable:
+        if _is_library(function.__globals__.get("__name__") or ""):
+            return "library", function.__module__, function.__qualname__
+        code = function.__code__
+        cells = [cell for cell in function.__closure__ or () if not _is_empty(cell)]
+        return (
+            code,
+            *map(self.version, (function.__defaults__, function.__kwdefaults__)),
+            *((name, self.version(value)) for name, value in vars(function).items()),
+            *(self.version(cell.cell_contents) for cell in cells),
+            *self._globals(code, function.__globals__),
+        )
+
+    def _globals(self, code: CodeType, names: Mapping[str, Any]) -> Iterator[tuple[str, Hashable]]:
+        loaded, imported, attributes = _loaded_names(code)
+        for name in loaded:
+            if name not in names:
+                continue
+            value = names[name]
+            if isinstance(value, ModuleType):
+                yield from self._module(name, value, attributes)
+            else:
+                yield name, self.version(value)
+        for name in imported:
+            if name in sys.modules:
+                yield from self._module(name, sys.modules[name], attributes)
+
+    def _module(
+        self, path: str, module: ModuleType, attributes: tuple[str, ...]
+    ) -> Iterator[tuple[str, Hashable]]:
+        """The attributes of a module that code may read, and of the modules among them."""
+        if _is_library(module.__name__) or path.count(".") > 8:
+            return
+        for attribute in attributes:
+            value = vars(module).get(attribute)
+            if isinstance(value, ModuleType):
+                yield from self._module(f"{path}.{attribute}", value, attributes)
+            elif attribute in vars(module):
+                yield f"{path}.{attribute}", self.version(value)
 
 
 def _is_small_array(value: Any) -> bool:
     """Whether something of NumPy, which this module does not import, is an array or a number."""
     has_data = hasattr(value, "tobytes") and hasattr(value, "dtype")
-    return has_data and value.size <= _MAX_ELEMENTS and not value.dtype.hasobject
-
-
-def _function_version(function: FunctionType, seen: dict[int, int]) -> Hashable:
-    if _package(function.__module__ or "") in _SHIPPED:
-        return "shipped", function.__module__, function.__qualname__
-    code = function.__code__
-    cells = [cell for cell in function.__closure__ or () if not _is_empty(cell)]
-    return (
-        code,
-        _version(function.__defaults__, seen),
-        _version(function.__kwdefaults__, seen),
-        *(_version(cell.cell_contents, seen) for cell in cells),
-        *_global_versions(code, function.__globals__, seen),
-    )
-
-
-def _global_versions(
-    code: CodeType, names: Mapping[str, Any], seen: dict[int, int]
-) -> Iterator[tuple[str, Hashable]]:
-    loaded, attributes = _loaded_names(code)
-    for name in loaded:
-        if name not in names:
-            continue
-        value = names[name]
-        if not isinstance(value, ModuleType):
-            yield name, _version(value, seen)
-        elif _package(value.__name__) not in {*_SHIPPED, "numpy", "math"}:
-            for attribute in attributes:
-                if attribute in vars(value):
-                    yield f"{name}.{attribute}", _version(vars(value)[attribute], seen)
+    return has_data and value.size <= _MOST_ELEMENTS and not value.dtype.hasobject
 
 
 @functools.lru_cache(maxsize=1024)
-def _loaded_names(code: CodeType) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The globals and the attributes that code reads, with those of functions and comprehensions inside."""
-    loaded, attributes = dict[str, None](), dict[str, None]()
+def _loaded_names(code: CodeType) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The globals, the imports and the attributes that code reads, also in functions inside."""
+    names: tuple[dict[str, None], ...] = {}, {}, {}
+    kinds = {"LOAD_GLOBAL": 0, "LOAD_NAME": 0, "IMPORT_NAME": 1}
+    kinds |= dict.fromkeys(("LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"), 2)
     for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            loaded[instruction.argval] = None
-        elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            attributes[instruction.argval] = None
+        if instruction.opname in kinds:
+            names[kinds[instruction.opname]][instruction.argval] = None
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            inner_loaded, inner_attributes = _loaded_names(constant)
-            loaded.update(dict.fromkeys(inner_loaded))
-            attributes.update(dict.fromkeys(inner_attributes))
-    return tuple(loaded), tuple(attributes)
+            for group, inner in zip(names, _loaded_names(constant), strict=True):
+                group.update(dict.fromkeys(inner))
+    loaded, imported, attributes = (tuple(group) for group in names)
+    return loaded, imported, attributes
 
 
 def _is_empty(cell: Any) -> bool:
@@ -126,6 +219,16 @@ def _is_empty(cell: Any) -> bool:
     except ValueError:
         return True
     return False
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_library(module: str) -> bool:
+    """Whether a module is part of zoo, of the standard library or of an installed package."""
+    package = _package(module)
+    if package in _SHIPPED or package in sys.stdlib_module_names - {"__main__"}:
+        return True
+    file = getattr(sys.modules.get(package), "__file__", None) or ""
+    return "site-packages" in file or "dist-packages" in file
 
 
 def _package(module: str) -> str:

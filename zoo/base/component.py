@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from zoo.base.card import TEMPLATE as CARD_TEMPLATE
 from zoo.base.card import Card, bibtex_entry
-from zoo.base.code_version import code_version
+from zoo.base.code_version import code_version, is_shipped, version_of
 from zoo.base.declarations import ArrayDeclaration, Option
 from zoo.base.names import check_component_name, check_declaration_name, did_you_mean, snake_case
 from zoo.base.source_digest import source_digest
@@ -71,7 +71,7 @@ class Component:
     @classmethod
     def _check_init(cls) -> None:
         """Check that ``__init__``, if there is one, takes options alone: copies are made from the options."""
-        if "__init__" not in vars(cls):
+        if is_shipped(cls.__init__.__module__):
             return
         _, *arguments = inspect.signature(cls.__init__).parameters.values()
         if [each.kind for each in arguments] != [inspect.Parameter.VAR_KEYWORD]:
@@ -161,12 +161,18 @@ class Component:
             UsageError: if an attribute was set on the instance, which no copy has.
         """
         fresh = copy.copy(self)
-        added = vars(self).keys() - vars(fresh).keys() - _cached_names(type(self))
-        if added:
-            name = min(added)
+        managed = _cached_names(type(self)) | {"options", "_code_version"}
+        own, copied = (
+            {name: value for name, value in vars(each).items() if name not in managed}
+            for each in (self, fresh)
+        )
+        lost = [name for name in own if name not in copied]
+        if not is_shipped(type(self).__init__.__module__):  # it may store other values than those of options
+            lost += [name for name in copied if version_of(own.get(name)) != version_of(copied[name])]
+        if lost:
             raise UsageError(
-                f"{self.label()}: the attribute {name!r} was set on an instance, and zoo makes copies from "
-                f"the options; declare it as an option, `{name} = zoo.Option(...)`."
+                f"{self.label()}: the attribute {lost[0]!r} was set on an instance, and zoo makes copies "
+                f"from the options; declare it as an option, `{lost[0]} = zoo.Option(...)`."
             )
         return self if fresh == self else fresh
 

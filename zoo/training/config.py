@@ -567,7 +567,7 @@ class Config:
     eval_every: int | None = _setting(
         None,
         _POSITIVE_INT,
-        f"Steps between validations.  [at most {MAX_EVAL_INTERVAL}, for "
+        f"Steps between validations.  [at most {MAX_EVAL_INTERVAL}; a run has at least "
         f"{describe_default('validations', 'validations')}]",
         metavar="N",
     )

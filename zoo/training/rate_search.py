@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 MIN_PROGRESS = 0.05
-"""Share of the way from the baseline to the threshold from which a run has left the plateau."""
+"""Least progress of a run that has left the plateau: a share of the distance from baseline to threshold."""
 
 CHANCE_ERRORS = 3.0
 """Standard errors that a score must be better than the baseline. With :data:`MIN_PROGRESS` alone, 57 of 154
@@ -142,11 +142,13 @@ def is_on_plateau(trials: Sequence[RateTrial], min_progress: float = MIN_PROGRES
         min_progress: The :func:`progress` from which a run is better.
     """
     finished = [trial for trial in trials if trial.status == "finished"]
-    left = (
-        trial.baseline is None or progress(trial) >= max(min_progress, progress_by_chance(trial))
+    escaped = (
+        trial.baseline is None
+        or trial.solved
+        or progress(trial) >= max(min_progress, progress_by_chance(trial))
         for trial in finished
     )
-    return bool(finished) and not any(left)
+    return bool(finished) and not any(escaped)
 
 
 def progress(trial: RateTrial) -> float:

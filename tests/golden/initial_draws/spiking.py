@@ -19,9 +19,6 @@ from references.adex import NORSE, functions
 from references.synaptic import SNNTORCH, neuron
 from torch import nn
 
-# Files of repositories, and what they assign: official() loads functions and classes only.
-
-
 # Norse.
 
 SURROGATES = {"super": "fast_sigmoid"}
