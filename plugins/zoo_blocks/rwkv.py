@@ -20,11 +20,6 @@ def rising(_rng: np.random.Generator, shape: Shape, _block: Any) -> Array:
     return np.arange(shape[0]) / shape[0]
 
 
-def zeros(_rng: np.random.Generator, shape: Shape, _block: Any) -> Array:
-    """Zeros, so that each layer starts as the identity."""
-    return np.zeros(shape)
-
-
 class RWKV(zoo.Block):
     """Block of RWKV-4: norm, cell and skip connection, then channel mixing with a shift by one step.
 
@@ -68,7 +63,7 @@ class RWKV(zoo.Block):
     )
     mlp = zoo.Option(4, low=1, help="units of the channel mixing per unit of the model width")
     eps = zoo.Option(1e-5, low=0.0, help="added to the variance")
-    cell_init = MappingProxyType(dict.fromkeys((f"rwkv{version}.Wo" for version in (4, 5, 6, 7)), zeros))
+    cell_init = MappingProxyType({f"rwkv{version}.Wo": "zeros" for version in (4, 5, 6, 7)})
     in_gain = zoo.Param("D", init="ones", help="scale of the norm of the input of the first layer")
     in_shift = zoo.Param("D", help="shift of the norm of the input of the first layer")
     gain = zoo.Param("D", init="ones", help="scale of the norm")

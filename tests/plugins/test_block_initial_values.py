@@ -139,7 +139,7 @@ def test_initial_values_of_inner_cells_name_parameters() -> None:
     [
         (None, "cell_init is None; expected a mapping"),
         ([("gru.Wh", len)], "cell_init is .*; expected a mapping"),
-        ({"gru.Wh": "ones"}, "cell_init has 'gru.Wh': 'ones'; expected the name of a cell and a parameter"),
+        ({"gru.Wh": 1.0}, "cell_init has 'gru.Wh': 1.0; expected the name of a cell and a parameter"),
         ({"Wh": len}, "cell_init has 'Wh': .*; expected the name of a cell and a parameter"),
         ({3: len}, "cell_init has 3: .*; expected the name of a cell and a parameter"),
     ],
@@ -161,6 +161,20 @@ def test_initial_values_of_a_missing_parameter_raise() -> None:
     with pytest.raises(UsageError, match=r"cell_init has 'gru.Whh', and the parameters of the cell are Wx, "):
         zoo.Recurrent("gru", 3, 4, block=Misspelt)
     assert zoo.Recurrent("lstm", 3, 4, block=Misspelt)
+
+
+def test_names_of_initializers_are_looked_up() -> None:
+    class Named(zoo.Block):
+        """A block that names initializers."""
+
+        cell_init: ClassVar = {"gru.Wh": "ones", "lstm.Wh": "onse"}
+
+        def step(self, x: Array, cell: Any) -> Array:
+            return x + cell(x)
+
+    assert (zoo.Recurrent("gru", 3, 4, block=Named).params["l0.Wh"] == 1).all()
+    with pytest.raises(zoo.ZooError, match=r"the initializer 'onse'; known are .* Did you mean 'ones'\?"):
+        zoo.Recurrent("lstm", 3, 4, block=Named)
 
 
 def test_law_of_truncated_draws_rejects_whole_ones() -> None:

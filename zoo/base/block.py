@@ -61,10 +61,10 @@ class Block(Component, abstract=True):
     """Size ``I`` of the inner cell, unless it is a mixer: then it is ``D``."""
     cell_hidden: ClassVar[str] = "D"
     """Size ``H`` of the inner cell, unless it is a mixer: then it is ``D``."""
-    cell_init: ClassVar[Mapping[str, Callable[..., Any]]] = MappingProxyType({})
-    """Initializers of parameters of inner cells, in place of those of the cell. They are functions
-    ``(rng, shape, block)`` by the name of the cell and the parameter, ``"mamba.Wo"``. A modifier that
-    replaces the parameter keeps its own initializer."""
+    cell_init: ClassVar[Mapping[str, str | Callable[..., Any]]] = MappingProxyType({})
+    """Initializers of parameters of inner cells, in place of those of the cell. They are names such as
+    ``"zeros"``, or functions ``(rng, shape, block)``, by the name of the cell and the parameter,
+    ``"mamba.Wo"``. A modifier that replaces the parameter keeps its own initializer."""
     is_first: bool = True
     """Whether the layer computes ``project``: the first of a stack does, and one that reads another size."""
     is_last: bool = True
@@ -141,14 +141,15 @@ class Block(Component, abstract=True):
         if not isinstance(values, Mapping):
             raise DefinitionError(
                 f"{cls.error_name()}: cell_init is {short_repr(values)}; expected a mapping from names such "
-                f"as 'mamba.Wo' to functions (rng, shape, block)."
+                f"as 'mamba.Wo' to initializers."
             )
         for name, init in values.items():
             cell, _, parameter = str(name).partition(".")
-            if not (cell and parameter.isidentifier() and callable(init)):
+            if not (cell and parameter.isidentifier() and (callable(init) or isinstance(init, str))):
                 raise DefinitionError(
                     f"{cls.error_name()}: cell_init has {short_repr(name)}: {short_repr(init)}; expected the "
-                    f"name of a cell and a parameter, such as 'mamba.Wo', and a function (rng, shape, block)."
+                    f"name of a cell and a parameter, such as 'mamba.Wo', and the name of an initializer or "
+                    f"a function (rng, shape, block)."
                 )
 
     @classmethod

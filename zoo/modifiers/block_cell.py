@@ -215,7 +215,7 @@ def _start_cell(cell: Cell, block: Block, spec: BlockDeclarations) -> None:
         if owner != cell_name:
             continue
         if parameter in cell.params:
-            spec.params[parameter].init = _with_owner(init, block)
+            spec.params[parameter].init = init if isinstance(init, str) else _with_owner(init, block)
         elif not modifiers:
             raise UsageError(
                 f"block {block.name!r}: cell_init has {name!r}, and the parameters of the cell are "
