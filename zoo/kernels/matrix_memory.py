@@ -185,7 +185,7 @@ def memory_forward(
         heads: Heads of a sequence.
         updates: Updates of a step, a divisor of ``CHUNK``.
         writes: Outer products of an update, at most four.
-        decays: ``NO_DECAY``, ``HEAD_DECAY`` or ``ROW_DECAY`` of :mod:`zoo.kernels.memory_chunk`.
+        decays: ``NO_DECAY``, ``HEAD_DECAY`` or ``ROW_DECAY`` of ``zoo.kernels.memory_chunk``.
         rotations: ``NO_ROTATION``, ``FIXED_ROTATION`` or ``TRAINED_ROTATION``.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
