@@ -186,7 +186,7 @@ def test_it_is_differentiated_once_and_in_reverse():
         (lambda rnn, x: rnn(rnn.params, x[0]), r"x is float64\(2, 3\); expected float64 \(T, B, 3\)"),
         (lambda rnn, x: rnn(rnn.params, x[..., 1:]), r"x is float64\(4, 2, 2\); expected"),
         (lambda rnn, x: rnn(rnn.params, x.astype("float32")), r"x is float32\(4, 2, 3\); expected float64"),
-        (lambda rnn, x: rnn(rnn.params, x[:, :0]), r"x is float64\(4, 0, 3\); .* at least one row"),
+        (lambda rnn, x: rnn(rnn.params, x[:, :0]), r"x is float64\(4, 0, 3\); .* at least one sequence"),
         (lambda rnn, _: rnn(rnn.params, "x"), "x cannot be converted to an array"),
         (lambda rnn, _: rnn(rnn.params, np.ma.zeros((4, 2, 3))), "x cannot be converted .*masked arrays"),
         (lambda rnn, x: rnn(None, x), "params is None; expected a mapping from names"),
