@@ -7,6 +7,7 @@ import functools
 import re
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.base.code_version import _Walk, code_version
+from zoo.base.code_version import SHIPPED_PACKAGES, _Walk, code_version
 from zoo.compiler.compile import plan_kernels
 from zoo.kernels import pure_python
 
@@ -282,6 +283,13 @@ def test_recursive_functions_and_containers_have_a_version() -> None:
     holder = type("Holder", (), {"even": even, "looped": looped, "__module__": __name__})
     assert code_version(holder) == code_version(holder)
     hash(code_version(holder))
+
+
+def test_all_shipped_packages_are_listed() -> None:
+    plugins = Path(__file__).parents[2] / "plugins"
+    assert {path.name for path in plugins.iterdir() if path.name.startswith("zoo_")} | {"zoo"} == (
+        SHIPPED_PACKAGES
+    )
 
 
 def test_shipped_components_have_no_version() -> None:

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
 import io
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +25,7 @@ import numpy as np
 import torch
 from block_references import _fla, _parts, _xlstm, griffin, mamba, retnet
 from flax import linen
+from initial_draws._draws import Values, defaults_of, to_numpy
 from official import official
 from torch import nn
 from torch.nn import functional
@@ -35,7 +34,6 @@ sys.path.append(str(Path(__file__).parents[1] / "support"))
 from block_initial_values import EXPECTED_BLOCKS, ExpectedBlock
 
 INPUTS, WIDTH, LAYERS, DRAWS = 48, 128, 3, 3
-Values = dict[str, Any]
 
 
 @dataclass
@@ -57,17 +55,7 @@ class Model:
     def draws(self, name: str) -> list[np.ndarray]:
         """Draws of one parameter."""
         values = (place.get(name) for place in (*self.layers, self.first, self.last))
-        return [numbers(value) for value in values if value is not None]
-
-
-def numbers(value: Any) -> np.ndarray:
-    """Convert an array of PyTorch or JAX."""
-    return value.detach().numpy() if torch.is_tensor(value) else np.array(value)
-
-
-def defaults_of(function: Callable[..., Any]) -> Values:
-    """Default values of the arguments of a function."""
-    return {name: each.default for name, each in inspect.signature(function).parameters.items()}
+        return [to_numpy(value) for value in values if value is not None]
 
 
 def source_of(expected: ExpectedBlock) -> tuple[str, str]:

@@ -20,10 +20,11 @@ from collections.abc import Hashable, Iterator, Mapping
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-_SHIPPED = {
+SHIPPED_PACKAGES = {
     *("zoo", "zoo_blocks", "zoo_cells", "zoo_constraints", "zoo_modifiers", "zoo_optimizers"),
-    *("zoo_penalties", "zoo_samplers", "zoo_tasks"),
+    *("zoo_penalties", "zoo_samplers", "zoo_tasks", "zoo_trackers"),
 }
+"""Packages that do not change while they run."""
 _SCALARS = int, float, complex, str, bytes, bool, type(None)
 _MOST_ELEMENTS = 10_000
 """Larger arrays count by their identity, and so do values after this number of them."""
@@ -62,7 +63,7 @@ def version_of(value: Any) -> Hashable:
 
 def is_shipped(module: str) -> bool:
     """Whether a module is part of zoo, which does not change while it runs."""
-    return _package(module) in _SHIPPED
+    return _package(module) in SHIPPED_PACKAGES
 
 
 class _Identity:
@@ -225,7 +226,7 @@ def _is_empty(cell: Any) -> bool:
 def _is_library(module: str) -> bool:
     """Whether a module is part of zoo, of the standard library or of an installed package."""
     package = _package(module)
-    if package in _SHIPPED or package in sys.stdlib_module_names - {"__main__"}:
+    if package in SHIPPED_PACKAGES or package in sys.stdlib_module_names - {"__main__"}:
         return True
     file = getattr(sys.modules.get(package), "__file__", None) or ""
     return "site-packages" in file or "dist-packages" in file

@@ -246,6 +246,7 @@ def momentum_memory_backward(
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
+    # As in the forward pass: a function for both changed the machine code of titans.
     flags = packed_flags(
         MemoryFlags(
             heads,
