@@ -172,7 +172,6 @@ def test_both_passes_equal_the_step_and_its_differences(
 ) -> None:
     assert bool(forms_of(name, **options)) == (name not in (SumInExponent, ScaledDecay))
     checks.set_chunk(monkeypatch, 2)
-    monkeypatch.setattr("zoo.kernels.selective_scan.COLUMNS", 4)
     checks.check(checks.trial(cell_of(name, **options), sizes, steps, batch))
 
 
@@ -184,33 +183,48 @@ def test_the_tape_has_neither_decays_nor_states_of_all_steps() -> None:
 
 
 @zoo.njit
-def compiled_scan(rows, rates, state, states, out, query_first):
-    kernels.scan_forward(rows, rates, 0, state, states, out, 2, query_first)
+def compiled_scan(rows, rates, state, states, out, heads, query_first):
+    kernels.scan_forward(rows, rates, 0, state, states, out, heads, query_first)
 
 
 @zoo.njit
-def compiled_gradient(rows, rates, states, dstate, dout, drows, dfactors, query_first):
-    kernels.scan_backward(rows, rates, states, 0, dstate, dout, drows, dfactors, 2, query_first)
+def compiled_gradient(rows, rates, states, dstate, dout, drows, dfactors, heads, query_first):
+    kernels.scan_backward(rows, rates, states, 0, dstate, dout, drows, dfactors, heads, query_first)
 
 
 @pytest.mark.parametrize("query_first", [False, True])
-def test_compiled_kernels_equal_the_plain_ones(query_first: bool) -> None:
-    """Chunks of 16 steps and a rest, rows longer than a vector and a rest, two heads."""
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-14), (np.float32, 4e-6)])
+@pytest.mark.parametrize(
+    ("steps", "batch", "heads", "depth", "width", "fastest"),
+    [
+        (19, 2, 2, 3, 21, 3.0),
+        (1, 1, 1, 1, 1, 3.0),
+        (16, 1, 1, 16, 64, 3.0),
+        (33, 3, 1, 5, 8, 3.0),
+        (7, 2, 3, 4, 17, 900.0),  # decays that underflow
+    ],
+)
+def test_compiled_kernels_equal_the_plain_ones(
+    dtype, tolerance, steps, batch, heads, depth, width, fastest, query_first
+) -> None:
+    """Chunks of 16 steps and a rest, rows of whole vectors and a rest, blocks of rows and a rest."""
     rng = np.random.default_rng(0)
-    steps, batch, depth, width = 19, 2, 3, 21
-    rows = rng.uniform(0, 1, (steps, batch, 2 * (2 * width + 2 * depth)))
-    rates = -rng.uniform(0, 3, (2, depth, width))
-    dout, dstate = rng.normal(size=(steps, batch, 2 * width)), rng.normal(size=(batch, 2 * depth * width))
-    state = rng.normal(size=dstate.shape)
+    rows = rng.uniform(0, 1, (steps, batch, heads * (2 * width + 2 * depth))).astype(dtype)
+    rates = -rng.uniform(0, fastest, (heads, depth, width)).astype(dtype)
+    dout = rng.normal(size=(steps, batch, heads * width)).astype(dtype)
+    state, dstate = rng.normal(size=(2, batch, heads * depth * width)).astype(dtype)
+    chunks = (steps + 15) // 16
 
     def run():
-        new, states, out = state.copy(), np.zeros((2, *state.shape)), np.empty(dout.shape)
-        compiled_scan(rows, rates, new, states, out, query_first)
-        before, drows, dfactors = dstate.copy(), np.empty(rows.shape), np.zeros(rates.shape)
-        compiled_gradient(rows, rates, states, before, dout, drows, dfactors, query_first)
+        new, states = state.copy(), np.zeros((chunks, *state.shape), dtype)
+        out, drows = np.empty_like(dout), np.empty_like(rows)
+        compiled_scan(rows, rates, new, states, out, heads, query_first)
+        before, dfactors = dstate.copy(), np.zeros_like(rates)
+        compiled_gradient(rows, rates, states, before, dout, drows, dfactors, heads, query_first)
         return new, out, before, drows, dfactors
 
     with kernels.pure_python():
         expected = run()
     for actual, plain in zip(run(), expected, strict=True):
-        np.testing.assert_allclose(actual, plain, rtol=1e-10, atol=1e-12)
+        scale = max(1.0, np.abs(plain).max())
+        np.testing.assert_allclose(actual, plain, rtol=0, atol=tolerance * scale)

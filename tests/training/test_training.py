@@ -427,6 +427,7 @@ def test_data_arguments(text, tmp_path, run):
         ({"schedule_options": {"perod": 3}, "schedule": "step"}, UsageError, "Did you mean 'period'"),
         ({"batch": 1000}, DataError, "the text is too short"),
         ({"data": "nowhere.txt"}, DataError, "nowhere.txt: no such file or directory"),
+        ({"data": "gru"}, DataError, r"gru: no such file .* 'gru' is a cell: zoo.train\(cell='gru'\)"),
         ({"data": []}, UsageError, "data is empty; give a text, a table or a task"),
         ({"data": 3}, UsageError, "data has the type int; expected a file, a directory, '-' or builtin:NAME"),
         ({"data": [3]}, UsageError, "data has the type list; expected a file"),

@@ -139,7 +139,7 @@ def softplus(x: Any) -> Any:
     return (type(x)(0) if x < 0 else x) + log1p(exp(-abs(x)))
 
 
-def _expm1(r: IRValue, c: FloatFormat) -> IRValue:
+def expm1_formula(r: IRValue, c: FloatFormat) -> IRValue:
     """``exp(r) - 1`` for ``abs(r)`` up to ln 2 / 2."""
     return r * r * polynomial(r, c.expm1) + r
 
@@ -149,7 +149,7 @@ def _reduce_range(x: IRValue, k: IRValue, c: FloatFormat) -> IRValue:
     return x - k * c.ln2_high - k * c.ln2_low
 
 
-def _exp2i(shifted: IRValue, c: FloatFormat) -> IRValue:
+def exp2i(shifted: IRValue, c: FloatFormat) -> IRValue:
     """Two to the power in the last bits of ``shifted``, counted from the smallest exponent."""
     return (shifted.bits() << c.mantissa).as_float()
 
@@ -158,7 +158,7 @@ def _scaled_exp(x: IRValue, scale: int, c: FloatFormat) -> IRValue:
     """``2**scale * exp(x)``, if that is a normal number."""
     shift = c.shift + c.bias + scale
     shifted = x * c.log2e + shift
-    return _exp2i(shifted, c) * (_expm1(_reduce_range(x, shifted - shift, c), c) + 1.0)
+    return exp2i(shifted, c) * (expm1_formula(_reduce_range(x, shifted - shift, c), c) + 1.0)
 
 
 def exp_formula(x: IRValue, c: FloatFormat) -> IRValue:
@@ -171,7 +171,7 @@ def _exp_of_sum(x: IRValue, error: IRValue | None, c: FloatFormat) -> IRValue:
     shift = c.shift + 2 * c.bias
     shifted = x * c.log2e + shift
     r = _reduce_range(x, shifted - shift, c)
-    e = _expm1(r if error is None else r + error, c) + 1.0
+    e = expm1_formula(r if error is None else r + error, c) + 1.0
     # 2**k in two factors: one alone cannot reach infinity or the subnormal numbers.
     k = shifted.bits()
     half = k >> 1
@@ -198,8 +198,8 @@ def tanh_formula(x: IRValue, c: FloatFormat) -> IRValue:
     shift = c.shift + c.bias - 1
     shifted = minus * (-2 * c.log2e) + shift
     # ln 2 as one constant: where k is large, tanh does not need the lost digits.
-    q = _expm1(-(minus + minus) - (shifted - shift) * c.ln2, c)
-    power = _exp2i(shifted, c)
+    q = expm1_formula(-(minus + minus) - (shifted - shift) * c.ln2, c)
+    power = exp2i(shifted, c)
     h = power * q + (power - 0.5)
     a = h.select_gt(0.5, 1.0, h)
     y = a - a * a / (h + 1.0)

@@ -117,10 +117,10 @@ def _emit_loop(
     rest = builder.sub(length, builder.mul(whole, SIZE(count)))
     with builder.if_then(builder.icmp_unsigned("!=", rest, SIZE(0))):
         body(whole, first_lanes(builder, rest, count))
-    return [_sum_lanes(builder, builder.load(total), scalar, count) for total in totals]
+    return [sum_lanes(builder, builder.load(total), scalar, count) for total in totals]
 
 
-def _sum_lanes(builder: ir.IRBuilder, value: Any, scalar: Any, count: int) -> Any:
+def sum_lanes(builder: ir.IRBuilder, value: Any, scalar: Any, count: int) -> Any:
     """The sum of the lanes of a vector."""
     name = f"llvm.vector.reduce.fadd.v{count}f{32 if scalar == ir.FloatType() else 64}"
     kind = ir.FunctionType(scalar, [scalar, value.type])

@@ -20,11 +20,11 @@ from zoo.data.table_files import IN_MEMORY_TABLE, is_table_directory, is_table_f
 from zoo.data.ts_file import is_ts_file
 from zoo.distributed import process_group
 from zoo.distributed.collectives import ProcessGroup
-from zoo.errors import UsageError
+from zoo.errors import MissingSourceError, UsageError
 from zoo.layers.config import BlockLike, CellLike
 from zoo.layers.stack import check_residual
 from zoo.model import AnyModel
-from zoo.registry import get_optimizer, resolve_cell_in_block, resolve_task
+from zoo.registry import get_optimizer, list_cells, resolve_cell_in_block, resolve_task
 from zoo.registry.api import resolve
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
 from zoo.training.auto_settings import AutoTrial, search_learning_rate, with_rules
@@ -281,7 +281,12 @@ def _prepare(
     """The configuration with every size resolved, and the dataset; ``resumed`` is the directory of a run."""
     if resumed is not None and config.data_kind == "text" and not isinstance(data, Corpus):
         data = stored_corpus(resumed, config.data) or data
-    return _PREPARE[config.data_kind](config, data, task)
+    try:
+        return _PREPARE[config.data_kind](config, data, task)
+    except MissingSourceError as error:
+        if isinstance(data, str) and data in list_cells():
+            raise MissingSourceError(f"{error} {data!r} is a cell: zoo.train(cell={data!r}).") from error
+        raise
 
 
 _PREPARE: dict[str, Callable[[Config, Any, Any], tuple[Config, RunDataset]]] = {
