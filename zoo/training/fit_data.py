@@ -20,7 +20,7 @@ from zoo.errors import UsageError
 from zoo.forecasting import Forecaster
 from zoo.forecasting.api import open_forecaster
 from zoo.layers.config import CellLike
-from zoo.training.config import make_config
+from zoo.training.config_conversion import make_config
 from zoo.training.fit import train_in_memory
 from zoo.training.series_dataset import prepare_table
 from zoo.training.session import EventCallback, train

@@ -28,7 +28,8 @@ from zoo.registry import get_optimizer, resolve_cell_in_block, resolve_task
 from zoo.registry.api import resolve
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
 from zoo.training.auto_settings import AutoTrial, search_learning_rate, with_rules
-from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config, make_config
+from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config
+from zoo.training.config_conversion import make_config
 from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
 from zoo.training.labelled_dataset import prepare_sequences
