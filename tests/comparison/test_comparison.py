@@ -20,7 +20,8 @@ from zoo.comparison.plan import DEFAULTS, SETTINGS
 from zoo.comparison.resolve import GRID
 from zoo.comparison.results import RECORD_FILE as RESULT
 from zoo.comparison.results import make_record
-from zoo.comparison.tables import describe_setup, make_tables
+from zoo.comparison.setup_description import describe_setup
+from zoo.comparison.tables import make_tables
 from zoo.comparison.workers import SerialExecutor
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.storage import PLAN_FILE
