@@ -14,8 +14,8 @@ from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base import Optimizer
 from zoo.base.loss import Loss
+from zoo.base.metric import METRICS
 from zoo.base.param_groups import ParamGroups
-from zoo.base.task import METRICS
 from zoo.classification.evaluation import balanced_weights
 from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape
 from zoo.data.corpus import TextLevel
