@@ -132,7 +132,7 @@ def test_line_is_bounded(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(zoo.CheckpointError, match="expected at most 1,048,576"):
         log.append(path, {"text": "x" * MB})
-    most = "\N{CUNEIFORM SIGN A}" * zoo.training.config.MAX_SAMPLE_LENGTH
+    most = "\N{CUNEIFORM SIGN A}" * zoo.training.setting_checks.MAX_SAMPLE_LENGTH
     log.append(path, {"event": "sample", "step": 10**12, "text": most})
     assert log.read(path)[0]["text"] == most, "the longest sample fits"
 

@@ -230,7 +230,7 @@ def without_folder(message: str, folder: Path) -> str:
 
 def rows_of(pair: Pair, comparison: zoo.Comparison) -> Iterator[Row]:
     """The lines of a pair."""
-    from zoo.comparison.tables import sweep_verdict
+    from zoo.comparison.sweep import sweep_verdict
 
     host, versions = comparison.section("machine"), comparison.section("versions")
     (summary,) = comparison.summary

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.base.task import METRICS, example_hashes
+from zoo.base.metric import METRICS
+from zoo.base.task import example_hashes
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.kernels import pure_python
 from zoo.registry import resolve_task

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.comparison import execute, runner
+from zoo.comparison import api, command_line, execute
 from zoo.comparison.jobs import SWEEP_SEED
 from zoo.comparison.plan import DEFAULTS, SETTINGS
 from zoo.comparison.resolve import GRID
 from zoo.comparison.results import RECORD_FILE as RESULT
 from zoo.comparison.results import make_record
-from zoo.comparison.tables import describe_setup, make_tables
+from zoo.comparison.setup_description import describe_setup
+from zoo.comparison.tables import make_tables
 from zoo.comparison.workers import SerialExecutor
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.storage import PLAN_FILE
@@ -487,7 +488,7 @@ def test_foreign_directory_raises(tmp_path, go):
 
 def test_concurrent_comparison_raises(tmp_path, go):
     with (
-        runner._lock_directory(tmp_path / "comparison"),
+        api._lock_directory(tmp_path / "comparison"),
         pytest.raises(CheckpointError, match="is in use by another process"),
     ):
         go("vanilla", "copying")
@@ -1005,4 +1006,4 @@ def test_command_names_the_file_of_a_cell(tmp_path, monkeypatch):
 )
 def test_command_repeats_the_schedule(schedule, options, flags):
     settings = {**DEFAULTS, "schedule": schedule, "schedule_options": options}
-    assert [*runner._setting_flags(settings), *runner._set_flags(settings, {})] == flags
+    assert [*command_line._setting_flags(settings), *command_line._set_flags(settings, {})] == flags

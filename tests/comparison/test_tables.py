@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from comparison_records import RECORDS, record
 
+from zoo.comparison.result_warnings import list_warnings
 from zoo.comparison.results import Comparison, TargetRow, write_results
+from zoo.comparison.setup_description import describe_setup
 from zoo.comparison.statistics import overall, summarize
-from zoo.comparison.tables import describe_setup, list_warnings, make_tables, overall_table
+from zoo.comparison.tables import make_tables, overall_table
 from zoo.errors import CheckpointError, UsageError
 
 TASKS = {

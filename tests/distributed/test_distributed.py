@@ -27,7 +27,7 @@ from zoo.kernels import pure_python
 from zoo.layers.sharding import shards
 from zoo.model.two_pass_step import ActivityPenalty
 from zoo.storage import RunDirectory
-from zoo.training.config import make_config
+from zoo.training.config_conversion import make_config
 from zoo.training.text_dataset import prepare_text
 
 LAUNCHER = shutil.which(

@@ -17,7 +17,7 @@ import pytest
 from numba.core.compiler_lock import global_compiler_lock
 
 import zoo
-from zoo.kernels import cache_dir, dispatcher
+from zoo.kernels import cache_dir, linked_library
 from zoo.kernels.cache import attach_cache, function_digest
 from zoo.kernels.cache_dir import (
     cache_directory,
@@ -717,7 +717,7 @@ def test_linked_library_with_wrong_content_is_rebuilt(content: bytes, fresh_dire
             define_answer(module)
 
         with global_compiler_lock:
-            dispatcher._load_or_compile("zoo_test_answer", write)
+            linked_library._load_or_compile("zoo_test_answer", write)
         return len(written)
 
     assert (make(), make()) == (1, 1)

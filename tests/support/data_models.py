@@ -9,7 +9,7 @@ from zoo.classification import Predictor
 from zoo.data import LabelledSequences
 from zoo.forecasting import Forecaster
 from zoo.forecasting.calibration import Calibration
-from zoo.training.config import make_config
+from zoo.training.config_conversion import make_config
 from zoo.training.labelled_dataset import prepare_sequences
 from zoo.training.series_dataset import prepare_table
 

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import zoo
-from zoo.training.config import Config, make_config
+from zoo.training.config import Config
+from zoo.training.config_conversion import make_config
 
 T, B, I, H, V = 3, 2, 3, 4, 2  # noqa: E741 - the letters of the documents
 

@@ -12,7 +12,8 @@ import zoo
 from zoo.errors import CheckpointError
 from zoo.kernels import pure_python
 from zoo.training.auto_settings import GRID, AutoTrial, smallest_good_rate, with_rules
-from zoo.training.config import Config, make_config
+from zoo.training.config import Config
+from zoo.training.config_conversion import make_config
 
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(30))
 SMALL = {"hidden": 4, "seq": 8, "steps": 20, "threads": 1, "split": "80,20", "eval_every": 5}

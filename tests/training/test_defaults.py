@@ -15,7 +15,8 @@ from zoo.cli.format import _KINDS
 from zoo.cli.train_flags import FLAGS
 from zoo.errors import UsageError
 from zoo.model.checkpoint import _COMMANDS
-from zoo.training.config import Config, make_config
+from zoo.training.config import Config
+from zoo.training.config_conversion import make_config
 from zoo.training.defaults import KIND_DEFAULTS, describe_default, run_steps, with_intervals
 
 KINDS = st.sampled_from(DATA_KINDS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.base.task import METRICS
+from zoo.base.metric import METRICS
 from zoo.data.split import split_items
 from zoo.errors import UsageError, ZooError
 from zoo.kernels import pure_python

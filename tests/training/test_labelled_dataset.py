@@ -19,7 +19,7 @@ from zoo.cli.format import header
 from zoo.data import LabelledSequences
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.storage import load
-from zoo.training.config import make_config
+from zoo.training.config_conversion import make_config
 from zoo.training.labelled_dataset import prepare_sequences
 
 SMALL = {"cell": "vanilla", "hidden": 8, "batch": 8, "lr": 0.01, "threads": 1}

@@ -25,7 +25,7 @@ import zoo
 from zoo.errors import CheckpointError, UsageError, ZooError
 from zoo.storage import Checkpoint, RunDirectory, load
 from zoo.training import Run
-from zoo.training.config import make_config
+from zoo.training.config_conversion import make_config
 from zoo.training.schedules import make_schedule
 from zoo.training.state import TrainingState, restore
 from zoo.training.text_dataset import TextDataset

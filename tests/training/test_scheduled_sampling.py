@@ -8,7 +8,7 @@ import pytest
 import zoo
 from zoo.errors import UsageError
 from zoo.kernels import pure_python
-from zoo.training.config import make_config
+from zoo.training.config_conversion import make_config
 from zoo.training.text_dataset import prepare_text
 
 SETTINGS = {"hidden": 4, "batch": 4, "seq": 8, "threads": 1, "split": "80,20", "eval_every": 2, "steps": 4}

@@ -17,7 +17,7 @@ from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.forecasting.baselines import History, linear_autoregression
 from zoo.forecasting.predict import network_forecasts
 from zoo.storage import RunDirectory
-from zoo.training.config import make_config
+from zoo.training.config_conversion import make_config
 from zoo.training.series_dataset import prepare_table
 from zoo.training.session import _data_kind
 

@@ -15,7 +15,7 @@ from zoo.errors import CheckpointError, DefinitionError, UnknownNameError, Usage
 from zoo.kernels import pure_python
 from zoo.storage import load
 from zoo.training import Config, Run
-from zoo.training.config import config_from_json
+from zoo.training.config_conversion import config_from_json
 
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(11))
 SMALL = {"hidden": 4, "batch": 2, "lr": 0.05, "threads": 1, "eval_every": 3, "steps": 6}

@@ -18,7 +18,7 @@ from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.kernels import pure_python
 from zoo.storage import load as load_file
 from zoo.training import Config, Run, evaluate_task
-from zoo.training.config import config_from_json
+from zoo.training.config_conversion import config_from_json
 from zoo.training.state import TrainingState
 from zoo.training.trainer import Trainer
 

@@ -19,7 +19,7 @@ from zoo.model import compiled_step
 from zoo.storage import load
 from zoo.training import Config, Interrupted, Run, evaluate, make_config
 from zoo.training.clipping import Clip
-from zoo.training.config import config_from_json
+from zoo.training.config_conversion import config_from_json
 from zoo.training.metrics import RunningMeans, Speed
 from zoo.training.resume import fill_defaults_from, incompatible_changes
 from zoo.training.schedules import make_schedule

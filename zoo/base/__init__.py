@@ -1,5 +1,6 @@
 """Base classes of all components. Nothing here imports Numba."""
 
+from zoo.base.batch import Batch
 from zoo.base.block import Block
 from zoo.base.bound_optimizer import BoundOptimizer
 from zoo.base.card import Card
@@ -13,7 +14,7 @@ from zoo.base.noise import Noise
 from zoo.base.optimizer import Optimizer
 from zoo.base.penalty import Penalty
 from zoo.base.sampler import Chain, Sampler
-from zoo.base.task import Batch, Task
+from zoo.base.task import Task
 from zoo.base.task_rng import TaskRng
 from zoo.base.tracker import Tracker
 

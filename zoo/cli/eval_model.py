@@ -24,7 +24,7 @@ from zoo.model.checkpoint import CellClasses, read_run
 from zoo.storage.checkpoint import is_digest
 from zoo.storage.strict_json import quote
 from zoo.training import Config, evaluate
-from zoo.training.config import config_from_json
+from zoo.training.config_conversion import config_from_json
 from zoo.training.defaults import DEFAULT_SEQ, KIND_DEFAULTS
 from zoo.training.run_text import text_of_run
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from zoo._lazy import attach
 
 _EXPORTS = {
+    "api": "compare",
     "results": "Comparison",
-    "runner": "compare",
 }
 
 __getattr__, __dir__, __all__ = attach(__name__, _EXPORTS)

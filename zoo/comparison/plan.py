@@ -16,7 +16,8 @@ from zoo.errors import CheckpointError, UsageError
 from zoo.storage import PLAN_FILE, write_json
 from zoo.storage.safe_read import exists, read_json
 from zoo.storage.strict_json import quote
-from zoo.training.config import REGULARISATION_SETTINGS, Config, make_config, setting_names
+from zoo.training.config import REGULARISATION_SETTINGS, Config, setting_names
+from zoo.training.config_conversion import make_config
 
 SETTINGS = setting_names(comparable=True)
 """Arguments of ``zoo.train`` that a comparison accepts for all its runs."""

@@ -22,7 +22,7 @@ from zoo.training.rate_search import (
 
 if TYPE_CHECKING:
     from zoo.comparison.plan import Plan
-    from zoo.comparison.results import RunRecord
+    from zoo.comparison.results import Comparison, RunRecord, SummaryRow
 
 Pair = tuple[str, str]
 SweepRun = tuple[float, int]
@@ -78,3 +78,14 @@ def verdict(records: Sequence[RunRecord], chosen: float | None) -> str:
     if is_on_plateau(swept):
         return "plateau"
     return "edge" if rate_beyond(rates, chosen) else ""
+
+
+def sweep_verdict(results: Comparison, row: SummaryRow) -> str:
+    """``"plateau"`` or ``"edge"`` if the sweep of a row has not decided its learning rate; else empty."""
+    swept = [record for record in results.sweep if (record.task, record.cell) == (row.task, row.cell)]
+    return verdict(swept, row.lr)
+
+
+def pairs_with_verdict(results: Comparison, word: str) -> list[str]:
+    """The pairs of a cell and a task whose sweep ended with ``"edge"`` or ``"plateau"``, as texts."""
+    return [f"{row.cell} on {row.task}" for row in results.summary if sweep_verdict(results, row) == word]

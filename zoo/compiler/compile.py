@@ -8,7 +8,7 @@ from types import ModuleType
 
 from zoo.base import Cell
 from zoo.compiler.codegen.decode_step import decode_source
-from zoo.compiler.codegen.module import TapeArray, backward_source, forward_source
+from zoo.compiler.codegen.kernel_source import TapeArray, backward_source, forward_source
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.frontend.trace_step import StepGraph, check_shapes, trace_step
 from zoo.compiler.frontend.value_names import ValueNames

@@ -27,8 +27,8 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 
 from zoo.kernels.bound_calls import new_bound_function, return_result
-from zoo.kernels.dispatcher import linked_library
 from zoo.kernels.float_formats import intrinsic
+from zoo.kernels.linked_library import linked_library
 from zoo.kernels.llvm_math import LANE, BFloatType, broadcast, first_lanes, masked_load, masked_store
 from zoo.kernels.nested_parallelism import MIN_PART, emit_has_idle_workers, emit_run_parts
 

@@ -24,7 +24,7 @@ from numba import types
 from zoo.array_types import Array, Arrays
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.codegen.writer import as_tuple
-from zoo.kernels.dispatcher import KernelRef
+from zoo.kernels.address_calls import KernelRef
 from zoo.kernels.jit import EXACT, Kernel, is_pure_python, njit
 from zoo.kernels.threadpool import run_with_pool
 from zoo.layers.batch import BatchRun
@@ -365,7 +365,7 @@ def _emit_module(
     yield '"""A training step: forward pass of every layer, readout and loss, backward pass."""'
     yield from ("", "import numpy as np", "", "import zoo")
     yield "from zoo import kernels"
-    yield "from zoo.kernels.dispatcher import call"
+    yield "from zoo.kernels.address_calls import call"
     yield "from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows"
     yield "from zoo.kernels.bound_calls import bind_call"
     yield "from zoo.kernels.threadpool import count_turns, parallel_for, pass_turn, wait_for_turn"

@@ -31,18 +31,11 @@ from zoo.layers.states import GivenState, States, full_name
 from zoo.layers.time_chunks import plan_segments
 from zoo.layers.validation import as_padded_batch, as_padded_tokens, mask_padding
 from zoo.model import vocabulary_loss
-from zoo.model.batch_loss import (
-    BatchLoss,
-    ReadoutRun,
-    as_targets,
-    as_weights,
-    gather_final_states,
-    sum_losses,
-    weights_of_classes,
-)
+from zoo.model.batch_loss import BatchLoss, ReadoutRun, gather_final_states, sum_losses
 from zoo.model.category_inputs import CategoryInputs
 from zoo.model.compiled_step import CompiledStep
 from zoo.model.readout import readout_kernels
+from zoo.model.targets import as_targets, as_weights, weights_of_classes
 from zoo.model.two_pass_step import ActivityPenalty, PenalisedStep, VocabularyStep
 from zoo.registry import find_loss
 

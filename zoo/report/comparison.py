@@ -11,7 +11,8 @@ from typing import Any
 
 from zoo.comparison.rank_sentences import has_rank_intervals
 from zoo.comparison.results import Comparison, RunRecord
-from zoo.comparison.tables import is_one_size, overall_table, task_tables
+from zoo.comparison.table_notes import is_one_size
+from zoo.comparison.tables import overall_table, task_tables
 from zoo.errors import CheckpointError, ZooWarning
 from zoo.report.blocks import (
     Axis,

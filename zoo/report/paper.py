@@ -17,11 +17,13 @@ from zoo.arguments import as_path, counted
 from zoo.base import Block, Cell, Component, Constraint, Modifier, Optimizer, Penalty, Task
 from zoo.base.block import PLACEMENT_OPTIONS
 from zoo.base.card import Card, bibtex_entry, bibtex_key, split_authors, surname, unique_entries
+from zoo.comparison.latex_file import is_replaceable, write_with_command
 from zoo.comparison.model_info import layer_options
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.rank_sentences import has_rank_intervals, rank_methods
 from zoo.comparison.results import Comparison
-from zoo.comparison.tables import customary_cells, is_replaceable, pairs_with_verdict, write_with_command
+from zoo.comparison.sweep import pairs_with_verdict
+from zoo.comparison.table_notes import customary_cells
 from zoo.errors import CheckpointError, UsageError
 from zoo.installation import YEAR, citation
 from zoo.registry import is_stack, layer_names, registry_of, split_name

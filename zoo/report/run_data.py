@@ -20,7 +20,8 @@ from zoo.registry import get_cell, get_task
 from zoo.report.blocks import PageBlock, TextBlock
 from zoo.report.history import RunHistory
 from zoo.storage import Checkpoint, RunDirectory
-from zoo.training.config import Config, config_from_json
+from zoo.training.config import Config
+from zoo.training.config_conversion import config_from_json
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy as np
 from zoo.array_types import Array
 from zoo.base import Batch, Task
 from zoo.base.data_kinds import PARTS
-from zoo.base.task import METRICS, example_hashes
+from zoo.base.metric import METRICS
+from zoo.base.task import example_hashes
 from zoo.errors import DefinitionError
 from zoo.testing.assertions import require, require_docs
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from zoo._lazy import attach
 
 _EXPORTS = {
-    "config": "Config make_config",
+    "config": "Config",
+    "config_conversion": "make_config",
     "dataset": "Dataset EvalResult",
     "evaluation": "Score TaskScore evaluate evaluate_task",
     "labelled_dataset": "LabelledDataset",

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.base.task import METRICS
+from zoo.base.metric import METRICS
 from zoo.model import SequenceModel
-from zoo.model.batch_loss import weights_of_classes
+from zoo.model.targets import weights_of_classes
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 
 EVALUATION_BATCH = 256

@@ -3,67 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from zoo.arguments import is_number, short_repr
+from zoo.arguments import short_repr
 from zoo.base.data_kinds import DATA_KINDS
-from zoo.base.names import did_you_mean, split_assignments
 from zoo.data.labelled import POOLING
 from zoo.data.panel import MISSING
 from zoo.data.token_files import TOKEN_DTYPES
-from zoo.errors import CheckpointError, UsageError
-from zoo.kernels.precision import BF16
+from zoo.errors import UsageError
 from zoo.layers.time_chunks import EXPECTED_RECOMPUTE, is_recompute
-from zoo.layers.validation import DTYPES
 from zoo.training.defaults import DEFAULT_SEQ, MAX_EVAL_INTERVAL, describe_default
-
-
-class Check(NamedTuple):
-    """The check of a setting.
-
-    Attributes:
-        allows: Whether a value is valid. None is also valid where it is the default.
-        expected: Description of valid values, for messages.
-        choices: The values on the command line; empty if there is no list.
-    """
-
-    allows: Callable[[Any], bool]
-    expected: str
-    choices: tuple[str, ...] = ()
-
-
-def _is_options(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
-
-
-def _is_cells(value: Any) -> bool:
-    return isinstance(value, str) or (
-        isinstance(value, tuple) and len(value) > 1 and all(isinstance(cell, str) for cell in value)
-    )
-
-
-def _is_cell_options(value: Any) -> bool:
-    return all(map(_is_options, value)) if isinstance(value, tuple) else _is_options(value)
-
-
-def _is_weights(value: Any) -> bool:
-    return _is_options(value) and all(is_number(weight) and weight > 0 for weight in value.values())
-
-
-def _is_sources(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(source, str) for source in value)
-
-
-def _is_names(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(name, str) and name for name in value)
-
-
-def _is_assignments(value: Any) -> bool:
-    # Without files: those of a run directory must not cause imports.
-    return _is_names(value) and not any(".py:" in text for text in value)
-
+from zoo.training.setting_checks import (
+    ABOVE_ZERO,
+    ASSIGNMENTS,
+    BOOL,
+    CELL_OPTIONS,
+    CELLS,
+    COLUMNS,
+    DTYPE,
+    FRACTION,
+    NONNEGATIVE_INT,
+    NUMBER,
+    OPTIONS,
+    POSITIVE_INT,
+    PRECISION,
+    SAMPLE_LENGTH,
+    SEED,
+    SOURCES,
+    STRING,
+    WEIGHTS,
+    Check,
+    at_least,
+    one_of,
+)
 
 DEFAULT_FORECAST_LOSS = "interval"
 """Default loss of a forecast."""
@@ -92,53 +66,11 @@ LEVEL_SETTINGS = {
 TEST_BATCHES = 64
 """Default number of test batches of a task."""
 
-MAX_SAMPLE_LENGTH = 80_000
-"""Symbols of a sample in training, which is a line of the log; ``zoo sample`` writes any number."""
-
 KINDS = tuple(kind for kind in DATA_KINDS if kind != "task")
 """Kinds of data that the setting ``kind`` names."""
 
 PREDICT = ("change", "level", "correction")
 """Values of the setting ``predict``."""
-
-
-def _one_of(*choices: str) -> Check:
-    """A check for one of some texts."""
-    *first, last = map(repr, choices)
-    few = f"{', '.join(first)} or {last}" if first else last
-    expected = few if len(choices) < 4 else f"one of {', '.join(choices)}"
-    return Check(lambda value: isinstance(value, str) and value in choices, expected, choices)
-
-
-def _at_least(low: int) -> Check:
-    """A check for an integer."""
-    return Check(lambda value: type(value) is int and value >= low, f"an integer of at least {low}")
-
-
-_POSITIVE_INT = _at_least(1)
-_NONNEGATIVE_INT = _at_least(0)
-_NUMBER = Check(lambda value: is_number(value) and value >= 0, "a number of at least 0")
-_ABOVE_ZERO = Check(lambda value: is_number(value) and value > 0, "a number above 0")
-_FRACTION = Check(
-    lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1"
-)
-_SAMPLE_LENGTH = Check(
-    lambda value: type(value) is int and 0 <= value <= MAX_SAMPLE_LENGTH,
-    f"an integer from 0 to {MAX_SAMPLE_LENGTH:,}",
-)
-_SEED = Check(lambda value: type(value) is int and 0 <= value < 2**63, "an integer from 0 to 2^63 - 1")
-_STRING = Check(lambda value: isinstance(value, str), "a string")
-# The model checks both: its message has a hint for bfloat16, and a precision may be the name of the dtype.
-_DTYPE = _STRING._replace(choices=tuple(DTYPES))
-_PRECISION = _STRING._replace(choices=("float32", BF16))
-_BOOL = Check(lambda value: isinstance(value, bool), "true or false")
-_OPTIONS = Check(_is_options, "a mapping of names to values")
-_WEIGHTS = Check(_is_weights, "a number above 0 for each column, as in load=2,price=1")
-_CELLS = Check(_is_cells, "a string, or a tuple with a string for each layer")
-_CELL_OPTIONS = Check(_is_cell_options, "a mapping of names to values, or a tuple with one for each layer")
-_COLUMNS = Check(_is_names, "names of columns")
-_ASSIGNMENTS = Check(_is_assignments, "texts with registered names")
-_SOURCES = Check(_is_sources, "one or more names of files, directories or built-in texts")
 
 
 def _setting(
@@ -185,15 +117,15 @@ class Config:
 
     task: str | None = _setting(
         None,
-        _STRING,
+        STRING,
         "Train on a task instead of a text (`zoo tasks` lists the tasks); --set task.NAME=VALUE sets its "
         "options.",
         metavar="NAME|FILE.py:Class",
     )
-    task_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", only="task")
+    task_options: Mapping[str, Any] = _setting(dict, OPTIONS, "Its options.", only="task")
     data: tuple[str, ...] = _setting(
         ("builtin:pydoc",),
-        _SOURCES,
+        SOURCES,
         "A file, a directory, - for standard input, or builtin:hello, builtin:pydoc, "
         "builtin:stdlib; may be repeated.",
         metavar="SOURCE",
@@ -202,7 +134,7 @@ class Config:
     )
     kind: str | None = _setting(
         None,
-        _one_of(*KINDS),
+        one_of(*KINDS),
         "Read the data as text, as a table, or as labelled sequences.  [sequences with --label and for a .ts "
         "file; a table with --target, and if the name ends in .csv, .tsv, .npz or .parquet, or for "
         "a directory of such files]",
@@ -210,13 +142,13 @@ class Config:
     )
     level: str = _setting(
         "char",
-        _one_of(*LEVEL_SETTINGS),
+        one_of(*LEVEL_SETTINGS),
         "Tokens are characters, bytes, words, or the numbers in .npy and .bin files.",
         only="text",
     )
     tokenizer: str | None = _setting(
         None,
-        _STRING,
+        STRING,
         "Split the text with this tokenizer.json, as `zoo tokenize` makes one, instead of by --level.",
         metavar="FILE",
         resumable=True,
@@ -224,34 +156,34 @@ class Config:
     )
     min_count: int = _setting(
         1,
-        _POSITIVE_INT,
+        POSITIVE_INT,
         "Of words: those that occur fewer than N times become <unk>.",
         metavar="N",
         only="text",
     )
     max_vocab: int | None = _setting(
         None,
-        _at_least(2),
+        at_least(2),
         "Of words: the largest size of the vocabulary, with <unk>. Rarer words become <unk>.  [no limit]",
         metavar="N",
         only="text",
     )
     vocab_size: int | None = _setting(
         None,
-        _at_least(2),
+        at_least(2),
         "Of token numbers: the size of the vocabulary.  [the largest number in the files, plus one]",
         metavar="N",
         only="text",
     )
     token_dtype: str | None = _setting(
         None,
-        _one_of(*TOKEN_DTYPES),
+        one_of(*TOKEN_DTYPES),
         "Of token numbers: the type of the numbers in a .bin file.  [uint16]",
         only="text",
     )
     glob: str = _setting(
         "*",
-        _STRING,
+        STRING,
         "Files to read from a directory, for example '*.txt'.",
         metavar="PATTERN",
         resumable=True,
@@ -259,25 +191,25 @@ class Config:
     )
     split: str | None = _setting(
         None,
-        _STRING,
+        STRING,
         f"Shares of the training, validation and test parts; a missing share is zero.  "
         f"[{describe_default('split')}, of each class; 100 for a short text]",
         metavar="A[,B[,C]]",
         only="text table sequences",
     )
     target: tuple[str, ...] = _setting(
-        (), _COLUMNS, "The column to forecast, or several with commas.", metavar="COLUMN", only="table"
+        (), COLUMNS, "The column to forecast, or several with commas.", metavar="COLUMN", only="table"
     )
     target_weights: Mapping[str, float] = _setting(
         dict,
-        _WEIGHTS,
+        WEIGHTS,
         "Weights of several targets in the loss, as in load=2,price=1.  [1 for each]",
         metavar="COLUMN=X",
         only="table",
     )
     input: tuple[str, ...] | None = _setting(
         None,
-        _COLUMNS,
+        COLUMNS,
         "Columns that the model reads, in addition to the target, with commas.  [all columns that can be "
         "used]",
         metavar="COLUMN",
@@ -285,21 +217,21 @@ class Config:
     )
     known_future: tuple[str, ...] = _setting(
         (),
-        _COLUMNS,
+        COLUMNS,
         "Columns whose future values are known, such as holidays, with commas.",
         metavar="COLUMN",
         only="table",
     )
     time: str | None = _setting(
         None,
-        _STRING,
+        STRING,
         "The column of times.  [the only column with dates or times, if there is one]",
         metavar="COLUMN",
         only="table sequences",
     )
     series: str | None = _setting(
         None,
-        _STRING,
+        STRING,
         "The column that names the series of a row, if the table holds several: the id of a labelled "
         "sequence.  [the files of a directory; else one series]",
         metavar="COLUMN",
@@ -307,21 +239,21 @@ class Config:
     )
     label: str | None = _setting(
         None,
-        _STRING,
+        STRING,
         "The column with the label of each sequence, a class or a number; or the array of a .npz file.",
         metavar="COLUMN",
         only="sequences",
     )
     pooling: str | None = _setting(
         None,
-        _one_of(*POOLING),
+        one_of(*POOLING),
         "Predict the label after the last step (last), or by the mean over all steps (mean).  [last; mean if "
         "bidirectional]",
         only="sequences",
     )
     split_seed: int | None = _setting(
         None,
-        _SEED,
+        SEED,
         "Seed that divides sequences, or groups of series, into parts, so that runs with other seeds have "
         "the same parts.  [as --seed; 0 for groups of series]",
         metavar="N",
@@ -329,14 +261,14 @@ class Config:
     )
     class_weights: str | None = _setting(
         None,
-        _one_of("balanced"),
+        one_of("balanced"),
         "balanced: weight each class by the inverse of its frequency in the loss, and compare balanced "
         "accuracies.  [equal weights]",
         only="sequences",
     )
     group: str | None = _setting(
         None,
-        _STRING,
+        STRING,
         "The column that groups labelled sequences or series, such as a person: a group lies in one part, "
         "and the shares of --split are shares of the groups.  [no groups]",
         metavar="COLUMN",
@@ -344,16 +276,16 @@ class Config:
     )
     weight: str | None = _setting(
         None,
-        _STRING,
+        STRING,
         "The column with the weight in the loss of each row of a table, as a value to forecast, or of each "
         "sequence.  [equal weights]",
         metavar="COLUMN",
         only="table sequences",
     )
-    horizon: int = _setting(1, _POSITIVE_INT, "Steps to forecast.", metavar="N", only="table")
+    horizon: int = _setting(1, POSITIVE_INT, "Steps to forecast.", metavar="N", only="table")
     context: int | None = _setting(
         None,
-        _POSITIVE_INT,
+        POSITIVE_INT,
         "Past steps that the model reads before a forecast.  [three horizons or two seasons, at least 24; "
         "less for a short table]",
         metavar="N",
@@ -361,28 +293,28 @@ class Config:
     )
     season: int | None = _setting(
         None,
-        _POSITIVE_INT,
+        POSITIVE_INT,
         "Steps of a season, for the seasonal naive forecast; 1 for none.  [from the times, or measured]",
         metavar="N",
         only="table",
     )
     missing: str = _setting(
         "reject",
-        _one_of(*MISSING),
+        one_of(*MISSING),
         "Missing values are an error (reject), replaced by the value before (forward), or marked by an "
         "additional input and left out of the loss (mask).",
         only="table sequences",
     )
     predict: str = _setting(
         "change",
-        _one_of(*PREDICT),
+        one_of(*PREDICT),
         "The model predicts the change from the last value, the level, or the error of a linear forecast, "
         "which its output corrects (correction).",
         only="table",
     )
     loss: str | None = _setting(
         None,
-        _STRING,
+        STRING,
         "Loss of a forecast: interval (three quantiles), squared_error, absolute_error, huber:DELTA, "
         "quantile:Q; or one of the last four for each target, as in load=huber:0.5,price=quantile:0.9. "
         "Loss of a label: cross_entropy for classes, or a loss of numbers. FILE.py:NAME is a zoo.Loss in a "
@@ -391,23 +323,23 @@ class Config:
         metavar="NAME|FILE.py:NAME",
         only="table sequences",
     )
-    loss_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", only="table sequences")
+    loss_options: Mapping[str, Any] = _setting(dict, OPTIONS, "Its options.", only="table sequences")
     cell: str | tuple[str, ...] = _setting(
         "vanilla",
-        _CELLS,
+        CELLS,
         "A registered cell (`zoo cells` lists them) or a class in a Python file, with modifiers, as in "
         "lstm+zoneout or lstm+FILE.py:Class. Several cells make one layer each, as in lstm,gru, and a number "
         "repeats layers, as in '2*(lstm,gru)'.",
         metavar="NAME|FILE.py:Class",
     )
     cell_options: Mapping[str, Any] | tuple[Mapping[str, Any], ...] = _setting(
-        dict, _CELL_OPTIONS, "Its options, or the options of each layer."
+        dict, CELL_OPTIONS, "Its options, or the options of each layer."
     )
-    hidden: int = _setting(128, _POSITIVE_INT, "Hidden units, H.", metavar="N")
-    layers: int = _setting(1, _POSITIVE_INT, "Layers, L.", metavar="N", comparable=True)
+    hidden: int = _setting(128, POSITIVE_INT, "Hidden units, H.", metavar="N")
+    layers: int = _setting(1, POSITIVE_INT, "Layers, L.", metavar="N", comparable=True)
     embedding: int | None = _setting(
         None,
-        _POSITIVE_INT,
+        POSITIVE_INT,
         "Size of a trained vector for each token, or for each value of a column of texts, which the first "
         "layer reads.  [one-hot codes]",
         metavar="N",
@@ -415,29 +347,29 @@ class Config:
     )
     tie: bool = _setting(
         False,
-        _BOOL,
+        BOOL,
         "Use the embedding as the readout too; its size is then the output size of the last layer.",
         only="text",
     )
     bidirectional: bool = _setting(
-        False, _BOOL, "Make every layer bidirectional; for tasks and labelled sequences.", comparable=True
+        False, BOOL, "Make every layer bidirectional; for tasks and labelled sequences.", comparable=True
     )
-    learned_state: bool = _setting(False, _BOOL, "Learn the initial states of the layers.", comparable=True)
-    dropout: float = _setting(0.0, _FRACTION, "Dropout probability between layers, in training.", metavar="P")
+    learned_state: bool = _setting(False, BOOL, "Learn the initial states of the layers.", comparable=True)
+    dropout: float = _setting(0.0, FRACTION, "Dropout probability between layers, in training.", metavar="P")
     residual: bool = _setting(
-        False, _BOOL, "Add the input of a layer to its output, if their sizes are equal.", comparable=True
+        False, BOOL, "Add the input of a layer to its output, if their sizes are equal.", comparable=True
     )
-    dtype: str = _setting("float32", _DTYPE, "Floating-point precision.", comparable=True)
+    dtype: str = _setting("float32", DTYPE, "Floating-point precision.", comparable=True)
     precision: str | None = _setting(
         None,
-        _PRECISION,
+        PRECISION,
         "Precision of matrix products. bf16 rounds their operands to bfloat16, which halves their time on an "
         "AMD processor with AVX512-BF16. Parameters, states and sums remain float32.  [float32]",
         comparable=True,
     )
     batch: int | None = _setting(
         None,
-        _POSITIVE_INT,
+        POSITIVE_INT,
         f"Batch size B: streams of a text, windows of a table, sequences, or examples of a task.  "
         f"[{describe_default('batch')}; fewer for short data]",
         metavar="N",
@@ -445,21 +377,21 @@ class Config:
     )
     seq: int | None = _setting(
         None,
-        _POSITIVE_INT,
+        POSITIVE_INT,
         f"Time steps T of truncated BPTT, in a text.  [{DEFAULT_SEQ}; fewer for a short text]",
         metavar="N",
         only="text",
     )
     carry: bool = _setting(
         True,
-        _BOOL,
+        BOOL,
         "Carry the states of a text from one window of --seq steps to the next, in training and evaluation, "
         "or reset them. A cell whose states grow without bound can diverge if they are carried.  [--carry]",
         only="text",
     )
     scheduled_sampling: float = _setting(
         0.0,
-        _FRACTION,
+        FRACTION,
         "Probability with which an input token is replaced by a sample of the model, in training. It grows "
         "linearly from 0.",
         metavar="P",
@@ -467,21 +399,21 @@ class Config:
     )
     sampling_steps: int | None = _setting(
         None,
-        _POSITIVE_INT,
+        POSITIVE_INT,
         "Updates until --scheduled-sampling reaches its probability.  [all updates]",
         metavar="N",
         only="text",
     )
     steps: int | None = _setting(
         None,
-        _POSITIVE_INT,
+        POSITIVE_INT,
         f"Updates of the parameters.  [{describe_default('steps')}]",
         metavar="N",
         resumable=True,
     )
     epochs: float | None = _setting(
         None,
-        _ABOVE_ZERO,
+        ABOVE_ZERO,
         "Passes over the training text or sequences, instead of --steps.",
         metavar="X",
         resumable=True,
@@ -489,34 +421,34 @@ class Config:
     )
     optimizer: str = _setting(
         "adam",
-        _STRING,
+        STRING,
         "The optimizer (`zoo optimizers` lists them).",
         metavar="NAME|FILE.py:Class",
         comparable=True,
     )
-    optimizer_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", comparable=True)
-    lr: float | None = _setting(None, _ABOVE_ZERO, "Learning rate.  [the optimizer's own]", metavar="X")
+    optimizer_options: Mapping[str, Any] = _setting(dict, OPTIONS, "Its options.", comparable=True)
+    lr: float | None = _setting(None, ABOVE_ZERO, "Learning rate.  [the optimizer's own]", metavar="X")
     schedule: str = _setting(
         "constant",
-        _STRING,
+        STRING,
         "Learning rate schedule: constant, step, cosine, plateau.",
         metavar="NAME",
         comparable=True,
     )
-    schedule_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its settings.", comparable=True)
+    schedule_options: Mapping[str, Any] = _setting(dict, OPTIONS, "Its settings.", comparable=True)
     clip: float = _setting(
-        1.0, _NUMBER, "Clip the gradient to this norm; 0 for no limit.", metavar="X", comparable=True
+        1.0, NUMBER, "Clip the gradient to this norm; 0 for no limit.", metavar="X", comparable=True
     )
     clip_value: float = _setting(
         0.0,
-        _NUMBER,
+        NUMBER,
         "Clip each element of the gradient to this magnitude; 0 for no limit.",
         metavar="X",
         comparable=True,
     )
     param_groups: tuple[str, ...] = _setting(
         (),
-        _ASSIGNMENTS,
+        ASSIGNMENTS,
         "Other settings for the parameters that match a pattern: a factor of the learning rate and options "
         "of the optimizer, as in 'Why:lr_factor=0.1,weight_decay=0', or 'embedding:frozen'; may be repeated.",
         metavar="PATTERN:SETTINGS",
@@ -524,7 +456,7 @@ class Config:
     )
     constraints: tuple[str, ...] = _setting(
         (),
-        _ASSIGNMENTS,
+        ASSIGNMENTS,
         "Constrain parameters after every update (`zoo constraints` lists them), as in Whh=dale; may be "
         "repeated.",
         metavar="PATTERN=NAME",
@@ -532,7 +464,7 @@ class Config:
     )
     penalties: tuple[str, ...] = _setting(
         (),
-        _ASSIGNMENTS,
+        ASSIGNMENTS,
         "Add a penalty of the activity or of parameters to the loss (`zoo penalties` lists them), as in "
         "activity=l2:1e-3 or Whh=l1:1e-5; may be repeated.",
         metavar="PATTERN=NAME:FACTOR",
@@ -540,16 +472,16 @@ class Config:
     )
     auto: bool = _setting(
         False,
-        _BOOL,
+        BOOL,
         "Choose --batch, --lr and --schedule (cosine), unless given. Trials choose the learning rate and "
         "take some hundred updates.",
     )
     seed: int = _setting(
-        0, _SEED, "Random seed of initial parameters, samples and examples of a task.", metavar="N"
+        0, SEED, "Random seed of initial parameters, samples and examples of a task.", metavar="N"
     )
     threads: int | None = _setting(
         None,
-        _POSITIVE_INT,
+        POSITIVE_INT,
         "Threads; the results do not depend on it.  [every processor]",
         metavar="N",
         resumable=True,
@@ -563,33 +495,33 @@ class Config:
         metavar="N|sqrt",
         comparable=True,
     )
-    log_every: int = _setting(50, _POSITIVE_INT, "Steps between progress lines.", metavar="N", resumable=True)
+    log_every: int = _setting(50, POSITIVE_INT, "Steps between progress lines.", metavar="N", resumable=True)
     eval_every: int | None = _setting(
         None,
-        _POSITIVE_INT,
+        POSITIVE_INT,
         f"Steps between validations.  [at most {MAX_EVAL_INTERVAL}; a run has at least "
         f"{describe_default('validations', 'validations')}]",
         metavar="N",
     )
     eval_batches: int = _setting(
-        16, _POSITIVE_INT, "Batches in one validation.", metavar="N", only="task", comparable=True
+        16, POSITIVE_INT, "Batches in one validation.", metavar="N", only="task", comparable=True
     )
     save_every: int | None = _setting(
-        None, _POSITIVE_INT, "Steps between checkpoints.  [as --eval-every]", metavar="N", resumable=True
+        None, POSITIVE_INT, "Steps between checkpoints.  [as --eval-every]", metavar="N", resumable=True
     )
     keep: int = _setting(
-        3, _POSITIVE_INT, "Checkpoints to keep in addition to the best.", metavar="N", resumable=True
+        3, POSITIVE_INT, "Checkpoints to keep in addition to the best.", metavar="N", resumable=True
     )
     sample_every: int = _setting(
-        0, _NONNEGATIVE_INT, "Steps between samples; 0 for none.", metavar="N", resumable=True, only="text"
+        0, NONNEGATIVE_INT, "Steps between samples; 0 for none.", metavar="N", resumable=True, only="text"
     )
-    sample_length: int = _setting(200, _SAMPLE_LENGTH, "Tokens of each sample.", metavar="N", resumable=True)
+    sample_length: int = _setting(200, SAMPLE_LENGTH, "Tokens of each sample.", metavar="N", resumable=True)
     patience: int = _setting(
-        0, _NONNEGATIVE_INT, "Stop after N validations without improvement; 0 for never.", metavar="N"
+        0, NONNEGATIVE_INT, "Stop after N validations without improvement; 0 for never.", metavar="N"
     )
     stop_when_solved: bool = _setting(
         False,
-        _BOOL,
+        BOOL,
         "Stop when a validation reaches the threshold of the task.",
         resumable=True,
         only="task",
@@ -597,7 +529,7 @@ class Config:
     )
     analyse_every: int = _setting(
         0,
-        _NONNEGATIVE_INT,
+        NONNEGATIVE_INT,
         "Steps between records of gate saturation and of gradient norm by lag; 0 for none.",
         metavar="N",
         resumable=True,
@@ -715,6 +647,12 @@ class Config:
         return {name: _plain(value) for name, value in values.items()}
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
 def number_format(settings: Mapping[str, Any]) -> str:
     """The dtype of the arrays of a run and the precision of its products, ``float32 with bf16 products``."""
     return str(settings["dtype"]) + " with bf16 products" * (settings.get("precision") == "bf16")
@@ -748,93 +686,5 @@ _DEFAULTS = {
     for entry in dataclasses.fields(Config)
 }
 
-
-_COLUMN_LISTS = ("target", "input", "known_future")
-_COLUMN_SETTINGS = ("time", "series", "group", "label", "weight")
 REGULARISATION_SETTINGS = ("constraints", "penalties", "param_groups")
 """Lists of texts, which `zoo.training.regularisation` reads."""
-_TUPLES = ("data", "cell", "cell_options")
-"""Settings that are tuples, and lists in JSON."""
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
-def make_config(settings: Mapping[str, Any]) -> Config:
-    """Make a configuration from settings by name.
-
-    Raises:
-        UsageError: for an unknown name or an invalid value.
-    """
-    known = [entry.name for entry in dataclasses.fields(Config)]
-    for name in settings:
-        if name not in known:
-            lists = " help(zoo.training.Config) lists the settings."
-            option = f" An option of a cell is set by cell_options={{{name!r}: ...}}."
-            raise UsageError(f"unknown setting {name!r}.{did_you_mean(name, known) or lists + option}")
-    return Config(**{name: _parsed(name, value) for name, value in settings.items()})
-
-
-def _parsed(name: str, value: Any) -> Any:
-    """A value that may be a list in JSON, or one string, in the form of a configuration."""
-    if name in _COLUMN_LISTS:
-        return _column_names(value)
-    if name in _COLUMN_SETTINGS and type(value) is int:
-        return str(value)  # a column of an array
-    if name == "loss" and isinstance(value, Mapping):
-        return ",".join(f"{column}={loss}" for column, loss in value.items())
-    if name == "target_weights":
-        return _column_weights(value)
-    if name in REGULARISATION_SETTINGS:
-        return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
-    return value
-
-
-def _column_names(value: Any) -> Any:
-    """Names of columns as a tuple, from a list or one string with commas; numbers are those of an array."""
-    if isinstance(value, str):
-        value = [name.strip() for name in value.split(",")]
-    value = [value] if type(value) is int else value
-    is_list = isinstance(value, (list, tuple))
-    return tuple(str(name) if type(name) is int else name for name in value) if is_list else value
-
-
-def _column_weights(value: Any) -> Any:
-    """Numbers by column, from a mapping or from one string, ``"load=2,price=1"``."""
-    if not isinstance(value, str):
-        return value
-    texts = split_assignments(value, "target_weights")
-    try:
-        return {name: float(text) for name, text in texts.items()}
-    except ValueError:
-        return value  # the check of the field raises the error
-
-
-def config_from_plain(stored: Mapping[str, Any]) -> Config:
-    """Make a configuration from plain JSON values.
-
-    Raises:
-        UsageError: for an unknown name or an invalid value.
-    """
-    settings = {"data": None, **stored}
-    for name in _TUPLES:
-        if isinstance(settings.get(name), list):
-            settings[name] = tuple(settings[name])
-    return make_config(settings)
-
-
-def config_from_json(stored: Mapping[str, Any], source: str) -> Config:
-    """Make a configuration from the JSON of a run directory.
-
-    Raises:
-        CheckpointError: if it is invalid.
-    """
-    try:
-        return config_from_plain(stored)
-    except UsageError as error:
-        raise CheckpointError(
-            f"{source} is not a configuration of this version of zoo ({str(error)[:300]})."
-        ) from None

@@ -14,8 +14,8 @@ from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base import Optimizer
 from zoo.base.loss import Loss
+from zoo.base.metric import METRICS
 from zoo.base.param_groups import ParamGroups
-from zoo.base.task import METRICS
 from zoo.classification.evaluation import balanced_weights
 from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape
 from zoo.data.corpus import TextLevel
@@ -24,7 +24,7 @@ from zoo.distributed.collectives import SINGLE_PROCESS
 from zoo.errors import UsageError
 from zoo.layers.validation import as_aux_inputs, as_lengths, mask_padding
 from zoo.model import AnyModel, LanguageModel, SequenceModel
-from zoo.model.batch_loss import as_targets
+from zoo.model.targets import as_targets
 from zoo.registry.api import resolve
 from zoo.training.array_dataset import ArrayDataset, Sequences
 from zoo.training.array_dataset import evaluate_sequences as evaluate_sequences

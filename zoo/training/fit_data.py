@@ -13,14 +13,15 @@ import numpy as np
 from zoo.base import Cell, Optimizer
 from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
-from zoo.data.labelled import LabelledSequences, is_arrays_of_sequences
+from zoo.data.labelled import LabelledSequences
+from zoo.data.labelled_reader import is_arrays_of_sequences
 from zoo.data.table import DataTable, is_table_like
 from zoo.data.table_files import is_table_directory, is_table_file, read_table
 from zoo.errors import UsageError
 from zoo.forecasting import Forecaster
 from zoo.forecasting.api import open_forecaster
 from zoo.layers.config import CellLike
-from zoo.training.config import make_config
+from zoo.training.config_conversion import make_config
 from zoo.training.fit import train_in_memory
 from zoo.training.series_dataset import prepare_table
 from zoo.training.session import EventCallback, train

@@ -10,7 +10,8 @@ from zoo.base import Cell
 from zoo.data import Corpus
 from zoo.distributed.collectives import SINGLE_PROCESS
 from zoo.registry import get_optimizer, resolve_task
-from zoo.training.config import Config, make_config
+from zoo.training.config import Config
+from zoo.training.config_conversion import make_config
 from zoo.training.schedules import make_schedule
 from zoo.training.state import TrainingState
 from zoo.training.task_dataset import prepare_task

@@ -10,7 +10,8 @@ from typing import Any
 from zoo.errors import CheckpointError
 from zoo.model import AnyModel
 from zoo.storage import Checkpoint, RunDirectory
-from zoo.training.config import RESUMABLE_CHANGES, Config, config_from_json
+from zoo.training.config import RESUMABLE_CHANGES, Config
+from zoo.training.config_conversion import config_from_json
 from zoo.training.dataset import Dataset
 from zoo.training.schedules import depends_on_steps
 from zoo.training.state import versions

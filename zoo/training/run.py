@@ -18,7 +18,8 @@ from zoo.errors import CheckpointError, UsageError
 from zoo.model import AnyModel, load_model
 from zoo.storage import RunDirectory, log
 from zoo.storage.strict_json import quote
-from zoo.training.config import Config, config_from_json
+from zoo.training.config import Config
+from zoo.training.config_conversion import config_from_json
 from zoo.training.run_info import end_reason, info_rows, run_info
 
 

@@ -13,7 +13,8 @@ from zoo.arguments import as_bool, as_choice, as_directory, short_repr
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.base.param_groups import AnyOptimizer
 from zoo.data import Corpus
-from zoo.data.labelled import LabelledSequences, is_arrays_of_sequences
+from zoo.data.labelled import LabelledSequences
+from zoo.data.labelled_reader import is_arrays_of_sequences
 from zoo.data.sources import IN_MEMORY
 from zoo.data.table import is_table_like
 from zoo.data.table_files import IN_MEMORY_TABLE, is_table_directory, is_table_file
@@ -28,7 +29,8 @@ from zoo.registry import get_optimizer, list_cells, resolve_cell_in_block, resol
 from zoo.registry.api import resolve
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
 from zoo.training.auto_settings import AutoTrial, search_learning_rate, with_rules
-from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config, make_config
+from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config
+from zoo.training.config_conversion import make_config
 from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
 from zoo.training.labelled_dataset import prepare_sequences

@@ -271,7 +271,7 @@ def run(
 ) -> None:
     """Compare; the arguments come from the command line, with None for flags that were not given."""
     from zoo.cli.compare_display import open_compare_display
-    from zoo.comparison.tables import check_latex, write_latex
+    from zoo.comparison.latex_file import check_latex, write_latex
     from zoo.storage.document_marker import parse_marker
     from zoo.training import Interrupted
 
@@ -334,7 +334,8 @@ def _executor_flags(arguments: dict[str, Any]) -> list[str]:
 
 def _show(comparison: Comparison) -> None:
     from zoo.cli.terminal import is_terminal, show_table
-    from zoo.comparison.tables import list_warnings, make_tables
+    from zoo.comparison.result_warnings import list_warnings
+    from zoo.comparison.tables import make_tables
 
     for table in make_tables(comparison):
         text = table.as_text()
@@ -350,7 +351,9 @@ _WIDTH = 120  # of a table that is not printed on a terminal
 
 
 def _write(marker: DocumentMarker, comparison: Comparison) -> None:
-    from zoo.comparison.tables import describe_setup, list_warnings, make_tables
+    from zoo.comparison.result_warnings import list_warnings
+    from zoo.comparison.setup_description import describe_setup
+    from zoo.comparison.tables import make_tables
 
     about = "\n".join(f"{line}  " for line in describe_setup(comparison)).rstrip()
     notes = "\n".join(f"- {line}" for line in list_warnings(comparison))

@@ -37,9 +37,9 @@ from zoo.training.config import (
     DEFAULT_CLASS_LOSS,
     DEFAULT_FORECAST_LOSS,
     Config,
-    config_from_plain,
     has_loss_per_target,
 )
+from zoo.training.config_conversion import config_from_plain
 from zoo.training.schedules import SCHEDULES, make_schedule
 
 Settings = dict[str, Any]

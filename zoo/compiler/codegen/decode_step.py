@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from zoo.compiler.codegen.definitions import allocations, constant_arrays, flat_arrays, numbers, size_numbers
 from zoo.compiler.codegen.matmuls import array_name, matrix, pack_lines
-from zoo.compiler.codegen.module import (
-    PassEmitter,
-    allocations,
-    constant_arrays,
-    flat_arrays,
-    loop_functions,
-    numbers,
-    size_numbers,
-    unpack_arguments,
-)
+from zoo.compiler.codegen.pass_emitter import PassEmitter, loop_functions, unpack_arguments
 from zoo.compiler.codegen.sizes import size_letters
 from zoo.compiler.codegen.writer import Writer, as_tuple, identifiers_in, unpack
 from zoo.compiler.frontend.value_names import ValueNames

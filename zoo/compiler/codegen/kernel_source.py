@@ -1,189 +1,21 @@
-"""Emission of both passes of a cell as readable Numba kernels: their sections, loops over time and rows, and
-the definitions before them.
-"""
+"""Python source of the kernels of a cell: both passes with their loops over time, and the tape."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from zoo.compiler.codegen.array_variables import BLOCK, ArrayVar
-from zoo.compiler.codegen.emit_context import EmitContext
-from zoo.compiler.codegen.loops import write_loop
-from zoo.compiler.codegen.matmuls import copied_memory, memory_state, pack_lines, setup_lines, write_matmul
-from zoo.compiler.codegen.sizes import size_letters
-from zoo.compiler.codegen.writer import Writer, as_tuple, identifiers_in, literal, unpack
+from zoo.compiler.codegen.definitions import allocations, constant_arrays, definitions, flat_arrays
+from zoo.compiler.codegen.matmuls import copied_memory, memory_state, pack_lines, setup_lines
+from zoo.compiler.codegen.pass_emitter import PassEmitter, declared_arrays, loop_functions, unpack_arguments
+from zoo.compiler.codegen.writer import Writer, as_tuple, identifiers_in, unpack
 from zoo.compiler.frontend.value_names import ValueNames
-from zoo.compiler.ir.graph import Node, Shape, ancestors, view_of
+from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.ir.memory_ops import FACTORS_GRADIENT, MemoryForm
-from zoo.compiler.ir.structural_ops import ARRAY, EYE, SIZE
 from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.schedule.fusion import ArrayLayout
-from zoo.compiler.schedule.phases import Item, MatmulItem, RowLoops
 from zoo.compiler.schedule.sections import PassSchedule
 from zoo.errors import DefinitionError
-
-
-def definitions(
-    context: EmitContext, body: list[str], prepared: Collection[str] = (), has_states: bool = True
-) -> list[str]:
-    """Sizes, numbers and arrays that the lines of the body use.
-
-    Args:
-        context: The kernel.
-        body: The lines of a function.
-        prepared: Variables that the caller passes.
-        has_states: Whether the function has states.
-    """
-    writer = Writer()
-    words = identifiers_in(body)
-    flat = list(flat_arrays(context, words))
-    used = (words | identifiers_in(flat)).difference(prepared)
-    new = [line for name, line in allocations(context).items() if name in used]
-    arrays = [*new, *flat, *size_numbers(context, words)]
-    sizes = _sizes(context, words | identifiers_in(arrays), has_states)
-    for line in [*sizes, *numbers(context, words), *arrays]:
-        writer.line(line)
-    return writer.lines
-
-
-def numbers(context: EmitContext, words: Collection[str]) -> Iterator[str]:
-    """The lines that define numbers in the kernel's dtype, if their names are among the words."""
-    for value, name in context.numbers.variables.items():
-        if name in words:
-            yield f"{name} = {context.like}.dtype.type({value})"
-
-
-def _sizes(context: EmitContext, words: Collection[str], has_states: bool) -> Iterator[str]:
-    by_blocks = context.by_blocks and "block_steps" in words
-    if by_blocks or "steps" in words or "batch" in words:
-        yield "steps, batch = x.shape[0], x.shape[1]"
-    if by_blocks:
-        yield f"block_steps = {_block_steps(context)}"
-    yield from size_letters(context, words, has_states)
-
-
-def _block_steps(context: EmitContext) -> str:
-    """Expression for the steps of a block: whole chunks if kernels compute a state for all steps."""
-    kernel = "memory_block" if context.memories else "steps_per_gradient_block"
-    return f"kernels.{kernel}(steps, batch)"
-
-
-def allocations(context: EmitContext) -> dict[str, str]:
-    """The arrays of a kernel, each with the line that allocates it."""
-    arrays = {each.name: each for each in reversed(context.arrays.values())}
-    return {
-        name: f"{name} = {_allocation(context, arrays[name], shape)}"
-        for name, shape in context.shapes.items()
-        if name not in context.assigned
-    }
-
-
-def _allocation(context: EmitContext, array: ArrayVar, shape: Shape) -> str:
-    if array.name in context.zeroed:
-        return f"kernels.zeros({_shape_text(array, shape)}, {context.like})"
-    if array.layout == ArrayLayout.STEPS:
-        steps = "block_steps" if array.time is BLOCK else "steps"
-        return f"kernels.empty_sequence({steps}, batch, {array.width}, {context.like})"
-    return f"kernels.empty({_shape_text(array, shape)}, {context.like})"
-
-
-def flat_arrays(context: EmitContext, words: Collection[str]) -> Iterator[str]:
-    """The lines that flatten shared arrays whose flat names are among the words."""
-    for array in context.arrays.values():
-        flat = f"{array.name}_flat"
-        if array.layout == ArrayLayout.SHARED and flat in words and array.name not in context.assigned:
-            # Not kernels.flat: LLVM then added the squares of a vector of urnn in another order.
-            yield f"{flat} = {array.name}.reshape(-1)"
-
-
-def size_numbers(context: EmitContext, words: Collection[str]) -> Iterator[str]:
-    """The lines that define sizes as numbers, if their names are among the words."""
-    for node, name in context.variables.items():
-        if node.op == SIZE and name in words:
-            yield f"{name} = {context.like}.dtype.type({node.attr})"
-
-
-def constant_arrays(context: EmitContext) -> list[str]:
-    """The lines that fill small arrays of numbers and identity matrices."""
-    writer = Writer()
-    for node, array in list(context.arrays.items()):
-        if node.op == ARRAY:
-            for index, value in enumerate(node.attr):
-                writer.line(f"{array.name}_flat[{index}] = {literal(value)}")
-        elif node.op == EYE:
-            context.zeroed.add(array.name)
-            with writer.block(f"for entry in range({node.attr}):"):
-                writer.line(f"{array.name}[entry, entry] = 1")
-    return writer.lines
-
-
-def _shape_text(array: ArrayVar, shape: Shape) -> str:
-    if array.layout == ArrayLayout.SHARED:
-        return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
-    return {
-        ArrayLayout.STEPS: f"(steps, batch, {array.width})",
-        ArrayLayout.BATCH: f"(batch, {array.width})",
-        ArrayLayout.ROW: f"({array.width},)",
-    }[array.layout]
-
-
-class PassEmitter(EmitContext):
-    """Writes the sections of one pass."""
-
-    def section(self, section: str, depth: int = 1) -> list[str]:
-        """The lines of a section."""
-        writer = Writer(depth=depth)
-        for item in self.schedule.sections[section].items:
-            self._write_item(writer, item, section)
-        return writer.lines
-
-    def _write_item(self, writer: Writer, item: Item, section: str) -> None:
-        if isinstance(item, MatmulItem):
-            write_matmul(self, writer, item.node, section)
-            return
-        if section in ("once", "final"):
-            self._write_loops(writer, item)
-            return
-        arrays = self._arrays_of(item)
-        with self._time_loop(writer, section, arrays), writer.block("for row in range(batch):"):
-            for time in dict.fromkeys(array.time for array in arrays if array.layout == ArrayLayout.STEPS):
-                writer.line(time.row_assignment())
-            for array in arrays:
-                if array.layout in (ArrayLayout.STEPS, ArrayLayout.BATCH):
-                    writer.line(f"{array.row} = {array.row_expression()}")
-            self._write_loops(writer, item)
-
-    @contextmanager
-    def _time_loop(self, writer: Writer, section: str, arrays: Iterable[ArrayVar]) -> Iterator[None]:
-        if section == "step":
-            yield
-            return
-        backwards = any(array.name in self.states_after for array in arrays)
-        steps = "last - 1, first - 1, -1" if backwards else "first, last"
-        with writer.block(f"for time in range({steps if self.by_blocks else 'steps'}):"):
-            selected = {**self.states_before, **self.states_after}
-            for array in arrays:
-                if array.name in selected:
-                    writer.line(selected[array.name])
-            yield
-
-    def _write_loops(self, writer: Writer, rows: RowLoops) -> None:
-        for loop in rows.loops:
-            write_loop(loop, self, writer)
-
-    def _arrays_of(self, rows: RowLoops) -> list[ArrayVar]:
-        """The arrays that loops over rows read and write."""
-        nodes: list[Node] = []
-        for loop in rows.loops:
-            for node in loop.body:
-                nodes += [node, *node.inputs]
-            for value, view in loop.stores:
-                nodes += [value, view.base]
-        views = filter(None, map(view_of, nodes))
-        arrays = (self.array_of(view.base) for view in views if self.has_array(view.base))
-        return list({array.name: array for array in arrays}.values())
 
 
 @dataclass(frozen=True)
@@ -194,27 +26,6 @@ class TapeArray:
     nodes: tuple[Node, ...] = ()
     states: tuple[str, ...] = ()
     memory: str = ""
-
-
-def declared_arrays(emitter: PassEmitter) -> list[str]:
-    """The variables of parameters and buffers."""
-    step_graph = emitter.step_graph
-    return [emitter.leaf_names.declared(name) for name in (*step_graph.params, *step_graph.buffers)]
-
-
-def unpack_arguments(emitter: PassEmitter, prepared: Sequence[str] = ()) -> list[str]:
-    """The lines that unpack parameters, states and auxiliary inputs.
-
-    Args:
-        emitter: The kernel.
-        prepared: Variables that the preparation computes.
-    """
-    writer, step_graph, names = Writer(), emitter.step_graph, emitter.leaf_names
-    writer.line(unpack([*declared_arrays(emitter), *prepared], "params"))
-    writer.line(unpack([names.initial_state(name) for name in step_graph.states], "state"))
-    if step_graph.inputs:
-        writer.line(unpack([names.declared(name) for name in step_graph.inputs], "inputs"))
-    return writer.lines
 
 
 def _bind_leaves(emitter: PassEmitter) -> None:
@@ -415,11 +226,6 @@ def _prepare_function(emitter: PassEmitter, preparation: list[str], prepared: li
         "",
         "",
     ]
-
-
-def loop_functions(emitter: PassEmitter) -> list[str]:
-    """The outlined loops, each followed by two empty lines."""
-    return [line for lines in emitter.loops for line in (*lines, "", "")]
 
 
 def _tape(step_gradient: StepGradient, emitter: PassEmitter) -> list[TapeArray]:

@@ -1,0 +1,91 @@
+"""Metrics, which score the outputs of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoo.array_types import Array
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric.
+
+    Args:
+        of: From outputs ``(T, B, V)``, targets and weights ``(T, B)`` to the score.
+        higher_is_better: Whether a higher score is better.
+        perfect: The score of correct answers.
+    """
+
+    of: Callable[[Array, Array, Array], float]
+    higher_is_better: bool
+    perfect: float
+
+
+def _accuracy(outputs: Array, targets: Array, weights: Array) -> float:
+    """The weighted fraction of correct steps."""
+    return float((_is_correct(outputs, targets) * weights).sum() / weights.sum())
+
+
+def _sequence_accuracy(outputs: Array, targets: Array, weights: Array) -> float:
+    """The fraction of sequences that are correct at every step with a weight."""
+    return float((_is_correct(outputs, targets) | (weights == 0)).all(axis=0).mean())
+
+
+def _squared_error(outputs: Array, targets: Array, weights: Array) -> float:
+    import numpy as np
+
+    error = np.square(outputs.astype(np.float64) - targets).mean(axis=-1)
+    return float((error * weights).sum() / weights.sum())
+
+
+def _nats(outputs: Array, targets: Array, weights: Array) -> float:
+    import numpy as np
+
+    scores = outputs.astype(np.float64)
+    scores = scores - scores.max(axis=-1, keepdims=True)
+    right = np.take_along_axis(scores, targets[..., None], axis=-1)[..., 0]
+    losses = np.log(np.exp(scores).sum(axis=-1)) - right
+    return float((losses * weights).sum() / weights.sum())
+
+
+def _is_correct(outputs: Array, targets: Array) -> Array:
+    """Whether each step is correct: its class, or every binary output."""
+    if targets.ndim == 2:
+        is_correct: Array = outputs.argmax(axis=-1) == targets
+    else:
+        is_correct = ((outputs > 0) == (targets > 0.5)).all(axis=-1)
+    return is_correct
+
+
+def _absolute_error(outputs: Array, targets: Array, weights: Array) -> float:
+    import numpy as np
+
+    error = np.abs(outputs.astype(np.float64) - targets).mean(axis=-1)
+    return float((error * weights).sum() / weights.sum())
+
+
+_VALID = 0.4
+"""Largest error of a valid forecast, in standard deviations of the series."""
+
+
+def _valid_time(outputs: Array, targets: Array, weights: Array) -> float:
+    """The fraction of a free run before the error first exceeds 0.4; series have variance 1."""
+    import numpy as np
+
+    error = np.square(outputs.astype(np.float64) - targets).mean(axis=-1)
+    is_valid = np.logical_and.accumulate((error <= _VALID**2) | (weights == 0), axis=0)
+    return float((is_valid * weights).sum() / weights.sum())
+
+
+METRICS = {
+    "accuracy": Metric(_accuracy, higher_is_better=True, perfect=1.0),
+    "sequence_accuracy": Metric(_sequence_accuracy, higher_is_better=True, perfect=1.0),
+    "squared_error": Metric(_squared_error, higher_is_better=False, perfect=0.0),
+    "nats": Metric(_nats, higher_is_better=False, perfect=0.0),
+    "absolute_error": Metric(_absolute_error, higher_is_better=False, perfect=0.0),
+    "valid_time": Metric(_valid_time, higher_is_better=True, perfect=1.0),
+}

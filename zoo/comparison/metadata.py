@@ -1,0 +1,92 @@
+"""Metadata of a comparison for ``results.json``, and the baselines and targets of data sets in logs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from zoo.bench.machine import machine_info
+from zoo.comparison.command_line import command_line
+from zoo.comparison.data_sets import Facts, baseline_scores, target_fields
+from zoo.comparison.plan import Plan
+from zoo.comparison.resolve import ResolvedPlan, count_parts
+from zoo.comparison.results import RunRecord
+from zoo.training import Run
+from zoo.training.state import versions
+
+
+def make_metadata(
+    plan: Plan, resolved: ResolvedPlan, jobs: int | None, seconds: float, folder: Path
+) -> dict[str, Any]:
+    """Make the fields of ``results.json`` apart from the records.
+
+    Args:
+        plan: The plan with measured values.
+        resolved: Its cells and tasks.
+        jobs: Number of worker processes; None for another executor.
+        seconds: Duration of this call.
+        folder: Directory of the comparison.
+    """
+    now = datetime.now(timezone.utc)
+    return {
+        "command": command_line(plan, resolved, folder),
+        "plan": plan.to_json(),
+        "cells": {
+            label: {
+                "name": cell.name,
+                "summary": cell.summary,
+                "scope": cell.scope,
+                "options": cell.options,
+                "stated_options": cell.stated_options,
+                "customary_options": cell.customary_options,
+                "fixed_sizes": cell.fixed_sizes,
+            }
+            for label, cell in resolved.cells.items()
+        },
+        "tasks": {label: info.to_json() for label, info in resolved.tasks.items()},
+        **parameter_parts(plan, resolved),
+        "jobs": jobs,
+        "wall_seconds": round(seconds, 3),
+        "date": now.strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": machine_info(),
+        "versions": versions(),
+    }
+
+
+def parameter_parts(plan: Plan, resolved: ResolvedPlan) -> dict[str, Any]:
+    """The parameters of cell, block and readout by task and cell, if a cell has a block."""
+    if not any(cell.is_in_block for cell in resolved.cells.values()):
+        return {}
+    parts: dict[str, dict[str, dict[str, int]]] = {}
+    for task, cell in plan.pairs():
+        size = plan.run_sizes[task][cell]
+        counts = count_parts(resolved.cells[cell].of_layers, resolved.tasks[task], size.hidden, plan.settings)
+        parts.setdefault(task, {})[cell] = counts
+    return {"parameters": parts}
+
+
+def read_baselines(folder: Path, runs: Iterable[RunRecord]) -> dict[str, Any]:
+    """The baselines of a data set, which are the same in the logs of all its runs."""
+    for run, facts in _read_test_scores(folder, runs):
+        return {"baseline": run.baseline, "baselines": baseline_scores(facts)}
+    return {}
+
+
+def read_targets(folder: Path, runs: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, str, str]]:
+    """A record of each run for each target, with the target and its best baseline."""
+    for run, facts in _read_test_scores(folder, runs):
+        for target, best, fields in target_fields(facts):
+            yield dataclasses.replace(run, **fields), target, best
+
+
+def _read_test_scores(folder: Path, runs: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, Facts]]:
+    """Finished runs with the scores on the test part in their logs."""
+    for run in runs:
+        if run.status == "finished" and run.baseline is not None:
+            end = next(iter(deque(Run(folder / run.path).events("end"), maxlen=1)), {})
+            if facts := end.get("test"):
+                yield run, facts

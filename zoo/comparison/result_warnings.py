@@ -1,0 +1,117 @@
+"""Warnings about the results of a comparison, such as failed runs and undecided learning rates."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from zoo.arguments import counted
+from zoo.comparison.model_info import merge_layers
+from zoo.comparison.plan import TOLERANCE
+from zoo.comparison.sweep import pairs_with_verdict
+from zoo.comparison.tables import assignments
+
+if TYPE_CHECKING:
+    from zoo.comparison.results import Comparison, RunRecord
+
+
+def list_warnings(results: Comparison) -> Iterator[str]:
+    """Warnings about the results, a sentence each."""
+    for records in _group_failures(results):
+        others = f" and {counted(len(records) - 1, 'other run')}" if len(records) > 1 else ""
+        yield f"{records[0].path}{others} {records[0].status}: {records[0].error}"
+    yield from _solved_in_validation_only(results)
+    yield from _off_budget(results)
+    yield from _fixed_sizes(results)
+    yield from _uncustomary_options(results)
+    yield from _undecided_rates(results)
+
+
+def _group_failures(results: Comparison) -> list[list[RunRecord]]:
+    """The runs that did not finish: those of one cell on one task that failed for one reason together."""
+    groups: dict[tuple[str, ...], list[RunRecord]] = {}
+    for run in results.failures:
+        groups.setdefault((run.task, run.cell, run.status, run.error), []).append(run)
+    return list(groups.values())
+
+
+def _solved_in_validation_only(results: Comparison) -> Iterator[str]:
+    """Runs that reach the threshold in a validation, and not in the test."""
+    for row in results.summary:
+        runs = [run for run in results.runs_of(row.task) if run.cell == row.cell]
+        count = sum(run.steps_to_threshold is not None and not run.solved for run in runs)
+        if count:
+            yield (
+                f"{row.cell} on {row.task}: {counted(count, 'run')} reached the threshold in a validation "
+                f"and not in the test; 'steps to solve' counts such runs, 'solved' does not."
+            )
+
+
+def _off_budget(results: Comparison) -> Iterator[str]:
+    budget = results.section("plan")["size"].get("params")
+    for row in results.summary if budget else ():
+        if abs(row.parameters - budget) > TOLERANCE * budget:
+            yield (
+                f"{row.cell} on {row.task} has {row.parameters:,} parameters, the number nearest to "
+                f"{budget:,} that its sizes allow."
+            )
+
+
+_TIMES = ("delay", "k", "stride", "width")
+"""Options that count time steps, such as the window of a convolution. They need not grow with H."""
+
+
+def _fixed_sizes(results: Comparison) -> Iterator[str]:
+    """Cells with arrays that stay as large as they are when H changes."""
+    cells = list[str]()
+    for cell in results.cells:
+        sizes = results.fixed_sizes(cell).items()
+        kept = {name: size for name, size in sizes if re.split(r"[_.]", name)[-1] not in _TIMES}
+        cells += [f"{cell} ({assignments(results, cell, kept, ', ')})"] * bool(kept)
+    if cells:
+        yield (
+            f"These sizes do not change with H, and may be too large or too small at this one: "
+            f"{', '.join(cells)}. Set them with `--set CELL.OPTION=N`."
+        )
+
+
+def _uncustomary_options(results: Comparison) -> Iterator[str]:
+    """Cells without the customary value of an option in any of their rows."""
+    for cell in results.cells:
+        name, own = results.registered_name(cell), results.stated_options(cell)
+        rows = [each for each in results.cells if results.registered_name(each) == name]
+        customary = {
+            option: value
+            for option, value in results.customary_options(cell).items()
+            if all(results.stated_options(each).get(option) != value for each in rows)
+        }
+        if customary:
+            chosen = assignments(results, cell, {option: own[option] for option in customary}, ", ")
+            others = {option: value for option, value in own.items() if option not in customary}
+            yield (
+                f"{cell} has {chosen}, and {assignments(results, cell, customary, ', ')} is customary. "
+                f"Compare with it too: `{_flags(results, cell, f'{cell}-customary', others)}`."
+            )
+
+
+def _flags(results: Comparison, cell: str, label: str, options: Mapping[str, Any]) -> str:
+    """The flags that add a cell under a label, with some options."""
+    words = ["--cells", f"{label}={results.registered_name(cell)}"]
+    for name, value in merge_layers(options, results.options(cell)).items():
+        words += ["--set", f"{label}.{name}={value}"]
+    return shlex.join(words)
+
+
+def _undecided_rates(results: Comparison) -> Iterator[str]:
+    """Pairs whose sweep has not decided."""
+    sentences = {
+        "edge": "The best learning rate of the sweep is at its edge for {}; a better one may lie beyond, "
+        "so raise `--sweep-rounds`, or give other rates with `--lr-grid`.",
+        "plateau": "No learning rate of the sweep is clearly better than the memoryless baseline for {}; "
+        "their rates may be chosen by chance.",
+    }
+    for word, sentence in sentences.items():
+        if pairs := pairs_with_verdict(results, word):
+            yield sentence.format(", ".join(pairs))

@@ -1,0 +1,152 @@
+"""The sentences below the table of a task: the meaning of its scores, and the verdicts on its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from zoo.arguments import counted
+from zoo.comparison.plan import TOLERANCE
+from zoo.comparison.rank_sentences import share_or_has
+from zoo.comparison.student import student_interval
+from zoo.training.rate_search import is_on_plateau
+
+if TYPE_CHECKING:
+    from zoo.comparison.results import Comparison, RunRecord, SummaryRow, TargetRow
+
+
+Info = Mapping[str, Any]
+
+NO_VALUE = "–"
+"""Text of a value that is missing."""
+
+
+GAIN_VERDICTS = {
+    "Clearly better": "better",
+    "Clearly worse": "worse",
+    "Not clearly better or worse": "no",
+    "Without an interval, since the test part is too small or runs have failed": NO_VALUE,
+}
+"""Sentences about the gain, and their words in the column ``clear``."""
+
+
+def gain_verdict(row: SummaryRow | TargetRow) -> str:
+    """Whether a cell is better or worse than the best baseline, by the interval of its gain."""
+    better, worse, unclear, unknown = GAIN_VERDICTS
+    if row.gain_low is None or row.gain_high is None:
+        return unknown
+    return better if row.gain_low > 0 else worse if row.gain_high < 0 else unclear
+
+
+def gain_sentences(rows: Sequence[SummaryRow], info: Info) -> Iterator[str]:
+    """The meaning of the gain, and the cells that are clearly better or worse than the best baseline."""
+    if (best := info["baseline"]) is None or not info["baselines"]:
+        return
+    name = next((name for name, each in info["baselines"].items() if each["value"] == best), "")
+    unit = (
+        f"the difference in {info['metric']}"
+        if info["higher_is_better"]
+        else f"the share by which {info['metric']} is lower"
+    )
+    yield f"The best baseline is {name}, {score_text(best)}. Gain over it: {unit}, with a 95 % interval."
+    for sentence in GAIN_VERDICTS:
+        if cells := ", ".join(row.cell for row in rows if gain_verdict(row) == sentence):
+            yield f"{sentence}: {cells}."
+
+
+def cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[str]:
+    """The best cell, and the cells that are clearly worse, by paired differences over the seeds."""
+    if len(rows) < 2 or rows[0].mean is None:
+        return
+    best, *others = (
+        {run.seed: run for run in results.runs_of(row.task) if run.cell == row.cell and run.score is not None}
+        for row in rows
+    )
+    equal = [row.cell for row in rows if row.mean == rows[0].mean]
+    if max(len(runs) for runs in (best, *others)) < 2:
+        yield f"Cells: {share_or_has(equal, 'the best score')}. Verdicts need at least two seeds."
+        return
+    cells: dict[str, list[str]] = {}
+    for row, runs in zip(rows[1:], others, strict=True):
+        if row.cell in equal:
+            continue
+        differences = _paired_differences(best, runs)
+        interval = student_interval(differences)
+        word = "Clearly worse" if interval and interval[0] > 0 else "Not clearly different"
+        word = word if interval else "Without a verdict"
+        cells.setdefault(word, []).append(f"{row.cell} ({counted(len(differences), 'seed')})")
+    verdicts = [f"{word}: {', '.join(names)}" for word, names in cells.items()]
+    sentences = [share_or_has(equal, "the best mean"), *verdicts]
+    yield f"Cells, by paired differences over the seeds: {'. '.join(sentences)}."
+    if _is_near_baseline(results, rows[0]):
+        yield "The best mean is near the score without memory, so the order of the cells may be chance."
+
+
+def _is_near_baseline(results: Comparison, row: SummaryRow) -> bool:
+    """Whether a mean is as near to the baseline as a run on a plateau; False for data sets."""
+    info = results.section("tasks")[row.task]
+    if info["baselines"] or row.mean is None:
+        return False
+    known = {name: info[name] for name in ("baseline", "threshold", "higher_is_better")}
+    run = replace(results.runs_of(row.task)[0], score=row.mean, status="finished", **known)
+    return run.baseline is not None and is_on_plateau([run])
+
+
+def _paired_differences(best: Mapping[Any, RunRecord], others: Mapping[Any, RunRecord]) -> list[float]:
+    """The amount by which each run of the best cell is better than the run of another one with its seed."""
+    pairs = ((run, others[seed]) for seed, run in best.items() if seed in others)
+    return [
+        (first.score or 0.0) - (second.score or 0.0)
+        if first.higher_is_better
+        else (second.score or 0.0) - (first.score or 0.0)
+        for first, second in pairs
+    ]
+
+
+def size_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[str]:
+    """The numbers of parameters at one hidden size, if they differ."""
+    sizes = [row.parameters for row in rows]
+    if "hidden" in results.plan.get("size", {}) and not is_one_size(sizes):
+        yield (
+            f"The cells have {min(sizes):,} to {max(sizes):,} parameters; `--params` compares them at about "
+            f"equal numbers."
+        )
+
+
+def is_one_size(sizes: Sequence[int]) -> bool:
+    """Whether numbers of parameters differ by no more than the tolerance of ``--params`` on both sides."""
+    return max(sizes) * (1 - TOLERANCE) <= min(sizes) * (1 + TOLERANCE)
+
+
+def customary_cells(results: Comparison) -> dict[str, list[str]]:
+    """The cells whose options have their customary values, by option, ``forget_bias=1.0``."""
+    cells: dict[str, dict[str, None]] = {}
+    for cell in results.cells:
+        stated = results.stated_options(cell)
+        for name, value in results.customary_options(cell).items():
+            if stated[name] == value:
+                cells.setdefault(f"{name.rpartition('.')[2]}={value}", {})[cell] = None
+    return {option: [*labels] for option, labels in cells.items()}
+
+
+def legend_text(info: Info) -> str:
+    """The metric of a task, its direction, and the scores without memory and at the threshold."""
+    direction = "higher" if info["higher_is_better"] else "lower"
+    parts = [f"{info['metric']}, {direction} is better"]
+    if info["baseline"] is not None and not info["baselines"]:
+        parts.append(f"without memory {score_text(info['baseline'])}")
+    if info["threshold"] is not None:
+        source = info["threshold_source"].rstrip(".")
+        parts.append(f"solved at {score_text(info['threshold'])}{f' ({source})' if source else ''}")
+    return "; ".join(parts) + "."
+
+
+def score_text(value: float | None) -> str:
+    """Format a score with four digits."""
+    return number_text(value, ".4g")
+
+
+def number_text(value: float | None, form: str) -> str:
+    """Format a number; a dash for None."""
+    return NO_VALUE if value is None else f"{value:{form}}"

@@ -1,0 +1,334 @@
+"""Read labelled sequences from tables, ``.ts`` and ``.npz`` files, mappings and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.array_types import Array
+from zoo.base.names import did_you_mean
+from zoo.data.file_digest import file_digest
+from zoo.data.growing_array import allocate, row_chunks, sequence_chunks
+from zoo.data.labelled import LabelledSequences, column_of_sequences
+from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel, value_of_series
+from zoo.data.table import DataColumn, DataTable, as_table, finite_hint, is_table_like, too_large
+from zoo.data.table_files import load_arrays, read_table
+from zoo.data.ts_file import read_ts_file
+from zoo.errors import DataError, UsageError
+
+ARRAY_NAMES = ("inputs", "labels", "lengths", "ids", "channels", "groups", "weights")
+"""Names of the arrays of sequences in an ``.npz`` file; all but the first are optional."""
+
+
+@dataclass(frozen=True)
+class SequenceRoles:
+    """The columns of sequences in a table, or the arrays and channels in a file.
+
+    Attributes:
+        label: The column of the labels, or the array; None for the labels of a file.
+        input: The channels; None for all.
+        series: The column of the ids.
+        time: The column of times.
+        group: The column of the groups.
+        weight: The column of the weights.
+        categories: The values of each column of texts; None, in training, to take them from the table.
+    """
+
+    label: str | None = None
+    input: tuple[str, ...] | None = None
+    series: str | None = None
+    time: str | None = None
+    group: str | None = None
+    weight: str | None = None
+    categories: Mapping[str, tuple[str, ...]] | None = None
+
+
+def read_sequences(
+    data: Any, roles: SequenceRoles, missing: str = "reject", needs_labels: bool = True
+) -> LabelledSequences:
+    """Read labelled sequences.
+
+    Args:
+        data: :class:`LabelledSequences`; a table, as for :func:`zoo.data.as_table` or
+            :func:`zoo.data.read_table`; a ``.ts`` file; an ``.npz`` file or a mapping with the arrays
+            ``inputs``, ``labels``, ``lengths``, ``ids``, ``channels``, ``groups`` and ``weights``; or a list
+            of arrays.
+        roles: The columns.
+        missing: As for :func:`zoo.data.make_panel`.
+        needs_labels: Whether to raise an error for sequences without labels.
+
+    Raises:
+        DataError: if the data cannot be read or do not fit.
+        UsageError: if an argument is missing.
+    """
+    given = _as_sequences(data, roles, missing, needs_labels)
+    if needs_labels:
+        _check_labels(given)
+    return given
+
+
+def _as_sequences(data: Any, roles: SequenceRoles, missing: str, needs_labels: bool) -> LabelledSequences:
+    if isinstance(data, LabelledSequences):
+        return _of_arrays(data, roles, missing)
+    if isinstance(data, (list, tuple)) or (isinstance(data, np.ndarray) and data.ndim == 3):
+        return _of_arrays(LabelledSequences.from_arrays(data), roles, missing)
+    if isinstance(data, Mapping) and is_arrays_of_sequences(data):
+        return _of_arrays(_of_mapping(data, roles.label, "arrays", needs_labels), roles, missing)
+    if is_table_like(data):
+        return _of_table(as_table(data), roles, missing, needs_labels)
+    path = Path(data)
+    if path.is_dir():
+        return _of_table(read_table(data), roles, missing, needs_labels)
+    if path.suffix.lower() == ".ts":
+        return _of_arrays(_of_ts_file(path), roles, missing)
+    if path.suffix.lower() == ".npz" and is_arrays_of_sequences(arrays := load_arrays(path)):
+        given = _of_mapping(arrays, roles.label, path.name, needs_labels)
+        return _of_arrays(replace(given, sha256=file_digest(path)), roles, missing)
+    return _of_table(read_table(data), roles, missing, needs_labels)
+
+
+def is_arrays_of_sequences(arrays: Any) -> bool:
+    """Whether a mapping holds ``inputs`` of sequences, and not columns of a table."""
+    if not isinstance(arrays, Mapping) or "inputs" not in arrays:
+        return False
+    inputs = arrays["inputs"]
+    if isinstance(inputs, (list, tuple)):
+        return bool(inputs) and np.ndim(inputs[0]) > 0
+    return np.ndim(inputs) > 1
+
+
+def _of_mapping(
+    arrays: Mapping[str, Any], label: str | None, name: str, needs_labels: bool
+) -> LabelledSequences:
+    """Sequences of the arrays of an ``.npz`` file."""
+    label = label or "labels"
+    if needs_labels and label not in arrays and label != "labels":
+        near = did_you_mean(label, arrays)
+        raise DataError(f"{name} has no array {label!r}; its arrays are {', '.join(arrays)}.{near}")
+    unknown = [key for key in arrays if key not in (*ARRAY_NAMES, label)]
+    if unknown:
+        raise DataError(
+            f"{name} holds the array {unknown[0]!r}; expected arrays named {', '.join(ARRAY_NAMES)}."
+        )
+    others = {key: arrays.get(key) for key in ARRAY_NAMES if key not in ("inputs", "labels")}
+    return LabelledSequences.from_arrays(
+        arrays["inputs"], arrays.get(label), **others, name=name, label=label
+    )
+
+
+def _of_ts_file(path: Path) -> LabelledSequences:
+    content = read_ts_file(path)
+    values, offsets, dt, unit = content.sequences
+    count = len(offsets) - 1
+    return LabelledSequences(
+        name=path.name,
+        ids=tuple(map(str, range(count))),
+        channels=tuple(map(str, range(values.shape[1]))),
+        values=values,
+        offsets=offsets,
+        labels=column_of_sequences(content.labels, count, "label", path.name),
+        label="label",
+        sha256=content.sha256,
+        dt=dt,
+        time_unit=unit,
+    )
+
+
+def _of_arrays(given: LabelledSequences, roles: SequenceRoles, missing: str) -> LabelledSequences:
+    """Choose channels, and check the values."""
+    is_training = roles.categories is None
+    for flag in ("series", "time", "group", "weight") if is_training else ():
+        if getattr(roles, flag) is not None:
+            raise UsageError(f"{flag} is given, but {given.name} is not a table; leave it out.")
+    if roles.label is not None:
+        given = replace(given, label=roles.label)
+    has_no_names = given.channels == tuple(map(str, range(len(given.channels))))
+    by_position = not is_training and has_no_names and not set(roles.input or ()) <= {*given.channels}
+    if roles.input is not None and not by_position:
+        for channel in roles.input:
+            if channel not in given.channels:
+                shown = ", ".join(given.channels[:20])
+                raise DataError(f"{given.name} has no channel {channel!r}; its channels are {shown}.")
+        columns = [given.channels.index(channel) for channel in roles.input]
+        values = allocate((len(given.values), len(columns)), np.float64)
+        for rows in row_chunks(*given.values.shape):
+            values[rows] = given.values[rows, columns]
+        given = replace(given, channels=tuple(roles.input), values=values)
+    return _with_missing(given, missing, is_training)
+
+
+def _with_missing(given: LabelledSequences, missing: str, is_training: bool) -> LabelledSequences:
+    """The sequences with missing values rejected, filled or kept; infinity is an error."""
+    values = given.values
+    index = too_large(values.reshape(-1))
+    if index is not None:
+        step, channel = divmod(index, values.shape[1])
+        raise DataError(f"{_where(given, step, channel)}: {finite_hint(values[step, channel])}")
+    if missing == "mask" or not given.has_missing.any():
+        return given
+    if missing == "reject":
+        setting = ", or set `missing` to 'forward' or 'mask'" if is_training else ""
+        count = sum(int(np.isnan(values[rows]).sum()) for rows in row_chunks(*values.shape))
+        others = f", one of {count:,}" if count > 1 else ""
+        raise DataError(f"{_first_missing(given)}: the value is missing{others}; fill it{setting}.")
+    filled = replace(given, values=allocate(values.shape, np.float64))
+    for chunk in sequence_chunks(given.offsets, values.shape[1]):
+        ends = given.offsets[chunk.start : chunk.stop + 1]
+        part = values[ends[0] : ends[-1]]
+        source = np.where(np.isnan(part), 0, np.arange(len(part))[:, None])
+        source[ends[:-1] - ends[0]] = (ends[:-1] - ends[0])[:, None]
+        np.maximum.accumulate(source, axis=0, out=source)
+        filled.values[ends[0] : ends[-1]] = np.take_along_axis(part, source, axis=0)
+    if filled.has_missing.any():
+        setting = ", or set `missing` to 'mask'" if is_training else ""
+        raise DataError(
+            f"{_first_missing(filled)}: the value is missing, and there is none before it in its sequence; "
+            f"fill it{setting}."
+        )
+    return filled
+
+
+def _first_missing(given: LabelledSequences) -> str:
+    """The position of the first missing value in messages."""
+    channel = min(
+        np.flatnonzero(given.has_missing), key=lambda each: np.isnan(given.values[:, each]).argmax()
+    )
+    return _where(given, np.isnan(given.values[:, channel]).argmax(), channel)
+
+
+def _where(given: LabelledSequences, step: Any, channel: Any) -> str:
+    """The position of a value in messages."""
+    number = int(np.searchsorted(given.offsets, step, side="right")) - 1
+    within = int(step) - int(given.offsets[number])
+    return f"{given.name}, sequence {given.ids[number]!r}, step {within}, channel {given.channels[channel]!r}"
+
+
+def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels: bool) -> LabelledSequences:
+    """Sequences of the rows of a table with an id."""
+    is_training = roles.categories is None
+    if roles.series is None and table.series is None and is_training:
+        raise UsageError(
+            f"series is missing: {table.name} is a table; name the column of the ids of the sequences, one "
+            f"of {table.describe()}."
+        )
+    if needs_labels and roles.label is None:
+        raise UsageError(
+            f"label is missing: {table.name} is a table; name the column of the labels, one of "
+            f"{table.describe()}."
+        )
+    per_sequence = {"label": roles.label, "group": roles.group, "weight": roles.weight}
+    for role, name in per_sequence.items():
+        if name is not None and [*_all_roles(roles)].count(name) > 1:
+            article = "the label" if role == "label" else f"a {role}"
+            raise UsageError(f"column {name!r} is {article} and has another role; give it one role.")
+        if name is not None and (needs_labels if role == "label" else is_training):
+            table.column(name)
+    if roles.weight is not None and roles.weight in table.columns:
+        table.numbers(roles.weight)
+    inputs = {name: column for name, column in table.columns.items() if name not in per_sequence.values()}
+    given = ColumnRoles((), roles.input or (), (), roles.time, roles.series)
+    chosen, left_out = default_roles(replace(table, columns=inputs), given, roles.input is None)
+    if not len(table):
+        raise DataError(f"{table.name} has no rows.")
+    if not chosen.input:
+        reasons = f"; left out: {', '.join(left_out)}" if left_out else ""
+        raise DataError(f"{table.name} has no column that can be an input{reasons}.")
+    panel = make_panel(replace(table, columns=inputs), chosen, missing, is_training=is_training)
+    channels, values, categories = _channels(panel, roles)
+    label, group, weight = (
+        None
+        if name is None or name not in table.columns
+        else value_of_series(table.column(name), panel, role)
+        for role, name in per_sequence.items()
+    )
+    return LabelledSequences(
+        name=table.name,
+        ids=(Path(table.name).stem,) if panel.names == ("",) else panel.names,
+        channels=channels,
+        values=values,
+        offsets=panel.offsets,
+        labels=label,
+        label=roles.label or "label",
+        sha256=table.sha256,
+        dt=panel.time_differences(),
+        time_unit=panel.step_size(),
+        groups=None if group is None else group.as_category(),
+        weights=None if weight is None else weight.values,
+        categories=categories,
+        left_out=tuple(left_out),
+        time=chosen.time,
+    )
+
+
+def _all_roles(roles: SequenceRoles) -> Iterator[str | None]:
+    yield from (*(roles.input or ()), roles.series, roles.time, roles.label, roles.group, roles.weight)
+
+
+def _channels(
+    panel: Panel, roles: SequenceRoles
+) -> tuple[tuple[str, ...], Array, dict[str, tuple[str, ...]]]:
+    """Names and values of the channels of the columns; a column of texts has one channel for each text."""
+    names, categories = list[str](), dict[str, tuple[str, ...]]()
+    columns = list[tuple[Array, int | None]]()  # numbers, or codes of texts and the code of the channel
+    for name in panel.roles.input:
+        column, known = panel.columns[name], roles.categories
+        if name in known if known is not None else column.kind == "category":
+            texts = column.categories if known is None else known[name]
+            categories[name] = texts
+            names += [f"{name}={text}" for text in texts]
+            codes = _known_codes(panel, column.as_category(), texts)
+            columns += [(codes, code) for code in range(len(texts))]
+        else:
+            panel.table.numbers(name)
+            names.append(name)
+            columns.append((column.values, None))
+    values = allocate((len(panel), len(columns)), np.float64)
+    for rows in row_chunks(*values.shape):
+        for channel, (source, code) in enumerate(columns):
+            values[rows, channel] = source[rows] if code is None else source[rows] == code
+    return tuple(names), values, categories
+
+
+def _known_codes(panel: Panel, column: DataColumn, texts: tuple[str, ...]) -> Array:
+    """The position of each value in some texts, `(N,)`; -1 for a missing value."""
+    if column.categories == texts:
+        return column.values
+    codes = {text: code for code, text in enumerate(texts)}
+    table = np.array([codes.get(text, -2) for text in column.categories] + [-1], np.int32)
+    known: Array = table[column.values]
+    if (known == -2).any():
+        row = int((known == -2).argmax())
+        raise DataError(
+            f"{panel.where(row, column.name)}: found {column.text(row)!r}, which did not occur in training; "
+            f"the values there were {', '.join(texts[:10])}."
+        )
+    return known
+
+
+def _check_labels(given: LabelledSequences) -> None:
+    if given.labels is None:
+        raise DataError(f"{given.name} has no labels; give one for each sequence.")
+    for what, column in (("label", given.labels), ("group", given.groups)):
+        if column is not None and column.missing().any():
+            absent = column.missing()
+            others = f", one of {int(absent.sum()):,}" if absent.sum() > 1 else ""
+            raise DataError(
+                f"{given.name}: the {what} of sequence {given.ids[int(absent.argmax())]!r} is "
+                f"missing{others}; fill it, or remove the sequence."
+            )
+    number = too_large(given.labels.values) if given.labels.kind == "number" else None
+    if number is not None:
+        hint = finite_hint(given.labels.values[number])
+        raise DataError(f"{given.name}, label of sequence {given.ids[number]!r}: {hint}")
+    if given.weights is not None:
+        is_valid = np.isfinite(given.weights) & (given.weights > 0)
+        if not is_valid.all():
+            number = int(is_valid.argmin())
+            raise DataError(
+                f"{given.name}: the weight of sequence {given.ids[number]!r} is {given.weights[number]:g}; "
+                f"expected a number above 0. Remove sequences that do not count."
+            )
