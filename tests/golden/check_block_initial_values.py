@@ -3,7 +3,7 @@
     OFFICIAL_CODE=code python tests/golden/check_block_initial_values.py
 
 needs the packages of ``make_cells.py``. It draws models of three layers by the official code, and raises
-AssertionError for a law or a default in ``tests/support/block_initial_values.py`` that this code does not
+AssertionError for a distribution or a default in ``tests/support/block_initial_values.py`` that this code does not
 have. Otherwise it prints nothing.
 """
 
@@ -307,7 +307,7 @@ def draw(expected: ExpectedBlock, seed: int) -> Model:
 
 
 def check(expected: ExpectedBlock) -> None:
-    """Compare laws and defaults of a block with its official code."""
+    """Compare distributions and defaults of a block with its official code."""
     models = [draw(expected, seed) for seed in range(DRAWS)]
     options = {name: each.zoo for name, each in expected.options.items()}
     outputs = options.get("expand", 1) * WIDTH

@@ -3,7 +3,7 @@
     OFFICIAL_CODE=code python tests/golden/check_cell_initial_values.py [CELL ...]
 
 needs the packages and the clones of ``make_cells.py``. The modules in ``initial_draws`` run the constructors
-and initializers of the official code of a cell. For each of these cells the script prints that the laws and
+and initializers of the official code of a cell. For each of these cells the script prints that the distributions and
 defaults in ``tests/support/initial_values.py`` hold, or which one does not hold, or the clone that it lacks.
 The exit status is 1 unless they hold for all cells.
 """
@@ -68,16 +68,16 @@ def check(expected: Expected, draws: list[Draw], sizes: Any) -> None:
     """Raise AssertionError if the draws or defaults are not as expected.
 
     Args:
-        expected: Laws and defaults of the cell.
+        expected: Distributions and defaults of the cell.
         draws: Draws of the official code.
-        sizes: What the laws depend on.
+        sizes: The sizes and options that the distributions depend on.
     """
-    laws = {**expected.arrays, **expected.official}
-    drawn = {name: law for name, law in laws.items() if law is not None}
+    distributions = {**expected.arrays, **expected.official}
+    drawn = {name: distribution for name, distribution in distributions.items() if distribution is not None}
     assert set(draws[0].arrays) == set(drawn), f"arrays {sorted(draws[0].arrays)}, expected {sorted(drawn)}"
-    for name, law in drawn.items():
+    for name, distribution in drawn.items():
         try:
-            law(sizes)(np.stack([to_numpy(draw.arrays[name]) for draw in draws]))
+            distribution(sizes)(np.stack([to_numpy(draw.arrays[name]) for draw in draws]))
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from error
     defaults = {**expected.options, **expected.official_options}

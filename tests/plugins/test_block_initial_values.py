@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from block_initial_values import EXPECTED_BLOCKS, EXPECTED_INNER, ExpectedBlock
-from initial_laws import Array, truncated_normal
+from initial_distributions import Array, truncated_normal
 
 import zoo
 from zoo.errors import DefinitionError, UsageError
@@ -48,9 +48,9 @@ def sizes_of(expected: ExpectedBlock) -> Any:
     return SimpleNamespace(I=INPUTS, D=WIDTH, Y=outputs, layers=LAYERS, **options)
 
 
-def holds(law: Any, values: Array) -> bool:
+def holds(distribution: Any, values: Array) -> bool:
     try:
-        law(values)
+        distribution(values)
     except AssertionError:
         return False
     return True
@@ -72,10 +72,10 @@ def test_option_defaults_are_official_or_declared(expected: ExpectedBlock) -> No
 
 
 @every_block
-def test_initial_values_follow_the_official_law(
+def test_initial_values_follow_the_official_distribution(
     expected: ExpectedBlock, draws: dict[str, dict[str, Array]]
 ) -> None:
-    """An official law that zoo replaces does not hold, and the card declares the difference."""
+    """An official distribution that zoo replaces does not hold, and the card declares the difference."""
     sizes, card = sizes_of(expected), type(zoo.get_block(expected.block)).card
     for name, start in expected.arrays.items():
         values = draws[expected.block][name]
@@ -90,16 +90,16 @@ def test_initial_values_follow_the_official_law(
 
 
 @every_block
-def test_laws_reject_a_scale_that_is_wrong_by_a_tenth(
+def test_distributions_reject_a_scale_that_is_wrong_by_a_tenth(
     expected: ExpectedBlock, draws: dict[str, dict[str, Array]]
 ) -> None:
     sizes = sizes_of(expected)
     for name, start in expected.arrays.items():
         values = draws[expected.block][name]
         if values.any():
-            law = (start.zoo or start.official)(sizes)
-            assert not holds(law, 1.1 * values), name
-            assert not holds(law, 0.9 * values), name
+            distribution = (start.zoo or start.official)(sizes)
+            assert not holds(distribution, 1.1 * values), name
+            assert not holds(distribution, 0.9 * values), name
 
 
 @pytest.mark.parametrize("name", EXPECTED_INNER)
@@ -113,7 +113,9 @@ def test_cells_in_blocks_start_as_declared(name: str) -> None:
     for array, start in EXPECTED_INNER[name].items():
         values = np.stack([rnn.params[f"l{layer}.{array}"] for layer in range(LAYERS)])
         assert holds((start.zoo or start.official)(sizes), values), array
-        assert not holds(start.official(sizes), alone.params[f"l0.{array}"][None]), "a law of the block"
+        assert not holds(start.official(sizes), alone.params[f"l0.{array}"][None]), (
+            "a distribution of the block"
+        )
         if start.zoo:
             assert not holds(start.official(sizes), values), array
             assert start.declared in deviations, array
@@ -177,7 +179,7 @@ def test_names_of_initializers_are_looked_up() -> None:
         zoo.Recurrent("lstm", 3, 4, block=Named)
 
 
-def test_law_of_truncated_draws_rejects_whole_ones() -> None:
+def test_distribution_of_truncated_draws_rejects_whole_ones() -> None:
     rng = np.random.default_rng(0)
     whole = rng.normal(size=20_000)
     truncated = whole[abs(whole) < 2] / 0.8796256610342398

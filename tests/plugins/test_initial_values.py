@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import initial_laws as laws
+import initial_distributions as distributions
 import numpy as np
 import pytest
 from initial_values import CHOSEN, EXPECTED
@@ -46,22 +46,22 @@ def test_option_defaults_match_reference(name):
 def test_initial_values_match_reference(name):
     cell = zoo.get_cell(name)
     sizes = SimpleNamespace(I=INPUTS, H=HIDDEN, **cell.options)
-    for array, law in EXPECTED[name].arrays.items():
+    for array, distribution in EXPECTED[name].arrays.items():
         try:
-            law(sizes)(draws_of(cell, array))
+            distribution(sizes)(draws_of(cell, array))
         except AssertionError as error:
             raise AssertionError(f"{name}, {array}: {error}") from error
 
 
 @pytest.mark.parametrize("name", [name for name, expected in EXPECTED.items() if expected.official])
 def test_declared_differences_from_official_code_exist(name):
-    """Otherwise zoo would have the official law, and the difference would not be one."""
+    """Otherwise zoo would have the official distribution, and the difference would not be one."""
     cell, expected = zoo.get_cell(name), EXPECTED[name]
     sizes = SimpleNamespace(I=INPUTS, H=HIDDEN, **cell.options)
-    for array, law in expected.official.items():
-        if law is not None:
+    for array, distribution in expected.official.items():
+        if distribution is not None:
             with pytest.raises(AssertionError):
-                law(sizes)(draws_of(cell, array))
+                distribution(sizes)(draws_of(cell, array))
     for option, default in expected.official_options.items():
         assert default != expected.options[option]
 
@@ -70,29 +70,37 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize(
-    ("law", "right", "wrong"),
+    ("distribution", "right", "wrong"),
     [
-        (laws.uniform(-2, 2), RNG.uniform(-2, 2, (8, 32, 64)), RNG.uniform(-1.9, 1.9, (8, 32, 64))),
-        (laws.uniform(-2, 2), RNG.uniform(-2, 2, (8, 64)), RNG.normal(0, 2 / 3**0.5, (8, 64))),
-        (laws.normal(0.5), RNG.normal(0, 0.5, (8, 32, 64)), RNG.normal(0, 0.53, (8, 32, 64))),
-        (laws.constant(1), np.ones((8, 3)), np.zeros((8, 3))),
-        (laws.exact(np.arange(3.0)), np.tile(np.arange(3.0), (8, 1)), np.tile([0.0, 1, 3], (8, 1))),
-        (laws.identity(2), np.tile(2 * np.eye(4), (8, 1, 1)), np.tile(np.eye(4), (8, 1, 1))),
-        (laws.orthonormal(), np.linalg.qr(RNG.normal(size=(8, 4, 4)))[0], RNG.normal(size=(8, 4, 4)) / 2),
+        (distributions.uniform(-2, 2), RNG.uniform(-2, 2, (8, 32, 64)), RNG.uniform(-1.9, 1.9, (8, 32, 64))),
+        (distributions.uniform(-2, 2), RNG.uniform(-2, 2, (8, 64)), RNG.normal(0, 2 / 3**0.5, (8, 64))),
+        (distributions.normal(0.5), RNG.normal(0, 0.5, (8, 32, 64)), RNG.normal(0, 0.53, (8, 32, 64))),
+        (distributions.constant(1), np.ones((8, 3)), np.zeros((8, 3))),
+        (distributions.exact(np.arange(3.0)), np.tile(np.arange(3.0), (8, 1)), np.tile([0.0, 1, 3], (8, 1))),
+        (distributions.identity(2), np.tile(2 * np.eye(4), (8, 1, 1)), np.tile(np.eye(4), (8, 1, 1))),
         (
-            laws.columns(laws.constant(0), laws.constant(1)),
+            distributions.orthonormal(),
+            np.linalg.qr(RNG.normal(size=(8, 4, 4)))[0],
+            RNG.normal(size=(8, 4, 4)) / 2,
+        ),
+        (
+            distributions.columns(distributions.constant(0), distributions.constant(1)),
             np.tile([0.0, 1], (8, 1)),
             np.tile([1.0, 0], (8, 1)),
         ),
-        (laws.through(np.exp, laws.uniform(0, 1)), np.log(RNG.uniform(0, 1, 999)), RNG.uniform(-3, 0, 999)),
         (
-            laws.each(laws.normal(1)),
+            distributions.through(np.exp, distributions.uniform(0, 1)),
+            np.log(RNG.uniform(0, 1, 999)),
+            RNG.uniform(-3, 0, 999),
+        ),
+        (
+            distributions.each(distributions.normal(1)),
             RNG.normal(size=(9, 99)) + 1j * RNG.normal(size=(9, 99)),
             RNG.normal(size=(9, 99)) + 0.7j * RNG.normal(size=(9, 99)),
         ),
     ],
 )
-def test_check_distinguishes_initial_distributions(law, right, wrong):
-    law(right)
+def test_check_distinguishes_initial_distributions(distribution, right, wrong):
+    distribution(right)
     with pytest.raises(AssertionError):
-        law(wrong)
+        distribution(wrong)

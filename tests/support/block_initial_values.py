@@ -2,10 +2,11 @@
 
 ``EXPECTED_BLOCKS`` lists what the code of a repository has, at the commit that was read and run.
 ``tests/golden/check_block_initial_values.py`` draws initial values from this code and compares them with the
-laws. Where zoo has another law or default, the entry has both, and words of the card that declare it.
+distributions. Where zoo has another distribution or default, the entry has both, and words of the card that
+declare it.
 
-A law takes ``n``, which holds the sizes ``I``, ``D`` and ``Y``, ``layers``, and the options of the block. The
-draws of an array are those of all layers that have it, first by seed and then by layer.
+A distribution takes ``n``, which holds the sizes ``I``, ``D`` and ``Y``, ``layers``, and the options of the
+block. The draws of an array are those of all layers that have it, first by seed and then by layer.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from initial_laws import Array, Law, exact, orthonormal, truncated_normal
-from initial_values import LawOf, Sizes, ones, scaled, within, zeros
+from initial_distributions import Array, Distribution, exact, orthonormal, truncated_normal
+from initial_values import DistributionOf, Sizes, ones, scaled, within, zeros
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,15 @@ class Start:
     """Initial values of one parameter.
 
     Args:
-        official: Law in the official code, or None if it has no such parameter.
+        official: Distribution in the official code, or None if it has no such parameter.
         file: File of the repository that states it.
-        zoo: Law of zoo, if it is another one.
+        zoo: Distribution of zoo, if it is another one.
         declared: Words of the block's card that declare the difference.
     """
 
-    official: LawOf | None
+    official: DistributionOf | None
     file: str = ""
-    zoo: LawOf | None = None
+    zoo: DistributionOf | None = None
     declared: str = ""
 
 
@@ -69,22 +70,24 @@ class ExpectedBlock:
     options: Mapping[str, Default]
 
 
-def alike(law: LawOf, file: str, *names: str) -> dict[str, Start]:
+def alike(distribution: DistributionOf, file: str, *names: str) -> dict[str, Start]:
     """Parameters that start in zoo as in the official code."""
-    return dict.fromkeys(names, Start(law, file))
+    return dict.fromkeys(names, Start(distribution, file))
 
 
-def added(law: LawOf, *names: str, declared: str = "") -> dict[str, Start]:
+def added(distribution: DistributionOf, *names: str, declared: str = "") -> dict[str, Start]:
     """Parameters that the official code does not have."""
-    return dict.fromkeys(names, Start(None, zoo=law, declared=declared))
+    return dict.fromkeys(names, Start(None, zoo=distribution, declared=declared))
 
 
-def differing(official: LawOf, file: str, zoo: LawOf, declared: str, *names: str) -> dict[str, Start]:
-    """Parameters that start by another law than in the official code."""
+def differing(
+    official: DistributionOf, file: str, zoo: DistributionOf, declared: str, *names: str
+) -> dict[str, Start]:
+    """Parameters that start by another distribution than in the official code."""
     return dict.fromkeys(names, Start(official, file, zoo, declared))
 
 
-# --- Laws. A fan is that of the matrix that the official code draws. ---
+# --- Distributions. A fan is that of the matrix that the official code draws. ---
 
 by_inputs = scaled(lambda n: 1 / math.sqrt(n.I))
 by_width = within(lambda n: 1 / math.sqrt(n.D))  # nn.Linear
@@ -98,28 +101,28 @@ lecun_outputs = scaled(lambda n: 1 / math.sqrt(n.Y))
 gpt2 = scaled(lambda n: 1 / math.sqrt(n.Y * n.layers))
 
 
-def truncated_inputs(n: Sizes) -> Law:
+def truncated_inputs(n: Sizes) -> Distribution:
     """Initial values of ``nn.Dense`` of Flax that reads I features."""
     return truncated_normal(1 / math.sqrt(n.I))
 
 
-def truncated_outputs(n: Sizes) -> Law:
+def truncated_outputs(n: Sizes) -> Distribution:
     """Initial values of ``nn.Dense`` of Flax that reads the output of the cell."""
     return truncated_normal(1 / math.sqrt(n.Y))
 
 
-def rising(n: Sizes) -> Law:
+def rising(n: Sizes) -> Distribution:
     """``i / D`` for each feature."""
     return exact(np.arange(n.D) / n.D)
 
 
-def rising_by_layer(n: Sizes) -> Law:
+def rising_by_layer(n: Sizes) -> Distribution:
     """``i / D`` for each feature, to a power that falls from one in the first layer towards zero."""
     powers = 1 - np.arange(n.layers)[:, None] / n.layers
-    law = exact((np.arange(n.D) / n.D) ** powers)
+    distribution = exact((np.arange(n.D) / n.D) ** powers)
 
     def check(draws: Array) -> None:
-        law(draws.reshape(-1, n.layers, n.D))
+        distribution(draws.reshape(-1, n.layers, n.D))
 
     return check
 
@@ -278,8 +281,8 @@ EXPECTED_BLOCKS = (
     ),
 )
 
-# Parameters of cells that start in the official block by another law than in the cell alone, by the name of
-# the cell in its block. Where zoo has no such law, the card of the block or of the cell declares it.
+# Parameters of cells that start in the official block by another distribution than in the cell alone, by the
+# name of the cell in its block. Where zoo has no such distribution, the card of the block or of the cell declares it.
 of_mixer = within(lambda n: 1 / math.sqrt(2 * n.D * n.layers))
 EXPECTED_INNER: Mapping[str, Mapping[str, Start]] = {
     "mamba(mamba)": alike(of_mixer, MAMBA_MODEL, "Wo"),

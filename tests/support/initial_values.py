@@ -4,10 +4,10 @@ Written from the official code or the paper, not from zoo's cells. ``DRAWN`` ent
 of the official code by ``tests/golden/check_cell_initial_values.py``. ``OFFICIAL`` ones were read in the code
 of the link, at its newest commit in November 2026. ``STATED`` ones are what the linked paper or program is
 known to state, not read again. ``CHOSEN`` ones have no reference that states initial values, and are what the
-cell's docstring states. ``deviation`` names a declared difference from the link. The laws are then those of
-the card or docstring, and ``official`` has those of the link.
+cell's docstring states. ``deviation`` names a declared difference from the link. The distributions are then
+those of the card or docstring, and ``official`` has those of the link.
 
-A law takes ``n``, which holds ``I``, ``H`` and the options of the cell, and what is drawn for one array.
+A distribution takes ``n``, which holds ``I``, ``H`` and the options of the cell, and draws of one array.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from initial_laws import (
-    Law,
+from initial_distributions import (
+    Distribution,
     columns,
     constant,
     each,
@@ -34,7 +34,7 @@ from initial_laws import (
 )
 
 Sizes = Any
-LawOf = Callable[[Sizes], Law]
+DistributionOf = Callable[[Sizes], Distribution]
 DRAWN, OFFICIAL = "official code, run", "official code, read"
 STATED, CHOSEN = "stated by the reference, not read again", "zoo's choice"
 
@@ -44,54 +44,54 @@ class Expected:
     """Initial values and options of one cell according to a reference.
 
     Args:
-        arrays: Law of each parameter and buffer.
+        arrays: Distribution of each parameter and buffer.
         options: Default of each option.
         source: Link to what states it; empty for zoo's choice.
         kind: How it is known.
         deviation: What is on purpose not as in the link.
-        official: Laws of the official code where zoo has another one; None for an array that it does not
-            have.
+        official: Distributions of the official code where zoo has another one; None for an array that it does
+            not have.
         official_options: Defaults of the official code where zoo has another one.
     """
 
-    arrays: Mapping[str, Callable[[Sizes], Law]]
+    arrays: Mapping[str, Callable[[Sizes], Distribution]]
     options: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     kind: str = CHOSEN
     deviation: str = ""
-    official: Mapping[str, LawOf | None] = field(default_factory=dict)
+    official: Mapping[str, DistributionOf | None] = field(default_factory=dict)
     official_options: Mapping[str, Any] = field(default_factory=dict)
 
 
-# --- Laws of several cells. Fans are those of the matrix that the reference draws as one. ---
+# --- Distributions of several cells. Fans are those of the matrix that the reference draws as one. ---
 
 
-def zeros(n: Sizes) -> Law:
+def zeros(n: Sizes) -> Distribution:
     """Zero."""
     return constant(0)
 
 
-def ones(n: Sizes) -> Law:
+def ones(n: Sizes) -> Distribution:
     """One."""
     return constant(1)
 
 
-def within(limit: Callable[[Sizes], float]) -> Callable[[Sizes], Law]:
+def within(limit: Callable[[Sizes], float]) -> Callable[[Sizes], Distribution]:
     """Uniform within a limit of zero."""
     return lambda n: uniform(-limit(n), limit(n))
 
 
-def glorot(fans: Callable[[Sizes], float]) -> Callable[[Sizes], Law]:
+def glorot(fans: Callable[[Sizes], float]) -> Callable[[Sizes], Distribution]:
     """Uniform with variance ``2 / fans``, of the sum of both fans."""
     return within(lambda n: math.sqrt(6 / fans(n)))
 
 
-def scaled(std: Callable[[Sizes], float]) -> Callable[[Sizes], Law]:
+def scaled(std: Callable[[Sizes], float]) -> Callable[[Sizes], Distribution]:
     """Normal with a standard deviation."""
     return lambda n: normal(std(n))
 
 
-def orthogonal(parts: int = 1) -> Callable[[Sizes], Law]:
+def orthogonal(parts: int = 1) -> Callable[[Sizes], Distribution]:
     """Orthonormal rows or columns, gate by gate."""
     return lambda n: columns(*[orthonormal()] * parts)
 
@@ -102,33 +102,33 @@ by_hidden_rows = within(lambda n: 1 / math.sqrt(n.H))  # nn.Linear that reads hi
 by_both = within(lambda n: 1 / math.sqrt(n.I + n.H))  # nn.Linear that reads inputs and hidden units
 
 
-def inverse_softplus_of_steps(low: float, high: float) -> Law:
+def inverse_softplus_of_steps(low: float, high: float) -> Distribution:
     """Values whose softplus is log-uniform."""
     return through(lambda v: np.log(np.log1p(np.exp(v))), uniform(math.log(low), math.log(high)))
 
 
-def steps_between(n: Sizes) -> Law:
+def steps_between(n: Sizes) -> Distribution:
     """Log-uniform between the options, kept as logarithms."""
     return uniform(math.log(n.dt_min), math.log(n.dt_max))
 
 
-def chrono(sign: int) -> Callable[[Sizes], Law]:
+def chrono(sign: int) -> Callable[[Sizes], Distribution]:
     """Plus or minus the logarithm of a uniform number between one and the longest time."""
     return lambda n: through(lambda v: np.exp(sign * v), uniform(1, n.t_max))
 
 
 def chosen(recurrent: str = "orthogonal", gates: Mapping[str, int] | None = None, **others: Any) -> Expected:
     """The initial values of most gated cells of zoo: Glorot inputs, orthogonal gates, zero biases."""
-    laws: dict[str, Callable[[Sizes], Law]] = {}
+    distributions: dict[str, Callable[[Sizes], Distribution]] = {}
     for name, count in (gates or {}).items():
         if name in ("Wx", "Wp"):
-            laws[name] = glorot(lambda n, count=count: n.I + count * n.H)
+            distributions[name] = glorot(lambda n, count=count: n.I + count * n.H)
         elif name.startswith("b"):
-            laws[name] = zeros
+            distributions[name] = zeros
         else:
             assert recurrent == "orthogonal"
-            laws[name] = orthogonal(count)
-    return Expected(laws | others.pop("more", {}), **others)
+            distributions[name] = orthogonal(count)
+    return Expected(distributions | others.pop("more", {}), **others)
 
 
 def lstm_like(**more: Any) -> Expected:
@@ -187,18 +187,18 @@ def rwkv_zigzag(n: Sizes) -> np.ndarray:
     return np.tile(line * abs(line), n.heads)
 
 
-def off_diagonal(law: Law) -> Law:
-    """A law of the entries off the diagonal, which is zero."""
+def off_diagonal(distribution: Distribution) -> Distribution:
+    """A distribution of the entries off the diagonal, which is zero."""
 
     def check(draws: np.ndarray) -> None:
         on_diagonal = np.eye(draws.shape[-1], dtype=bool)
         constant(0)(draws[:, on_diagonal])
-        law(draws[:, ~on_diagonal])
+        distribution(draws[:, ~on_diagonal])
 
     return check
 
 
-def uniform_parts(*limits: float) -> Law:
+def uniform_parts(*limits: float) -> Distribution:
     """Uniform around zero, each matrix within its own limit."""
 
     def check(draws: np.ndarray) -> None:
@@ -208,7 +208,7 @@ def uniform_parts(*limits: float) -> Law:
     return check
 
 
-def orthogonal_parts(*scales: float) -> Law:
+def orthogonal_parts(*scales: float) -> Distribution:
     """Matrices with orthogonal rows or columns of the lengths given."""
 
     def check(draws: np.ndarray) -> None:
@@ -218,7 +218,7 @@ def orthogonal_parts(*scales: float) -> Law:
     return check
 
 
-def poles_of_ring(n: Sizes) -> Law:
+def poles_of_ring(n: Sizes) -> Distribution:
     """Rows nu, theta, gamma: radii uniform in area, phases uniform, gamma from the radii."""
 
     def check(draws: np.ndarray) -> None:
@@ -231,7 +231,7 @@ def poles_of_ring(n: Sizes) -> Law:
     return check
 
 
-def poles_of_oscillators(n: Sizes) -> Law:
+def poles_of_oscillators(n: Sizes) -> Distribution:
     """Rows s, stiffness and damping: poles of the upper half of a ring, uniform in area and phase."""
 
     def check(draws: np.ndarray) -> None:
@@ -249,7 +249,7 @@ def poles_of_oscillators(n: Sizes) -> Law:
     return check
 
 
-def polarities(n: Sizes) -> Law:
+def polarities(n: Sizes) -> Distribution:
     """Minus one with a chance of a third, else one."""
 
     def check(draws: np.ndarray) -> None:
@@ -259,7 +259,7 @@ def polarities(n: Sizes) -> Law:
     return check
 
 
-def permutation(n: Sizes) -> Law:
+def permutation(n: Sizes) -> Distribution:
     """A permutation matrix, not the identity."""
 
     def check(draws: np.ndarray) -> None:
@@ -272,7 +272,7 @@ def permutation(n: Sizes) -> Law:
     return check
 
 
-def positive_with_unit_norm(n: Sizes) -> Law:
+def positive_with_unit_norm(n: Sizes) -> Distribution:
     """``(1 + R^T R / H)`` divided by its largest eigenvalue, R normal (Talathi & Vartak 2016)."""
 
     def spectra(matrices: Any) -> np.ndarray:
@@ -291,7 +291,7 @@ def positive_with_unit_norm(n: Sizes) -> Law:
     return check
 
 
-def diagonal_of_unit_norm(n: Sizes) -> Law:
+def diagonal_of_unit_norm(n: Sizes) -> Distribution:
     """The diagonal of ``(1 + R^T R / H)`` divided by its largest eigenvalue."""
     rng = np.random.default_rng(0)
     drawn = [r.T @ r / n.H + np.eye(n.H) for r in rng.normal(size=(40, n.H, n.H))]
@@ -304,13 +304,13 @@ def diagonal_of_unit_norm(n: Sizes) -> Law:
     return check
 
 
-def gamma_variates(shapes: Callable[[Sizes], np.ndarray]) -> Callable[[Sizes], Law]:
+def gamma_variates(shapes: Callable[[Sizes], np.ndarray]) -> Callable[[Sizes], Distribution]:
     """Gamma variates with the given shape parameters and scale one: their root, mean and square."""
 
     def moment(shape: float, power: float) -> float:
         return math.gamma(shape + power) / math.gamma(shape)
 
-    def law(n: Sizes) -> Law:
+    def distribution(n: Sizes) -> Distribution:
         def check(draws: np.ndarray) -> None:
             of_entries = shapes(n)
             assert (draws[:, of_entries == 0] == 0).all()
@@ -323,10 +323,10 @@ def gamma_variates(shapes: Callable[[Sizes], np.ndarray]) -> Callable[[Sizes], L
 
         return check
 
-    return law
+    return distribution
 
 
-def excitatory_first(count: Callable[[Sizes], int]) -> Callable[[Sizes], Law]:
+def excitatory_first(count: Callable[[Sizes], int]) -> Callable[[Sizes], Distribution]:
     """One for the first units, minus one for the others."""
     return lambda n: exact(np.where(np.arange(n.H) < count(n), 1.0, -1.0))
 
@@ -338,7 +338,7 @@ def synaptic_weights(n: Sizes) -> np.ndarray:
     return shapes * (1 - np.eye(n.H))
 
 
-def sparse_reservoir(n: Sizes) -> Law:
+def sparse_reservoir(n: Sizes) -> Distribution:
     """A reservoir of a spectral radius, with a share of nonzero entries."""
 
     def check(draws: np.ndarray) -> None:
@@ -350,14 +350,14 @@ def sparse_reservoir(n: Sizes) -> Law:
     return check
 
 
-def stacked_reservoirs(n: Sizes) -> Law:
+def stacked_reservoirs(n: Sizes) -> Distribution:
     """Reservoirs that have the spectral radius together with their leak."""
     return lambda draws: spectral_radius(n.radius)(
         (1 - n.leak) * np.eye(draws.shape[-1]) + n.leak * draws.reshape(-1, *draws.shape[-2:])
     )
 
 
-def sparse_signs(n: Sizes) -> Law:
+def sparse_signs(n: Sizes) -> Distribution:
     """Plus or minus the scale, with a share of nonzero entries."""
 
     def check(draws: np.ndarray) -> None:
@@ -367,7 +367,7 @@ def sparse_signs(n: Sizes) -> Law:
     return check
 
 
-def difference_with_transpose(n: Sizes) -> Law:
+def difference_with_transpose(n: Sizes) -> Distribution:
     """Differences of two uniform numbers."""
 
     def check(draws: np.ndarray) -> None:
@@ -378,7 +378,7 @@ def difference_with_transpose(n: Sizes) -> Law:
     return check
 
 
-def rotations_of_pairs(n: Sizes) -> Law:
+def rotations_of_pairs(n: Sizes) -> Distribution:
     """Angles of pairs of neighbours, uniform within pi of zero."""
 
     def check(draws: np.ndarray) -> None:
@@ -391,7 +391,7 @@ def rotations_of_pairs(n: Sizes) -> Law:
     return check
 
 
-def skew_rotations_of_pairs(n: Sizes) -> Law:
+def skew_rotations_of_pairs(n: Sizes) -> Distribution:
     """The same angles, with the opposite ones below the diagonal."""
 
     def check(draws: np.ndarray) -> None:
@@ -401,7 +401,7 @@ def skew_rotations_of_pairs(n: Sizes) -> Law:
     return check
 
 
-def identity_of_first_gate(n: Sizes) -> Law:
+def identity_of_first_gate(n: Sizes) -> Distribution:
     """The identity for the first of four gates, and zero for the others."""
 
     def check(draws: np.ndarray) -> None:
@@ -411,7 +411,7 @@ def identity_of_first_gate(n: Sizes) -> Law:
     return check
 
 
-def scaled_complex(variance: float) -> Law:
+def scaled_complex(variance: float) -> Distribution:
     """Complex with the variance given in all, in equal parts."""
 
     def check(draws: np.ndarray) -> None:
@@ -425,13 +425,13 @@ def scaled_complex(variance: float) -> Law:
 
 FLA_LAYERS = "https://github.com/fla-org/flash-linear-attention/blob/main/fla/layers/"
 # The low-rank forget gate of Kimi delta attention, of rank H / heads.
-KIMI_GATE: dict[str, Callable[[Sizes], Law]] = {
+KIMI_GATE: dict[str, Callable[[Sizes], Distribution]] = {
     "Wr": within(lambda n: (n.H / n.heads) ** -0.5),
     "b": lambda n: inverse_softplus_of_steps(0.001, 0.1),
     "A": lambda n: through(np.exp, uniform(1, 16)),
 }
 # Weights and biases of ParaGRU and ParaLSTM.
-PARA_RNN: dict[str, Callable[[Sizes], Law]] = {
+PARA_RNN: dict[str, Callable[[Sizes], Distribution]] = {
     "Wx": glorot(lambda n: n.I + n.H),
     "a": scaled(lambda n: 2 / math.sqrt(5 * n.H)),
     "b": lambda n: exact(np.concatenate([-np.linspace(0, 1, n.H), np.zeros(2 * n.H)])),
@@ -442,7 +442,7 @@ RWKV_DEVIATION = (
     "smaller number in lower layers, at 0.5**0.7 in the first of two."
 )
 # Parts of RWKV-5 and RWKV-6.
-RWKV_MEMORY: dict[str, Callable[[Sizes], Law]] = {
+RWKV_MEMORY: dict[str, Callable[[Sizes], Distribution]] = {
     "Wx": lambda n: orthogonal_parts(1.0, 0.1, 1.0, 0.1),
     "w": lambda n: exact(-6 + 5 * rwkv_line(n) ** 0.7),
     "u": lambda n: exact(0.1 * np.array([(i + 1) % 3 - 1 for i in range(n.H)])),
@@ -450,8 +450,8 @@ RWKV_MEMORY: dict[str, Callable[[Sizes], Law]] = {
     "bias": zeros,
     "Wo": orthogonal(),
 }
-# Official laws of the first of two layers of RWKV-5 and RWKV-6.
-RWKV_FIRST_OF_TWO: dict[str, LawOf] = {"Wo": zeros, "gain": lambda n: constant(0.5**0.7)}
+# Official distributions of the first of two layers of RWKV-5 and RWKV-6.
+RWKV_FIRST_OF_TWO: dict[str, DistributionOf] = {"Wo": zeros, "gain": lambda n: constant(0.5**0.7)}
 TORCHRECURRENT = "https://github.com/MartinuzziFrancesco/torchrecurrent"
 
 EXPECTED: dict[str, Expected] = {

@@ -1,4 +1,4 @@
-"""Laws of initial values: checks of many draws of one array, ``(draws, *shape)``."""
+"""Distributions of initial values: checks of many draws of one array, ``(draws, *shape)``."""
 
 from __future__ import annotations
 
@@ -9,46 +9,47 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Law = Callable[[Array], Any]
+Distribution = Callable[[Array], Any]
 """Raises AssertionError where the draws are not as it says."""
 
-# The Kolmogorov-Smirnov distance times the root of the number of draws: beyond 2.2 once in 8,000 true laws.
+# The Kolmogorov-Smirnov distance times the root of the number of draws: beyond 2.2 once in 8,000 correct
+# distributions.
 FAR = 2.2
 
 
-def constant(value: float) -> Law:
+def constant(value: float) -> Distribution:
     """One number everywhere."""
 
-    def law(draws: Array) -> None:
+    def distribution(draws: Array) -> None:
         np.testing.assert_allclose(draws, value, rtol=1e-12, atol=1e-12)
 
-    return law
+    return distribution
 
 
-def exact(expected: Array, tolerance: float = 1e-11) -> Law:
+def exact(expected: Array, tolerance: float = 1e-11) -> Distribution:
     """The same array in every draw."""
 
-    def law(draws: Array) -> None:
+    def distribution(draws: Array) -> None:
         np.testing.assert_allclose(
             draws, np.broadcast_to(expected, draws.shape), rtol=tolerance, atol=tolerance
         )
 
-    return law
+    return distribution
 
 
-def uniform(low: float, high: float) -> Law:
+def uniform(low: float, high: float) -> Distribution:
     """Uniform between two numbers."""
     variance = (high - low) ** 2 / 12
     return _distributed(lambda v: np.clip((v - low) / (high - low), 0, 1), (low, high), variance, 1.8)
 
 
-def normal(std: float) -> Law:
+def normal(std: float) -> Distribution:
     """Normal around zero."""
     erf = np.vectorize(math.erf)
     return _distributed(lambda v: (1 + erf(v / (std * math.sqrt(2)))) / 2, (-7 * std, 7 * std), std**2, 3.0)
 
 
-def truncated_normal(std: float) -> Law:
+def truncated_normal(std: float) -> Distribution:
     """Normal around zero without draws beyond two deviations. ``std`` is the deviation of the rest."""
     erf = np.vectorize(math.erf)
     whole = std / 0.8796256610342398  # deviation of a standard normal number within two of zero
@@ -62,11 +63,11 @@ def truncated_normal(std: float) -> Law:
 
 def _distributed(
     cumulative: Callable[[Array], Array], bounds: tuple[float, float], variance: float, kurtosis: float
-) -> Law:
+) -> Distribution:
     low, high = bounds
     middle = (low + high) / 2
 
-    def law(draws: Array) -> None:
+    def distribution(draws: Array) -> None:
         assert not np.iscomplexobj(draws)
         values = np.sort(draws, axis=None)
         # Scale: the distance below is blind to a wrong one of a few per cent.
@@ -83,64 +84,64 @@ def _distributed(
         distance = max(np.abs(below - steps[1:]).max(), np.abs(below - steps[:-1]).max())
         assert distance * math.sqrt(values.size) < FAR, (distance, values.size)
 
-    return law
+    return distribution
 
 
-def through(function: Callable[[Array], Array], law: Law) -> Law:
-    """A law of a function of each number."""
-    return lambda draws: law(function(draws))
+def through(function: Callable[[Array], Array], distribution: Distribution) -> Distribution:
+    """A distribution of a function of each number."""
+    return lambda draws: distribution(function(draws))
 
 
-def each(law: Law) -> Law:
-    """A law of the real parts and of the imaginary ones."""
+def each(distribution: Distribution) -> Distribution:
+    """A distribution of the real parts and of the imaginary ones."""
 
     def both(draws: Array) -> None:
         assert np.iscomplexobj(draws)
-        law(draws.real)
-        law(draws.imag)
+        distribution(draws.real)
+        distribution(draws.imag)
 
     return both
 
 
-def columns(*laws: Law) -> Law:
-    """A law for each of as many equal parts of the last axis."""
+def columns(*distributions: Distribution) -> Distribution:
+    """A distribution for each of as many equal parts of the last axis."""
 
-    def law(draws: Array) -> None:
-        for part, one in zip(np.split(draws, len(laws), axis=-1), laws, strict=True):
+    def distribution(draws: Array) -> None:
+        for part, one in zip(np.split(draws, len(distributions), axis=-1), distributions, strict=True):
             one(part)
 
-    return law
+    return distribution
 
 
-def orthonormal(gain: float = 1.0) -> Law:
+def orthonormal(gain: float = 1.0) -> Distribution:
     """Rows or columns, whichever are fewer, of one length and at right angles."""
 
-    def law(draws: Array) -> None:
+    def distribution(draws: Array) -> None:
         for matrix in draws:
             rows, cols = matrix.shape
             gram = matrix @ matrix.T if rows <= cols else matrix.T @ matrix
             np.testing.assert_allclose(gram, gain**2 * np.eye(min(rows, cols)), atol=1e-9)
         assert len(draws) < 2 or not np.array_equal(draws[0], draws[1])
 
-    return law
+    return distribution
 
 
-def identity(scale: float) -> Law:
+def identity(scale: float) -> Distribution:
     """A multiple of the identity."""
 
-    def law(draws: Array) -> None:
+    def distribution(draws: Array) -> None:
         exact(scale * np.eye(draws.shape[-1]))(draws)
 
-    return law
+    return distribution
 
 
-def spectral_radius(radius: float) -> Law:
+def spectral_radius(radius: float) -> Distribution:
     """Uniform around zero, scaled to a largest eigenvalue."""
 
-    def law(draws: Array) -> None:
+    def distribution(draws: Array) -> None:
         for matrix in draws:
             np.testing.assert_allclose(np.abs(np.linalg.eigvals(matrix)).max(), radius, rtol=1e-9)
             limit = np.abs(matrix).max()
             uniform(-1, 1)(matrix / limit)
 
-    return law
+    return distribution
