@@ -3,8 +3,8 @@
     OFFICIAL_CODE=code python tests/golden/check_block_initial_values.py
 
 needs the packages of ``make_cells.py``. It draws models of three layers by the official code, and raises
-AssertionError for a distribution or a default in ``tests/support/block_initial_values.py`` that this code does not
-have. Otherwise it prints nothing.
+AssertionError for a distribution or a default in ``tests/support/block_initial_values.py`` that this code
+does not have. Otherwise it prints nothing.
 """
 
 from __future__ import annotations
