@@ -282,7 +282,7 @@ EXPECTED_BLOCKS = (
 )
 
 # Parameters of cells that start in the official block by another distribution than in the cell alone, by the
-# name of the cell in its block. Where zoo has no such distribution, the card of the block or cell declares it.
+# name of the cell in its block. Where zoo has no such distribution, the card of the block or cell says so.
 of_mixer = within(lambda n: 1 / math.sqrt(2 * n.D * n.layers))
 EXPECTED_INNER: Mapping[str, Mapping[str, Start]] = {
     "mamba(mamba)": alike(of_mixer, MAMBA_MODEL, "Wo"),
