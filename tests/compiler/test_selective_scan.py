@@ -13,6 +13,7 @@ from zoo.compiler.frontend.trace_step import trace_step
 from zoo.compiler.ir.dims import product
 from zoo.compiler.ir.memory_ops import ScanForm
 from zoo.compiler.passes.selective_scan import find_selective_scans
+from zoo.kernels.memory_chunk import CHUNK
 
 no_files = checks.no_files
 
@@ -188,14 +189,14 @@ def compiled_scan(rows, rates, state, states, out, heads, query_first):
 
 
 @zoo.njit
-def compiled_gradient(rows, rates, states, dstate, dout, drows, dfactors, heads, query_first):
-    kernels.scan_backward(rows, rates, states, 0, dstate, dout, drows, dfactors, heads, query_first)
+def compiled_gradient(rows, rates, states, dstate, dout, drows, drates, heads, query_first):
+    kernels.scan_backward(rows, rates, states, 0, dstate, dout, drows, drates, heads, query_first)
 
 
 @pytest.mark.parametrize("query_first", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-14), (np.float32, 4e-6)])
 @pytest.mark.parametrize(
-    ("steps", "batch", "heads", "depth", "width", "fastest"),
+    ("steps", "batch", "heads", "depth", "width", "max_rate"),
     [
         (19, 2, 2, 3, 21, 3.0),
         (1, 1, 1, 1, 1, 3.0),
@@ -205,26 +206,70 @@ def compiled_gradient(rows, rates, states, dstate, dout, drows, dfactors, heads,
     ],
 )
 def test_compiled_kernels_equal_the_plain_ones(
-    dtype, tolerance, steps, batch, heads, depth, width, fastest, query_first
+    dtype, tolerance, steps, batch, heads, depth, width, max_rate, query_first
 ) -> None:
-    """Chunks of 16 steps and a rest, rows of whole vectors and a rest, blocks of rows and a rest."""
+    """Whole chunks and a rest, rows of whole vectors and a rest, blocks of rows and a rest."""
     rng = np.random.default_rng(0)
     rows = rng.uniform(0, 1, (steps, batch, heads * (2 * width + 2 * depth))).astype(dtype)
-    rates = -rng.uniform(0, fastest, (heads, depth, width)).astype(dtype)
+    rates = -rng.uniform(0, max_rate, (heads, depth, width)).astype(dtype)
     dout = rng.normal(size=(steps, batch, heads * width)).astype(dtype)
     state, dstate = rng.normal(size=(2, batch, heads * depth * width)).astype(dtype)
-    chunks = (steps + 15) // 16
+    chunks = -(-steps // CHUNK)
 
     def run():
         new, states = state.copy(), np.zeros((chunks, *state.shape), dtype)
         out, drows = np.empty_like(dout), np.empty_like(rows)
         compiled_scan(rows, rates, new, states, out, heads, query_first)
-        before, dfactors = dstate.copy(), np.zeros_like(rates)
-        compiled_gradient(rows, rates, states, before, dout, drows, dfactors, heads, query_first)
-        return new, out, before, drows, dfactors
+        before, drates = dstate.copy(), np.zeros_like(rates)
+        compiled_gradient(rows, rates, states, before, dout, drows, drates, heads, query_first)
+        return new, out, before, drows, drates
 
     with kernels.pure_python():
         expected = run()
     for actual, plain in zip(run(), expected, strict=True):
         scale = max(1.0, np.abs(plain).max())
         np.testing.assert_allclose(actual, plain, rtol=0, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("query_first", [False, True])
+def test_extreme_decays_are_zero_and_infinite(query_first: bool) -> None:
+    rows = np.zeros((3, 1, 2 * 9 + 2), np.float32)
+    rows[..., :10] = 1  # value and key
+    rows[..., 10] = 1  # query
+    time = np.array([0, 1, -1, 80, -80, 1e4, -1e4, np.nan, np.inf], np.float32)
+    rows[..., 11:] = time
+    rates, state = np.ones((1, 1, 9), np.float32), np.ones((1, 9), np.float32)
+    states, out = np.zeros((1, 1, 9), np.float32), np.empty((3, 1, 9), np.float32)
+    compiled_scan(rows, rates, state, states, out, 1, query_first)
+    with np.errstate(over="ignore"):
+        decay = np.exp(time[:6])
+        expected = decay * (decay * (decay + 1) + 1) + 1
+    np.testing.assert_allclose(state[0, :6], expected, rtol=1e-5)
+    assert state[0, 6] == 1
+    assert np.isnan(state[0, 7])
+    assert state[0, 8] == np.inf
+
+
+def test_blocks_of_steps_equal_one_block() -> None:
+    """Two calls, for the first chunk and for the rest."""
+    rng = np.random.default_rng(1)
+    rows, rates = rng.uniform(0, 1, (21, 2, 24)), -rng.uniform(0, 3, (1, 3, 9))
+    dout = rng.normal(size=(21, 2, 9))
+    start, end = rng.normal(size=(2, 2, 27))
+
+    def run(*blocks: slice) -> list[np.ndarray]:
+        state, states, out = start.copy(), np.zeros((2, *start.shape)), np.empty_like(dout)
+        dstate, drows, drates = end.copy(), np.empty_like(rows), np.zeros_like(rates)
+        for block in blocks:
+            kernels.scan_forward(rows[block], rates, block.start, state, states, out[block], 1, False)
+        for block in reversed(blocks):
+            kernels.scan_backward(
+                rows[block], rates, states, block.start, dstate, dout[block], drows[block], drates, 1, False
+            )
+        return [state, out, dstate, drows, drates]
+
+    *whole, whole_rates = run(slice(0, 21))
+    *parts, part_rates = run(slice(0, CHUNK), slice(CHUNK, 21))
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(whole_rates, part_rates, rtol=1e-12)  # other order of sums over sequences

@@ -92,6 +92,17 @@ def test_rows_of_several_sequences_may_alternate(tmp_path):
     assert given.labels.text(0) == "rest"
 
 
+def test_lengths_of_one_step_with_two_readings_are_an_error():
+    """Three sequences of one step with two features, or of two steps with one feature."""
+    inputs = np.arange(6.0).reshape(3, 2)
+    with pytest.raises(DataError, match=r"a length of 1 for each row.*inputs\[:, None, :\]"):
+        LabelledSequences.from_arrays(inputs, lengths=[1, 1, 1])
+    features = LabelledSequences.from_arrays(inputs[:, None, :], lengths=[1, 1, 1])
+    np.testing.assert_array_equal(features.values, inputs)
+    steps = LabelledSequences.from_arrays(inputs[:, :1, None], lengths=[1, 1, 1])
+    np.testing.assert_array_equal(steps.values, inputs[:, :1])
+
+
 def test_large_sequences_are_in_files_with_equal_values(tmp_path, monkeypatch):
     columns = table(color=["red", "blue", "", "red", "blue", "", "blue", "", "red"])
     columns["y"][5:7] = np.nan

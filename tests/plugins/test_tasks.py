@@ -814,7 +814,8 @@ def test_law_catches_broken_task(name):
             "draw_examples: found targets from 3 to ",
         ),
         (lambda batch, rng, part: batch._replace(targets=batch.targets[:-1]), "targets int32"),
-        (lambda batch, rng, part: batch._replace(weights=-batch.weights), "weights below zero"),
+        (lambda batch, rng, part: batch._replace(weights=-batch.weights), "weights that are negative"),
+        (lambda batch, rng, part: batch._replace(weights=batch.weights + np.inf), "infinite or NaN"),
         (without_first_weights, "no weight above zero"),
         (
             lambda batch, rng, part: batch._replace(weights=batch.weights * (batch.inputs[:1] > 0)),

@@ -85,8 +85,10 @@ def check_batch(task: Task, method: str, batch: Any, size: int) -> Batch:
         fail(f"targets from {targets.min()} to {targets.max()}", f"classes from 0 to {task.output_size - 1}")
     if weights.shape != (steps, size):
         fail(f"weights {dtype_and_shape(weights)}", f"one number for each step, {(steps, size)}")
-    if not weights.min() >= 0 or not weights.any():  # not, because of NaN
-        fail("no weight above zero" if not weights.any() else "weights below zero or NaN", "zeros and ones")
+    if not weights.any():
+        fail("no weight above zero", "a weight above zero")
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        fail("weights that are negative, infinite or NaN", "finite weights of at least zero")
     if batch.context is not None:
         if inputs.ndim == 2 or task.criterion.target != "value" or task.input_size != task.output_size:
             fail("a context of other inputs than outputs", "as many numbers in inputs as in targets")

@@ -156,7 +156,9 @@ def column_of_sequences(values: Any, count: int, what: str, name: str) -> DataCo
         return None
     column = as_column(what, _plain_labels(values), name)
     if len(column) != count:
-        raise DataError(f"{name} has {counted(count, 'sequence')} and {counted(len(column), what[:-1])}.")
+        raise DataError(
+            f"{name} has {counted(count, 'sequence')} and {counted(len(column), what.removesuffix('s'))}."
+        )
     if what == "weights" and column.kind != "number":
         raise DataError(f"{name}: weights hold {column.text(0)!r}; expected numbers above 0.")
     return column
@@ -191,6 +193,12 @@ def _split_array(inputs: Any, lengths: Any, name: str) -> list[Array]:
     if sizes.ndim != 1 or sizes.dtype.kind not in "iu" or (sizes < 0).any():
         raise DataError(f"{name}: lengths are {short_repr(sizes)}; expected an integer for each sequence.")
     if len(sizes) == len(array):
+        if array.ndim == 2 and array.shape[1] > 1 and (sizes == 1).all():
+            raise DataError(
+                f"{name} holds {dtype_and_shape(array)} and a length of 1 for each row. A row may hold the "
+                f"features of one step, or the steps of one feature; give inputs[:, None, :] or "
+                f"inputs[:, :1, None]."
+            )
         if int(sizes.max(initial=0)) > array.shape[1]:
             steps = counted(array.shape[1], "step")
             raise DataError(f"{name}: a length is {sizes.max()}; the sequences have {steps}.")

@@ -28,8 +28,8 @@ from zoo.kernels.row_loops import fill_row, set_row
 from zoo.kernels.vector_loops import vector_loop
 
 COLUMNS = 256
-"""Columns that go through a chunk together. With 128, the backward pass of a selective scan took 1.2 times as
-long in the same loops (AMD EPYC with AVX-512).
+"""Columns that go through a chunk together. With 128, the backward pass of a selective scan with the same
+loops took 1.2 times as long (AMD EPYC with AVX-512).
 """
 
 
@@ -60,7 +60,7 @@ def _real_step(state: Any, out: Any, value: Any, keep: Any, take: Any, read: Any
 
 
 @vector_loop(1, 4)
-def _repeat_real_step(_new: Any, state: Any, value: Any, keep: Any, take: Any) -> Any:
+def _recompute_real_step(_new: Any, state: Any, value: Any, keep: Any, take: Any) -> Any:
     return (keep * state + take * value,)
 
 
@@ -88,7 +88,7 @@ def _complex_step(
 
 
 @vector_loop(2, 7)
-def _repeat_complex_step(
+def _recompute_complex_step(
     _new: Any, _new_im: Any,
     re: Any, im: Any, value: Any, keep: Any, keep_im: Any, take: Any, take_im: Any,
 ) -> Any:  # fmt: skip
@@ -273,7 +273,7 @@ def _real_gradients(
     dtake = kernels.flat_slice(dfactors, factor + factor_size, columns)
     dread = kernels.flat_slice(dfactors, factor + 2 * factor_size, columns)
     for t in range(count):
-        _repeat_real_step(
+        _recompute_real_step(
             kernels.flat_slice(history, (t + 1) * COLUMNS, columns),
             kernels.flat_slice(history, t * COLUMNS, columns),
             kernels.flat_slice(rows, row + t * step, columns), keep, take,
@@ -304,7 +304,7 @@ def _complex_gradients(
     read_im = kernels.flat_slice(factors, factor + 5 * factor_size, columns)
     imaginary = (CHUNK + 1) * COLUMNS
     for t in range(count):
-        _repeat_complex_step(
+        _recompute_complex_step(
             kernels.flat_slice(history, (t + 1) * COLUMNS, columns),
             kernels.flat_slice(history, imaginary + (t + 1) * COLUMNS, columns),
             kernels.flat_slice(history, t * COLUMNS, columns),

@@ -207,6 +207,11 @@ class BFloatType(ir.Type):  # type: ignore[misc]
         return "bfloat"
 
 
+def element_size(scalar: ir.Type) -> int:
+    """Bytes of a float or double."""
+    return 4 if scalar == ir.FloatType() else 8
+
+
 def broadcast(builder: ir.IRBuilder, value: Any, count: int) -> Any:
     """A vector of ``count`` lanes with the same value."""
     undefined = ir.VectorType(value.type, count)(ir.Undefined)

@@ -1,4 +1,4 @@
-"""Arrays of a chunk of steps of a matrix memory, and the flags of the form of the memory.
+"""The steps of a chunk, arrays of a chunk of a matrix memory, and the flags of the form of the memory.
 
 :mod:`zoo.kernels.matrix_memory` has the equations.
 """
@@ -12,7 +12,9 @@ from zoo.array_types import Array
 from zoo.kernels.jit import njit
 
 CHUNK = 16
-"""Steps of a chunk. With 32, the backward pass of memories of 128 x 128 took 10 % longer, of 32 x 32 35 %."""
+"""Steps of a chunk, of all states that kernels compute by chunks. With 32, the backward pass of memories of
+128 x 128 took 10 % longer, of 32 x 32 35 %.
+"""
 
 
 NO_DECAY, HEAD_DECAY, ROW_DECAY, COLUMN_DECAY = range(4)

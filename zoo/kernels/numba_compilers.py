@@ -1,4 +1,4 @@
-"""Numba's compiler for kernels, and its two variants for kernels that other kernels call.
+"""Numba's compiler for kernels, and its three variants for kernels that other kernels call.
 
 Numba optimises every function, turns it into machine code, links it into each caller and optimises it there
 again, and adds wrappers for Python and C. A kernel that only other kernels call needs just the first form,

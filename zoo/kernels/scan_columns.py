@@ -5,13 +5,9 @@ with some rows of the state in registers. First, its operands are copied to cons
 of a batch, the operands of two steps often are a power of two apart, share a few sets of the nearest cache,
 and replace each other.
 
-Decays are powers of two, because rates are multiplied by ``log2(e)`` once. They lie between the smallest
-normal number and the largest finite one, so a factor 2**k is one shift of bits. The general exponential
-function takes 9.5 cycles for eight numbers, and this one takes 6.8. Where ``exp`` is zero, a decay is 1e-38
-in float32, and where it is infinite, 2e38.
-
-The passes of a state of 16 x 256 take 1.9 and 3.4 us a step. They took 2.7 and 4.9 when one row of S after
-the other went through the chunk with all its columns (AMD EPYC, Zen 3, AVX2, float32, one thread).
+Decays are powers of two, because rates are multiplied by ``log2(e)`` once, and their power is one shift of
+bits. Decays below the smallest normal number are zero. Above ``2 ** 127.5`` in float32 they are infinite. The
+general exponential function takes 9.5 cycles for eight numbers, and this one takes 6.8 (AMD EPYC, Zen 3).
 """
 
 from __future__ import annotations
@@ -24,7 +20,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
 from zoo.array_types import Array
-from zoo.kernels.column_vectors import ColumnEmitter, Columns, Vectors
+from zoo.kernels.column_loops import ColumnEmitter, Columns, Vectors
 from zoo.kernels.elementary import exp, exp2i, expm1_formula
 from zoo.kernels.float_formats import FORMATS
 from zoo.kernels.instructions import SIZE, ArrayFields, emitted_by, is_contiguous
@@ -35,7 +31,7 @@ MAX_LANES = 16
 """Elements of the largest vector."""
 
 _FORWARD_ROWS, _BACKWARD_ROWS = 4, 2
-"""Rows of the state in registers. With four, the backward pass takes as long."""
+"""Rows of the state in registers. The backward pass takes the same time with two and with four."""
 
 
 class _Operands:
@@ -44,18 +40,18 @@ class _Operands:
     Args:
         builder: Appends instructions.
         first: Address of the operands of the first step.
-        step: Distance to the next step.
+        stride: Distance to the next step.
         depth: ``K``.
         width: ``D``.
     """
 
-    def __init__(self, builder: ir.IRBuilder, first: Any, step: Any, depth: Any, width: Any) -> None:
-        self._builder, self._first, self._step = builder, first, step
+    def __init__(self, builder: ir.IRBuilder, first: Any, stride: Any, depth: Any, width: Any) -> None:
+        self._builder, self._first, self._stride = builder, first, stride
         self._key, self._query = width, builder.add(width, depth)
         self._time = builder.add(self._query, depth)
 
     def _part(self, t: Any, offset: Any) -> Any:
-        return self._builder.gep(self._first, [self._builder.add(self._builder.mul(t, self._step), offset)])
+        return self._builder.gep(self._first, [self._builder.add(self._builder.mul(t, self._stride), offset)])
 
     def value(self, t: Any) -> Any:
         """Address of the value of a step."""
@@ -88,17 +84,17 @@ class _ScanEmitter(ColumnEmitter):
     def __init__(
         self, builder: ir.IRBuilder, dtype: Any, scalar: Any, sizes: Sequence[Any], query_first: Any
     ) -> None:
-        steps, self.step, self.out_step, self.depth, width = sizes
+        steps, self.stride, self.out_stride, self.depth, width = sizes
         super().__init__(builder, dtype, scalar, steps, width)
         self._query_first = builder.icmp_unsigned("!=", query_first, query_first.type(0))
 
     def operands(self, first: Any) -> _Operands:
         """Operands of the steps, or their gradients."""
-        return _Operands(self.builder, first, self.step, self.depth, self.width)
+        return _Operands(self.builder, first, self.stride, self.depth, self.width)
 
     def result(self, array: Any, t: Any) -> Any:
         """Address of the result of a step."""
-        return self.builder.gep(array, [self.builder.mul(t, self.out_step)])
+        return self.builder.gep(array, [self.builder.mul(t, self.out_stride)])
 
     def for_rows(self, at_once: int, body: Callable[[list[Any]], None]) -> None:
         """Emit a loop over rows of the state, some at once, then a loop over the rest."""
@@ -109,7 +105,7 @@ class _ScanEmitter(ColumnEmitter):
         )
         self.loop(rest, self.depth, lambda row: body([row]))
 
-    def by_query(self, body: Callable[[bool], None]) -> None:
+    def for_both_query_orders(self, body: Callable[[bool], None]) -> None:
         """Emit a body for queries that read the state before the update, and one for others."""
         with self.builder.if_else(self._query_first) as (first, later):
             with first:
@@ -123,7 +119,7 @@ class _ScanEmitter(ColumnEmitter):
         Two vectors at a time: the instructions of one wait for each other. One at a time takes 1.1 times as
         long.
         """
-        builder, count = self.builder, self.count
+        builder, count = self.builder, self.lanes
         scaled = rate * FORMATS[rate.width].log2e
         mask = ir.VectorType(LANE, 2 * count)([*range(count)] * 2)
         rates = IRValue(builder, builder.shuffle_vector(scaled.value, scaled.value, mask))
@@ -136,9 +132,9 @@ class _ScanEmitter(ColumnEmitter):
 
 
 def _decay(rate: IRValue, time: IRValue) -> IRValue:
-    """``2 ** (rate * time)``, at least the smallest normal number and finite."""
+    """``2 ** (rate * time)``; zero or infinity beyond normal numbers."""
     c = FORMATS[rate.width]
-    exponent = (rate * time).minimum(c.bias + 0.49).maximum(1.0 - c.bias)
+    exponent = (rate * time).minimum(c.bias + 1.0).maximum(-float(c.bias))
     shift = c.shift + c.bias
     shifted = exponent + shift
     r = (exponent - (shifted - shift)) * c.ln2
@@ -149,16 +145,22 @@ def _next_state(state: Any, decay: Any, value: Any, key: Any) -> Any:
     return decay * state + value * key
 
 
-def _emitter_of(write: Callable[..., None], arrays: Sequence[Any]) -> Any:
-    """Numba's signature and the instructions of a pass, for its arrays; None if they are not contiguous."""
-    if not all(is_contiguous(kind) and kind.ndim == 1 for kind in arrays):
+def _signature_and_emit(write: Callable[..., None], kinds: Sequence[Any]) -> Any:
+    """Numba's signature of a pass and the function that emits it; None for arrays that it does not take.
+
+    Args:
+        write: Emits the pass.
+        kinds: Numba's types of its arrays.
+    """
+    dtype = kinds[0].dtype
+    if not all(is_contiguous(kind) and kind.ndim == 1 and kind.dtype == dtype for kind in kinds):
         return None
-    signature = types.void(*arrays, *[types.intp] * 5, types.boolean)
+    signature = types.void(*kinds, *[types.intp] * 5, types.boolean)
 
     def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        values, sizes = args[: len(arrays)], args[len(arrays) : -1]
-        data = [ArrayFields(context, builder, *each)["data"] for each in zip(arrays, values, strict=True)]
-        write(_ScanEmitter(builder, arrays[0].dtype, data[0].type.pointee, sizes, args[-1]), *data)
+        arrays, sizes = args[: len(kinds)], args[len(kinds) : -1]
+        data = [ArrayFields(context, builder, *each)["data"] for each in zip(kinds, arrays, strict=True)]
+        write(_ScanEmitter(builder, dtype, data[0].type.pointee, sizes, args[-1]), *data)
         return context.get_dummy_value()
 
     return signature, emit
@@ -180,7 +182,7 @@ def _write_forward(emitter: _ScanEmitter, state: Any, rates: Any, rows: Any, out
             for n, index in enumerate(indices):
                 states[n][zero] = columns.load(emitter.row(state, index))
                 emitter.write_decays(columns.load(emitter.row(rates, index)), times, decays[n])
-            emitter.by_query(
+            emitter.for_both_query_orders(
                 lambda query_first: emitter.for_steps(lambda t: run_step(t, indices, query_first))
             )
             for n, index in enumerate(indices):
@@ -190,9 +192,13 @@ def _write_forward(emitter: _ScanEmitter, state: Any, rates: Any, rows: Any, out
             value, read = values[t], reads[t]
             for n, index in enumerate(indices):
                 before = states[n][zero]
-                after = _next_state(before, decays[n][t], value, emitter.number(operands.key(t), index))
+                after = _next_state(
+                    before, decays[n][t], value, emitter.broadcast_element(operands.key(t), index)
+                )
                 states[n][zero] = after
-                read = read + (before if query_first else after) * emitter.number(operands.query(t), index)
+                read = read + (before if query_first else after) * emitter.broadcast_element(
+                    operands.query(t), index
+                )
             reads[t] = read
 
         emitter.for_steps(copy)
@@ -204,15 +210,15 @@ def _write_forward(emitter: _ScanEmitter, state: Any, rates: Any, rows: Any, out
 
 def _emit_forward(
     _typing: Any, state: Any, rates: Any, rows: Any, out: Any,
-    _steps: Any, _step: Any, _out_step: Any, _depth: Any, _width: Any, _query_first: Any,
+    _steps: Any, _stride: Any, _out_stride: Any, _depth: Any, _width: Any, _query_first: Any,
 ) -> Any:  # fmt: skip
-    return _emitter_of(_write_forward, (state, rates, rows, out))
+    return _signature_and_emit(_write_forward, (state, rates, rows, out))
 
 
 @emitted_by(_emit_forward)
 def forward_columns(
     state: Array, rates: Array, rows: Array, out: Array,
-    steps: int, step: int, out_step: int, depth: int, width: int, query_first: bool,
+    steps: int, stride: int, out_stride: int, depth: int, width: int, query_first: bool,
 ) -> None:  # fmt: skip
     """Run the steps of a chunk, for one head of one sequence.
 
@@ -221,19 +227,19 @@ def forward_columns(
         rates: Rates of the elements, ``(K * D,)``.
         rows: The operands, from the value of the first step on.
         out: Receives what the queries read, from the first step on.
-        steps: Steps of the chunk.
-        step: Distance between the operands of two steps.
-        out_step: Distance between the results of two steps.
+        steps: Steps of the chunk, at most ``CHUNK``.
+        stride: Distance between the operands of two steps.
+        out_stride: Distance between the results of two steps.
         depth: ``K``.
         width: ``D``.
         query_first: Whether queries read the state before the update.
     """
     states, rates = state.reshape(depth, width), rates.reshape(depth, width)
     for t in range(steps):
-        value, key, query, time = _operands_of(rows, t * step, depth, width)
+        value, key, query, time = _operands_of(rows, t * stride, depth, width)
         before = states.copy()
         states[:] = _next_state(before, exp(rates * time), value, key[:, None])
-        out[t * out_step : t * out_step + width] = query @ (before if query_first else states)
+        out[t * out_stride : t * out_stride + width] = query @ (before if query_first else states)
 
 
 def _operands_of(rows: Array, start: int, depth: int, width: int) -> list[Array]:
@@ -247,6 +253,7 @@ def _write_backward(
     state: Any, rates: Any, rows: Any, dstate: Any, dout: Any, drows: Any, drates: Any, sums: Any,
 ) -> None:  # fmt: skip
     builder = emitter.builder
+    assert emitter.lanes <= MAX_LANES  # `sums` is long enough
     operands, gradients = emitter.operands(rows), emitter.operands(drows)
     values, times, dreads, dvalues, dtimes = (emitter.vectors() for _ in range(5))
     history = [emitter.vectors() for _ in range(_BACKWARD_ROWS)]
@@ -276,8 +283,8 @@ def _write_backward(
                 dstates[n][zero] = columns.load(emitter.row(dstate, index))
                 row_drates[n][zero] = columns.load(emitter.row(drates, index))
                 emitter.write_decays(row_rates[n][zero], times, decays[n])
-            emitter.for_steps(lambda t: repeat_step(t, indices))
-            emitter.by_query(
+            emitter.for_steps(lambda t: recompute_step(t, indices))
+            emitter.for_both_query_orders(
                 lambda query_first: emitter.for_steps_backward(
                     lambda t: add_gradients(t, indices, query_first)
                 )
@@ -286,16 +293,18 @@ def _write_backward(
                 columns.store(dstates[n][zero], emitter.row(dstate, index))
                 columns.store(row_drates[n][zero], emitter.row(drates, index))
 
-        def repeat_step(t: Any, indices: list[Any]) -> None:
+        def recompute_step(t: Any, indices: list[Any]) -> None:
             for n, index in enumerate(indices):
                 history[n][t] = before = states[n][zero]
-                key = emitter.number(operands.key(t), index)
+                key = emitter.broadcast_element(operands.key(t), index)
                 states[n][zero] = _next_state(before, decays[n][t], values[t], key)
 
         def add_gradients(t: Any, indices: list[Any], query_first: bool) -> None:
             value, time, dread, dvalue, dtime = values[t], times[t], dreads[t], dvalues[t], dtimes[t]
             for n, index in enumerate(indices):
-                key, query = (emitter.number(row, index) for row in (operands.key(t), operands.query(t)))
+                key, query = (
+                    emitter.broadcast_element(row, index) for row in (operands.key(t), operands.query(t))
+                )
                 before, after, decay, g = history[n][t], states[n][zero], decays[n][t], dstates[n][zero]
                 states[n][zero] = before
                 if not query_first:
@@ -326,7 +335,7 @@ def _write_backward(
                 (dkey, gradients.key(t)),
                 (builder.add(dkey, dqueries_start), gradients.query(t)),
             ):
-                total = sum_lanes(builder, all_sums[index].value, emitter.scalar, emitter.count)
+                total = sum_lanes(builder, all_sums[index].value, emitter.scalar, emitter.lanes)
                 builder.store(total, builder.gep(array, [row]))
 
         emitter.loop(zero, emitter.depth, store_row)
@@ -339,16 +348,16 @@ def _write_backward(
 def _emit_backward(
     _typing: Any,
     state: Any, rates: Any, rows: Any, dstate: Any, dout: Any, drows: Any, drates: Any, sums: Any,
-    _steps: Any, _step: Any, _out_step: Any, _depth: Any, _width: Any, _query_first: Any,
+    _steps: Any, _stride: Any, _out_stride: Any, _depth: Any, _width: Any, _query_first: Any,
 ) -> Any:  # fmt: skip
-    return _emitter_of(_write_backward, (state, rates, rows, dstate, dout, drows, drates, sums))
+    return _signature_and_emit(_write_backward, (state, rates, rows, dstate, dout, drows, drates, sums))
 
 
 @emitted_by(_emit_backward)
 def backward_columns(
     state: Array, rates: Array, rows: Array, dstate: Array, dout: Array, drows: Array, drates: Array,
     sums: Array,  # noqa: ARG001 - for the instructions
-    steps: int, step: int, out_step: int, depth: int, width: int, query_first: bool,
+    steps: int, stride: int, out_stride: int, depth: int, width: int, query_first: bool,
 ) -> None:  # fmt: skip
     """Backward pass of :func:`forward_columns`.
 
@@ -361,10 +370,10 @@ def backward_columns(
         dout: The gradients of the results, from the first step on.
         drows: Receives the gradients of the operands, from the first step on.
         drates: The gradients of the rates, ``(K * D,)``, to which the gradients of the chunk are added.
-        sums: Memory for ``2 * steps * K * MAX_LANES`` numbers.
+        sums: Memory for ``2 * steps * K * MAX_LANES`` elements.
         steps: As in :func:`forward_columns`.
-        step: As in :func:`forward_columns`.
-        out_step: As in :func:`forward_columns`.
+        stride: As in :func:`forward_columns`.
+        out_stride: As in :func:`forward_columns`.
         depth: As in :func:`forward_columns`.
         width: As in :func:`forward_columns`.
         query_first: As in :func:`forward_columns`.
@@ -372,12 +381,12 @@ def backward_columns(
     states, rates, g, drates = (each.reshape(depth, width) for each in (state, rates, dstate, drates))
     history = [states]
     for t in range(steps):
-        value, key, _, time = _operands_of(rows, t * step, depth, width)
+        value, key, _, time = _operands_of(rows, t * stride, depth, width)
         history.append(_next_state(history[-1], exp(rates * time), value, key[:, None]))
     for t in range(steps - 1, -1, -1):
-        value, key, query, time = _operands_of(rows, t * step, depth, width)
-        dvalue, dkey, dquery, dtime = _operands_of(drows, t * step, depth, width)
-        dread = dout[t * out_step : t * out_step + width]
+        value, key, query, time = _operands_of(rows, t * stride, depth, width)
+        dvalue, dkey, dquery, dtime = _operands_of(drows, t * stride, depth, width)
+        dread = dout[t * out_stride : t * out_stride + width]
         if not query_first:
             g += query[:, None] * dread
         decayed = g * exp(rates * time)

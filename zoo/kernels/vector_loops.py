@@ -20,7 +20,14 @@ from numba.core import cgutils
 
 from zoo.kernels.gemm_microkernel import lanes
 from zoo.kernels.instructions import SIZE, ArrayFields, Instructions, is_contiguous
-from zoo.kernels.llvm_math import IRValue, broadcast, first_lanes, masked_load, masked_store
+from zoo.kernels.llvm_math import (
+    IRValue,
+    broadcast,
+    element_size,
+    first_lanes,
+    masked_load,
+    masked_store,
+)
 
 Formula = Callable[..., tuple[Any, ...]]
 
@@ -87,7 +94,7 @@ def _emit_loop(
 ) -> list[Any]:
     """The loop; the values of its sums."""
     scalar = arrays[0]["data"].type.pointee
-    width = 4 if scalar == ir.FloatType() else 8
+    width = element_size(scalar)
     vector = ir.VectorType(scalar, count)
     pointers = [builder.bitcast(array["data"], vector.as_pointer()) for array in arrays]
     operands = [IRValue(builder, broadcast(builder, number, count)) for number in numbers]

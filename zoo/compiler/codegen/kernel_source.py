@@ -291,8 +291,8 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
         if name in emitter.memories:
             form, arrays = step_graph.memories[name].attr, emitter.memories[name]
             start.line(f"{arrays.state} = {copied_memory(form, last)}")
-            is_scan = not isinstance(form, MemoryForm)
-            if is_scan and arrays.dfactors not in emitter.shapes:  # factors without gradient
+            has_factors = not isinstance(form, MemoryForm)
+            if has_factors and arrays.dfactors not in emitter.shapes:  # factors without gradient
                 shape = as_tuple([str(dim) for dim in form.factors_shape])
                 start.line(f"{arrays.dfactors} = kernels.zeros({shape}, {emitter.like})")
             dstate.append(_memory_state(emitter, name))

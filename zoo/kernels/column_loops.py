@@ -1,4 +1,4 @@
-"""Vectors of columns that go through the steps of a chunk, as LLVM instructions.
+"""Loops in which a vector of columns goes through all steps of a chunk, as LLVM instructions.
 
 A loop of :mod:`zoo.kernels.vector_loops` takes one row of an array to its end before the next row follows.
 Here a vector of columns goes through all steps and rows first, with values in registers in between.
@@ -14,7 +14,14 @@ from numba.core import cgutils
 
 from zoo.kernels.gemm_microkernel import lanes
 from zoo.kernels.instructions import SIZE
-from zoo.kernels.llvm_math import IRValue, broadcast, first_lanes, masked_load, masked_store
+from zoo.kernels.llvm_math import (
+    IRValue,
+    broadcast,
+    element_size,
+    first_lanes,
+    masked_load,
+    masked_store,
+)
 from zoo.kernels.memory_chunk import CHUNK
 
 _tools: Any = cgutils  # Numba's helpers are untyped
@@ -32,11 +39,11 @@ class Vectors:
     def __init__(self, builder: ir.IRBuilder, kind: ir.VectorType, address: Any) -> None:
         self._builder, self.kind = builder, kind
         self._address = builder.bitcast(address, kind.as_pointer())
-        self._alignment = 4 if kind.element == ir.FloatType() else 8
+        self._alignment = element_size(kind.element)
 
     @classmethod
     def on_stack(cls, builder: ir.IRBuilder, kind: ir.VectorType, size: int) -> Vectors:
-        """New vectors, whose values are undefined."""
+        """New vectors on the stack, which hold zeros when the function begins."""
         return cls(builder, kind, _tools.alloca_once(builder, ir.ArrayType(kind, size)))
 
     def in_pairs(self) -> Vectors:
@@ -68,14 +75,14 @@ class Columns:
         rest = builder.sub(width, first)
         self._is_whole = builder.icmp_unsigned(">=", rest, SIZE(kind.count))
         self._mask = first_lanes(builder, rest, kind.count)
-        self._alignment = 4 if kind.element == ir.FloatType() else 8
+        self._alignment = element_size(kind.element)
 
-    def _address(self, row: Any) -> Any:
+    def _address_in(self, row: Any) -> Any:
         return self._builder.bitcast(self._builder.gep(row, [self._first]), self._kind.as_pointer())
 
     def load(self, row: Any) -> IRValue:
-        """The columns of a row at this address; zeros beyond its end."""
-        builder, address = self._builder, self._address(row)
+        """The columns of the row that begins at this address; zeros beyond its end."""
+        builder, address = self._builder, self._address_in(row)
         value = _tools.alloca_once(builder, self._kind)
         with builder.if_else(self._is_whole) as (whole, partial):
             with whole:
@@ -86,8 +93,8 @@ class Columns:
         return IRValue(builder, builder.load(value))
 
     def store(self, value: IRValue, row: Any) -> None:
-        """Store the columns of a row at this address."""
-        builder, address = self._builder, self._address(row)
+        """Store the columns of the row that begins at this address."""
+        builder, address = self._builder, self._address_in(row)
         with builder.if_else(self._is_whole) as (whole, partial):
             with whole:
                 builder.store(value.value, address, align=self._alignment)
@@ -102,13 +109,13 @@ class ColumnEmitter:
         builder: Appends instructions.
         dtype: Numba's type of an element.
         scalar: LLVM's type of an element.
-        steps: Steps of the chunk.
+        steps: Steps of the chunk, at most ``CHUNK``.
         width: Columns of a row.
     """
 
     def __init__(self, builder: ir.IRBuilder, dtype: Any, scalar: Any, steps: Any, width: Any) -> None:
-        self.builder, self.scalar, self.count = builder, scalar, lanes(dtype)
-        self.vector = ir.VectorType(scalar, self.count)
+        self.builder, self.scalar, self.lanes = builder, scalar, lanes(dtype)
+        self.vector = ir.VectorType(scalar, self.lanes)
         self.steps, self.width = steps, width
 
     @property
@@ -117,8 +124,8 @@ class ColumnEmitter:
         return IRValue(self.builder, self.vector(None))
 
     def vectors(self, size: int = CHUNK) -> Vectors:
-        """New vectors on the stack, one for each step."""
-        return Vectors.on_stack(self.builder, self.vector, size)
+        """New vectors on the stack, one for each step, and one more if their number is odd."""
+        return Vectors.on_stack(self.builder, self.vector, size + size % 2)
 
     def registers(self, size: int) -> list[Vectors]:
         """Single vectors, which the optimiser keeps in registers."""
@@ -128,10 +135,10 @@ class ColumnEmitter:
         """Address of a row of an array ``(K, D)``."""
         return self.builder.gep(array, [self.builder.mul(index, self.width)])
 
-    def number(self, array: Any, index: Any) -> IRValue:
-        """A number of an array, in all lanes."""
-        number = self.builder.load(self.builder.gep(array, [index]))
-        return IRValue(self.builder, broadcast(self.builder, number, self.count))
+    def broadcast_element(self, array: Any, index: Any) -> IRValue:
+        """An element of an array, in all lanes."""
+        element = self.builder.load(self.builder.gep(array, [index]))
+        return IRValue(self.builder, broadcast(self.builder, element, self.lanes))
 
     def loop(self, start: Any, stop: Any, body: Callable[[Any], None], by: int = 1) -> None:
         """Emit a loop over integers."""
@@ -152,4 +159,4 @@ class ColumnEmitter:
         def at(first: Any) -> None:
             body(Columns(self.builder, self.vector, first, self.width))
 
-        self.loop(SIZE(0), self.width, at, self.count)
+        self.loop(SIZE(0), self.width, at, self.lanes)
