@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import importlib.util
 import io
 import sys
 from types import SimpleNamespace
@@ -366,20 +367,101 @@ def test_arrays_and_tensors_of_pyarrow_are_errors():
 
 def test_dates_in_the_index_are_a_column():
     pandas = pytest.importorskip("pandas")
-    for days in (
-        pandas.date_range("2024-05-01", periods=2),
-        pandas.date_range("2024-05-01", periods=2, tz="UTC"),
-        pandas.period_range("2024-05-01", periods=2, freq="D"),
+    for days, text in (
+        (pandas.date_range("2024-05-01", periods=2), "2024-05-02"),
+        (pandas.date_range("2024-05-01", periods=2, tz="UTC"), "2024-05-02 00:00Z"),
+        (pandas.Index(["2024-05-01", "2024-05-02"]), "2024-05-02"),
+        (pandas.period_range("2024-05-01", periods=2, freq="D"), "2024-05-02"),
     ):
         table = as_table(pandas.DataFrame({"n": [1.5, 2.5]}, days))
         assert table.describe() == "time (time), n (number)"
-        assert table.column("time").text(1) == "2024-05-02"
+        assert table.column("time").text(1) == text
         assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]}, days.rename("day"))).columns) == ["day", "n"]
     assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5], "day": days.to_timestamp()}, days)).columns) == [
         "n",
         "day",
     ]
     assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]})).columns) == ["n"]
+    assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]}, ["a", "b"])).columns) == ["n"]
+
+
+TEXTS_OF_TIMES = [
+    ["2024-05-01", "2024-05-02"],
+    ["2024-05-01 13:00:00", "2024-05-01T14:00"],
+    ["2024-05-01 13:00+02:00", "2024-05-01 14:00:30+02:00"],
+    ["2024-05-01 13:00-05:00", "2024-05-01 14:00-05:00"],
+    ["2024-05-01T13:00Z", "2024-05-01T14:00Z"],
+    [" 2024-05-01 13:00 ", "2024-05-01 14:00 "],
+]
+
+
+def forms_of_texts(texts):
+    """The texts in every form of a table, and a parquet file if pyarrow is there."""
+    yield {"when": texts}
+    yield {"when": np.array(texts)}
+    yield {"when": np.array(texts, object)}
+    for library in ("pandas", "polars"):
+        if importlib.util.find_spec(library):
+            yield importlib.import_module(library).DataFrame({"when": texts})
+    if importlib.util.find_spec("pyarrow"):
+        arrow = importlib.import_module("pyarrow")
+        yield arrow.table({"when": texts})
+        yield arrow.table({"when": arrow.array(texts).dictionary_encode()})
+
+
+@pytest.mark.parametrize("texts", TEXTS_OF_TIMES)
+@pytest.mark.parametrize("missing", [(), ("",), (None,), ("NaT",)])
+def test_texts_of_times_are_read_as_in_csv(texts, missing):
+    """A data frame or a mapping with times as texts is the same table as its CSV file."""
+    texts = [*texts, *missing]
+    lines = [("" if text is None else text) + ",0" for text in texts]
+    expected = csv("when,n\n" + "\n".join(lines) + "\n").column("when")
+    assert expected.kind == "time"
+    assert expected.is_utc == texts[0].endswith((":00+02:00", ":00-05:00", "Z"))
+    for data in forms_of_texts(texts):
+        column = as_table(data).column("when")
+        assert (column.kind, column.is_utc) == ("time", expected.is_utc)
+        np.testing.assert_array_equal(column.values, expected.values)
+        assert column.text(0) == expected.text(0)
+
+
+@pytest.mark.parametrize("other", ["2024-13-01", "monday", "01.05.2024", "7"])
+def test_column_with_a_text_that_is_no_time_stays_a_category(other):
+    for data in forms_of_texts(["2024-05-01", other]):
+        assert as_table(data).column("when").kind == "category"
+
+
+def test_zones_of_data_frames_are_kept_as_utc():
+    """A column with a zone has the times of UTC, marked with ``Z`` in texts."""
+    pandas = pytest.importorskip("pandas")
+    times = pandas.date_range("2024-03-30 23:00", periods=30, freq="h", tz="Europe/Berlin")
+    frames = [pandas.DataFrame({"when": times}), {"when": list(times)}, {"when": times.astype(str).tolist()}]
+    if importlib.util.find_spec("polars"):
+        frames.append(importlib.import_module("polars").from_pandas(frames[0]))
+    if importlib.util.find_spec("pyarrow"):
+        frames.append(importlib.import_module("pyarrow").Table.from_pandas(frames[0]))
+    for frame in frames:
+        column = as_table(frame).column("when")
+        assert column.is_utc
+        assert column.text(0) == "2024-03-30 22:00Z"
+        assert (np.diff(column.values) == np.timedelta64(1, "h")).all()
+
+
+@pytest.mark.parametrize(
+    "with_offset", ["2024-05-01 14:00+02:00", "2024-05-01 14:00-02:00", "2024-05-01T14:00Z"]
+)
+@pytest.mark.parametrize("comes_first", [False, True])
+def test_times_with_and_without_an_offset_are_an_error(with_offset, comes_first):
+    texts = [with_offset, "2024-05-01 13:00"][:: 1 if comes_first else -1]
+    for data in forms_of_texts(texts):
+        with pytest.raises(
+            DataError, match="expected an offset from UTC in all times of a column, or in none"
+        ):
+            as_table(data)
+    with pytest.raises(
+        DataError, match=r"x.csv, column 'when': found .* in line \d and .* in line \d; expected"
+    ):
+        csv("when,n\n" + "".join(f"{text},1\n" for text in texts))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
-from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.forecasting.api import open_forecaster
 from zoo.forecasting.forecaster import extend_times
 
@@ -91,6 +91,45 @@ def test_forecast_of_a_new_table_begins_after_its_end(run, tmp_path):
     lines = command("forecast", run.path, "--data", path).stdout.splitlines()
     assert lines[1].startswith("2014-03-01,")
     assert zoo.forecast(run, path).times[0, 0] == np.datetime64("2014-03-01")
+
+
+@pytest.mark.parametrize("end", ["", "Z", "+02:00", "-05:00"])
+def test_forecasts_of_times_with_an_offset_are_in_utc(end):
+    """Without an offset, times are those of the table; with one, they are in UTC and marked with ``Z``."""
+    hours = np.datetime64("2024-05-01T00") + np.arange(N)
+    data = {"time": [f"{hour}:00{end}" for hour in hours], "y": wave()}
+    settings = {"hidden": 4, "steps": 2, "context": 10, "threads": 1}
+    result = zoo.fit(data, target="y", **settings).forecast(level=0)
+    shift = {"+02:00": -2, "-05:00": 5}.get(end, 0)
+    shown = str(hours[-1] + 1 + shift).replace("T", " ") + ":00" + ("Z" if end else "")
+    assert result.is_utc == bool(end)
+    assert result.to_csv().splitlines()[1].startswith(f"{shown},")
+    assert result.to_json()[0]["time"] == shown
+    assert result.columns()["time"][0] == hours[-1] + 1 + shift
+
+
+def test_texts_of_times_must_be_in_order():
+    """Times that a table holds as texts are checked: rows out of order were accepted."""
+    data = {"month": months().astype(str), "y": wave()}
+    forecaster = zoo.fit(data, target="y", hidden=4, steps=2, context=10, threads=1)
+    assert forecaster.spec.roles.time == "month"
+    shuffled = {name: np.roll(column, 1) for name, column in data.items()}
+    for use in (lambda: zoo.fit(shuffled, target="y"), lambda: forecaster.forecast(shuffled)):
+        with pytest.raises(
+            DataError, match="row 1, column 'month': the time 2000-01-01 is before 2013-04-01"
+        ):
+            use()
+
+
+def test_dates_in_another_format_give_a_warning_in_python(tmp_path):
+    """The command line prints the column and the reason in the line ``reads``."""
+    data = {"day": [f"{day % 28 + 1}.{day // 28 + 1}.2024" for day in range(N)], "y": wave()}
+    settings = {"hidden": 4, "steps": 2, "context": 10, "threads": 1}
+    with pytest.warns(ZooWarning, match=r"left out column day \(looks like dates, but is not ISO 8601"):
+        zoo.fit(data, target="y", **settings)
+    with pytest.warns(ZooWarning, match="left out column day"):
+        zoo.train(data, target="y", out=tmp_path / "run", **settings)
+    zoo.fit(data, target="y", on_event=lambda event: None, **settings)  # which lists them
 
 
 def test_backtest_compares_with_actual_values(run):

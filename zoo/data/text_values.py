@@ -57,10 +57,29 @@ def parse_time(text: str) -> np.datetime64:
     text = text.strip()
     if not _DATE.match(text):
         raise ValueError(text)
-    if "+" in text or text.endswith(("Z", "z")) or text.count("-") > 2:
+    if has_offset(text):
         moment = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
         return np.datetime64(moment.astimezone(timezone.utc).replace(tzinfo=None), "us")
     return np.datetime64(text, "us")
+
+
+def has_offset(text: str) -> bool:
+    """Whether a time has an offset from UTC, as in ``2024-05-01 13:00+02:00`` and ``2024-05-01T11:00Z``."""
+    return "+" in text or text.count("-") > 2 or text.rstrip().endswith(("Z", "z"))
+
+
+def mixed_offsets(without: tuple[str, str], with_offset: tuple[str, str]) -> str:
+    """The end of an error about a column in which only some times have an offset from UTC.
+
+    Args:
+        without: Text and position of a time without an offset.
+        with_offset: Text and position of a time with one.
+    """
+    (text, place), (other, other_place) = without, with_offset
+    return (
+        f"found {text!r} in {place} and {other!r} in {other_place}; expected an offset from UTC in all times "
+        f"of a column, or in none."
+    )
 
 
 def fits_kind(kind: ColumnKind, text: str) -> bool:

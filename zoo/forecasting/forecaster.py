@@ -50,6 +50,8 @@ class Forecast:
         times: The times of the steps, `(n, steps)`; numbers from 1 without times.
         values: `(n, steps, M, Q)` in the units of the table.
         actual: The actual values, `(n, steps, M)`; None if they are not known.
+        is_utc: Whether times are in UTC, since the table gives a zone or an offset from UTC. NumPy has no
+            zones, so ``times`` and ``columns()`` are without one.
     """
 
     targets: tuple[str, ...]
@@ -59,6 +61,7 @@ class Forecast:
     times: Array
     values: Array = field(repr=False)
     actual: Array | None = field(default=None, repr=False)
+    is_utc: bool = False
 
     def columns(self) -> dict[str, Array]:
         """Columns of a table with a row for each step, for a data frame: ``pandas.DataFrame(f.columns())``.
@@ -87,14 +90,14 @@ class Forecast:
         return columns
 
     def to_csv(self) -> str:
-        """The columns as CSV, numbers with six significant digits."""
-        return columns_to_csv(self.columns())
+        """The columns as CSV, numbers with six significant digits, and ``Z`` after times in UTC."""
+        return columns_to_csv(self.columns(), self.is_utc)
 
     def to_json(self) -> list[dict[str, Any]]:
         """A mapping for each row."""
         columns = self.columns()
         lists = [
-            value_texts(values) if values.dtype.kind in "MU" else _plain(values)
+            value_texts(values, self.is_utc) if values.dtype.kind in "MU" else _plain(values)
             for values in columns.values()
         ]
         return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
@@ -211,7 +214,7 @@ class Forecaster:
         times = np.stack([_times_after(panel, number, steps) for number in range(len(panel.names))])
         known = origins if panel.times is None else panel.times[origins]
         levels = () if interval is None else interval.levels
-        return Forecast(spec.roles.target, levels, panel.names, known, times, values)
+        return Forecast(spec.roles.target, levels, panel.names, known, times, values, is_utc=panel.is_utc)
 
     def backtest(
         self,
@@ -267,6 +270,7 @@ class Forecaster:
             rows if panel.times is None else panel.times[rows],
             forecasts.values,
             actual_after(panel, origins, steps),
+            panel.is_utc,
         )
         return Backtest(forecast, scores, seasonal_naive(history, origins))
 

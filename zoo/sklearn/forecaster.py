@@ -409,7 +409,8 @@ def _followed_by(table: DataTable, rows: Mapping[str, DataColumn]) -> DataTable:
         if column.kind == "time" and name not in rows:
             raise ValueError(f"X has no times; give them in a column {name!r}, or in the index.")
         after = _values(rows[name]) if name in rows else np.full(count, np.nan)
-        columns[name] = as_column(name, np.concatenate([_values(column), after]), table.name)
+        joined = as_column(name, np.concatenate([_values(column), after]), table.name)
+        columns[name] = replace(joined, is_utc=column.is_utc)
     return replace(table, columns=columns)
 
 
