@@ -160,12 +160,7 @@ class Panel:
 
     def step_text(self) -> str:
         """The median time between two rows as a text: ``1 h``, ``30 days``."""
-        seconds = self.step_size()
-        if not isinstance(self.step(), np.timedelta64):
-            return f"{seconds:g}"
-        units = {"days": 86_400, "h": 3600, "min": 60}
-        name = next((name for name, size in units.items() if seconds % size == 0), "s")
-        return f"{seconds / units.get(name, 1):g} {name}"
+        return step_text(self.step_size(), isinstance(self.step(), np.timedelta64))
 
     def time_text(self, time: Any) -> str:
         """A time of the table as a text."""
@@ -196,6 +191,20 @@ class Panel:
             differences[rows.start + 1 : rows.stop + 1] = steps / unit
         differences[self.offsets[:-1]] = 1.0
         return differences
+
+
+def step_text(size: float, is_dates: bool) -> str:
+    """The time between two rows as a text: ``1 h``, ``30 days``, or a number.
+
+    Args:
+        size: The time, in seconds if times are dates.
+        is_dates: Whether times are dates.
+    """
+    if not is_dates:
+        return f"{size:g}"
+    units = {"days": 86_400, "h": 3600, "min": 60}
+    name = next((name for name, unit in units.items() if size % unit == 0), "s")
+    return "1 day" if size == units["days"] else f"{size / units.get(name, 1):g} {name}"
 
 
 def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> tuple[ColumnRoles, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ import numpy as np
 from zoo.arguments import as_choice, as_integer, as_path, counted
 from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
-from zoo.data.panel import Panel, make_panel
+from zoo.data.panel import Panel, make_panel, step_text
 from zoo.data.sources import STDIN
 from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, value_texts
 from zoo.data.table_files import IN_MEMORY_TABLE, read_table
@@ -207,6 +208,7 @@ class Forecaster:
         panel, windows = self.open_data(data)
         spec, origins = self.spec, panel.ends - 1
         self._check_history(panel)
+        self._compare_steps(panel)
         interval, note = make_interval(self.model, windows, panel, self.calibration, origins, level)
         if note:
             warn_caller(note)
@@ -247,6 +249,7 @@ class Forecaster:
         if part is not None:
             as_choice(part, "part", (*PARTS, "all"))
         panel = self._panel(data)
+        self._compare_steps(panel)
         cuts = split_ends(panel, self.spec.split)
         has_new_series = not set(panel.names) <= set(self.scaling.names)
         if has_new_series:
@@ -319,6 +322,20 @@ class Forecaster:
                     f"future {', '.join(spec.roles.known_future)} and empty {', '.join(spec.roles.target)} "
                     f"to {panel.table.name}."
                 )
+            _check_future_times(panel, number, spec.horizon)
+
+    def _compare_steps(self, panel: Panel) -> None:
+        """Warn if rows are further apart, or closer, than in training: a forecast is one of rows."""
+        given, trained = panel.step_size(), self.spec.time_unit
+        if panel.times is None or len(panel) == len(panel.names) or not 0 < trained < math.inf:
+            return
+        if not 1 / _STEP_RATIO < given / trained < _STEP_RATIO:
+            is_dates = panel.times.dtype.kind == "M"
+            warn_caller(
+                f"{panel.table.name}: rows are {panel.step_text()} apart, and rows of training were "
+                f"{step_text(trained, is_dates)} apart. The model forecasts rows, however far apart they are. "
+                f"Give a table with the step of training, or train on this one."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,6 +351,41 @@ class Backtest:
     forecast: Forecast
     scores: Mapping[str, Any]
     seasonal_naive: Array = field(repr=False)
+
+
+_STEP_RATIO = 1.25
+"""Ratio of the time between rows to the one of training from which on a warning is given."""
+
+_STEP_TOLERANCE = 1.15
+"""Ratio of a step to the steps of a history that is no jump; calendar months differ less."""
+
+
+def _check_future_times(panel: Panel, number: int, steps: int) -> None:
+    """Raise an error for a jump from the history of a series to its future rows, or between these.
+
+    The model forecasts the rows after the history, so a gap would give its steps other times. A history with
+    uneven steps, such as working days, may go on with any step between its shortest and its longest one.
+    """
+    first, end = int(panel.offsets[number]), int(panel.ends[number])
+    last = min(int(panel.offsets[number + 1]), end + steps)
+    if panel.times is None or last == end or end - first < 2:
+        return
+    history, gaps = np.diff(panel.times[first:end]), np.diff(panel.times[end - 1 : last])
+    shortest, longest = history.min(), history.max()
+    is_jump = (gaps > longest * _STEP_TOLERANCE) | (gaps < shortest / _STEP_TOLERANCE)
+    if not is_jump.any():
+        return
+    row = end + int(is_jump.argmax())
+    is_dates = panel.times.dtype.kind == "M"
+    sizes = [float(each / np.timedelta64(1, "s") if is_dates else each) for each in (shortest, longest)]
+    texts = dict.fromkeys(step_text(size, is_dates) for size in sizes)
+    before = "the last row with a target" if row == end else "a future row"
+    raise DataError(
+        f"{panel.where(row, panel.roles.time or '')}: the time {panel.time_text(panel.times[row])} follows "
+        f"{panel.time_text(panel.times[row - 1])}, {before}, and rows of the history are "
+        f"{' to '.join(texts)} apart. Give all rows between, with their targets if they are known: the model "
+        f"forecasts the rows right after the history."
+    )
 
 
 def _times_after(panel: Panel, number: int, steps: int) -> Array:
