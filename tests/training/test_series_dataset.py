@@ -325,6 +325,31 @@ def test_missing_values(tmp_path):
         assert np.isfinite(zoo.forecast(run, {"y": y}).values).all()
 
 
+@pytest.mark.parametrize("share", [0.15, 0.3, 0.7])
+@pytest.mark.parametrize("series", [1, 3])
+def test_filled_targets_are_no_actual_values(share, series):
+    """``forward`` fills the inputs; errors, MASE and coverage count observed targets, as with ``mask``."""
+    rng, count = np.random.default_rng(0), 240
+    names = np.repeat([f"s{number}" for number in range(series)], count)
+    y = np.concatenate([wave(seed=seed) for seed in range(series)])
+    y[(rng.random(len(y)) < share) & (np.arange(len(y)) % count > 0)] = np.nan
+    data, results = {"id": names, "y": y}, {}
+    for missing in ("forward", "mask"):
+        settings = {"missing": missing, "steps": 2, "hidden": 3, "horizon": 2, "context": 8}
+        results[missing] = zoo.fit(data, target="y", series="id", season=7, **settings).backtest(
+            stride=1, level=0
+        )
+    filled, masked = results["forward"], results["mask"]
+    assert np.isnan(filled.forecast.actual).any()
+    np.testing.assert_array_equal(filled.forecast.actual, masked.forecast.actual)
+    assert filled.scores["windows"] == masked.scores["windows"]
+    (of_filled,), (of_masked,) = filled.scores["targets"], masked.scores["targets"]
+    for baseline in ("last value", "moving average"):
+        assert of_filled["metrics"][baseline] == of_masked["metrics"][baseline]
+    lines = filled.forecast.to_csv().splitlines()[1:]
+    assert sum(line.endswith(",") for line in lines) == np.isnan(filled.forecast.actual).sum()
+
+
 def test_missing_targets_have_neither_a_loss_nor_a_gradient():
     y, z = wave(), wave(seed=1)
     y[::4], y[100:110] = np.nan, np.nan

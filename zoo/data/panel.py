@@ -86,6 +86,7 @@ class Panel:
         weights: The weight of each row in the loss, `(N,)`; None for equal weights.
         is_training: Whether the table is read for training. For a trained model, messages suggest no
             settings.
+        is_filled: Whether each target was missing and is the value before, `(N, M)`; None if none is.
     """
 
     table: DataTable
@@ -101,6 +102,7 @@ class Panel:
     weights: Array | None = None
     is_training: bool = True
     is_utc: bool = False
+    is_filled: Array | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         """Number of rows of all series."""
@@ -134,6 +136,16 @@ class Panel:
         for index, name in enumerate(self.roles.target):
             targets[:, index] = self.numbers(name)
         return targets
+
+    @cached_property
+    def observed_targets(self) -> Array:
+        """The targets without those that are filled, `(N, M)` float64 with NaN for missing ones."""
+        if self.is_filled is None:
+            return self.targets
+        observed = allocate(self.targets.shape, np.float64)
+        for rows in row_chunks(*observed.shape):
+            observed[rows] = np.where(self.is_filled[rows], np.nan, self.targets[rows])
+        return observed
 
     def step(self) -> Any:
         """The median time between two rows; 1 without times."""
@@ -483,7 +495,7 @@ def _observed_ends(panel: Panel) -> Array:
 
 def _with_missing(panel: Panel, missing: str) -> Panel:
     """The panel with missing values rejected, replaced or kept; infinity is an error."""
-    columns = dict(panel.columns)
+    columns, filled = dict(panel.columns), dict[str, Array]()
     is_observed = np.zeros(len(panel), bool)
     for rows in panel.observed:
         is_observed[rows] = True
@@ -505,8 +517,13 @@ def _with_missing(panel: Panel, missing: str) -> Panel:
             )
         if missing == "forward":
             columns[name] = _forward_filled(panel, column)
+            filled[name] = absent
     if missing == "mask" and panel.roles.target:
         _check_series(panel)
+    targets = panel.roles.target
+    if any(name in filled for name in targets):
+        none = np.zeros(len(panel), bool)
+        panel = replace(panel, is_filled=np.stack([filled.get(name, none) for name in targets], axis=1))
     return replace(panel, columns=columns)
 
 

@@ -325,16 +325,18 @@ class Forecaster:
             _check_future_times(panel, number, spec.horizon)
 
     def _compare_steps(self, panel: Panel) -> None:
-        """Warn if rows are further apart, or closer, than in training: a forecast is one of rows."""
+        """Warn if rows are further apart, or closer, than in training, and no cell reads the time."""
         given, trained = panel.step_size(), self.spec.time_unit
+        if "dt" in self.model.stack.inputs:
+            return
         if panel.times is None or len(panel) == len(panel.names) or not 0 < trained < math.inf:
             return
         if not 1 / _STEP_RATIO < given / trained < _STEP_RATIO:
             is_dates = panel.times.dtype.kind == "M"
             warn_caller(
                 f"{panel.table.name}: rows are {panel.step_text()} apart, and rows of training were "
-                f"{step_text(trained, is_dates)} apart. The model forecasts rows, however far apart they are. "
-                f"Give a table with the step of training, or train on this one."
+                f"{step_text(trained, is_dates)} apart. The model forecasts rows, however far apart they "
+                f"are. Give a table with the step of training, or train on this one."
             )
 
 
