@@ -537,6 +537,67 @@ def test_short_parts_and_contexts_are_named():
         assert text == f"{name} loss 0.5000, at step 9"
 
 
+def of_lengths(*lengths, step="h"):
+    """Several series of some lengths."""
+    times = [np.datetime64("2024-01-01", step) + np.arange(length) for length in lengths]
+    names = np.repeat([f"s{number}" for number in range(len(lengths))], lengths)
+    values = np.concatenate([wave(length, seed) for seed, length in enumerate(lengths)])
+    return {"t": np.concatenate(times), "id": names, "y": values}
+
+
+@pytest.mark.parametrize(
+    ("lengths", "season"), [((N,), 24), ((N, N, 30), 24), ((30, N), 24), ((N, 30, 30), 1), ((50,), 1)]
+)
+def test_season_is_the_one_of_most_series(lengths, season):
+    """One short series removed the season of all."""
+    settings = {"horizon": 2, "context": 8, "split": "80,20", "season": None}
+    assert prepared(of_lengths(*lengths), series="id", **settings).windows.spec.season == season
+
+
+def test_short_series_are_named_before_training():
+    settings = {"series": "id", "horizon": 2, "context": 8, "season": None, "split": "80,20"}
+    long = prepared(of_lengths(N, N), **settings).metadata()["note"]
+    assert long == ""
+    note = prepared(of_lengths(N, N, N, 12, 25), **settings).metadata()["note"]
+    assert note == (
+        "the training part of series 's3' is shorter than a window of 10 rows, so training does not read it. "
+        "Lower `context` or `horizon` to include more. the training parts of 2 of 5 series ('s3', 's4') are "
+        "not longer than a season, so the MASE there refers to changes from row to row."
+    )
+
+
+@pytest.mark.parametrize("lengths", [(N,), (N, 30), (30, 30, N)])
+def test_season_must_be_shorter_than_the_training_part(lengths):
+    data, longest = of_lengths(*lengths), int(0.8 * max(lengths))
+    settings = {"series": "id", "horizon": 2, "context": 8, "split": "80,20"}
+    assert prepared(data, season=longest - 1, **settings).windows.spec.season == longest - 1
+    for season in (longest, 50 * longest):
+        with pytest.raises(
+            DataError, match=rf"season is {season:,}, and .* has {longest} rows in its training"
+        ):
+            prepared(data, season=season, **settings)
+
+
+@pytest.mark.parametrize("short", [(5,), (7, 3), (1,)])
+def test_series_that_are_too_short_have_no_forecast(short):
+    """They stopped the forecasts of all series."""
+    settings = {"series": "id", "horizon": 2, "context": 8, "split": "80,20", "steps": 2, "hidden": 3}
+    forecaster = zoo.fit(of_lengths(N, N), target="y", **settings)
+    alone = forecaster.forecast(level=0)
+    data = of_lengths(N, N, *short)
+    with pytest.warns(
+        ZooWarning, match=rf"series 's2' has {short[0]} rows? with a target; the model reads 8"
+    ):
+        several = forecaster.forecast(data, level=0)
+    assert several.series == ("s0", "s1", *(f"s{2 + number}" for number in range(len(short))))
+    np.testing.assert_array_equal(several.values[:2], alone.values)
+    assert np.isnan(several.values[2:]).all()
+    assert several.to_csv().splitlines()[-1].startswith(f"s{1 + len(short)},2024-01-01")
+    assert several.to_json()[-1]["y"] is None
+    with pytest.raises(DataError, match="Give more history"):
+        forecaster.forecast(of_lengths(5, 4))
+
+
 # ---- invalid input ------------------------------------------------------------------------------------
 
 

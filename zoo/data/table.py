@@ -275,7 +275,8 @@ def time_texts(times: Array, is_utc: bool = False) -> list[str]:
         is_utc: Whether to mark them as UTC: ``2024-05-01 13:00Z``.
     """
     units: tuple[Any, ...] = ("m", "s") if is_utc else ("D", "m", "s")
-    unit: Any = next((unit for unit in units if (times.astype(f"M8[{unit}]") == times).all()), "us")
+    given = times[~np.isnat(times)]
+    unit: Any = next((unit for unit in units if (given.astype(f"M8[{unit}]") == given).all()), "us")
     end = "Z" if is_utc else ""
     return [f"{text.replace('T', ' ')}{end}" for text in np.datetime_as_string(times, unit).tolist()]
 

@@ -197,23 +197,29 @@ class Forecaster:
                 else 0.8.
 
         Returns:
-            A forecast for each series.
+            A forecast for each series, in the order in which they first occur. A series that is shorter than
+            the context has NaN, with a warning.
 
         Raises:
-            DataError: if the data cannot be read, or a series is shorter than the context.
+            DataError: if the data cannot be read, or all series are shorter than the context.
             UsageError: if the forecast is longer than the horizon and the model reads columns whose future is
                 not known, or the level is invalid.
         """
         steps = self.spec.horizon if steps is None else as_integer(steps, "steps", 1)
         panel, windows = self.open_data(data)
         spec, origins = self.spec, panel.ends - 1
-        self._check_history(panel)
+        is_long = self._check_history(panel)
         self._compare_steps(panel)
-        interval, note = make_interval(self.model, windows, panel, self.calibration, origins, level)
+        interval, note = make_interval(self.model, windows, panel, self.calibration, origins[is_long], level)
         if note:
             warn_caller(note)
-        values = predict(self.model, windows, origins, steps, interval)
+        forecasts = predict(self.model, windows, origins[is_long], steps, interval)
+        values = np.full((len(origins), *forecasts.shape[1:]), np.nan)
+        values[is_long] = forecasts
         times = np.stack([_times_after(panel, number, steps) for number in range(len(panel.names))])
+        origins = np.maximum(
+            origins, panel.offsets[:-1]
+        )  # of a series without a history, which has no forecast
         known = origins if panel.times is None else panel.times[origins]
         levels = () if interval is None else interval.levels
         return Forecast(spec.roles.target, levels, panel.names, known, times, values, is_utc=panel.is_utc)
@@ -303,17 +309,32 @@ class Forecaster:
             )
         return as_table(source) if is_table_like(source) else read_table(source)
 
-    def _check_history(self, panel: Panel) -> None:
-        """Raise an error for a series that is too short, or lacks future values of known columns."""
-        spec = self.spec
-        for number, name in enumerate(panel.names):
+    def _check_history(self, panel: Panel) -> Array:
+        """Whether each series has the rows of a context, `(S,)`; a warning names those that have not.
+
+        Raises:
+            DataError: if none has, or one lacks future values of known columns.
+        """
+        spec, lengths = self.spec, panel.ends - panel.offsets[:-1]
+        is_long = np.asarray(lengths >= spec.context)
+        if not is_long.all():
+            number = int(is_long.argmin())
+            name, others = panel.names[number], int((~is_long).sum()) - 1
             owner = f"{panel.table.name}, series {name!r}" if name else panel.table.name
-            length = int(panel.ends[number] - panel.offsets[number])
-            if length < spec.context:
-                raise DataError(
-                    f"{owner} has {counted(length, 'row')} with a target; the model reads {spec.context:,} "
-                    f"before a forecast. Give more history."
-                )
+            sentence = (
+                f"{owner} has {counted(int(lengths[number]), 'row')} with a target; the model reads "
+                f"{spec.context:,} before a forecast. Give more history."
+            )
+            if not is_long.any():
+                raise DataError(sentence)
+            warn_caller(
+                f"{sentence} Until then this series{f' and {others:,} more' if others else ''} "
+                f"{'have' if others else 'has'} no forecast."
+            )
+        for number, name in enumerate(panel.names):
+            if not is_long[number]:
+                continue
+            owner = f"{panel.table.name}, series {name!r}" if name else panel.table.name
             future = int(panel.offsets[number + 1] - panel.ends[number])
             if spec.roles.known_future and future < spec.horizon:
                 raise DataError(
@@ -323,6 +344,7 @@ class Forecaster:
                     f"to {panel.table.name}."
                 )
             _check_future_times(panel, number, spec.horizon)
+        return is_long
 
     def _compare_steps(self, panel: Panel) -> None:
         """Warn if rows are further apart, or closer, than in training, and no cell reads the time."""
@@ -399,6 +421,8 @@ def _times_after(panel: Panel, number: int, steps: int) -> Array:
         known: Array = panel.times[end : end + steps]
         return known
     past = panel.times[panel.offsets[number] : end]
+    if not len(past):
+        return np.full(steps, "NaT" if panel.times.dtype.kind == "M" else np.nan, panel.times.dtype)
     return extend_times(past, steps, panel.step())
 
 
