@@ -537,6 +537,31 @@ def test_short_parts_and_contexts_are_named():
         assert text == f"{name} loss 0.5000, at step 9"
 
 
+@pytest.mark.parametrize("known", [(), ("word",)])
+@pytest.mark.parametrize("first", [192, 215, 239])
+def test_categories_come_from_the_training_part(first, known):
+    """A value that occurs only later was an input, which training cannot know."""
+    words = np.array(["sun", "rain"])[np.arange(N) % 2].astype(object)
+    later = words.copy()
+    later[first] = "fog"
+    settings = {"split": "80,10,10", "known_future": known}
+    assert prepared({"y": wave(), "word": words}, **settings).windows.spec.categories == {
+        "word": ("sun", "rain")
+    }
+    found = f"table, row {first}, column 'word': found 'fog', which did not occur in training"
+    with pytest.raises(
+        DataError, match=rf"{found}; .* were sun, rain\. .* enlarge the training part with `sp"
+    ):
+        prepared({"y": wave(), "word": later}, **settings)
+    later[first] = None
+    forward = prepared({"y": wave(), "word": later}, missing="forward", **settings)
+    assert forward.windows.spec.categories == {"word": ("sun", "rain")}
+    earlier = np.roll(later, -first)
+    earlier[0] = "fog"
+    spec = prepared({"y": wave(), "word": earlier}, missing="forward", **settings).windows.spec
+    assert set(spec.categories["word"]) == {"sun", "rain", "fog"}
+
+
 def of_lengths(*lengths, step="h"):
     """Several series of some lengths."""
     times = [np.datetime64("2024-01-01", step) + np.arange(length) for length in lengths]

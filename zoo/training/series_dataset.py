@@ -432,8 +432,10 @@ def _make_spec(
     factors: tuple[float, ...],
 ) -> ForecastSpec:
     """The inputs and outputs, checked to fit the length of the series, with a linear forecast to correct."""
+    starts, ends = part_rows(panel, cuts, "train")
     spec = ForecastSpec.of_panel(
         panel,
+        [slice(int(start), int(end)) for start, end in zip(starts, ends, strict=True)],
         context=context,
         horizon=config.horizon,
         season=season,
