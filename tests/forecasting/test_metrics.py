@@ -98,7 +98,7 @@ def test_several_targets_are_compared_by_their_mean_mase():
 @pytest.mark.parametrize("series", [2, 3, 12])
 @pytest.mark.parametrize("ratio", [1, 100, 1e6])
 def test_errors_of_several_series_have_no_interval_in_units(series, ratio):
-    """Which series a resample drew decided the MAE: the interval of two sizes reached 0."""
+    """The series that a resample drew decided the MAE, so the interval of two sizes reached 0."""
     rng = np.random.default_rng(0)
     numbers, origins = windows(120, series)
     sizes = np.where(numbers == 0, 1.0, ratio)

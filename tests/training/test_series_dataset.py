@@ -548,9 +548,9 @@ def test_categories_come_from_the_training_part(first, known):
     assert prepared({"y": wave(), "word": words}, **settings).windows.spec.categories == {
         "word": ("sun", "rain")
     }
-    found = f"table, row {first}, column 'word': found 'fog', which did not occur in training"
+    start = f"table, row {first}, column 'word': found 'fog', which did not occur in training"
     with pytest.raises(
-        DataError, match=rf"{found}; .* were sun, rain\. .* enlarge the training part with `sp"
+        DataError, match=rf"{start}; .* were sun, rain\. .* enlarge the training part with `sp"
     ):
         prepared({"y": wave(), "word": later}, **settings)
     later[first] = None
