@@ -358,6 +358,37 @@ def test_run_is_listed_reported_predicted_and_evaluated(tmp_path):
     assert (len(right), np.mean(right)) == (9, facts["targets"][0]["metrics"]["model"]["accuracy"]["value"])
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("more", [-1, 0, 1, 4])
+@pytest.mark.parametrize("form", ["list", "array", "mapping"])
+def test_sequences_to_predict_have_the_channels_of_training(channels, more, form, tmp_path):
+    """Further channels of arrays were ignored."""
+    parts, labels = recordings(40, channels=channels, low=6, high=7)
+    predictor = zoo.fit(parts, label=labels, **{**SMALL, "steps": 2})
+    predictor.save(tmp_path / "model.safetensors")
+    other = np.array(recordings(5, channels=channels + more, low=6, high=7)[0]) if channels + more else None
+    if other is None:
+        return
+    data = {"list": list(other), "array": other, "mapping": {"inputs": other}}[form]
+    for use in (predictor.predict, lambda given: zoo.predict(tmp_path / "model.safetensors", given)):
+        if not more:
+            assert use(data).values.shape == (5, 2)
+            continue
+        with pytest.raises(DataError, match=rf"has {channels + more} channels?[;,] "):
+            use(data)
+
+
+def test_chosen_channels_of_arrays_are_read_again(tmp_path):
+    """With ``input``, data of all channels, or of the chosen ones alone, fit the model."""
+    parts, labels = recordings(40, channels=3)
+    predictor = zoo.fit(parts, label=labels, input="0,1", **{**SMALL, "steps": 2})
+    expected = predictor.predict().values
+    np.testing.assert_array_equal(predictor.predict(parts).values, expected)
+    np.testing.assert_array_equal(predictor.predict([part[:, :2] for part in parts]).values, expected)
+    with pytest.raises(DataError, match="has 4 channels, and the sequences of training had 3; give the same"):
+        predictor.predict([np.ones((5, 4))])
+
+
 def test_other_labelled_data_are_evaluated(tmp_path):
     parts, labels = recordings()
     run = train(table(parts, labels), tmp_path)

@@ -64,6 +64,8 @@ class LabelledSequences:
         categories: The values of each column of texts, which is one channel for each value.
         left_out: Columns of the table that are not channels, with the reasons.
         time: The column of times.
+        channel_count: The number of channels of arrays without names, of which some may be chosen; None for
+            other sources.
     """
 
     name: str
@@ -81,6 +83,7 @@ class LabelledSequences:
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     time: str | None = None
+    channel_count: int | None = None
 
     def __len__(self) -> int:
         """Number of sequences."""
@@ -266,6 +269,7 @@ class SequenceRoles:
         group: The column of the groups.
         weight: The column of the weights.
         categories: The values of each column of texts; None, in training, to take them from the table.
+        channel_count: The number of channels of the arrays of training, if they had no names; None otherwise.
     """
 
     label: str | None = None
@@ -275,6 +279,7 @@ class SequenceRoles:
     group: str | None = None
     weight: str | None = None
     categories: Mapping[str, tuple[str, ...]] | None = None
+    channel_count: int | None = None
 
 
 def read_sequences(
@@ -377,6 +382,14 @@ def _of_arrays(given: LabelledSequences, roles: SequenceRoles, missing: str) -> 
     if roles.label is not None:
         given = replace(given, label=roles.label)
     has_no_names = given.channels == tuple(map(str, range(len(given.channels))))
+    if has_no_names:
+        given = replace(given, channel_count=len(given.channels))
+    expected = roles.channel_count
+    if expected is not None and has_no_names and len(given.channels) > expected:
+        raise DataError(
+            f"{given.name} has {counted(len(given.channels), 'channel')}, and the sequences of training had "
+            f"{expected}; give the same channels in the same order."
+        )
     by_position = not is_training and has_no_names and not set(roles.input or ()) <= {*given.channels}
     if roles.input is not None and not by_position:
         for channel in roles.input:
