@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 import hashlib
 import importlib.util
 import io
@@ -17,6 +18,7 @@ from zoo.data import DataTable, as_table, growing_array, read_table
 from zoo.data.csv_table import read_csv
 from zoo.data.growing_array import GrowingArray, allocate
 from zoo.data.table import mixed_kind
+from zoo.data.text_values import plain_number
 from zoo.errors import DataError, MissingSourceError, UsageError
 
 
@@ -383,6 +385,72 @@ def test_dates_in_the_index_are_a_column():
     ]
     assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]})).columns) == ["n"]
     assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]}, ["a", "b"])).columns) == ["n"]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("19.500,90", "19500.90"),
+        ("-1.234,5", "-1234.5"),
+        ("1,234,567", "1234567"),
+        ("1 234,5", "1234.5"),
+        ("1'234'567.25", "1234567.25"),
+        ("19.50 kW", "19.50"),
+        ("1,5 kW", "1.5"),
+        ("20%", "20"),
+        ("19,501 kW", None),
+        ("19,501", None),
+        ("2024-05-01", None),
+        ("10:30", None),
+        ("sun", None),
+        ("", None),
+    ],
+)
+def test_number_in_a_text_is_proposed(text, number):
+    assert plain_number(text) == number
+    if number is None:
+        return
+    with pytest.raises(DataError) as error:
+        csv(f"y;z\n{text};1\n{text};2\n").target("y")
+    assert str(error.value).endswith(f"x.csv, line 2, column 'y': found {text!r}; write {number}.")
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("19,501", "Write 19.501 if the comma separates decimals, or 19501 if it separates thousands."),
+        ("0,501", "Write 0.501. Decimal commas are read only"),
+        ("1234,5", "Write 1234.5. Decimal commas are read only"),
+    ],
+)
+def test_comma_that_may_separate_thousands_has_two_readings(text, advice):
+    with pytest.raises(DataError, match=advice):
+        csv(f'y,z\n"{text}",1\n"{text}",2\n').target("y")
+
+
+@pytest.mark.parametrize(("size", "name"), [(50, "x.csv.gz"), (100_000, "standard input")])
+def test_compressed_files_are_named(size, name):
+    data = gzip.compress(b"y,z\n" + b"1,2\n" * size)
+    with pytest.raises(
+        DataError, match=rf"{name} is compressed with gzip; expected CSV. Decompress it with `gz"
+    ):
+        csv(data, name)
+
+
+@pytest.mark.parametrize(
+    ("header", "hint"), [(",a,b", True), ("a,,b", False), (",,b", False), ("a,a,b", False)]
+)
+def test_index_of_pandas_is_named(header, hint):
+    with pytest.raises(DataError, match="line 1: found") as error:
+        csv(f"{header}\n0,1,2\n")
+    assert ("index=False" in str(error.value)) == hint
+
+
+@pytest.mark.parametrize("value", [97.508, 0.1, 1.0, -2.5e-7, 1 / 3, 12345678.0])
+def test_numbers_as_categories_have_few_digits(value):
+    (text,) = as_table({"y": [value, value]}).column("y").as_category().categories
+    assert float(text) == value
+    assert len(text) <= len(repr(value))
 
 
 TEXTS_OF_TIMES = [

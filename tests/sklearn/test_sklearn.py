@@ -659,11 +659,11 @@ def test_saved_forecaster(forecaster, tmp_path):
     np.testing.assert_array_equal(values, forecaster.forecast(level=0).values)
     assert repr(loaded) == repr(forecaster)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(forecaster)).predict(), forecaster.predict())
-    with pytest.raises(ZooError, match="the table was passed from memory and has no file"):
+    with pytest.raises(ValueError, match="was loaded without its data; pass X, the rows before the forecast"):
         loaded.predict()
     named = SequenceForecaster(**FORECAST, steps=1).fit(wave()[1][:, None], series)
     named.save(path)
-    with pytest.raises(ValueError, match="was loaded without its data; give X and y"):
+    with pytest.raises(ValueError, match="was loaded without its data; pass X and y, the rows before"):
         load(path).predict(wave()[1][:, None])
 
 

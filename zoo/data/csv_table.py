@@ -107,6 +107,11 @@ def _decoding_error(name: str, error: UnicodeDecodeError, lines: int) -> DataErr
 
 
 def _binary_error(name: str, beginning: bytes) -> DataError:
+    if beginning.startswith(b"\x1f\x8b"):
+        return DataError(
+            f"{name} is compressed with gzip; expected CSV. Decompress it with `gzip -d FILE.csv.gz`, or "
+            f"pipe it: `gzip -dc FILE.csv.gz | zoo train --data -` with the other flags."
+        )
     kind = "UTF-16" if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) else "binary"
     return DataError(f"{name} looks {kind}, not UTF-8 text; expected CSV. Save it as CSV in UTF-8.")
 
@@ -133,7 +138,9 @@ def _open(text: io.TextIOWrapper, name: str) -> tuple[list[str], str, Any]:
     for column in header:
         if not column or header.count(column) > 1:
             problem = f"the name {column!r} twice" if column else "a column without a name"
-            raise DataError(f"{name}, line 1: found {problem}; give each column a name of its own.")
+            is_index = header[0] == "" and header.count("") == 1 and not column
+            hint = " For an index of pandas: `to_csv(..., index=False)`." if is_index else ""
+            raise DataError(f"{name}, line 1: found {problem}; give each column a name of its own.{hint}")
     return header, delimiter, reader
 
 

@@ -29,6 +29,7 @@ from zoo.data.text_values import (
     is_time_text,
     mixed_offsets,
     parse_time,
+    plain_number,
     resembles_kind,
 )
 from zoo.errors import DataError, MissingSourceError, UsageError
@@ -100,10 +101,13 @@ class DataColumn:
         values, inverse = np.unique(self.values[present], return_inverse=True)
         codes = np.full(len(self), -1, np.int32)
         codes[present] = inverse
-        texts = (
-            time_texts(values, self.is_utc) if self.kind == "time" else [f"{value:.17g}" for value in values]
-        )
+        texts = time_texts(values, self.is_utc) if self.kind == "time" else list(map(_shortest, values))
         return DataColumn(self.name, "category", codes, tuple(texts))
+
+
+def _shortest(value: float) -> str:
+    """A number with as few digits as identify it."""
+    return next(text for digits in (15, 16, 17) if float(text := f"{value:.{digits}g}") == value)
 
 
 def missing_values(kind: ColumnKind, rows: int) -> Array:
@@ -227,7 +231,15 @@ class DataTable:
             return self.numbers(name)
         holds = "times" if column.kind == "time" else f"texts ({counted(len(column.categories), 'value')})"
         known = ", ".join(numbers[:_SHOWN_COLUMNS]) or "this table has no column of numbers"
-        raise DataError(f"{self.name}: {name} is a column of {holds}; a target must be numbers: {known}.")
+        hint = ""
+        if column.kind == "category":
+            row = int((~column.missing()).argmax())
+            number = plain_number(column.text(row))
+            write = "" if number is None else f"; write {number}"
+            hint = f" {self.where(row, name)}: found {column.text(row)[:40]!r}{write}."
+        raise DataError(
+            f"{self.name}: {name} is a column of {holds}; a target must be numbers: {known}.{hint}"
+        )
 
     def numbers(self, name: str) -> Array:
         """The values of a column of numbers, `(N,)` float64 with NaN for missing ones.

@@ -218,6 +218,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self, "forecaster_")
         if X is None and y is None:
+            self._training_table()
             table = None
         elif self._has_y and y is None:
             after = self._inputs(X)
@@ -248,7 +249,11 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
     def _training_table(self) -> DataTable:
         table = self.forecaster_.data
         if not isinstance(table, DataTable):
-            raise ValueError(f"{type(self).__name__} was loaded without its data; give X and y.")
+            given = "X and y" if self._has_y else "X"
+            raise ValueError(
+                f"{type(self).__name__} was loaded without its data; pass {given}, the rows before the "
+                f"forecast."
+            )
         return table
 
     def predict(self, X: Any = None, y: Any = None) -> Array:
