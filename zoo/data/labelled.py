@@ -570,7 +570,8 @@ def _known_codes(panel: Panel, column: DataColumn, texts: tuple[str, ...]) -> Ar
         row = int((known == -2).argmax())
         raise DataError(
             f"{panel.where(row, column.name)}: found {column.text(row)!r}, which did not occur in training; "
-            f"the values there were {', '.join(texts[:10])}."
+            f"the values there were {', '.join(texts[:10])}. Replace it by one of them, or train with rows "
+            f"that have it."
         )
     return known
 
