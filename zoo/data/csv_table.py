@@ -217,7 +217,9 @@ class _ColumnBuilder:
             self._find_marks(given, lines)
         if self._kind is not None and self._blocks is not None:
             try:
-                self._blocks.append(_CONVERSIONS[self._kind](texts, self._codes))
+                is_plain = self._kind == "time" and _are_plain_times(texts)
+                convert = _as_plain_times if is_plain else _CONVERSIONS[self._kind]
+                self._blocks.append(convert(texts, self._codes))
             except ValueError:
                 index = next(i for i, text in enumerate(texts) if not _fits(self._kind, text))
                 raise DataError(
@@ -226,7 +228,7 @@ class _ColumnBuilder:
                     f"before. Leave it empty if the value is missing."
                 ) from None
             if self._kind == "time":
-                self._find_offsets(texts, lines)
+                self._find_offsets(texts, lines, is_plain)
             if len(self._codes) > _MAX_CATEGORIES:
                 column = DataColumn(self.name, "category", np.arange(len(self._codes)), tuple(self._codes))
                 kind = mixed_kind(column)
@@ -246,9 +248,9 @@ class _ColumnBuilder:
         if not self.has_decimal_comma and "," in joined:
             self.has_decimal_comma = not all(may_have_thousands(text) for text in texts if "," in text)
 
-    def _find_offsets(self, texts: Sequence[str], lines: LineNumbers) -> None:
+    def _find_offsets(self, texts: Sequence[str], lines: LineNumbers, is_plain: bool) -> None:
         """Check that all times, or none, have an offset from UTC."""
-        if _are_plain_times(texts):
+        if is_plain:
             kinds = {False: next((index for index, text in enumerate(texts) if text.strip()), -1)}
         else:
             given = [None if is_missing_text(text) else has_offset(text) for text in texts]
@@ -326,8 +328,6 @@ def _as_categories(texts: Sequence[str], codes: dict[str, int]) -> Array:
 
 
 def _as_times(texts: Sequence[str], codes: dict[str, int]) -> Array:  # noqa: ARG001 - as the others
-    if _are_plain_times(texts):
-        return np.array([text.strip() for text in texts], TIME_DTYPE)
     return np.array(
         [np.datetime64("NaT") if is_missing_text(t) else parse_time(t) for t in texts], TIME_DTYPE
     )
@@ -335,7 +335,11 @@ def _as_times(texts: Sequence[str], codes: dict[str, int]) -> Array:  # noqa: AR
 
 def _are_plain_times(texts: Sequence[str]) -> bool:
     """Whether NumPy parses all texts: times without an offset from UTC, or missing ones."""
-    return _PLAIN_TIME.issuperset("".join(texts)) and max(text.count("-") for text in texts) < 3
+    return _PLAIN_TIME.issuperset(set("".join(texts))) and max(text.count("-") for text in texts) < 3
+
+
+def _as_plain_times(texts: Sequence[str], codes: dict[str, int]) -> Array:  # noqa: ARG001 - as the others
+    return np.array([text.strip() for text in texts], TIME_DTYPE)
 
 
 _CONVERSIONS: dict[ColumnKind, Callable[[Sequence[str], dict[str, int]], Array]] = {
