@@ -117,7 +117,7 @@ def test_median_step_ignores_the_change_of_series():
     uneven = panel({"t": days(0, 1, 4, 5), "y": [1, 2, 3, 4]}, time="t")
     assert uneven.time_differences().tolist() == [1, 1, 3, 1]
     assert (result.uneven_share(), uneven.uneven_share()) == (0, 0.25)
-    assert (result.step_text(), uneven.step_text()) == ("2", "1 days")
+    assert (result.step_text(), uneven.step_text()) == ("2", "1 day")
     assert (panel({"y": [1, 2]}).time_differences(), panel({"y": [1, 2]}).uneven_share()) == (None, 0)
 
 

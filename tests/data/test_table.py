@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 import hashlib
+import importlib.util
 import io
 import sys
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ from zoo.data import DataTable, as_table, growing_array, read_table
 from zoo.data.csv_table import read_csv
 from zoo.data.growing_array import GrowingArray, allocate
 from zoo.data.table import mixed_kind
+from zoo.data.text_values import plain_number
 from zoo.errors import DataError, MissingSourceError, UsageError
 
 
@@ -366,20 +369,167 @@ def test_arrays_and_tensors_of_pyarrow_are_errors():
 
 def test_dates_in_the_index_are_a_column():
     pandas = pytest.importorskip("pandas")
-    for days in (
-        pandas.date_range("2024-05-01", periods=2),
-        pandas.date_range("2024-05-01", periods=2, tz="UTC"),
-        pandas.period_range("2024-05-01", periods=2, freq="D"),
+    for days, text in (
+        (pandas.date_range("2024-05-01", periods=2), "2024-05-02"),
+        (pandas.date_range("2024-05-01", periods=2, tz="UTC"), "2024-05-02 00:00Z"),
+        (pandas.Index(["2024-05-01", "2024-05-02"]), "2024-05-02"),
+        (pandas.period_range("2024-05-01", periods=2, freq="D"), "2024-05-02"),
     ):
         table = as_table(pandas.DataFrame({"n": [1.5, 2.5]}, days))
         assert table.describe() == "time (time), n (number)"
-        assert table.column("time").text(1) == "2024-05-02"
+        assert table.column("time").text(1) == text
         assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]}, days.rename("day"))).columns) == ["day", "n"]
     assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5], "day": days.to_timestamp()}, days)).columns) == [
         "n",
         "day",
     ]
     assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]})).columns) == ["n"]
+    assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]}, ["a", "b"])).columns) == ["n"]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("19.500,90", "19500.90"),
+        ("-1.234,5", "-1234.5"),
+        ("1,234,567", "1234567"),
+        ("1 234,5", "1234.5"),
+        ("1'234'567.25", "1234567.25"),
+        ("19.50 kW", "19.50"),
+        ("1,5 kW", "1.5"),
+        ("20%", "20"),
+        ("19,501 kW", None),
+        ("19,501", None),
+        ("2024-05-01", None),
+        ("10:30", None),
+        ("sun", None),
+        ("", None),
+    ],
+)
+def test_number_in_a_text_is_proposed(text, number):
+    assert plain_number(text) == number
+    if number is None:
+        return
+    with pytest.raises(DataError) as error:
+        csv(f"y;z\n{text};1\n{text};2\n").target("y")
+    assert str(error.value).endswith(f"x.csv, line 2, column 'y': found {text!r}; write {number}.")
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("19,501", "Write 19.501 if the comma separates decimals, or 19501 if it separates thousands."),
+        ("0,501", "Write 0.501. Decimal commas are read only"),
+        ("1234,5", "Write 1234.5. Decimal commas are read only"),
+    ],
+)
+def test_comma_that_may_separate_thousands_has_two_readings(text, advice):
+    with pytest.raises(DataError, match=advice):
+        csv(f'y,z\n"{text}",1\n"{text}",2\n').target("y")
+
+
+@pytest.mark.parametrize(("size", "name"), [(50, "x.csv.gz"), (100_000, "standard input")])
+def test_compressed_files_are_named(size, name):
+    data = gzip.compress(b"y,z\n" + b"1,2\n" * size)
+    with pytest.raises(
+        DataError, match=rf"{name} is compressed with gzip; expected CSV. Decompress it with `gz"
+    ):
+        csv(data, name)
+
+
+@pytest.mark.parametrize(
+    ("header", "hint"), [(",a,b", True), ("a,,b", False), (",,b", False), ("a,a,b", False)]
+)
+def test_index_of_pandas_is_named(header, hint):
+    with pytest.raises(DataError, match="line 1: found") as error:
+        csv(f"{header}\n0,1,2\n")
+    assert ("index=False" in str(error.value)) == hint
+
+
+@pytest.mark.parametrize("value", [97.508, 0.1, 1.0, -2.5e-7, 1 / 3, 12345678.0])
+def test_numbers_as_categories_have_few_digits(value):
+    (text,) = as_table({"y": [value, value]}).column("y").as_category().categories
+    assert float(text) == value
+    assert len(text) <= len(repr(value))
+
+
+TEXTS_OF_TIMES = [
+    ["2024-05-01", "2024-05-02"],
+    ["2024-05-01 13:00:00", "2024-05-01T14:00"],
+    ["2024-05-01 13:00+02:00", "2024-05-01 14:00:30+02:00"],
+    ["2024-05-01 13:00-05:00", "2024-05-01 14:00-05:00"],
+    ["2024-05-01T13:00Z", "2024-05-01T14:00Z"],
+    [" 2024-05-01 13:00 ", "2024-05-01 14:00 "],
+]
+
+
+def forms_of_texts(texts):
+    """The texts in every form of a table, and a parquet file if pyarrow is there."""
+    yield {"when": texts}
+    yield {"when": np.array(texts)}
+    yield {"when": np.array(texts, object)}
+    for library in ("pandas", "polars"):
+        if importlib.util.find_spec(library):
+            yield importlib.import_module(library).DataFrame({"when": texts})
+    if importlib.util.find_spec("pyarrow"):
+        arrow = importlib.import_module("pyarrow")
+        yield arrow.table({"when": texts})
+        yield arrow.table({"when": arrow.array(texts).dictionary_encode()})
+
+
+@pytest.mark.parametrize("texts", TEXTS_OF_TIMES)
+@pytest.mark.parametrize("missing", [(), ("",), (None,), ("NaT",)])
+def test_texts_of_times_are_read_as_in_csv(texts, missing):
+    """A data frame or a mapping with times as texts is the same table as its CSV file."""
+    texts = [*texts, *missing]
+    lines = [("" if text is None else text) + ",0" for text in texts]
+    expected = csv("when,n\n" + "\n".join(lines) + "\n").column("when")
+    assert expected.kind == "time"
+    assert expected.is_utc == texts[0].endswith((":00+02:00", ":00-05:00", "Z"))
+    for data in forms_of_texts(texts):
+        column = as_table(data).column("when")
+        assert (column.kind, column.is_utc) == ("time", expected.is_utc)
+        np.testing.assert_array_equal(column.values, expected.values)
+        assert column.text(0) == expected.text(0)
+
+
+@pytest.mark.parametrize("other", ["2024-13-01", "monday", "01.05.2024", "7"])
+def test_column_with_a_text_that_is_no_time_stays_a_category(other):
+    for data in forms_of_texts(["2024-05-01", other]):
+        assert as_table(data).column("when").kind == "category"
+
+
+def test_zones_of_data_frames_are_kept_as_utc():
+    """A column with a zone has the times of UTC, marked with ``Z`` in texts."""
+    pandas = pytest.importorskip("pandas")
+    times = pandas.date_range("2024-03-30 23:00", periods=30, freq="h", tz="Europe/Berlin")
+    frames = [pandas.DataFrame({"when": times}), {"when": list(times)}, {"when": times.astype(str).tolist()}]
+    if importlib.util.find_spec("polars"):
+        frames.append(importlib.import_module("polars").from_pandas(frames[0]))
+    if importlib.util.find_spec("pyarrow"):
+        frames.append(importlib.import_module("pyarrow").Table.from_pandas(frames[0]))
+    for frame in frames:
+        column = as_table(frame).column("when")
+        assert column.is_utc
+        assert column.text(0) == "2024-03-30 22:00Z"
+        assert (np.diff(column.values) == np.timedelta64(1, "h")).all()
+
+
+@pytest.mark.parametrize(
+    "with_offset", ["2024-05-01 14:00+02:00", "2024-05-01 14:00-02:00", "2024-05-01T14:00Z"]
+)
+@pytest.mark.parametrize("comes_first", [False, True])
+def test_times_with_and_without_an_offset_are_an_error(with_offset, comes_first):
+    texts = [with_offset, "2024-05-01 13:00"][:: 1 if comes_first else -1]
+    for data in forms_of_texts(texts):
+        with pytest.raises(
+            DataError, match="expected an offset from UTC in all times of a column, or in none"
+        ):
+            as_table(data)
+    with pytest.raises(
+        DataError, match=r"x.csv, column 'when': found .* in line \d and .* in line \d; expected"
+    ):
+        csv("when,n\n" + "".join(f"{text},1\n" for text in texts))
 
 
 @pytest.mark.parametrize(

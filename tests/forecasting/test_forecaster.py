@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
-from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.forecasting.api import open_forecaster
 from zoo.forecasting.forecaster import extend_times
 
@@ -91,6 +92,113 @@ def test_forecast_of_a_new_table_begins_after_its_end(run, tmp_path):
     lines = command("forecast", run.path, "--data", path).stdout.splitlines()
     assert lines[1].startswith("2014-03-01,")
     assert zoo.forecast(run, path).times[0, 0] == np.datetime64("2014-03-01")
+
+
+@pytest.mark.parametrize("end", ["", "Z", "+02:00", "-05:00"])
+def test_forecasts_of_times_with_an_offset_are_in_utc(end):
+    """Without an offset, times are those of the table; with one, they are in UTC and marked with ``Z``."""
+    hours = np.datetime64("2024-05-01T00") + np.arange(N)
+    data = {"time": [f"{hour}:00{end}" for hour in hours], "y": wave()}
+    settings = {"hidden": 4, "steps": 2, "context": 10, "threads": 1}
+    result = zoo.fit(data, target="y", **settings).forecast(level=0)
+    shift = {"+02:00": -2, "-05:00": 5}.get(end, 0)
+    shown = str(hours[-1] + 1 + shift).replace("T", " ") + ":00" + ("Z" if end else "")
+    assert result.is_utc == bool(end)
+    assert result.to_csv().splitlines()[1].startswith(f"{shown},")
+    assert result.to_json()[0]["time"] == shown
+    assert result.columns()["time"][0] == hours[-1] + 1 + shift
+
+
+def test_texts_of_times_must_be_in_order():
+    """Times that a table holds as texts are checked: rows out of order were accepted."""
+    data = {"month": months().astype(str), "y": wave()}
+    forecaster = zoo.fit(data, target="y", hidden=4, steps=2, context=10, threads=1)
+    assert forecaster.spec.roles.time == "month"
+    shuffled = {name: np.roll(column, 1) for name, column in data.items()}
+    for use in (lambda: zoo.fit(shuffled, target="y"), lambda: forecaster.forecast(shuffled)):
+        with pytest.raises(
+            DataError, match="row 1, column 'month': the time 2000-01-01 is before 2013-04-01"
+        ):
+            use()
+
+
+def test_dates_in_another_format_give_a_warning_in_python(tmp_path):
+    """The command line prints the column and the reason in the line ``reads``."""
+    data = {"day": [f"{day % 28 + 1}.{day // 28 + 1}.2024" for day in range(N)], "y": wave()}
+    settings = {"hidden": 4, "steps": 2, "context": 10, "threads": 1}
+    with pytest.warns(ZooWarning, match=r"left out column day \(looks like dates, but is not ISO 8601"):
+        zoo.fit(data, target="y", **settings)
+    with pytest.warns(ZooWarning, match="left out column day"):
+        zoo.train(data, target="y", out=tmp_path / "run", **settings)
+    zoo.fit(data, target="y", on_event=lambda event: None, **settings)  # which lists them
+
+
+def with_future(times, future):
+    """A table with a history at some times, and rows with a known future after it."""
+    count, rows = len(times), len(future)
+    values = np.append(wave(count), np.full(rows, np.nan))
+    return {"time": np.append(times, future), "y": values, "known": np.arange(count + rows) % 5}
+
+
+@pytest.fixture(scope="module")
+def hourly():
+    """A model of three steps with a known column, trained on hours."""
+    hours = np.datetime64("2024-05-01T00") + np.arange(N)
+    settings = {"hidden": 4, "steps": 2, "context": 10, "horizon": 3, "threads": 1}
+    return zoo.fit(with_future(hours, hours[:0]), target="y", known_future=["known"], **settings), hours
+
+
+@pytest.mark.parametrize(
+    ("after", "row"),
+    [
+        ([1, 2, 3], None),
+        ([1, 2, 3, 9], None),  # after the horizon
+        ([2, 3, 4], N),
+        ([24000, 24001, 24002], N),
+        ([1, 3, 4], N + 1),
+        ([1, 2, 4], N + 2),
+    ],
+)
+def test_jump_from_the_history_to_future_rows_is_an_error(after, row, hourly):
+    """A gap gave the forecasts of the next rows the times of later ones."""
+    forecaster, hours = hourly
+    data = with_future(hours, hours[-1] + np.array(after))
+    if row is None:
+        assert forecaster.forecast(data, level=0).times[0].tolist() == (hours[-1] + np.arange(1, 4)).tolist()
+        return
+    with pytest.raises(
+        DataError, match=rf"row {row}, column 'time': .* and rows of the history are 1 h apart"
+    ):
+        forecaster.forecast(data, level=0)
+
+
+def test_future_rows_before_the_end_of_the_history_are_an_error(hourly):
+    forecaster, hours = hourly
+    with pytest.raises(DataError, match="is before"):
+        forecaster.forecast(with_future(hours, hours[-1] + np.array([-2, 1, 2])))
+
+
+def test_uneven_histories_may_go_on_with_any_of_their_steps(hourly):
+    """Working days follow each other after one or three days."""
+    days = np.datetime64("2024-05-01") + np.arange(2 * N)
+    days = days[np.is_busday(days)][:N]
+    future = np.busday_offset(days[-1], [1, 2, 3])
+    with pytest.warns(ZooWarning, match="rows are 1 day apart, and rows of training were 1 h apart"):
+        hourly[0].forecast(with_future(days, future), level=0)
+    with pytest.raises(DataError, match="and rows of the history are 1 day to 3 days apart"):
+        hourly[0].forecast(with_future(days, future + 7), level=0)
+
+
+@pytest.mark.parametrize("minutes", [5, 30, 60, 62, 90, 1440])
+def test_other_steps_than_in_training_give_a_warning(minutes, hourly, recwarn):
+    forecaster, hours = hourly
+    times = hours[0] + minutes * np.arange(N).astype("m8[m]")
+    forecaster.backtest(with_future(times, times[:0]), level=0)
+    forecaster.forecast(with_future(times[:-3], times[-3:]), level=0)
+    sentence = "table: rows are .* apart, and rows of training were 1 h apart. The model forecasts rows, how"
+    shown = [str(each.message) for each in recwarn]
+    assert len(shown) == (0 if 48 < minutes < 75 else 2)
+    assert all(re.match(sentence, each) for each in shown)
 
 
 def test_backtest_compares_with_actual_values(run):

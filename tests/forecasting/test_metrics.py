@@ -95,6 +95,25 @@ def test_several_targets_are_compared_by_their_mean_mase():
     )
 
 
+@pytest.mark.parametrize("series", [2, 3, 12])
+@pytest.mark.parametrize("ratio", [1, 100, 1e6])
+def test_errors_of_several_series_have_no_interval_in_units(series, ratio):
+    """The series that a resample drew decided the MAE, so the interval of two sizes reached 0."""
+    rng = np.random.default_rng(0)
+    numbers, origins = windows(120, series)
+    sizes = np.where(numbers == 0, 1.0, ratio)
+    actual = sizes[:, None] * rng.normal(size=(len(numbers), 3))
+    forecasts = actual[..., None] + sizes[:, None, None] * rng.normal(size=(len(numbers), 3, 3))
+    given = actual, np.sort(forecasts, axis=-1), {"zero": np.zeros_like(actual)}, sizes, (0.1, 0.5, 0.9)
+    metrics = score_target("y", *given, Bootstrap.of_windows(numbers, origins, 3), "mase").metrics
+    for of_model in metrics.values():
+        assert all(of_model[name].low is None for name in ("mae", "rmse", "pinball") if name in of_model)
+        assert of_model["mase"].low < of_model["mase"].value < of_model["mase"].high
+    assert metrics["model"]["coverage"].low is not None
+    one = score_target("y", *given, Bootstrap.of_windows(numbers, origins, 3), "mae").metrics["model"]
+    assert all(estimate.low is not None for estimate in one.values())
+
+
 def test_groups_are_blocks_of_time_or_series():
     one = Bootstrap.of_windows(*windows(40), 5)
     assert np.bincount(one.groups).tolist() == [10] * 4
@@ -155,8 +174,8 @@ def scores(value, low, high):
         ),
         (
             (0.5, None, None),
-            "y: better than the best baseline, last value: MAE 1 against 2, 50.0% lower. There are too few "
-            "windows for an interval, so this is not certain.",
+            "y: better than the best baseline, last value: MAE 1 against 2, 50.0% lower. The windows "
+            "overlap and cover too little time for an interval, so this is not certain.",
         ),
         (
             (-67, -70, -64),

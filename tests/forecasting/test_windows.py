@@ -181,11 +181,15 @@ def test_unseen_category_is_an_error():
     _, spec, _, scaling, _ = build(table())
     other = table()
     other["word"] = np.where(np.arange(N) == 9, "new", other["word"])
-    panel = make_panel(DataTable.from_arrays(other), spec.roles)
-    with pytest.raises(
-        DataError, match="table, row 9, column 'word': found 'new', which did not occur in trai"
-    ):
-        make_windows(panel, spec, scaling, "float32")
+    panel = make_panel(DataTable.from_arrays(other), spec.roles, is_training=False)
+    sentence = (
+        "table, row 9, column 'word': found 'new', which did not occur in training; the values there were "
+    )
+    for missing, empty in (("reject", ""), ("mask", ", leave it empty"), ("forward", ", leave it empty")):
+        with pytest.raises(DataError) as error:
+            make_windows(panel, replace(spec, missing=missing), scaling, "float32")
+        cure = f"Replace it by one of them{empty}, or train with rows that have it."
+        assert str(error.value) == f"{sentence}{', '.join(spec.categories['word'])}. {cure}"
 
 
 def test_spec_and_scaling_survive_json():

@@ -216,8 +216,57 @@ def test_invalid_sample_weights_raise():
 
 
 def test_divergence_raises():
-    with pytest.raises(ZooError, match=r"training diverged: after 0 steps the loss is .*; lower `lr`"):
-        SequenceRegressor(**SMALL).fit(np.ones((2, 2)), [0.0, 1e308])
+    with pytest.raises(ZooError, match=r"training diverged: after \d steps the loss is .*; lower `lr`"):
+        SequenceRegressor(**SMALL, lr=1e200).fit(np.ones((2, 2)), [0.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("factor", "shift"), [(1.0, 138.0), (20.0, -5.0), (1e-6, 1e3), (1e150, 0.0), (-3.0, 7.0)]
+)
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_predictions_do_not_depend_on_the_units_of_targets(factor, shift, outputs, ragged):
+    """Targets around 138 gave an R squared of -37."""
+    rows, _, sums = ragged
+    numbers = sums[:, 0] if outputs == 1 else np.stack([sums[:, 0], 5 - 100 * sums[:, 0]], axis=1)
+    settings = {**SMALL, "epochs": 8, "lr": 0.02}
+    plain = SequenceRegressor(**settings).fit(rows, numbers, validation=(rows[:9], numbers[:9]))
+    scaled = factor * numbers + shift
+    other = SequenceRegressor(**settings).fit(rows, scaled, validation=(rows[:9], scaled[:9]))
+    sign = 1.0 if factor > 0 else plain.score(rows, numbers) / other.score(rows, scaled)
+    assert sign == pytest.approx(1, abs=0.3)
+    if factor > 0:
+        expected = factor * plain.predict(rows) + shift
+        np.testing.assert_allclose(other.predict(rows), expected, rtol=1e-5, atol=1e-4 * factor)
+        np.testing.assert_allclose(other.losses_, plain.losses_, rtol=1e-4)
+        np.testing.assert_allclose(other.validation_losses_, plain.validation_losses_, rtol=1e-4)
+
+
+def test_constant_targets_are_predicted():
+    fitted = SequenceRegressor(**SMALL, epochs=200, lr=0.05).fit(np.ones((4, 2)), [138.0] * 4)
+    np.testing.assert_allclose(fitted.predict(np.ones((1, 2))), 138, atol=0.1)
+
+
+@pytest.mark.parametrize("given", [None, 3.0, [1.0, 2.0, 3.0], ["inf"], ["a"]])
+def test_saved_units_of_targets_are_checked(given, ragged, tmp_path):
+    """A file of an older version holds no units, and its model was trained without them."""
+    rows, _, sums = ragged
+    path = tmp_path / "estimator.safetensors"
+    fitted = SequenceRegressor(**SMALL, epochs=1).fit(rows, sums[:, 0] + 50)
+    fitted.save(path)
+    stored = load_file(path)
+    description = dict(stored.meta["estimator"]["fitted"])
+    for name in ("target_mean_", "target_scale_"):
+        array = description.pop(name)
+        if given is not None:
+            description[name] = {**array, "values": given, "dtype": "<U1" if given == ["a"] else "<f8"}
+    meta = {**stored.meta, "estimator": {**stored.meta["estimator"], "fitted": description}}
+    save_file(path, Checkpoint(stored.arrays, meta))
+    if given is not None:
+        with pytest.raises(CheckpointError, match="its description of the estimator"):
+            load(path)
+        return
+    expected = (fitted.predict(rows) - fitted.target_mean_) / fitted.target_scale_
+    np.testing.assert_allclose(load(path).predict(rows), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -318,7 +367,8 @@ def test_features_as_auxiliary_inputs():
     for n, row in enumerate(rows):
         x[: len(row), n], dt[: len(row), n] = row[:, :1], row[:, 1]
     outputs, _ = timed.model_.outputs(x, dt=dt)
-    expected = [outputs[len(row) - 1, n, 0] for n, row in enumerate(rows)]
+    last = np.array([outputs[len(row) - 1, n, 0] for n, row in enumerate(rows)])
+    expected = last * timed.target_scale_ + timed.target_mean_
     np.testing.assert_allclose(timed.predict(rows), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -609,11 +659,11 @@ def test_saved_forecaster(forecaster, tmp_path):
     np.testing.assert_array_equal(values, forecaster.forecast(level=0).values)
     assert repr(loaded) == repr(forecaster)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(forecaster)).predict(), forecaster.predict())
-    with pytest.raises(ZooError, match="the table was passed from memory and has no file"):
+    with pytest.raises(ValueError, match="was loaded without its data; pass X, the rows before the forecast"):
         loaded.predict()
     named = SequenceForecaster(**FORECAST, steps=1).fit(wave()[1][:, None], series)
     named.save(path)
-    with pytest.raises(ValueError, match="was loaded without its data; give X and y"):
+    with pytest.raises(ValueError, match="was loaded without its data; pass X and y, the rows before"):
         load(path).predict(wave()[1][:, None])
 
 

@@ -358,6 +358,73 @@ def test_run_is_listed_reported_predicted_and_evaluated(tmp_path):
     assert (len(right), np.mean(right)) == (9, facts["targets"][0]["metrics"]["model"]["accuracy"]["value"])
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("more", [-1, 0, 1, 4])
+@pytest.mark.parametrize("form", ["list", "array", "mapping"])
+def test_sequences_to_predict_have_the_channels_of_training(channels, more, form, tmp_path):
+    """Further channels of arrays were ignored."""
+    parts, labels = recordings(40, channels=channels, low=6, high=7)
+    predictor = zoo.fit(parts, label=labels, **{**SMALL, "steps": 2})
+    predictor.save(tmp_path / "model.safetensors")
+    other = np.array(recordings(5, channels=channels + more, low=6, high=7)[0]) if channels + more else None
+    if other is None:
+        return
+    data = {"list": list(other), "array": other, "mapping": {"inputs": other}}[form]
+    for use in (predictor.predict, lambda given: zoo.predict(tmp_path / "model.safetensors", given)):
+        if not more:
+            assert use(data).values.shape == (5, 2)
+            continue
+        with pytest.raises(DataError, match=rf"has {channels + more} channels?[;,] "):
+            use(data)
+
+
+def test_chosen_channels_of_arrays_are_recognised(tmp_path):
+    """With ``input``, data of all channels, or of the chosen ones alone, fit the model."""
+    parts, labels = recordings(40, channels=3)
+    predictor = zoo.fit(parts, label=labels, input="0,1", **{**SMALL, "steps": 2})
+    expected = predictor.predict().values
+    np.testing.assert_array_equal(predictor.predict(parts).values, expected)
+    np.testing.assert_array_equal(predictor.predict([part[:, :2] for part in parts]).values, expected)
+    with pytest.raises(DataError, match="has 4 channels, and the sequences of training had 3; give the same"):
+        predictor.predict([np.ones((5, 4))])
+
+
+def test_arrays_of_sequences_with_other_names_are_named(tmp_path):
+    inputs, labels = np.ones((6, 5, 2)), np.array(["a", "b"] * 3)
+    np.savez(tmp_path / "x.npz", X=inputs, y=labels)
+    for use in (
+        lambda: zoo.train(tmp_path / "x.npz", kind="sequences", out=tmp_path / "run"),
+        lambda: zoo.train({"X": inputs, "y": labels}, label="y", out=tmp_path / "run"),
+    ):
+        with pytest.raises(
+            DataError, match=r"has no array 'inputs'; its arrays are X, y. Rename 'X', as in `np"
+        ):
+            use()
+    with pytest.raises(
+        DataError, match=r"holds the array 'y'; expected .*. If it holds the labels, give `label=y`"
+    ):
+        zoo.train({"inputs": inputs, "y": labels}, kind="sequences", out=tmp_path / "run")
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_padding_with_nan_needs_lengths(padded, tmp_path):
+    inputs = np.ones((6, 5, 2))
+    inputs[2, 3 if padded else 2] = inputs[2, 4 if padded else 2] = np.nan
+    with pytest.raises(DataError, match=r"step [23], channel '0': the value is missing") as error:
+        zoo.fit(list(inputs), label=["a", "b"] * 3)
+    assert ("If it pads the end of a sequence, give the `lengths` of all." in str(error.value)) == padded
+
+
+def test_missing_column_is_an_error_that_lists_all_columns(tmp_path):
+    """The label was not among the columns of the message."""
+    parts, labels = recordings()
+    run = train(table(parts, labels), tmp_path)
+    for absent in ("y", "id"):
+        other = {name: column for name, column in table(parts, labels).items() if name != absent}
+        with pytest.raises(DataError, match=rf"table has no column '{absent}'; its columns are .*way \("):
+            open_predictor(run).evaluate(other)
+
+
 def test_other_labelled_data_are_evaluated(tmp_path):
     parts, labels = recordings()
     run = train(table(parts, labels), tmp_path)

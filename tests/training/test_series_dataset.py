@@ -325,6 +325,31 @@ def test_missing_values(tmp_path):
         assert np.isfinite(zoo.forecast(run, {"y": y}).values).all()
 
 
+@pytest.mark.parametrize("share", [0.15, 0.3, 0.7])
+@pytest.mark.parametrize("series", [1, 3])
+def test_filled_targets_are_no_actual_values(share, series):
+    """``forward`` fills the inputs; errors, MASE and coverage count observed targets, as with ``mask``."""
+    rng, count = np.random.default_rng(0), 240
+    names = np.repeat([f"s{number}" for number in range(series)], count)
+    y = np.concatenate([wave(seed=seed) for seed in range(series)])
+    y[(rng.random(len(y)) < share) & (np.arange(len(y)) % count > 0)] = np.nan
+    data, results = {"id": names, "y": y}, {}
+    for missing in ("forward", "mask"):
+        settings = {"missing": missing, "steps": 2, "hidden": 3, "horizon": 2, "context": 8}
+        results[missing] = zoo.fit(data, target="y", series="id", season=7, **settings).backtest(
+            stride=1, level=0
+        )
+    filled, masked = results["forward"], results["mask"]
+    assert np.isnan(filled.forecast.actual).any()
+    np.testing.assert_array_equal(filled.forecast.actual, masked.forecast.actual)
+    assert filled.scores["windows"] == masked.scores["windows"]
+    (of_filled,), (of_masked,) = filled.scores["targets"], masked.scores["targets"]
+    for baseline in ("last value", "moving average"):
+        assert of_filled["metrics"][baseline] == of_masked["metrics"][baseline]
+    lines = filled.forecast.to_csv().splitlines()[1:]
+    assert sum(line.endswith(",") for line in lines) == np.isnan(filled.forecast.actual).sum()
+
+
 def test_missing_targets_have_neither_a_loss_nor_a_gradient():
     y, z = wave(), wave(seed=1)
     y[::4], y[100:110] = np.nan, np.nan
@@ -510,6 +535,92 @@ def test_short_parts_and_contexts_are_named():
         assert dataset.eval_split_name == name
         text = best_loss({"best": 0.5, "best_step": 9}, {"table": dataset.metadata()})
         assert text == f"{name} loss 0.5000, at step 9"
+
+
+@pytest.mark.parametrize("known", [(), ("word",)])
+@pytest.mark.parametrize("first", [192, 215, 239])
+def test_categories_come_from_the_training_part(first, known):
+    """A value that occurs only later was an input, which training cannot know."""
+    words = np.array(["sun", "rain"])[np.arange(N) % 2].astype(object)
+    later = words.copy()
+    later[first] = "fog"
+    settings = {"split": "80,10,10", "known_future": known}
+    assert prepared({"y": wave(), "word": words}, **settings).windows.spec.categories == {
+        "word": ("sun", "rain")
+    }
+    start = f"table, row {first}, column 'word': found 'fog', which did not occur in training"
+    with pytest.raises(
+        DataError, match=rf"{start}; .* were sun, rain\. .* enlarge the training part with `sp"
+    ):
+        prepared({"y": wave(), "word": later}, **settings)
+    later[first] = None
+    forward = prepared({"y": wave(), "word": later}, missing="forward", **settings)
+    assert forward.windows.spec.categories == {"word": ("sun", "rain")}
+    earlier = np.roll(later, -first)
+    earlier[0] = "fog"
+    spec = prepared({"y": wave(), "word": earlier}, missing="forward", **settings).windows.spec
+    assert set(spec.categories["word"]) == {"sun", "rain", "fog"}
+
+
+def of_lengths(*lengths, step="h"):
+    """Several series of some lengths."""
+    times = [np.datetime64("2024-01-01", step) + np.arange(length) for length in lengths]
+    names = np.repeat([f"s{number}" for number in range(len(lengths))], lengths)
+    values = np.concatenate([wave(length, seed) for seed, length in enumerate(lengths)])
+    return {"t": np.concatenate(times), "id": names, "y": values}
+
+
+@pytest.mark.parametrize(
+    ("lengths", "season"), [((N,), 24), ((N, N, 30), 24), ((30, N), 24), ((N, 30, 30), 1), ((50,), 1)]
+)
+def test_season_is_the_one_of_most_series(lengths, season):
+    """One short series removed the season of all."""
+    settings = {"horizon": 2, "context": 8, "split": "80,20", "season": None}
+    assert prepared(of_lengths(*lengths), series="id", **settings).windows.spec.season == season
+
+
+def test_short_series_are_named_before_training():
+    settings = {"series": "id", "horizon": 2, "context": 8, "season": None, "split": "80,20"}
+    long = prepared(of_lengths(N, N), **settings).metadata()["note"]
+    assert long == ""
+    note = prepared(of_lengths(N, N, N, 12, 25), **settings).metadata()["note"]
+    assert note == (
+        "the training part of series 's3' is shorter than a window of 10 rows, so training does not read it. "
+        "Lower `context` or `horizon` to include more. the training parts of 2 of 5 series ('s3', 's4') are "
+        "not longer than a season, so the MASE there refers to changes from row to row."
+    )
+
+
+@pytest.mark.parametrize("lengths", [(N,), (N, 30), (30, 30, N)])
+def test_season_must_be_shorter_than_the_training_part(lengths):
+    data, longest = of_lengths(*lengths), int(0.8 * max(lengths))
+    settings = {"series": "id", "horizon": 2, "context": 8, "split": "80,20"}
+    assert prepared(data, season=longest - 1, **settings).windows.spec.season == longest - 1
+    for season in (longest, 50 * longest):
+        with pytest.raises(
+            DataError, match=rf"season is {season:,}, and .* has {longest} rows in its training"
+        ):
+            prepared(data, season=season, **settings)
+
+
+@pytest.mark.parametrize("short", [(5,), (7, 3), (1,)])
+def test_series_that_are_too_short_have_no_forecast(short):
+    """They stopped the forecasts of all series."""
+    settings = {"series": "id", "horizon": 2, "context": 8, "split": "80,20", "steps": 2, "hidden": 3}
+    forecaster = zoo.fit(of_lengths(N, N), target="y", **settings)
+    alone = forecaster.forecast(level=0)
+    data = of_lengths(N, N, *short)
+    with pytest.warns(
+        ZooWarning, match=rf"series 's2' has {short[0]} rows? with a target; the model reads 8"
+    ):
+        several = forecaster.forecast(data, level=0)
+    assert several.series == ("s0", "s1", *(f"s{2 + number}" for number in range(len(short))))
+    np.testing.assert_array_equal(several.values[:2], alone.values)
+    assert np.isnan(several.values[2:]).all()
+    assert several.to_csv().splitlines()[-1].startswith(f"s{1 + len(short)},2024-01-01")
+    assert several.to_json()[-1]["y"] is None
+    with pytest.raises(DataError, match="Give more history"):
+        forecaster.forecast(of_lengths(5, 4))
 
 
 # ---- invalid input ------------------------------------------------------------------------------------

@@ -46,6 +46,8 @@ class SequenceSpec:
         seed: Seed of the split.
         group: The column of the groups in a table.
         time_unit: The median time between two steps in the data of training; None in runs of older versions.
+        channel_count: The number of channels of the arrays of training, if they had no names; None otherwise,
+            and in runs of older versions.
     """
 
     label: str
@@ -66,6 +68,7 @@ class SequenceSpec:
     seed: int
     group: str | None = None
     time_unit: float | None = None
+    channel_count: int | None = None
 
     @property
     def input_size(self) -> int:
@@ -98,6 +101,7 @@ class SequenceSpec:
             self.time,
             group=self.group,
             categories=self.categories,
+            channel_count=self.channel_count,
         )
 
     def codes(self, given: LabelledSequences) -> Array:
@@ -137,7 +141,8 @@ class SequenceSpec:
             CheckpointError: if it is anything else.
         """
         try:
-            stored = {"group": None, "time_unit": None, **stored}  # the first runs lack them
+            newer = {"group": None, "time_unit": None, "channel_count": None}  # the first runs lack them
+            stored = {**newer, **stored}
             values = {entry.name: stored[entry.name] for entry in dataclasses.fields(cls)}
             for name in (*_TEXTS, "columns"):
                 values[name] = tuple(map(str, values[name]))
@@ -151,6 +156,9 @@ class SequenceSpec:
             if unit is not None and not 0 < unit < math.inf:
                 raise ValueError("the unit of time is not a number above 0")
             values["time_unit"] = unit
+            count = values["channel_count"]
+            if count is not None and (type(count) is not int or count < 1):
+                raise ValueError("the number of channels is not an integer above 0")
             spec = cls(**values)
             if not len(spec.mean) == len(spec.scale) == len(spec.channels) or spec.pooling not in POOLING:
                 raise ValueError("sizes differ")

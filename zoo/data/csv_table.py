@@ -28,10 +28,12 @@ from zoo.data.text_values import (
     ColumnKind,
     expected_value,
     fits_kind,
+    has_offset,
     is_missing_text,
     is_number_text,
     is_time_text,
     may_have_thousands,
+    mixed_offsets,
     parse_time,
     with_point,
 )
@@ -105,6 +107,11 @@ def _decoding_error(name: str, error: UnicodeDecodeError, lines: int) -> DataErr
 
 
 def _binary_error(name: str, beginning: bytes) -> DataError:
+    if beginning.startswith(b"\x1f\x8b"):
+        return DataError(
+            f"{name} is compressed with gzip; expected CSV. Decompress it with `gzip -d FILE.csv.gz`, or "
+            f"pipe it: `gzip -dc FILE.csv.gz | zoo train --data -` with the other flags."
+        )
     kind = "UTF-16" if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) else "binary"
     return DataError(f"{name} looks {kind}, not UTF-8 text; expected CSV. Save it as CSV in UTF-8.")
 
@@ -131,7 +138,9 @@ def _open(text: io.TextIOWrapper, name: str) -> tuple[list[str], str, Any]:
     for column in header:
         if not column or header.count(column) > 1:
             problem = f"the name {column!r} twice" if column else "a column without a name"
-            raise DataError(f"{name}, line 1: found {problem}; give each column a name of its own.")
+            is_index = header[0] == "" and header.count("") == 1 and not column
+            hint = " For an index of pandas: `to_csv(..., index=False)`." if is_index else ""
+            raise DataError(f"{name}, line 1: found {problem}; give each column a name of its own.{hint}")
     return header, delimiter, reader
 
 
@@ -189,6 +198,7 @@ class _ColumnBuilder:
         self.name, self.owner, self._allows_commas = name, owner, allows_commas
         self.marks: dict[str, tuple[int, str]] = {}
         self.has_decimal_comma = False
+        self._offsets: dict[bool, tuple[str, str]] = {}
         self._kind: ColumnKind | None = None
         self._blocks: GrowingArray | None = None
         self._codes: dict[str, int] = {}
@@ -207,7 +217,9 @@ class _ColumnBuilder:
             self._find_marks(given, lines)
         if self._kind is not None and self._blocks is not None:
             try:
-                self._blocks.append(_CONVERSIONS[self._kind](texts, self._codes))
+                is_plain = self._kind == "time" and _are_plain_times(texts)
+                convert = _as_plain_times if is_plain else _CONVERSIONS[self._kind]
+                self._blocks.append(convert(texts, self._codes))
             except ValueError:
                 index = next(i for i, text in enumerate(texts) if not _fits(self._kind, text))
                 raise DataError(
@@ -215,6 +227,8 @@ class _ColumnBuilder:
                     f"{texts[index][:40]!r}{expected_value(self._kind, texts[index])}, as in the lines "
                     f"before. Leave it empty if the value is missing."
                 ) from None
+            if self._kind == "time":
+                self._find_offsets(texts, lines, is_plain)
             if len(self._codes) > _MAX_CATEGORIES:
                 column = DataColumn(self.name, "category", np.arange(len(self._codes)), tuple(self._codes))
                 kind = mixed_kind(column)
@@ -234,6 +248,20 @@ class _ColumnBuilder:
         if not self.has_decimal_comma and "," in joined:
             self.has_decimal_comma = not all(may_have_thousands(text) for text in texts if "," in text)
 
+    def _find_offsets(self, texts: Sequence[str], lines: LineNumbers, is_plain: bool) -> None:
+        """Check that all times, or none, have an offset from UTC."""
+        if is_plain:
+            kinds = {False: next((index for index, text in enumerate(texts) if text.strip()), -1)}
+        else:
+            given = [None if is_missing_text(text) else has_offset(text) for text in texts]
+            kinds = {kind: given.index(kind) for kind in (False, True) if kind in given}
+        for kind, index in kinds.items():
+            if kind not in self._offsets and index >= 0:
+                self._offsets[kind] = texts[index].strip(), f"line {lines.of(self._rows + index)}"
+        if len(self._offsets) > 1:
+            given_texts = self._offsets[False], self._offsets[True]
+            raise DataError(f"{self.owner}, column {self.name!r}: {mixed_offsets(*given_texts)}")
+
     def _begin(self, kind: ColumnKind) -> None:
         """Fix the kind; all rows so far are missing."""
         self._kind, self._blocks = kind, GrowingArray(VALUE_DTYPES[kind])
@@ -244,7 +272,8 @@ class _ColumnBuilder:
         if self._blocks is None:
             self._begin("number")
         assert self._blocks is not None
-        return DataColumn(self.name, self._kind or "number", self._blocks.finish(), tuple(self._codes))
+        texts, is_utc = tuple(self._codes), True in self._offsets
+        return DataColumn(self.name, self._kind or "number", self._blocks.finish(), texts, is_utc)
 
 
 def _check_decimal_marks(builders: Sequence[_ColumnBuilder], name: str) -> None:
@@ -299,11 +328,18 @@ def _as_categories(texts: Sequence[str], codes: dict[str, int]) -> Array:
 
 
 def _as_times(texts: Sequence[str], codes: dict[str, int]) -> Array:  # noqa: ARG001 - as the others
-    if _PLAIN_TIME.issuperset("".join(texts)):
-        return np.array(texts, TIME_DTYPE)
     return np.array(
         [np.datetime64("NaT") if is_missing_text(t) else parse_time(t) for t in texts], TIME_DTYPE
     )
+
+
+def _are_plain_times(texts: Sequence[str]) -> bool:
+    """Whether NumPy parses all texts: times without an offset from UTC, or missing ones."""
+    return _PLAIN_TIME.issuperset(set("".join(texts))) and max(text.count("-") for text in texts) < 3
+
+
+def _as_plain_times(texts: Sequence[str], codes: dict[str, int]) -> Array:  # noqa: ARG001 - as the others
+    return np.array([text.strip() for text in texts], TIME_DTYPE)
 
 
 _CONVERSIONS: dict[ColumnKind, Callable[[Sequence[str], dict[str, int]], Array]] = {

@@ -24,6 +24,7 @@ class JoinedColumn:
         self._codes: dict[str, int] = {}
         self._rows = 0
         self._owner = ""
+        self._is_utc = False
 
     def append(self, column: DataColumn, owner: str) -> None:
         """Add the column of a file. A column without values fits every kind.
@@ -39,7 +40,13 @@ class JoinedColumn:
                     f"{self._owner}; expected the same in all files of a directory."
                 )
             self._begin(column.kind)
-            self._owner = owner
+            self._owner, self._is_utc = owner, column.is_utc
+        if column.kind == "time" and column.is_utc != self._is_utc:
+            has, of_first = ("have", "none") if column.is_utc else ("have no", "one")
+            raise DataError(
+                f"{owner}: times in column {self.name!r} {has} an offset from UTC, and they have {of_first} "
+                f"in {self._owner}; expected the same in all files of a directory."
+            )
         if column.kind != self._kind:
             values = missing_values(self._kind or "number", len(column))
         elif self._kind == "category":
@@ -53,7 +60,8 @@ class JoinedColumn:
         """The column."""
         if self._kind is None:
             self._begin("number")
-        return DataColumn(self.name, self._kind or "number", self._values.finish(), tuple(self._codes))
+        texts = tuple(self._codes)
+        return DataColumn(self.name, self._kind or "number", self._values.finish(), texts, self._is_utc)
 
     def _begin(self, kind: ColumnKind) -> None:
         """Fix the kind; all rows so far are missing."""

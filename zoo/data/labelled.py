@@ -47,6 +47,8 @@ class LabelledSequences:
         categories: The values of each column of texts, which is one channel for each value.
         left_out: Columns of the table that are not channels, with the reasons.
         time: The column of times.
+        channel_count: The number of channels of arrays without names, of which some may be chosen; None for
+            other sources.
     """
 
     name: str
@@ -64,6 +66,7 @@ class LabelledSequences:
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     time: str | None = None
+    channel_count: int | None = None
 
     def __len__(self) -> int:
         """Number of sequences."""

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.base.names import did_you_mean
 from zoo.data.file_digest import file_digest
 from zoo.data.growing_array import allocate, row_chunks, sequence_chunks
 from zoo.data.labelled import LabelledSequences, column_of_sequences
 from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel, value_of_series
-from zoo.data.table import DataColumn, DataTable, as_table, finite_hint, is_table_like, too_large
+from zoo.data.table import FILE_COLUMN, DataColumn, DataTable, as_table, finite_hint, is_table_like, too_large
 from zoo.data.table_files import load_arrays, read_table
 from zoo.data.ts_file import read_ts_file
 from zoo.errors import DataError, UsageError
@@ -36,6 +37,7 @@ class SequenceRoles:
         group: The column of the groups.
         weight: The column of the weights.
         categories: The values of each column of texts; None, in training, to take them from the table.
+        channel_count: The number of channels of the arrays of training, if they had no names; None otherwise.
     """
 
     label: str | None = None
@@ -45,6 +47,7 @@ class SequenceRoles:
     group: str | None = None
     weight: str | None = None
     categories: Mapping[str, tuple[str, ...]] | None = None
+    channel_count: int | None = None
 
 
 def read_sequences(
@@ -79,16 +82,32 @@ def _as_sequences(data: Any, roles: SequenceRoles, missing: str, needs_labels: b
     if isinstance(data, Mapping) and is_arrays_of_sequences(data):
         return _of_arrays(_of_mapping(data, roles.label, "arrays", needs_labels), roles, missing)
     if is_table_like(data):
+        _check_is_table(data, "arrays")
         return _of_table(as_table(data), roles, missing, needs_labels)
     path = Path(data)
     if path.is_dir():
         return _of_table(read_table(data), roles, missing, needs_labels)
     if path.suffix.lower() == ".ts":
         return _of_arrays(_of_ts_file(path), roles, missing)
-    if path.suffix.lower() == ".npz" and is_arrays_of_sequences(arrays := load_arrays(path)):
-        given = _of_mapping(arrays, roles.label, path.name, needs_labels)
-        return _of_arrays(replace(given, sha256=file_digest(path)), roles, missing)
+    if path.suffix.lower() == ".npz":
+        arrays = load_arrays(path)
+        if is_arrays_of_sequences(arrays):
+            given = _of_mapping(arrays, roles.label, path.name, needs_labels)
+            return _of_arrays(replace(given, sha256=file_digest(path)), roles, missing)
+        _check_is_table(arrays, path.name)
     return _of_table(read_table(data), roles, missing, needs_labels)
+
+
+def _check_is_table(arrays: Any, name: str) -> None:
+    """Raise an error for arrays of sequences with another name than ``inputs``."""
+    if not isinstance(arrays, Mapping) or "inputs" in arrays:
+        return
+    inputs = [key for key, array in arrays.items() if getattr(array, "ndim", 1) > 1]
+    if inputs:
+        raise DataError(
+            f"{name} has no array 'inputs'; its arrays are {', '.join(map(str, arrays))}. Rename "
+            f"{inputs[0]!r}, as in `np.savez(FILE, inputs={inputs[0]}, labels=...)`."
+        )
 
 
 def is_arrays_of_sequences(arrays: Any) -> bool:
@@ -112,7 +131,8 @@ def _of_mapping(
     unknown = [key for key in arrays if key not in (*ARRAY_NAMES, label)]
     if unknown:
         raise DataError(
-            f"{name} holds the array {unknown[0]!r}; expected arrays named {', '.join(ARRAY_NAMES)}."
+            f"{name} holds the array {unknown[0]!r}; expected arrays named {', '.join(ARRAY_NAMES)}. If it "
+            f"holds the labels, give `label={unknown[0]}`."
         )
     others = {key: arrays.get(key) for key in ARRAY_NAMES if key not in ("inputs", "labels")}
     return LabelledSequences.from_arrays(
@@ -147,6 +167,14 @@ def _of_arrays(given: LabelledSequences, roles: SequenceRoles, missing: str) -> 
     if roles.label is not None:
         given = replace(given, label=roles.label)
     has_no_names = given.channels == tuple(map(str, range(len(given.channels))))
+    if has_no_names:
+        given = replace(given, channel_count=len(given.channels))
+    expected = roles.channel_count
+    if expected is not None and has_no_names and len(given.channels) > expected:
+        raise DataError(
+            f"{given.name} has {counted(len(given.channels), 'channel')}, and the sequences of training had "
+            f"{expected}; give the same channels in the same order."
+        )
     by_position = not is_training and has_no_names and not set(roles.input or ()) <= {*given.channels}
     if roles.input is not None and not by_position:
         for channel in roles.input:
@@ -174,7 +202,9 @@ def _with_missing(given: LabelledSequences, missing: str, is_training: bool) -> 
         setting = ", or set `missing` to 'forward' or 'mask'" if is_training else ""
         count = sum(int(np.isnan(values[rows]).sum()) for rows in row_chunks(*values.shape))
         others = f", one of {count:,}" if count > 1 else ""
-        raise DataError(f"{_first_missing(given)}: the value is missing{others}; fill it{setting}.")
+        is_padded = bool(np.isnan(values[given.offsets[1:] - 1]).all(axis=1).any())
+        padding = " If it pads the end of a sequence, give the `lengths` of all." if is_padded else ""
+        raise DataError(f"{_first_missing(given)}: the value is missing{others}; fill it{setting}.{padding}")
     filled = replace(given, values=allocate(values.shape, np.float64))
     for chunk in sequence_chunks(given.offsets, values.shape[1]):
         ends = given.offsets[chunk.start : chunk.stop + 1]
@@ -237,6 +267,9 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
     if not chosen.input:
         reasons = f"; left out: {', '.join(left_out)}" if left_out else ""
         raise DataError(f"{table.name} has no column that can be an input{reasons}.")
+    for name in (*chosen.input, chosen.series, chosen.time):
+        if name not in (None, FILE_COLUMN):
+            table.column(str(name))  # an error that lists all columns, also those of labels
     panel = make_panel(replace(table, columns=inputs), chosen, missing, is_training=is_training)
     channels, values, categories = _channels(panel, roles)
     label, group, weight = (
@@ -304,7 +337,8 @@ def _known_codes(panel: Panel, column: DataColumn, texts: tuple[str, ...]) -> Ar
         row = int((known == -2).argmax())
         raise DataError(
             f"{panel.where(row, column.name)}: found {column.text(row)!r}, which did not occur in training; "
-            f"the values there were {', '.join(texts[:10])}."
+            f"the values there were {', '.join(texts[:10])}. Replace it by one of them, or train with rows "
+            f"that have it."
         )
     return known
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -25,7 +25,7 @@ from zoo.data.table import (
     too_large,
 )
 from zoo.data.text_values import expected_value, has_other_date_format
-from zoo.errors import DataError, UsageError
+from zoo.errors import DataError, UsageError, warn_caller
 
 MISSING = ("reject", "forward", "mask")
 """Ways to treat missing values."""
@@ -78,6 +78,7 @@ class Panel:
         ends: The end of the observed rows of each series, `(S,)`. Rows from there on hold future values of
             columns that are known.
         times: `(N,)` datetime64 or float64; None without a column of times.
+        is_utc: Whether the times are in UTC, since the table gives a zone or an offset from UTC.
         rows: The row of the table of each row; None if they are the same.
         groups: The group of each series, `(S,)`; None without groups.
         parts: The part of each series, from 0 for training to 2 for the test, `(S,)`, if groups are divided;
@@ -85,6 +86,7 @@ class Panel:
         weights: The weight of each row in the loss, `(N,)`; None for equal weights.
         is_training: Whether the table is read for training. For a trained model, messages suggest no
             settings.
+        is_filled: Whether each target was missing and is the value before, `(N, M)`; None if none is.
     """
 
     table: DataTable
@@ -99,6 +101,8 @@ class Panel:
     parts: Array | None = None
     weights: Array | None = None
     is_training: bool = True
+    is_utc: bool = False
+    is_filled: Array | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         """Number of rows of all series."""
@@ -133,6 +137,16 @@ class Panel:
             targets[:, index] = self.numbers(name)
         return targets
 
+    @cached_property
+    def observed_targets(self) -> Array:
+        """The targets without those that are filled, `(N, M)` float64 with NaN for missing ones."""
+        if self.is_filled is None:
+            return self.targets
+        observed = allocate(self.targets.shape, np.float64)
+        for rows in row_chunks(*observed.shape):
+            observed[rows] = np.where(self.is_filled[rows], np.nan, self.targets[rows])
+        return observed
+
     def step(self) -> Any:
         """The median time between two rows; 1 without times."""
         return self._median_step
@@ -158,12 +172,12 @@ class Panel:
 
     def step_text(self) -> str:
         """The median time between two rows as a text: ``1 h``, ``30 days``."""
-        seconds = self.step_size()
-        if not isinstance(self.step(), np.timedelta64):
-            return f"{seconds:g}"
-        units = {"days": 86_400, "h": 3600, "min": 60}
-        name = next((name for name, size in units.items() if seconds % size == 0), "s")
-        return f"{seconds / units.get(name, 1):g} {name}"
+        return step_text(self.step_size(), isinstance(self.step(), np.timedelta64))
+
+    def time_text(self, time: Any) -> str:
+        """A time of the table as a text."""
+        is_date = isinstance(time, np.datetime64)
+        return time_texts(np.array([time]), self.is_utc)[0] if is_date else f"{time:g}"
 
     def uneven_share(self) -> float:
         """The share of the steps that differ from the median by more than 15 %, as no calendar month does."""
@@ -189,6 +203,20 @@ class Panel:
             differences[rows.start + 1 : rows.stop + 1] = steps / unit
         differences[self.offsets[:-1]] = 1.0
         return differences
+
+
+def step_text(size: float, is_dates: bool) -> str:
+    """The time between two rows as a text: ``1 h``, ``30 days``, or a number.
+
+    Args:
+        size: The time, in seconds if times are dates.
+        is_dates: Whether times are dates.
+    """
+    if not is_dates:
+        return f"{size:g}"
+    units = {"days": 86_400, "h": 3600, "min": 60}
+    name = next((name for name, unit in units.items() if size % unit == 0), "s")
+    return "1 day" if size == units["days"] else f"{size / units.get(name, 1):g} {name}"
 
 
 def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> tuple[ColumnRoles, list[str]]:
@@ -233,10 +261,24 @@ def _unread_times(table: DataTable, column: DataColumn) -> str:
     texts = column.categories[:_DATE_SAMPLE]
     if not texts or 2 * sum(map(has_other_date_format, texts)) < len(texts):
         return ""
-    return (
-        "looks like dates, but is not ISO 8601, so the order of the rows is not checked; write 2024-05-01 "
-        "13:00"
-    )
+    return _OTHER_FORMAT
+
+
+_OTHER_FORMAT = (
+    "looks like dates, but is not ISO 8601, so the order of the rows is not checked; write 2024-05-01 13:00"
+)
+
+
+def warn_of_unread_dates(name: str, left_out: Iterable[str]) -> None:
+    """Warn of columns of dates that are left out.
+
+    Args:
+        name: The name of the table.
+        left_out: Columns that are left out, with the reasons, from :func:`default_roles`.
+    """
+    for column in left_out:
+        if column.endswith(f"({_OTHER_FORMAT})"):
+            warn_caller(f"{name}: left out column {column}.")
 
 
 def _unusable(table: DataTable, column: DataColumn) -> str:
@@ -300,6 +342,8 @@ def make_panel(
     panel = Panel(
         table, roles, columns, names, offsets, offsets[1:].copy(), times, order, is_training=is_training
     )
+    if roles.time is not None:
+        panel = replace(panel, is_utc=table.column(roles.time).is_utc)
     if roles.group is not None:
         panel = replace(panel, groups=_groups(panel))
     _check_times(panel)
@@ -430,17 +474,13 @@ def _check_times(panel: Panel) -> None:
         return
     row = int(np.argmin(increases)) + 1
     may_name_series = panel.roles.series is None and panel.is_training
-    now, before = (_time_text(panel.times[each]) for each in (row, row - 1))
+    now, before = (panel.time_text(panel.times[each]) for each in (row, row - 1))
     place = panel.where(row, panel.roles.time or "")
     if now == before:
         several = ", or name the column of the series with `series`" if may_name_series else ""
         raise DataError(f"{place}: the time {now} is repeated; remove one of the rows{several}.")
     several = " If the file holds several series, name their column with `series`." if may_name_series else ""
     raise DataError(f"{place}: the time {now} is before {before}; sort the rows by time.{several}")
-
-
-def _time_text(time: Any) -> str:
-    return time_texts(np.array([time]))[0] if isinstance(time, np.datetime64) else f"{time:g}"
 
 
 def _observed_ends(panel: Panel) -> Array:
@@ -455,7 +495,7 @@ def _observed_ends(panel: Panel) -> Array:
 
 def _with_missing(panel: Panel, missing: str) -> Panel:
     """The panel with missing values rejected, replaced or kept; infinity is an error."""
-    columns = dict(panel.columns)
+    columns, filled = dict(panel.columns), dict[str, Array]()
     is_observed = np.zeros(len(panel), bool)
     for rows in panel.observed:
         is_observed[rows] = True
@@ -477,8 +517,13 @@ def _with_missing(panel: Panel, missing: str) -> Panel:
             )
         if missing == "forward":
             columns[name] = _forward_filled(panel, column)
+            filled[name] = absent
     if missing == "mask" and panel.roles.target:
         _check_series(panel)
+    targets = panel.roles.target
+    if any(name in filled for name in targets):
+        none = np.zeros(len(panel), bool)
+        panel = replace(panel, is_filled=np.stack([filled.get(name, none) for name in targets], axis=1))
     return replace(panel, columns=columns)
 
 

@@ -8,7 +8,7 @@ import io
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timezone
 from typing import Any
 
@@ -23,8 +23,13 @@ from zoo.data.text_values import (
     ColumnKind,
     expected_value,
     fits_kind,
+    has_offset,
+    is_missing_text,
     is_number_text,
     is_time_text,
+    mixed_offsets,
+    parse_time,
+    plain_number,
     resembles_kind,
 )
 from zoo.errors import DataError, MissingSourceError, UsageError
@@ -53,12 +58,14 @@ class DataColumn:
         values: `(N,)`: float64 with NaN for a missing number; int32 codes, which index ``categories``, with
             -1 for a missing one; or datetime64 in microseconds with NaT.
         categories: The different texts of a category, in the order in which they occur.
+        is_utc: Whether times are in UTC, since the source gives a zone or an offset from UTC.
     """
 
     name: str
     kind: ColumnKind
     values: Array = field(repr=False)
     categories: tuple[str, ...] = ()
+    is_utc: bool = False
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -70,14 +77,16 @@ class DataColumn:
 
     def take(self, rows: Array) -> DataColumn:
         """The column with some of its rows."""
-        return DataColumn(self.name, self.kind, gather(self.values, rows), self.categories)
+        return replace(self, values=gather(self.values, rows))
 
     def text(self, row: int) -> str:
         """A value as text."""
         value = self.values[row]
         if self.kind == "category":
             return self.categories[int(value)]
-        return f"{float(value):g}" if self.kind == "number" else time_texts(self.values[row : row + 1])[0]
+        if self.kind == "number":
+            return f"{float(value):g}"
+        return time_texts(self.values[row : row + 1], self.is_utc)[0]
 
     def describe(self) -> str:
         """Name and kind, for listings: ``color (category, 3 values)``."""
@@ -92,8 +101,13 @@ class DataColumn:
         values, inverse = np.unique(self.values[present], return_inverse=True)
         codes = np.full(len(self), -1, np.int32)
         codes[present] = inverse
-        texts = time_texts(values) if self.kind == "time" else [f"{value:.17g}" for value in values]
+        texts = time_texts(values, self.is_utc) if self.kind == "time" else list(map(_shortest, values))
         return DataColumn(self.name, "category", codes, tuple(texts))
+
+
+def _shortest(value: float) -> str:
+    """A number with as few digits as identify it."""
+    return next(text for digits in (15, 16, 17) if float(text := f"{value:.{digits}g}") == value)
 
 
 def missing_values(kind: ColumnKind, rows: int) -> Array:
@@ -157,15 +171,18 @@ class DataTable:
 
         Args:
             arrays: Name to `(N,)` numbers, booleans, texts or times; None, NaN and NaT are missing values.
+                Texts that are all ISO 8601 times (``2024-05-01 13:00``) become times, as in a CSV file.
             name: A short name.
 
         Raises:
-            DataError: if there is no column, or the lengths differ.
+            DataError: if there is no column, the lengths differ, or only some times of a column have a zone.
             UsageError: if a column is not one-dimensional, or has another type.
         """
         if not arrays:
             raise DataError(f"{name} has no columns.")
-        columns = {str(key): as_column(str(key), values, name) for key, values in arrays.items()}
+        columns = {
+            str(key): _with_times(as_column(str(key), values, name), name) for key, values in arrays.items()
+        }
         if "" in columns:
             raise DataError(f"{name} has a column without a name; give each column a name.")
         lengths = {column.name: len(column) for column in columns.values()}
@@ -214,7 +231,15 @@ class DataTable:
             return self.numbers(name)
         holds = "times" if column.kind == "time" else f"texts ({counted(len(column.categories), 'value')})"
         known = ", ".join(numbers[:_SHOWN_COLUMNS]) or "this table has no column of numbers"
-        raise DataError(f"{self.name}: {name} is a column of {holds}; a target must be numbers: {known}.")
+        hint = ""
+        if column.kind == "category":
+            row = int((~column.missing()).argmax())
+            number = plain_number(column.text(row))
+            write = "" if number is None else f"; write {number}"
+            hint = f" {self.where(row, name)}: found {column.text(row)[:40]!r}{write}."
+        raise DataError(
+            f"{self.name}: {name} is a column of {holds}; a target must be numbers: {known}.{hint}"
+        )
 
     def numbers(self, name: str) -> Array:
         """The values of a column of numbers, `(N,)` float64 with NaN for missing ones.
@@ -254,26 +279,33 @@ class DataTable:
         return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
-def time_texts(times: Array) -> list[str]:
-    """Times as texts with as few digits as all of them need: ``2024-05-01``, or ``2024-05-01 13:00``."""
-    units: tuple[Any, ...] = ("D", "m", "s")
-    unit: Any = next((unit for unit in units if (times.astype(f"M8[{unit}]") == times).all()), "us")
-    return [text.replace("T", " ") for text in np.datetime_as_string(times, unit).tolist()]
+def time_texts(times: Array, is_utc: bool = False) -> list[str]:
+    """Times as texts with as few digits as all of them need: ``2024-05-01``, or ``2024-05-01 13:00``.
+
+    Args:
+        times: The times, `(N,)`.
+        is_utc: Whether to mark them as UTC: ``2024-05-01 13:00Z``.
+    """
+    units: tuple[Any, ...] = ("m", "s") if is_utc else ("D", "m", "s")
+    given = times[~np.isnat(times)]
+    unit: Any = next((unit for unit in units if (given.astype(f"M8[{unit}]") == given).all()), "us")
+    end = "Z" if is_utc else ""
+    return [f"{text.replace('T', ' ')}{end}" for text in np.datetime_as_string(times, unit).tolist()]
 
 
-def columns_to_csv(columns: Mapping[str, Array]) -> str:
-    """Columns of equal length as CSV, numbers with six significant digits."""
+def columns_to_csv(columns: Mapping[str, Array], is_utc: bool = False) -> str:
+    """Columns of equal length as CSV, numbers with six significant digits; ``is_utc`` marks times as UTC."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*map(value_texts, columns.values()), strict=True))
+    writer.writerows(zip(*(value_texts(values, is_utc) for values in columns.values()), strict=True))
     return text.getvalue()
 
 
-def value_texts(values: Array) -> list[str]:
+def value_texts(values: Array, is_utc: bool = False) -> list[str]:
     """Numbers with six significant digits, times and other values as texts; NaN is empty."""
     if values.dtype.kind == "M":
-        return time_texts(values)
+        return time_texts(values, is_utc)
     if values.dtype.kind == "f":
         return ["" if value != value else f"{value:.6g}" for value in values.tolist()]
     return [str(value) for value in values.tolist()]
@@ -334,7 +366,7 @@ def as_column(name: str, values: Any, owner: str) -> DataColumn:
     if array.dtype.kind in "biuf":
         return DataColumn(name, "number", as_contiguous(array, np.float64))
     if array.dtype.kind == "M":
-        return DataColumn(name, "time", array.astype(TIME_DTYPE))
+        return DataColumn(name, "time", array.astype(TIME_DTYPE), is_utc=_has_zone(values))
     if array.dtype.kind in "UTO":
         return _column_of_objects(name, array.tolist(), owner)
     raise UsageError(
@@ -345,6 +377,9 @@ def as_column(name: str, values: Any, owner: str) -> DataColumn:
 def _as_array(values: Any) -> Array:
     """Convert a list, an array, or a column of a data frame, whose categories become texts."""
     if hasattr(values, "to_numpy"):
+        if hasattr(getattr(values, "type", None), "index_type"):
+            # A dictionary of pyarrow, whose `to_numpy` gives a missing value the last text of the dictionary.
+            values = values.cast(values.type.value_type)
         converted = values.to_numpy()
         return converted if isinstance(converted, np.ndarray) else np.asarray(converted)
     try:
@@ -366,12 +401,56 @@ def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColu
         indices = [-1 if _is_missing(value) else codes.setdefault(value, len(codes)) for value in values]
         return DataColumn(name, "category", np.array(indices, np.int32), tuple(codes))
     if all(hasattr(value, "isoformat") and hasattr(value, "year") for value in present):
-        return DataColumn(name, "time", np.array([_as_time(value) for value in values], TIME_DTYPE))
+        texts = {getattr(value, "tzinfo", None) is not None: str(value) for value in present}
+        _check_offsets(name, texts, list(map(str, values)), owner)
+        times = np.array([_as_time(value) for value in values], TIME_DTYPE)
+        return DataColumn(name, "time", times, is_utc=True in texts)
     kinds = sorted({type(value).__name__ for value in present})
     raise UsageError(
         f"{owner}: column {name!r} holds values of the types {', '.join(kinds)}; expected numbers, texts or "
         f"times."
     )
+
+
+def _with_times(column: DataColumn, owner: str) -> DataColumn:
+    """The column with times in place of texts if all texts are times, as in a CSV file."""
+    texts = column.categories
+    present = [text for text in texts if not is_missing_text(text)]
+    if not present or not all(map(is_time_text, present)):  # the first word ends the search
+        return column
+    offsets = {has_offset(text): text for text in present}
+    _check_offsets(column.name, offsets, [*texts, ""], owner, column.values)
+    absent = np.datetime64("NaT")
+    times = [absent if is_missing_text(text) else parse_time(text) for text in texts]
+    values = np.array([*times, absent], TIME_DTYPE)[column.values]
+    return DataColumn(column.name, "time", values, is_utc=True in offsets)
+
+
+def _check_offsets(
+    name: str, texts: Mapping[bool, str], shown: list[str], owner: str, codes: Array | None = None
+) -> None:
+    """Raise an error if only some times of a column have an offset from UTC.
+
+    Args:
+        name: The column.
+        texts: A time with an offset by True, one without by False.
+        shown: The texts of the rows, or the texts to which the codes of the rows refer.
+        owner: The table, for messages.
+        codes: The codes of the rows; None if ``shown`` holds a text for each row.
+    """
+    if len(texts) < 2:
+        return
+    first = {key: shown.index(text) for key, text in texts.items()}
+    rows = first if codes is None else {key: int((codes == at).argmax()) for key, at in first.items()}
+    given = ((texts[key], f"row {rows[key]}") for key in (False, True))
+    raise DataError(f"{owner}, column {name!r}: {mixed_offsets(*given)}")
+
+
+def _has_zone(values: Any) -> bool:
+    """Whether the type of a column of pandas, polars or pyarrow has a time zone."""
+    types: Any = (getattr(values, "dtype", None), getattr(values, "type", None))
+    types = (*types, getattr(types[0], "pyarrow_dtype", None))
+    return any(getattr(each, name, None) is not None for each in types for name in ("tz", "time_zone"))
 
 
 def _as_time(value: Any) -> np.datetime64:
@@ -428,7 +507,11 @@ def as_table(data: Any, name: str = "table") -> DataTable:
     if isinstance(data, np.ndarray):
         return DataTable.from_arrays(_columns_of_array(data, name), name)
     if _is_data_frame(data):
-        return DataTable.from_arrays(_columns_of_frame(data, name), name)
+        columns = _columns_of_frame(data, name)
+        table, index = DataTable.from_arrays(columns, name) if columns else None, time_index(data)
+        if table is not None and any(column.kind == "time" for column in table.columns.values()):
+            return table
+        return DataTable.from_arrays(index | columns, name) if index or table is None else table
     raise UsageError(
         f"{name} is {short_repr(data)}; expected a mapping from names to columns, an array or a data frame."
     )
@@ -452,9 +535,7 @@ def _columns_of_frame(frame: Any, name: str) -> dict[str, Any]:
     for column, count in Counter(names).items():
         if count > 1:
             raise DataError(f"{name} has the column {column!r} twice; give each column a name of its own.")
-    columns = {str(column): frame[column] for column in names}
-    has_times = any(getattr(getattr(each, "dtype", None), "kind", "") == "M" for each in columns.values())
-    return columns if has_times else time_index(frame) | columns
+    return {str(column): frame[column] for column in names}
 
 
 def _converted_frame(data: Any, name: str) -> Any:
@@ -473,9 +554,13 @@ def _converted_frame(data: Any, name: str) -> Any:
 
 
 def time_index(data: Any) -> dict[str, Any]:
-    """The dates in the index of a data frame or series of pandas, as a column; empty without dates."""
+    """The times in the index of a data frame or series of pandas, as a column; empty without times."""
     index: Any = getattr(data, "index", None)
-    index = index.to_timestamp() if hasattr(index, "to_timestamp") else index  # of periods
-    if getattr(getattr(index, "dtype", None), "kind", "") != "M":
+    if not hasattr(index, "to_numpy"):
         return {}
-    return {str(getattr(index, "name", None) or "time"): index}
+    index = index.to_timestamp() if hasattr(index, "to_timestamp") else index  # of periods
+    kind = getattr(getattr(index, "dtype", None), "kind", "")
+    is_times = kind == "M" or (
+        kind == "O" and all(isinstance(each, str) and is_time_text(each) for each in index)
+    )
+    return {str(getattr(index, "name", None) or "time"): index} if is_times else {}

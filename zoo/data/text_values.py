@@ -25,6 +25,13 @@ _THOUSANDS = re.compile(r"\s*[-+]?[1-9]\d{0,2},\d{3}\s*")
 """A number whose comma may separate thousands: ``1,234``, and not ``0,123``, ``1234,567`` or ``1,23``."""
 
 
+_GROUPED = re.compile(r"\s*([-+]?\d{1,3}(?:([.,' ])\d{3})(?:\2\d{3})*)([.,]\d+)?\s*")
+"""A number with separators of thousands, and perhaps decimals."""
+
+_WITH_UNIT = re.compile(r"\s*([-+]?\d+(?:[.,]\d+)?)\s*[^\d\s.,:;/+-][^\d\s]*\s*")
+"""A number and a unit: ``19.5 kW``, ``20%``."""
+
+
 def is_missing_text(text: str) -> bool:
     """Whether a text is a missing value: empty, ``NA``, ``N/A``, ``NaN``, ``NaT``, ``null`` or ``none``."""
     return text.strip().lower() in _MISSING
@@ -57,10 +64,29 @@ def parse_time(text: str) -> np.datetime64:
     text = text.strip()
     if not _DATE.match(text):
         raise ValueError(text)
-    if "+" in text or text.endswith(("Z", "z")) or text.count("-") > 2:
+    if has_offset(text):
         moment = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
         return np.datetime64(moment.astimezone(timezone.utc).replace(tzinfo=None), "us")
     return np.datetime64(text, "us")
+
+
+def has_offset(text: str) -> bool:
+    """Whether a time has an offset from UTC, as in ``2024-05-01 13:00+02:00`` and ``2024-05-01T11:00Z``."""
+    return "+" in text or text.count("-") > 2 or text.rstrip().endswith(("Z", "z"))
+
+
+def mixed_offsets(without: tuple[str, str], with_offset: tuple[str, str]) -> str:
+    """The end of an error about a column in which only some times have an offset from UTC.
+
+    Args:
+        without: Text and position of a time without an offset.
+        with_offset: Text and position of a time with one.
+    """
+    (text, place), (other, other_place) = without, with_offset
+    return (
+        f"found {text!r} in {place} and {other!r} in {other_place}; expected an offset from UTC in all times "
+        f"of a column, or in none."
+    )
 
 
 def fits_kind(kind: ColumnKind, text: str) -> bool:
@@ -88,12 +114,31 @@ def may_have_thousands(text: str) -> bool:
     return _THOUSANDS.fullmatch(text) is not None
 
 
+def plain_number(text: str) -> str | None:
+    """The number in a text with separators of thousands or a unit: ``1.234,5``, ``1,234,567``, ``5.1 kW``.
+
+    Returns:
+        The number as zoo reads it; None if the text has another form, or two readings, as ``1,234``.
+    """
+    if (grouped := _GROUPED.fullmatch(text)) is not None:
+        digits, separator, decimals = grouped.groups()
+        has_one_group = digits.count(separator) == 1
+        if (decimals and decimals[0] != separator) or (not decimals and not has_one_group):
+            return digits.replace(separator, "") + (decimals or "").replace(",", ".")
+    with_unit = _WITH_UNIT.fullmatch(text)
+    return None if with_unit is None or may_have_thousands(with_unit[1]) else with_point(with_unit[1])
+
+
 def expected_value(kind: ColumnKind, text: str) -> str:
     """The expected value in an error about a text that is not of a kind: ``; expected a number``."""
     if kind == "number" and with_point(text) != text:
+        point, plain = with_point(text).strip(), text.replace(",", "").strip()
+        write = f"Write {point}"
+        if may_have_thousands(text):
+            write = f"Write {point} if the comma separates decimals, or {plain} if it separates thousands"
         return (
-            f"; expected a number. Write {with_point(text).strip()}. Decimal commas are read only in CSV "
-            f"with semicolons, if no number of the file has a decimal point"
+            f"; expected a number. {write}. Decimal commas are read only in CSV with semicolons, if no "
+            f"number of the file has a decimal point"
         )
     if kind == "time" and has_other_date_format(text):
         return ", which looks like a date, but is not ISO 8601; write 2024-05-01 13:00"

@@ -47,7 +47,7 @@ def forecast(
         The forecast; ``columns()`` are columns for a data frame, ``to_csv()`` is CSV.
 
     Raises:
-        DataError: if the data cannot be read, or a series is shorter than the context of the model.
+        DataError: if the data cannot be read, or all series are shorter than the context of the model.
         UsageError: if an argument is invalid, or the steps are more than the model can forecast.
         CheckpointError: if the run does not exist, or is damaged.
     """

@@ -163,8 +163,13 @@ _SEASONS: tuple[tuple[float, float, int], ...] = (
 
 
 def guess_season(panel: Panel, train_ends: Array) -> int:
-    """The steps of a season: from the time between rows, or else from the autocorrelation; 1 for none."""
-    length = int((train_ends - panel.offsets[:-1]).min())
+    """The steps of a season: from the time between rows, or else from the autocorrelation; 1 for none.
+
+    At least half of the series have rows of two seasons in their training parts: with the shortest series,
+    one that is short removed the season of all.
+    """
+    lengths = np.sort(train_ends - panel.offsets[:-1])
+    length = int(lengths[len(lengths) // 2])
     step: Any = panel.step()
     seconds = step / np.timedelta64(1, "s") if isinstance(step, np.timedelta64) else 0.0
     usual = next((steps for low, high, steps in _SEASONS if low <= seconds <= high), None)

@@ -114,9 +114,9 @@ def part_origins(
 
 
 def actual_after(panel: Panel, origins: Array, steps: int) -> Array:
-    """The targets of the steps after some rows, `(n, steps, M)`, NaN for missing ones."""
+    """The observed targets of the steps after some rows, `(n, steps, M)`, NaN for missing and filled ones."""
     rows = origins[:, None] + np.arange(1, steps + 1)
-    actual: Array = panel.targets[rows]
+    actual: Array = panel.observed_targets[rows]
     return actual
 
 
@@ -124,8 +124,7 @@ def naive_errors(panel: Panel, train_ends: Array, season: int) -> Array:
     """The mean absolute change over a season in the training part of each series, `(S, M)`."""
     errors = np.ones((len(panel.names), len(panel.roles.target)))
     for number, (first, end) in enumerate(zip(panel.offsets, train_ends, strict=False)):
-        for index, name in enumerate(panel.roles.target):
-            values = panel.numbers(name)[first:end]
+        for index, values in enumerate(panel.observed_targets[first:end].T):
             means = (mean_change(values, (lag,), 1) for lag in (season, 1))
             errors[number, index] = next((mean for mean in means if mean > 0), 1.0)
     return errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ import numpy as np
 from zoo.arguments import as_choice, as_integer, as_path, counted
 from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
-from zoo.data.panel import Panel, make_panel
+from zoo.data.panel import Panel, make_panel, step_text
 from zoo.data.sources import STDIN
 from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, value_texts
 from zoo.data.table_files import IN_MEMORY_TABLE, read_table
@@ -50,6 +51,8 @@ class Forecast:
         times: The times of the steps, `(n, steps)`; numbers from 1 without times.
         values: `(n, steps, M, Q)` in the units of the table.
         actual: The actual values, `(n, steps, M)`; None if they are not known.
+        is_utc: Whether times are in UTC, since the table gives a zone or an offset from UTC. NumPy has no
+            zones, so ``times`` and ``columns()`` are without one.
     """
 
     targets: tuple[str, ...]
@@ -59,6 +62,7 @@ class Forecast:
     times: Array
     values: Array = field(repr=False)
     actual: Array | None = field(default=None, repr=False)
+    is_utc: bool = False
 
     def columns(self) -> dict[str, Array]:
         """Columns of a table with a row for each step, for a data frame: ``pandas.DataFrame(f.columns())``.
@@ -87,14 +91,14 @@ class Forecast:
         return columns
 
     def to_csv(self) -> str:
-        """The columns as CSV, numbers with six significant digits."""
-        return columns_to_csv(self.columns())
+        """The columns as CSV, numbers with six significant digits, and ``Z`` after times in UTC."""
+        return columns_to_csv(self.columns(), self.is_utc)
 
     def to_json(self) -> list[dict[str, Any]]:
         """A mapping for each row."""
         columns = self.columns()
         lists = [
-            value_texts(values) if values.dtype.kind in "MU" else _plain(values)
+            value_texts(values, self.is_utc) if values.dtype.kind in "MU" else _plain(values)
             for values in columns.values()
         ]
         return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
@@ -193,25 +197,32 @@ class Forecaster:
                 else 0.8.
 
         Returns:
-            A forecast for each series.
+            A forecast for each series, in the order in which they first occur. A series that is shorter than
+            the context has NaN, with a warning.
 
         Raises:
-            DataError: if the data cannot be read, or a series is shorter than the context.
+            DataError: if the data cannot be read, or all series are shorter than the context.
             UsageError: if the forecast is longer than the horizon and the model reads columns whose future is
                 not known, or the level is invalid.
         """
         steps = self.spec.horizon if steps is None else as_integer(steps, "steps", 1)
         panel, windows = self.open_data(data)
         spec, origins = self.spec, panel.ends - 1
-        self._check_history(panel)
-        interval, note = make_interval(self.model, windows, panel, self.calibration, origins, level)
+        is_long = self._check_history(panel)
+        self._compare_steps(panel)
+        interval, note = make_interval(self.model, windows, panel, self.calibration, origins[is_long], level)
         if note:
             warn_caller(note)
-        values = predict(self.model, windows, origins, steps, interval)
+        forecasts = predict(self.model, windows, origins[is_long], steps, interval)
+        values = np.full((len(origins), *forecasts.shape[1:]), np.nan)
+        values[is_long] = forecasts
         times = np.stack([_times_after(panel, number, steps) for number in range(len(panel.names))])
+        origins = np.maximum(
+            origins, panel.offsets[:-1]
+        )  # of a series without a history, which has no forecast
         known = origins if panel.times is None else panel.times[origins]
         levels = () if interval is None else interval.levels
-        return Forecast(spec.roles.target, levels, panel.names, known, times, values)
+        return Forecast(spec.roles.target, levels, panel.names, known, times, values, is_utc=panel.is_utc)
 
     def backtest(
         self,
@@ -244,6 +255,7 @@ class Forecaster:
         if part is not None:
             as_choice(part, "part", (*PARTS, "all"))
         panel = self._panel(data)
+        self._compare_steps(panel)
         cuts = split_ends(panel, self.spec.split)
         has_new_series = not set(panel.names) <= set(self.scaling.names)
         if has_new_series:
@@ -267,6 +279,7 @@ class Forecaster:
             rows if panel.times is None else panel.times[rows],
             forecasts.values,
             actual_after(panel, origins, steps),
+            panel.is_utc,
         )
         return Backtest(forecast, scores, seasonal_naive(history, origins))
 
@@ -296,17 +309,32 @@ class Forecaster:
             )
         return as_table(source) if is_table_like(source) else read_table(source)
 
-    def _check_history(self, panel: Panel) -> None:
-        """Raise an error for a series that is too short, or lacks future values of known columns."""
-        spec = self.spec
-        for number, name in enumerate(panel.names):
+    def _check_history(self, panel: Panel) -> Array:
+        """Whether each series has the rows of a context, `(S,)`; a warning names those that have not.
+
+        Raises:
+            DataError: if none has, or one lacks future values of known columns.
+        """
+        spec, lengths = self.spec, panel.ends - panel.offsets[:-1]
+        is_long = np.asarray(lengths >= spec.context)
+        if not is_long.all():
+            number = int(is_long.argmin())
+            name, others = panel.names[number], int((~is_long).sum()) - 1
             owner = f"{panel.table.name}, series {name!r}" if name else panel.table.name
-            length = int(panel.ends[number] - panel.offsets[number])
-            if length < spec.context:
-                raise DataError(
-                    f"{owner} has {counted(length, 'row')} with a target; the model reads {spec.context:,} "
-                    f"before a forecast. Give more history."
-                )
+            sentence = (
+                f"{owner} has {counted(int(lengths[number]), 'row')} with a target; the model reads "
+                f"{spec.context:,} before a forecast. Give more history."
+            )
+            if not is_long.any():
+                raise DataError(sentence)
+            warn_caller(
+                f"{sentence} Until then this series{f' and {others:,} more' if others else ''} "
+                f"{'have' if others else 'has'} no forecast."
+            )
+        for number, name in enumerate(panel.names):
+            if not is_long[number]:
+                continue
+            owner = f"{panel.table.name}, series {name!r}" if name else panel.table.name
             future = int(panel.offsets[number + 1] - panel.ends[number])
             if spec.roles.known_future and future < spec.horizon:
                 raise DataError(
@@ -315,6 +343,23 @@ class Forecaster:
                     f"future {', '.join(spec.roles.known_future)} and empty {', '.join(spec.roles.target)} "
                     f"to {panel.table.name}."
                 )
+            _check_future_times(panel, number, spec.horizon)
+        return is_long
+
+    def _compare_steps(self, panel: Panel) -> None:
+        """Warn if rows are further apart, or closer, than in training, and no cell reads the time."""
+        given, trained = panel.step_size(), self.spec.time_unit
+        if "dt" in self.model.stack.inputs:
+            return
+        if panel.times is None or len(panel) == len(panel.names) or not 0 < trained < math.inf:
+            return
+        if not 1 / _STEP_RATIO < given / trained < _STEP_RATIO:
+            is_dates = panel.times.dtype.kind == "M"
+            warn_caller(
+                f"{panel.table.name}: rows are {panel.step_text()} apart, and rows of training were "
+                f"{step_text(trained, is_dates)} apart. The model forecasts rows, however far apart they "
+                f"are. Give a table with the step of training, or train on this one."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,6 +377,41 @@ class Backtest:
     seasonal_naive: Array = field(repr=False)
 
 
+_STEP_RATIO = 1.25
+"""Ratio of the time between rows to the one of training from which on a warning is given."""
+
+_STEP_TOLERANCE = 1.15
+"""Ratio of a step to the steps of a history that is no jump; calendar months differ less."""
+
+
+def _check_future_times(panel: Panel, number: int, steps: int) -> None:
+    """Raise an error for a jump from the history of a series to its future rows, or between these.
+
+    The model forecasts the rows after the history, so a gap would give its steps other times. A history with
+    uneven steps, such as working days, may go on with any step between its shortest and its longest one.
+    """
+    first, end = int(panel.offsets[number]), int(panel.ends[number])
+    last = min(int(panel.offsets[number + 1]), end + steps)
+    if panel.times is None or last == end or end - first < 2:
+        return
+    history, gaps = np.diff(panel.times[first:end]), np.diff(panel.times[end - 1 : last])
+    shortest, longest = history.min(), history.max()
+    is_jump = (gaps > longest * _STEP_TOLERANCE) | (gaps < shortest / _STEP_TOLERANCE)
+    if not is_jump.any():
+        return
+    row = end + int(is_jump.argmax())
+    is_dates = panel.times.dtype.kind == "M"
+    sizes = [float(each / np.timedelta64(1, "s") if is_dates else each) for each in (shortest, longest)]
+    texts = dict.fromkeys(step_text(size, is_dates) for size in sizes)
+    before = "the last row with a target" if row == end else "a future row"
+    raise DataError(
+        f"{panel.where(row, panel.roles.time or '')}: the time {panel.time_text(panel.times[row])} follows "
+        f"{panel.time_text(panel.times[row - 1])}, {before}, and rows of the history are "
+        f"{' to '.join(texts)} apart. Give all rows between, with their targets if they are known: the model "
+        f"forecasts the rows right after the history."
+    )
+
+
 def _times_after(panel: Panel, number: int, steps: int) -> Array:
     """The times of the steps after the end of a series, `(steps,)`."""
     end, last = int(panel.ends[number]), int(panel.offsets[number + 1])
@@ -341,6 +421,8 @@ def _times_after(panel: Panel, number: int, steps: int) -> Array:
         known: Array = panel.times[end : end + steps]
         return known
     past = panel.times[panel.offsets[number] : end]
+    if not len(past):
+        return np.full(steps, "NaT" if panel.times.dtype.kind == "M" else np.nan, panel.times.dtype)
     return extend_times(past, steps, panel.step())
 
 

@@ -102,12 +102,19 @@ class Bootstrap:
         return cls(groups, weights, noun)
 
     def estimate(
-        self, numerator: Array, denominator: Array, root: bool = False, most: float = np.inf
+        self,
+        numerator: Array,
+        denominator: Array,
+        root: bool = False,
+        most: float = np.inf,
+        has_interval: bool = True,
     ) -> Estimate:
         """The ratio of two sums over windows, or its square root; its interval lies between 0 and `most`."""
         value, drawn = self._ratios(numerator, denominator)
         if root:
             value, drawn = np.sqrt(value), np.sqrt(drawn)
+        if not has_interval:
+            return Estimate(float(value))
         return Estimate.of_resamples(float(value), drawn, self.weights.shape[1], most=most)
 
     def improvement(self, model: Array, baseline: Array) -> Estimate:
@@ -194,9 +201,14 @@ class TargetScores:
         change = change_text(share.value)
         if share.low is None or share.high is None:
             word = "better" if share.value > 0 else "not better"
+            reason = (
+                "The windows overlap and cover too little time for an interval"
+                if self.resampled == "windows"
+                else f"There are too few {self.resampled} for an interval"
+            )
             return (
-                f"{self.target}: {word} than the best baseline, {name}: {errors}, {change}. There are too "
-                f"few {self.resampled} for an interval, so this is not certain."
+                f"{self.target}: {word} than the best baseline, {name}: {errors}, {change}. {reason}, so "
+                f"this is not certain."
             )
         interval = f"95 % interval {gain_text(share)}"
         if share.low > 0:
@@ -248,15 +260,17 @@ def score_target(
             each window, `(n,)`, for the MASE.
         levels: The quantiles; empty if there are none.
         bootstrap: Groups of windows.
-        metric: The error that is compared, ``"mae"`` or ``"mase"``.
+        metric: The error that is compared, ``"mae"`` or ``"mase"``. With ``"mase"`` there are several series,
+            so errors in the units of the table have no interval: the series that a resample draws would
+            decide their size.
     """
     point = forecasts[..., forecasts.shape[-1] // 2]
     metrics, sums = {}, {}
     for name, values in {"model": point, **baselines}.items():
-        absolute, metrics[name] = _errors(actual, values, naive_error, bootstrap)
+        absolute, metrics[name] = _errors(actual, values, naive_error, bootstrap, metric == "mae")
         sums[name] = absolute / np.maximum(naive_error, 1e-300) if metric == "mase" else absolute
     if levels:
-        metrics["model"] |= _interval_errors(actual, forecasts, levels, bootstrap)
+        metrics["model"] |= _interval_errors(actual, forecasts, levels, bootstrap, metric == "mae")
     best = min(baselines, key=lambda name: metrics[name][metric].value)
     improvement = bootstrap.improvement(sums["model"], sums[best])
     return TargetScores(target, metrics, metric, best, improvement, bootstrap.noun)
@@ -310,21 +324,24 @@ def score_all_targets(
 
 
 def _errors(
-    actual: Array, forecasts: Array, naive_error: Array, bootstrap: Bootstrap
+    actual: Array, forecasts: Array, naive_error: Array, bootstrap: Bootstrap, has_one_unit: bool
 ) -> tuple[Array, dict[str, Estimate]]:
-    """The sum of absolute errors of each window, and MAE, RMSE and MASE."""
+    """The sum of absolute errors of each window, and MAE, RMSE and MASE.
+
+    MAE and RMSE have intervals if all windows have one unit.
+    """
     present = ~np.isnan(actual)
     errors = np.where(present, forecasts - np.where(present, actual, 0.0), 0.0)
     count, absolute = present.sum(axis=1).astype(np.float64), np.abs(errors).sum(axis=1)
     return absolute, {
-        "mae": bootstrap.estimate(absolute, count),
-        "rmse": bootstrap.estimate((errors**2).sum(axis=1), count, root=True),
+        "mae": bootstrap.estimate(absolute, count, has_interval=has_one_unit),
+        "rmse": bootstrap.estimate((errors**2).sum(axis=1), count, root=True, has_interval=has_one_unit),
         "mase": bootstrap.estimate(absolute / np.maximum(naive_error, 1e-300), count),
     }
 
 
 def _interval_errors(
-    actual: Array, forecasts: Array, levels: Sequence[float], bootstrap: Bootstrap
+    actual: Array, forecasts: Array, levels: Sequence[float], bootstrap: Bootstrap, has_one_unit: bool
 ) -> dict[str, Estimate]:
     """The mean pinball loss of all quantiles, and the share of values within the outer two."""
     present = ~np.isnan(actual)
@@ -334,6 +351,6 @@ def _interval_errors(
     pinball = np.maximum(q * over, (q - 1) * over).mean(axis=-1).sum(axis=1)
     inside = (over[..., 0] >= 0) & (over[..., -1] <= 0) & present
     return {
-        "pinball": bootstrap.estimate(pinball, count),
+        "pinball": bootstrap.estimate(pinball, count, has_interval=has_one_unit),
         "coverage": bootstrap.estimate(inside.sum(axis=1).astype(np.float64), count, most=1.0),
     }

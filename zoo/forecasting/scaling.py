@@ -44,13 +44,16 @@ class Scaling:
     output: Array
 
     @classmethod
-    def fit(cls, panel: Panel, spec: ForecastSpec, ends: Array) -> Scaling:
+    def fit(
+        cls, panel: Panel, spec: ForecastSpec, ends: Array, may_be_constant: Array | None = None
+    ) -> Scaling:
         """Measure the rows of each series up to some ends.
 
         Args:
             panel: The series.
             spec: The columns.
             ends: End of the rows of each series, `(S,)`.
+            may_be_constant: Whether a target of each series may be constant, with a unit of 1; None for none.
 
         Raises:
             DataError: if a target is constant there.
@@ -62,7 +65,7 @@ class Scaling:
         mean, scale = moments[..., 0], moments[..., 1]
         for target, name in enumerate(spec.roles.target):
             for number, part in enumerate(rows):
-                if not scale[number, target] > 0:
+                if not scale[number, target] > 0 and (may_be_constant is None or not may_be_constant[number]):
                     owner = f"series {panel.names[number]!r}" if panel.names[number] else panel.table.name
                     raise DataError(
                         f"{owner}: column {name!r} is constant ({panel.numbers(name)[part.start]:g}) in "
@@ -72,7 +75,7 @@ class Scaling:
         targets = [panel.numbers(name) for name in spec.roles.target]
         lags = sorted({1, max(1, spec.horizon // 2), spec.horizon})
         change = mean_changes(panel, ends)
-        width = scale[:, : len(targets)]
+        width = np.where(scale > 0, scale, 1.0)[:, : len(targets)]
         if spec.autoregression:
             output = np.array(
                 [
@@ -100,7 +103,8 @@ class Scaling:
         number = {name: index for index, name in enumerate(self.names)}
         if all(name in number for name in panel.names):
             return self.take(np.array([number[name] for name in panel.names]))
-        fitted = Scaling.fit(panel, spec, ends)
+        has_no_forecast = panel.ends - panel.offsets[:-1] < spec.context
+        fitted = Scaling.fit(panel, spec, ends, has_no_forecast)
         for index, name in enumerate(panel.names):
             if name in number:
                 for field in _FIELDS:

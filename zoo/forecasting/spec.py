@@ -14,6 +14,7 @@ import numpy as np
 from zoo.array_types import Array
 from zoo.base.loss import Loss
 from zoo.data.panel import ColumnRoles, Panel
+from zoo.data.table import DataColumn
 from zoo.errors import CheckpointError, UsageError
 from zoo.model.category_inputs import CategoryInputs, category_inputs
 
@@ -65,6 +66,17 @@ def quantile_levels(loss: Loss) -> tuple[float, ...]:
     return _LEVELS[loss.name](loss.values) if loss.name in _LEVELS else ()
 
 
+def _values_of_category(column: DataColumn, rows: Sequence[slice] | None) -> tuple[str, ...]:
+    """The values of a category that occur in some rows, in the order of the column."""
+    if rows is None:
+        return column.categories
+    occurs = np.zeros(len(column.categories), bool)
+    for part in rows:
+        codes = column.values[part]
+        occurs[codes[codes >= 0]] = True
+    return tuple(text for text, is_there in zip(column.categories, occurs, strict=True) if is_there)
+
+
 @dataclass(frozen=True)
 class ForecastSpec:
     """The inputs and outputs of a forecasting model.
@@ -104,11 +116,17 @@ class ForecastSpec:
     autoregression: tuple[tuple[tuple[float, ...], ...], ...] = ()
 
     @classmethod
-    def of_panel(cls, panel: Panel, **settings: Any) -> ForecastSpec:
-        """The inputs and outputs for a panel, with the other attributes given."""
+    def of_panel(cls, panel: Panel, rows: Sequence[slice] | None = None, **settings: Any) -> ForecastSpec:
+        """The inputs and outputs for a panel, with the other attributes given.
+
+        Args:
+            panel: The series.
+            rows: The rows of the training part, which give the values of categories; None for all.
+            **settings: The other attributes.
+        """
         roles = panel.roles
         categories = {
-            name: panel.columns[name].categories
+            name: _values_of_category(panel.columns[name], rows)
             for name in roles.features
             if panel.columns[name].kind == "category"
         }

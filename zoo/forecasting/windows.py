@@ -189,7 +189,7 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
     outputs = allocate((count, targets * copies), dtype)
     index = {name: position for position, name in enumerate(spec.numeric)}
     filled = {name: _filled(panel, name, scaling.mean[:, index[name]]) for name in spec.numeric}
-    codes = {name: _codes(panel, name, categories) for name, categories in spec.categories.items()}
+    codes = {name: _codes(panel, name, spec) for name in spec.categories}
     starts = np.zeros(count, bool)
     starts[panel.offsets[:-1]] = True
     for rows in row_chunks(count):
@@ -242,9 +242,9 @@ def _filled(panel: Panel, name: str, mean: Array) -> Array:
     return values
 
 
-def _codes(panel: Panel, name: str, categories: tuple[str, ...]) -> Array:
+def _codes(panel: Panel, name: str, spec: ForecastSpec) -> Array:
     """The codes of a category in training, `(N,)`, -1 for a missing value."""
-    column = panel.columns[name].as_category()
+    column, categories = panel.columns[name].as_category(), spec.categories[name]
     if column.categories == categories:
         return column.values
     code = {text: number for number, text in enumerate(categories)}
@@ -252,9 +252,15 @@ def _codes(panel: Panel, name: str, categories: tuple[str, ...]) -> Array:
     codes = table[column.values]
     if (codes == -2).any():
         row = int((codes == -2).argmax())
+        empty = "" if spec.missing == "reject" else ", leave it empty"
+        cure = (
+            "enlarge the training part with `split`, or leave the column out with `input`"
+            if panel.is_training
+            else "or train with rows that have it"
+        )
         raise DataError(
             f"{panel.where(row, name)}: found {column.text(row)!r}, which did not occur in training; the "
-            f"values there were {', '.join(categories[:10])}."
+            f"values there were {', '.join(categories[:10])}. Replace it by one of them{empty}, {cure}."
         )
     known: Array = codes
     return known

@@ -18,7 +18,7 @@ from zoo.storage import Checkpoint, save
 from zoo.storage import load as load_file
 
 _KEY = "estimator"
-_ARRAYS = ("classes_", "feature_names_in_")
+_ARRAYS = ("classes_", "feature_names_in_", "target_mean_", "target_scale_")
 _PLAIN = (
     "losses_",
     "validation_losses_",

@@ -424,13 +424,17 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
 class SequenceRegressor(RegressorMixin, _BaseSequenceEstimator):  # type: ignore[misc]
     """Sequence regression to one or several targets by a linear readout after the last step.
 
-    Arguments and sequences are as for :class:`SequenceClassifier`. The loss is the squared error. Scale
-    targets that are far from one, for example with ``sklearn.compose.TransformedTargetRegressor``.
+    Arguments and sequences are as for :class:`SequenceClassifier`. The loss is the squared error of the
+    targets in units of their standard deviation, from their mean: ``fit`` scales them, and ``predict``
+    returns their own units.
 
     >>> SequenceRegressor(cell="lstm", random_state=0).fit(sequences, numbers).predict(others)
 
     Attributes:
-        model_: The :class:`zoo.SequenceModel`.
+        model_: The :class:`zoo.SequenceModel`, which predicts the scaled targets.
+        target_mean_: The mean of each target, ``(V,)``, with the weights of the sequences.
+        target_scale_: The standard deviation of each target, ``(V,)``; 1 if it is constant. A prediction is
+            an output of the model times ``target_scale_``, plus ``target_mean_``.
         losses_: The mean loss of every epoch.
         validation_losses_: The validation loss after every epoch; empty without validation.
         n_features_in_: Columns of the table, or features per step.
@@ -457,21 +461,49 @@ class SequenceRegressor(RegressorMixin, _BaseSequenceEstimator):  # type: ignore
         check_consistent_length(rows, y)
         self._is_flat = y.ndim == 1
         targets, held_out = y.reshape(len(y), -1), None
+        self.target_mean_, self.target_scale_ = _mean_and_scale(targets, _weights(sample_weight, rows))
         if validation is not None:
             others, of_others = self._validation_rows(validation)
-            held_out = others, self._targets(of_others, np.float64).reshape(len(others), -1)
-        self._fit(rows, targets, targets.shape[1], sample_weight, held_out)
+            held_out = others, self._scaled(self._targets(of_others, np.float64).reshape(len(others), -1))
+        self._fit(rows, self._scaled(targets), targets.shape[1], sample_weight, held_out)
         return self
 
     def predict(self, X: Any) -> Array:
         """Predicted targets, ``(N,)`` or ``(N, V)`` as in ``fit``."""
-        outputs = self._predict_outputs(X)
+        outputs = self._predict_outputs(X) * self.target_scale_ + self.target_mean_
         return outputs[:, 0] if self._is_flat else outputs
+
+    def _scaled(self, targets: Array) -> Array:
+        """Targets in the units of the model."""
+        scaled: Array = (targets - self.target_mean_) / self.target_scale_
+        return scaled
+
+    def _restore(self, checkpoint: Checkpoint, source: str, cell: CellClasses) -> None:
+        """Load the model; files of older versions hold targets that are not scaled."""
+        super()._restore(checkpoint, source, cell)
+        count = self.model_.output_size
+        for name, default in (("target_mean_", 0.0), ("target_scale_", 1.0)):
+            stored = np.asarray(getattr(self, name, np.full(count, default)))
+            if stored.shape != (count,) or stored.dtype.kind != "f" or not np.isfinite(stored).all():
+                raise CheckpointError(f"{source}: its description of the estimator does not fit its model.")
+            setattr(self, name, stored)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _mean_and_scale(targets: Array, weights: Array) -> tuple[Array, Array]:
+    """The mean and the standard deviation of each target, ``(V,)``; the latter is 1 for a constant one."""
+    shares = weights[:, None] / weights.sum()
+    mean = (shares * targets).sum(axis=0)
+    centred = np.where(shares > 0, targets - mean, 0.0)
+    largest = np.abs(centred).max(axis=0)
+    is_constant = largest <= 1e-12 * np.abs(mean)
+    unit = np.where(is_constant, 1.0, largest)  # squares of large targets overflow
+    deviation = unit * np.sqrt((shares * (centred / unit) ** 2).sum(axis=0))
+    return mean, np.where(is_constant, 1.0, deviation)
 
 
 def _weights(sample_weight: Any, rows: list[Array]) -> Array:

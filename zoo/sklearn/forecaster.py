@@ -218,6 +218,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self, "forecaster_")
         if X is None and y is None:
+            self._training_table()
             table = None
         elif self._has_y and y is None:
             after = self._inputs(X)
@@ -248,7 +249,11 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
     def _training_table(self) -> DataTable:
         table = self.forecaster_.data
         if not isinstance(table, DataTable):
-            raise ValueError(f"{type(self).__name__} was loaded without its data; give X and y.")
+            given = "X and y" if self._has_y else "X"
+            raise ValueError(
+                f"{type(self).__name__} was loaded without its data; pass {given}, the rows before the "
+                f"forecast."
+            )
         return table
 
     def predict(self, X: Any = None, y: Any = None) -> Array:
@@ -409,7 +414,8 @@ def _followed_by(table: DataTable, rows: Mapping[str, DataColumn]) -> DataTable:
         if column.kind == "time" and name not in rows:
             raise ValueError(f"X has no times; give them in a column {name!r}, or in the index.")
         after = _values(rows[name]) if name in rows else np.full(count, np.nan)
-        columns[name] = as_column(name, np.concatenate([_values(column), after]), table.name)
+        joined = as_column(name, np.concatenate([_values(column), after]), table.name)
+        columns[name] = replace(joined, is_utc=column.is_utc)
     return replace(table, columns=columns)
 
 

@@ -15,6 +15,7 @@ from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
 from zoo.data.labelled import LabelledSequences
 from zoo.data.labelled_reader import is_arrays_of_sequences
+from zoo.data.panel import warn_of_unread_dates
 from zoo.data.table import DataTable, is_table_like
 from zoo.data.table_files import is_table_directory, is_table_file, read_table
 from zoo.errors import UsageError
@@ -134,6 +135,7 @@ def fit_forecaster(
         **settings: Other settings of :class:`zoo.training.Config`.
     """
     config, dataset = prepare_table(make_config({**settings, "kind": "table"}), table)
+    warn_of_unread_dates(table.name, dataset.left_out)
     config = replace(config, log_every=config.eval_every or 1)
     model = dataset.make_model(cell, config)
     history = train_in_memory(config, dataset, model, optimizer)

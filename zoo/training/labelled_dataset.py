@@ -388,6 +388,7 @@ def _unscaled_spec(
         seed=config.seed if config.split_seed is None else config.split_seed,
         group=config.group,
         time_unit=given.time_unit,
+        channel_count=given.channel_count,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -111,12 +111,30 @@ class SeriesDataset:
             "left_out": list(self.left_out),
             "full_context": self.full_context,
             "groups": group_counts(self.panel),
-            "note": interval_note(self.panel, self.cuts, spec),
+            "note": " ".join(filter(None, self._notes())),
             "inputs": spec.input_size,
             "spec": spec.to_json(),
             "scaling": self.windows.scaling.to_json(),
             "last_seen": self._last_seen,
         }
+
+    def _notes(self) -> Iterator[str]:
+        """Sentences about what the table is too short for."""
+        spec, panel = self.windows.spec, self.panel
+        starts, ends = part_rows(panel, self.cuts, "train")
+        is_trained = panel.parts == 0 if panel.parts is not None else np.ones(len(panel.names), bool)
+        has_none = is_trained & (ends - starts < spec.context + spec.horizon)
+        if has_none.any():
+            yield (
+                f"{_series_with(panel, has_none, 'training part')} shorter than a window of "
+                f"{counted(spec.context + spec.horizon, 'row')}, so training does not read "
+                f"{'it' if has_none.sum() == 1 else 'them'}. Lower `context` or `horizon` to include more."
+            )
+        has_no_season = (self.cuts[0] - panel.offsets[:-1] <= spec.season) & (spec.season > 1)
+        if has_no_season.any():
+            parts = _series_with(panel, has_no_season, "training part")
+            yield f"{parts} not longer than a season, so the MASE there refers to changes from row to row."
+        yield interval_note(panel, self.cuts, spec)
 
     def make_model(self, cell: Cell | list[Cell], config: Config) -> SequenceModel:
         """A sequence model of the sizes of the windows."""
@@ -338,6 +356,8 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     _check_settings(config, table, is_file=data is None)
     panel, left_out = _make_panel(config, table)
     cuts = split_ends(panel, config.split or _DEFAULTS.split)
+    if config.season is not None:
+        _check_season(config.season, panel, cuts[0])
     season = config.season or guess_season(panel, cuts[0])
     full_context = max(3 * config.horizon, 2 * season if season > 1 else 0, MIN_CONTEXT)
     context = config.context or _shortened(full_context, panel, cuts[0], config.horizon)
@@ -412,8 +432,10 @@ def _make_spec(
     factors: tuple[float, ...],
 ) -> ForecastSpec:
     """The inputs and outputs, checked to fit the length of the series, with a linear forecast to correct."""
+    starts, ends = part_rows(panel, cuts, "train")
     spec = ForecastSpec.of_panel(
         panel,
+        [slice(int(start), int(end)) for start, end in zip(starts, ends, strict=True)],
         context=context,
         horizon=config.horizon,
         season=season,
@@ -431,6 +453,18 @@ def _make_spec(
     history = History.of_panel(panel, cuts[0], context, season, config.horizon)
     weights = fit_autoregression(history).tolist()
     return replace(spec, autoregression=tuple(tuple(map(tuple, each)) for each in weights))
+
+
+def _series_with(panel: Panel, chosen: Array, what: str) -> str:
+    """The subject of a sentence about some of several series: ``the training part of series 'a' is``."""
+    names = [repr(panel.names[number]) for number in np.flatnonzero(chosen)]
+    if len(names) == 1:
+        return f"the {what} of series {names[0]} is"
+    shown = ", ".join(names[:_SHOWN_SERIES]) + (" and more" if len(names) > _SHOWN_SERIES else "")
+    return f"the {what}s of {len(names):,} of {len(panel.names):,} series ({shown}) are"
+
+
+_SHOWN_SERIES = 4
 
 
 def _read(config: Config) -> DataTable:
@@ -452,6 +486,17 @@ def _check_varies(panel: Panel) -> None:
             shown = "empty" if column.missing().all() else f"constant ({column.text(0)})"
             use = "there is nothing to forecast" if name in panel.roles.target else "leave it out"
             raise DataError(f"{panel.table.name}: column {name!r} is {shown}; {use}.")
+
+
+def _check_season(season: int, panel: Panel, train_ends: Array) -> None:
+    """Raise an error for a season of which no series has an earlier one in its training part."""
+    longest = int((train_ends - panel.offsets[:-1]).max())
+    if season >= longest > 1:
+        series = f"the longest of {len(panel.names)} series" if len(panel.names) > 1 else panel.table.name
+        raise DataError(
+            f"season is {season:,}, and {series} has {counted(longest, 'row')} in its training part; "
+            f"expected fewer steps. Correct `season`, give 1 for none, or give more rows."
+        )
 
 
 def _shortened(context: int, panel: Panel, train_ends: Array, horizon: int) -> int:

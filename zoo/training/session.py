@@ -15,6 +15,7 @@ from zoo.base.param_groups import AnyOptimizer
 from zoo.data import Corpus
 from zoo.data.labelled import LabelledSequences
 from zoo.data.labelled_reader import is_arrays_of_sequences
+from zoo.data.panel import warn_of_unread_dates
 from zoo.data.sources import IN_MEMORY
 from zoo.data.table import is_table_like
 from zoo.data.table_files import IN_MEMORY_TABLE, is_table_directory, is_table_file
@@ -127,6 +128,8 @@ def train(
     elif requested.auto:
         requested = with_rules(requested, has_schedule=has_schedule)
     config, dataset = _prepare(requested, data, resolved_task, out if resume else None)
+    if on_event is None:  # otherwise the event ``start`` lists the columns that are left out
+        warn_of_unread_dates(dataset.name, dataset.metadata().get("left_out", ()))
     factory = RunFactory(dataset, resolved_cells, optimizer, regularisation)
     parts = factory.make(config)  # before a checkpoint replaces the initial values
     if config.residual and before is None:  # runs of older versions may have it without effect
