@@ -113,6 +113,8 @@ class Component:
                     f"{cls.error_name()}: {name!r} would hide what a {cls.kind} has under this name; rename "
                     f"it."
                 )
+            if isinstance(declaration, ArrayDeclaration):
+                declaration.check_init(cls.error_name())
 
     def __init__(self, **options: Any) -> None:
         for name in options:
