@@ -355,6 +355,53 @@ def test_constructor_that_removes_an_option_raises() -> None:
         zoo.Recurrent(Removing(gain=2.0), 1, 1)
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda cls: zoo.Recurrent(cls, 1, 1),
+        lambda cls: zoo.Recurrent(cls(), 1, 1),
+        hash,
+        lambda cls: cls() == cls(),
+    ],
+)
+def test_constructor_without_that_of_base_class_raises(use: Any) -> None:
+    class Forgetful(zoo.Cell):
+        """A cell without options."""
+
+        W = zoo.Param("I", "H")
+        h = zoo.State("H")
+
+        def __init__(self, **options: float) -> None:
+            self.gain = 2.0
+
+        def step(self, x: Any, h: Any) -> Any:
+            return self.gain * (x @ self.W) + h
+
+    with pytest.raises(
+        zoo.DefinitionError, match=r"Forgetful .*begin it with super\(\).__init__\(\*\*options\)"
+    ):
+        use(Forgetful() if use is hash else Forgetful)
+
+
+def test_option_that_is_read_before_constructor_of_base_class_raises() -> None:
+    class Early(zoo.Cell):
+        """A cell that reads an option too early."""
+
+        W = zoo.Param("I", "H")
+        h = zoo.State("H")
+        gain = zoo.Option(1.0)
+
+        def __init__(self, **options: float) -> None:
+            self.twice = 2 * self.gain
+            super().__init__(**options)
+
+        def step(self, x: Any, h: Any) -> Any:
+            return self.twice * (x @ self.W) + h
+
+    with pytest.raises(zoo.UsageError, match="option 'gain' of a Early is read before the options are set"):
+        Early()
+
+
 def test_constructor_that_takes_options_is_allowed() -> None:
     class Checked(zoo.Cell):
         """A cell that checks its options."""

@@ -280,7 +280,9 @@ def test_number_initializes_complex_array(value):
 )
 def test_invalid_initial_value_is_an_error_of_the_class(kind, init, words):
     noun = kind.kind
-    with pytest.raises(zoo.DefinitionError, match=rf"cell class .*Mine .*initial value of {noun} 'b' {words}") as e:
+    with pytest.raises(
+        zoo.DefinitionError, match=rf"cell class .*Mine .*initial value of {noun} 'b' {words}"
+    ) as e:
 
         class Mine(zoo.Cell):
             """Declares an invalid initial value."""

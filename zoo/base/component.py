@@ -81,6 +81,15 @@ class Component:
                 f"instead, `k = zoo.Option(0.5)`, which methods read as self.k."
             )
 
+    def _check_options_set(self) -> None:
+        """Raise an error if the ``__init__`` of a subclass has not called that of its base class."""
+        if "_code_version" not in vars(self):
+            raise DefinitionError(
+                f"{self.error_name()}: its __init__ does not call the one of the base class, which sets the "
+                f"options; begin it with super().__init__(**options), or remove it and declare each setting "
+                f"as an option, `k = zoo.Option(0.5)`, which methods read as self.k."
+            )
+
     @classmethod
     def _check_card(cls) -> None:
         """Check the card; a class without a reference gets a card with its own name."""
@@ -144,6 +153,7 @@ class Component:
 
     def _key(self) -> tuple[Any, ...]:
         """Options and code: caches of compiled code have components as keys."""
+        self._check_options_set()
         return tuple(self.options.items()), self._code_version
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -162,6 +172,7 @@ class Component:
         Raises:
             UsageError: if an attribute was set on the instance, which no copy has.
         """
+        self._check_options_set()
         fresh = copy.copy(self)
         managed = _cached_names(type(self)) | {"options", "_code_version"}
         own, copied = (

@@ -97,8 +97,8 @@ class ArrayDeclaration(_Declaration):
             return
         number = "a finite number" if self.complex else "a finite real number"
         raise DefinitionError(
-            f"{owner}: the initial value of {self.kind} {self.name!r} is {short_repr(init)}; expected a name, "
-            f"`init=\"zeros\"`, {number}, `init=0.5`, or a function, "
+            f"{owner}: the initial value of {self.kind} {self.name!r} is {short_repr(init)}; expected a "
+            f'name, `init="zeros"`, {number}, `init=0.5`, or a function, '
             f"`init=lambda rng, shape: np.full(shape, 0.5)`.",
             self.location,
         )
@@ -118,7 +118,7 @@ def is_constant(init: Any, allow_complex: bool) -> TypeGuard[complex]:
     """Whether an initializer is a finite number, to which all elements are set."""
     allowed = numbers.Complex if allow_complex else numbers.Real
     try:
-        return isinstance(init, allowed) and not isinstance(init, bool) and cmath.isfinite(complex(init))
+        return not isinstance(init, bool) and isinstance(init, allowed) and cmath.isfinite(complex(init))
     except OverflowError:  # an integer above the largest float
         return False
 
@@ -276,7 +276,15 @@ class Option(_Declaration, Generic[T]):
     @overload
     def __get__(self, instance: object, owner: type) -> T: ...
     def __get__(self, instance: Any, owner: type) -> Option[T] | T:
-        return self if instance is None else instance.options[self.name]
+        if instance is None:
+            return self
+        if self.name not in instance.options:
+            raise UsageError(
+                f"option {self.name!r} of a {type(instance).__name__} is read before the options are set; "
+                f"begin __init__ with super().__init__(**options)."
+            )
+        value: T = instance.options[self.name]
+        return value
 
     def __set__(self, instance: object, value: object) -> None:
         name = type(instance).__name__
