@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import statistics
 import subprocess
@@ -41,7 +42,11 @@ import math, random, time
 import numba
 import numpy as np
 import zoo
+from numpy import random as numpy_random
+from numpy.random import default_rng as seeded
+from random import gauss
 
+generator = seeded(0)
 LARGE, SHORT, EMPTY = np.arange(65.0), np.ones(5), np.ones(0)
 compiled = numba.njit(lambda a: a)
 
@@ -50,7 +55,7 @@ def step(self, x, h):
     {statement}
     return a
 """
-LINE = 11
+LINE = 15
 
 ONE_ROW = "a step sees one row"
 NO_BOOL = r"step cannot branch on an array, .* write np\.where\(condition, a, b\) in place of `if`"
@@ -58,6 +63,8 @@ NO_NUMBERS = "an array has no numbers yet .* NumPy's in place of one of `math`"
 NO_LENGTH = "H is not known when the equations are read.* what must be known is an option"
 LENGTHS_ALONE = "what depends on lengths alone is not known"
 SIZES_DECIDE = "depends on the sizes.* make the choice an option"
+RANDOM = "step uses random numbers, .* declare a zoo.Noise, .* or a zoo.Buffer"
+CAUGHT = "step cannot branch on an array, .*; remove the `try` in step, which catches this error"
 CHANGES = "step gives other equations when it is called a second time: random numbers"
 NO_MEANING = "of truth values has no meaning"
 NO_LOOP = r"an array of shape \(H,\) cannot be looped over or unpacked"
@@ -195,8 +202,21 @@ WRONG = {
     "a = a / «self.hidden_size»": r"lengths are those of arrays, h\.shape\[-1\]",
     "a = «a + self.h»": "the declaration of 'h' is used in place of its value; a state or input is the",
     # What varies.
-    "a = «a + np.random.rand()»": CHANGES,
-    "a = «a * random.random()»": CHANGES,
+    "«a = a + np.random.rand()»": RANDOM,
+    "«a = a * np.random.rand(*h.shape)»": RANDOM,
+    "«a = a + np.random.default_rng(0).normal()»": RANDOM,
+    "«np.random.seed(0)»\n    a = a + np.random.normal()": RANDOM,
+    "«a = a + np.random.RandomState(1).rand(3)»": RANDOM,
+    "«rng = numpy_random.default_rng(0)»\n    a = a * rng.normal()": RANDOM,
+    "«from numpy.random import default_rng»\n    a = a * default_rng(0).normal()": RANDOM,
+    "«a = a + seeded(0).normal()»": RANDOM,
+    "«a = a * generator.normal()»": RANDOM,
+    "«a = a * random.random()»": RANDOM,
+    "«a = a * random.Random(0).gauss(0, 1)»": RANDOM,
+    "«a = a * gauss(0, 1)»": RANDOM,
+    "try: a = a if «h[0] > 0» else -a\n    except Exception: pass": CAUGHT,
+    "try: a = a * math.exp(«float(h[0])»)\n    except Exception: pass": "no numbers yet .*remove the `try`",
+    "try: a = a + h if «x.shape[0] > 2» else a\n    except Exception: a = h": "sizes.*; remove the `try`",
     "a = «a * time.perf_counter()»": CHANGES,
     "self.t = getattr(self, 't', 0) + 1; a = «a * self.t»": CHANGES,
     # The author's own errors.
@@ -361,6 +381,53 @@ def test_random_step_raises() -> None:
         return (a, np.tanh(a))[next(choices)] + np.tanh(a) + a
 
     assert CHANGES in complaint(cell(step))
+
+
+class Settings:
+    """An object with an attribute that has the name of a module."""
+
+    random = 2.0
+
+
+def draw() -> float:
+    return float(np.random.default_rng(0).normal())
+
+
+DRAWN = draw()
+
+
+def test_location_of_random_numbers_is_in_the_users_helper() -> None:
+    class Drawn(zoo.Cell):
+        """A cell with random numbers in a function that a method calls."""
+
+        W = zoo.Param("I", "H")
+        h = zoo.State("H")
+
+        def scale(self, a: Any) -> Any:
+            return a * draw()
+
+        def step(self, x: Any, h: Any) -> Any:
+            return self.scale(x @ self.W) + h
+
+    assert "in `return float(np.random.default_rng(0).normal())`: step uses random numbers" in complaint(
+        Drawn()
+    )
+
+
+def test_names_of_random_modules_are_allowed() -> None:
+    def step(self: Any, x: Any, h: Any) -> Any:
+        return np.tanh(both(self, x, h)) * Settings.random * self.random * DRAWN
+
+    trace_step(cell(step, random=zoo.Option(2.0)))
+
+
+def test_caught_error_of_an_unknown_attribute_is_allowed() -> None:
+    def step(self: Any, x: Any, h: Any) -> Any:
+        with contextlib.suppress(AttributeError):
+            h = h.detach()
+        return both(self, x, h)
+
+    trace_step(cell(step))
 
 
 def test_constants_raise_no_warnings() -> None:

@@ -53,7 +53,7 @@ def code_version(cls: type) -> Hashable:
     if is_shipped(cls.__module__):
         return ()
     walk = _Walk()
-    return CodeVersion(tuple(walk.members(base) for base in cls.__mro__ if not _is_library(base.__module__)))
+    return CodeVersion(tuple(walk.members(base) for base in cls.__mro__ if not is_library(base.__module__)))
 
 
 def version_of(value: Any) -> Hashable:
@@ -143,14 +143,14 @@ class _Walk:
             if isinstance(wrapped := inspect.getattr_static(value, name, None), FunctionType):
                 return self.version(wrapped)
         if isinstance(value, type):
-            return _Identity(value) if _is_library(value.__module__) else self.members(value)
-        is_plain = type(value).__module__ == "types" or not _is_library(type(value).__module__)
+            return _Identity(value) if is_library(value.__module__) else self.members(value)
+        is_plain = type(value).__module__ == "types" or not is_library(type(value).__module__)
         if is_plain and isinstance(getattr(value, "__dict__", None), dict):
             return _Identity(value), self.version(type(value)), self.version(vars(value))
         return _Identity(value)
 
     def _function(self, function: FunctionType) -> Hashable:
-        if _is_library(function.__globals__.get("__name__") or ""):
+        if is_library(function.__globals__.get("__name__") or ""):
             return "library", function.__module__, function.__qualname__
         code = function.__code__
         cells = [cell for cell in function.__closure__ or () if not _is_empty(cell)]
@@ -180,7 +180,7 @@ class _Walk:
         self, path: str, module: ModuleType, attributes: tuple[str, ...]
     ) -> Iterator[tuple[str, Hashable]]:
         """The attributes of a module that code may read, and of the modules among them."""
-        if _is_library(module.__name__) or path.count(".") > 8:
+        if is_library(module.__name__) or path.count(".") > 8:
             return
         for attribute in attributes:
             value = vars(module).get(attribute)
@@ -223,7 +223,7 @@ def _is_empty(cell: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)
-def _is_library(module: str) -> bool:
+def is_library(module: str) -> bool:
     """Whether a module is part of zoo, of the standard library or of an installed package."""
     package = _package(module)
     if package in SHIPPED_PACKAGES or package in sys.stdlib_module_names - {"__main__"}:

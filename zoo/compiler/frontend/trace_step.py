@@ -16,11 +16,13 @@ from zoo.base import Cell, Output
 from zoo.base.declarations import ArrayDeclaration, State
 from zoo.base.size_expr import SizeExpr
 from zoo.compiler.frontend.complex_numbers import Complex, parts_of
+from zoo.compiler.frontend.random_numbers import IS_RANDOM, random_location
 from zoo.compiler.frontend.source_errors import (
     NOT_DETERMINISTIC,
     TraceError,
     definition_error,
     error_at,
+    recorded_errors,
     step_location,
 )
 from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, as_node, describe
@@ -196,21 +198,34 @@ def _as_symbols(cell: Cell, nodes: Mapping[str, Node]) -> dict[str, SymbolBase]:
     }
 
 
+_CAUGHT = "; remove the `try` in step, which catches this error"
+
+
 def _call_step(
     bound: Any, arguments: tuple[SymbolBase, ...], before: Mapping[str, Node]
 ) -> tuple[Node, dict[str, Node], NameRecorder]:
     """Call ``step``: the output, the new states and the recorded names."""
-    with record_names(type(bound).step, bound.named_functions()) as recorder:
+    names = record_names(type(bound).step, bound.named_functions())
+    with names as recorder, recorded_errors() as errors:
         try:
             result = bound.step(*arguments)
         except Exception as error:
+            _check_not_random(bound, recorder)
             cause = None if isinstance(error, TraceError) else error
             raise definition_error(error, bound) from cause
+    _check_not_random(bound, recorder)
+    if errors:
+        raise definition_error(errors[0], bound, _CAUGHT) from None
     try:
         return *unpack_outputs(bound, before, result), recorder
     except TraceError as error:
         where = step_location(bound) if result is None else recorder.return_location or step_location(bound)
         raise error_at(bound, where, str(error)) from None
+
+
+def _check_not_random(cell: Cell, recorder: NameRecorder) -> None:
+    if (where := random_location([*recorder.frames.values()])) is not None:
+        raise error_at(cell, where, IS_RANDOM) from None
 
 
 def _check_used(step_graph: StepGraph) -> None:
