@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import array
 import collections
+import dataclasses
 import functools
 import re
 import types
@@ -16,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.base.code_version import SHIPPED_PACKAGES, _Walk, code_version
+from zoo.base.code_version import SHIPPED_PACKAGES, _Walk, code_version, version_of
 from zoo.compiler.compile import plan_kernels
 from zoo.kernels import pure_python
 
@@ -269,6 +271,54 @@ def test_version_of_arrays_follows_their_elements(value: Any) -> None:
     assert version(value) == version(value.copy())
     assert version(value) != version(np.zeros_like(value))
     assert version(value) != version(np.array([value, value]))
+
+
+class Slotted:
+    """An object whose attributes are in slots, some of them not set."""
+
+    __slots__ = ("absent", "gain")
+
+    def __init__(self) -> None:
+        self.gain: Any = 1.0
+
+
+class SlottedChild(Slotted):
+    __slots__ = ("__dict__", "shift")
+
+
+@dataclasses.dataclass(slots=True)
+class SlottedData:
+    gain: float = 1.0
+
+
+class Gains(collections.UserDict):  # type: ignore[type-arg]
+    """A mapping of the user's."""
+
+
+@pytest.mark.parametrize(
+    ("value", "change"),
+    [
+        (Slotted(), lambda value: setattr(value, "gain", 2.0)),
+        (Slotted(), lambda value: setattr(value, "absent", 2.0)),
+        (SlottedChild(), lambda value: setattr(value, "gain", 2.0)),
+        (SlottedChild(), lambda value: setattr(value, "shift", 2.0)),
+        (SlottedChild(), lambda value: setattr(value, "other", 2.0)),
+        (SlottedData(), lambda value: setattr(value, "gain", 2.0)),
+        (collections.deque([1.0, 2.0]), lambda value: value.rotate()),
+        (collections.deque([[1.0]]), lambda value: value[0].append(2.0)),
+        (array.array("d", [1.0]), lambda value: value.append(2.0)),
+        (array.array("i", [1]), lambda value: value.__setitem__(0, 2)),
+        (collections.ChainMap({"a": 1.0}, {"b": 2.0}), lambda value: value.maps[1].update(b=3.0)),
+        (collections.Counter("a"), lambda value: value.update("a")),
+        (collections.defaultdict(list, a=[1.0]), lambda value: value["a"].append(2.0)),
+        (Gains(a=1.0), lambda value: value.update(a=2.0)),
+    ],
+)
+def test_version_of_objects_follows_their_attributes_and_elements(value: Any, change: Any) -> None:
+    before = version_of(value)
+    assert version_of(value) == before
+    change(value)
+    assert version_of(value) != before
 
 
 def test_recursive_functions_and_containers_have_a_version() -> None:

@@ -5,8 +5,8 @@ not run the class statement again. An instance made afterwards has another code 
 are derived again.
 
 The version follows functions, what they read of modules, classes, instances and closures, and containers. It
-does not follow values that Python code computes from names in texts, elements of large arrays, and libraries:
-the standard library, installed packages, and zoo itself.
+does not follow values that Python code computes from names in texts, elements of large arrays, values of a
+``ContextVar`` or of the environment, and libraries: the standard library, installed packages, and zoo itself.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import functools
 import inspect
 import sys
 import weakref
+from array import array
+from collections import ChainMap, deque
 from collections.abc import Hashable, Iterator, Mapping
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 SHIPPED_PACKAGES = {
@@ -131,9 +133,9 @@ class _Walk:
                 return "property", self.version(value.func)
             case functools.partial():
                 return "partial", *(self.version(each) for each in (value.func, value.args, value.keywords))
-            case dict():
+            case dict() | ChainMap():
                 return "dict", *((repr(name), self.version(each)) for name, each in value.items())
-            case list():
+            case list() | deque() | array():
                 return "list", *map(self.version, value)
             case set() | frozenset():
                 return "set", *map(self.version, sorted(value, key=repr))
@@ -145,8 +147,9 @@ class _Walk:
         if isinstance(value, type):
             return _Identity(value) if is_library(value.__module__) else self.members(value)
         is_plain = type(value).__module__ == "types" or not is_library(type(value).__module__)
-        if is_plain and isinstance(getattr(value, "__dict__", None), dict):
-            return _Identity(value), self.version(type(value)), self.version(vars(value))
+        if is_plain and (attributes := _attributes(value)) is not None:
+            versions = [(name, self.version(each)) for name, each in attributes.items()]
+            return _Identity(value), self.version(type(value)), *versions
         return _Identity(value)
 
     def _function(self, function: FunctionType) -> Hashable:
@@ -188,6 +191,21 @@ class _Walk:
                 yield from self._module(f"{path}.{attribute}", value, attributes)
             elif attribute in vars(module):
                 yield f"{path}.{attribute}", self.version(value)
+
+
+def _attributes(value: Any) -> dict[str, Any] | None:
+    """The attributes of an object, also those in slots; None if it can have none."""
+    slots = [
+        name
+        for base in type(value).__mro__
+        for name, member in vars(base).items()
+        if isinstance(member, MemberDescriptorType)
+    ]
+    attributes = getattr(value, "__dict__", None)
+    if not slots and not isinstance(attributes, dict):
+        return None
+    own = attributes if isinstance(attributes, dict) else {}
+    return {**own, **{name: getattr(value, name) for name in slots if hasattr(value, name)}}
 
 
 def _is_small_array(value: Any) -> bool:
