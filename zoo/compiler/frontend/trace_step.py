@@ -37,8 +37,8 @@ from zoo.compiler.frontend.value_names import (
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE, Dim, as_dim, dim_of
 from zoo.compiler.ir.graph import Graph, Level, Node, Shape, ancestors, format_shape
-from zoo.compiler.ir.op_table import Op
-from zoo.compiler.ir.structural_ops import BUFFER, INPUT, PARAM, SLICE, STATE, STRIDE, X
+from zoo.compiler.ir.op_table import Kind, Op
+from zoo.compiler.ir.structural_ops import ARRAY, BUFFER, CONSTANT, INPUT, PARAM, SLICE, STATE, STRIDE, X
 from zoo.errors import DefinitionError, UsageError
 
 
@@ -156,6 +156,7 @@ def trace_step(cell: Cell, *, allow_unused: bool = False) -> StepGraph:
     if not allow_unused:
         _check_used(step_graph)
     _check_not_empty(step_graph)
+    _check_discrete(step_graph, recorder.return_location or step_location(cell))
     return step_graph
 
 
@@ -197,6 +198,19 @@ def _as_symbols(cell: Cell, nodes: Mapping[str, Node]) -> dict[str, SymbolBase]:
         for name, node in nodes.items()
     }
 
+
+# Operations that return fractions of fractions, but for chance.
+_KEEPS_INTEGERS = (
+    "absolute",
+    "add",
+    "copy",
+    "maximum",
+    "minimum",
+    "negative",
+    "stop_gradient",
+    "subtract",
+    "where",
+)
 
 _CAUGHT = "; remove the `try` in step, which catches this error"
 
@@ -246,6 +260,37 @@ def _check_not_empty(step_graph: StepGraph) -> None:
         if any(1 not in dim.signs() for dim in node.shape):
             problem = f"step has an array of shape {format_shape(node.shape)}, which is empty; leave it out"
             raise error_at(step_graph.cell, step_location(step_graph.cell), problem)
+
+
+def _check_discrete(step_graph: StepGraph, where: str) -> None:
+    for name, node in step_graph.new_states.items():
+        if not step_graph.cell.states[name].discrete:
+            continue
+        if (reason := fraction_in(node, step_graph)) is not None:
+            raise error_at(
+                step_graph.cell,
+                where,
+                f"state {name!r} is declared with discrete=True, and its new value {reason}; round it with "
+                f"np.floor, compare with np.where, or declare it without discrete=True",
+            )
+
+
+def fraction_in(node: Node, step_graph: StepGraph) -> str | None:
+    """The reason for which a value is certainly not an integer; None if it may be one.
+
+    Inputs and buffers may hold integers, and a product with a fraction may be one.
+    """
+    op = node.op
+    if op in (CONSTANT, ARRAY):
+        numbers = [node.attr] if op == CONSTANT else node.attr
+        fraction = next((each for each in numbers if not float(each).is_integer()), None)
+        return None if fraction is None else f"adds {fraction:g}"
+    if op == PARAM or (op == STATE and not step_graph.cell.states[node.attr].discrete):
+        return f"depends on {'parameter' if op == PARAM else 'state'} {node.attr!r}, which holds real numbers"
+    if op.kind in (Kind.VIEW, Kind.CONCAT) or op in _KEEPS_INTEGERS:
+        reasons = (fraction_in(each, step_graph) for each in node.inputs if not each.is_bool)
+        return next((reason for reason in reasons if reason is not None), None)
+    return None
 
 
 def unpack_outputs(cell: Cell, before: Mapping[str, Node], result: Any) -> tuple[Node, dict[str, Node]]:
