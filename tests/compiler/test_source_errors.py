@@ -38,7 +38,7 @@ def complaint(tried: zoo.Cell) -> str:
 
 # A user's file, into which each case inserts its code; most steps begin with `a`.
 FILE = """\
-import math, random, time
+import functools, math, random, time
 import numba
 import numpy as np
 import zoo
@@ -140,6 +140,12 @@ WRONG = {
     "a = «zoo.top_k(a, h.shape[0] / 2)» * a": r"top_k: k is <array \(\)>; expected a positive integer",
     "a = «zoo.top_k(a, 2.5)» * a": r"top_k: k is 2\.5; expected",
     "a = «self.W(x)»": "step raised TypeError: an array is not callable",
+    "text = «f'{h.mean():.2f}'»": "so the format '.2f' cannot print them; print the array without a format",
+    "a = «a.reshape(-1, order='F')»": r"reshape is compiled without order; leave it out, and write a\.T\.",
+    "a = «functools.lru_cache(np.tanh)(a)»": "cannot be a key of a dictionary or a cache; call the function",
+    "text = «{a: 1}»": "cannot be a key",
+    "a = a * («h == None»)": "found None where .*; write `is None` in place of `== None`",
+    "a = «np.round(a)»": r"write np\.floor\(a \+ 0\.5\), which rounds halves up; NumPy .* even integer",
     # Writing.
     "«a[0]» = 1.0": f"{UNWRITTEN}; make a new one with np.concatenate or np.where",
     "«a += h»": rf"{UNWRITTEN}; write `a = a \+ b` in place of `a \+= b`",
@@ -371,6 +377,26 @@ def test_array_of_an_earlier_trace_raises() -> None:
 
     trace_step(cell(step))
     assert "an array of an earlier reading of the equations is used" in complaint(cell(step))
+
+
+@pytest.mark.parametrize("name", ["W", "U", "c"])
+def test_assigned_declaration_raises(name: str) -> None:
+    def step(self: Any, x: Any, h: Any) -> Any:
+        setattr(self, name, 0.5 * getattr(self, name))
+        return both(self, x, h) * self.c
+
+    kind = "buffer" if name == "c" else "parameter"
+    text = f"in step: step assigns to {kind} {name!r}; use a local variable, `{name} = ...`."
+    assert complaint(cell(step, c=zoo.Buffer("H"))).endswith(text)
+
+
+def test_printing_in_step_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
+    def step(self: Any, x: Any, h: Any) -> Any:
+        print(f"h is {h}", h.T.reshape((-1,), order="C"))  # noqa: T201 - as users do
+        return both(self, x, h)
+
+    trace_step(cell(step))
+    assert "h is <array (H,)> <array (H,)>" in capsys.readouterr().out
 
 
 def test_random_step_raises() -> None:

@@ -184,6 +184,8 @@ def _ufunc_advice(name: str) -> str:
     return f"these are: {', '.join(known)}, and zoo's own{'.' if hint else ''}{hint}"
 
 
+_ROUND = "np.floor(a + 0.5), which rounds halves up; NumPy rounds them to the even integer"
+
 _UFUNC_ADVICE = {
     "bitwise_xor": "a != b",
     "divmod": "np.floor(a / b) and a % b",
@@ -193,8 +195,8 @@ _UFUNC_ADVICE = {
     "fmax": "np.maximum",
     "fmin": "np.minimum",
     "log_expit": "zoo.log_sigmoid",
-    "rint": "np.floor(a + 0.5)",
-    "round": "np.floor(a + 0.5)",
+    "rint": _ROUND,
+    "round": _ROUND,
 }
 
 
@@ -445,7 +447,7 @@ _FUNCTION_ADVICE = {
     "np.diff": "a[1:] - a[:-1]",
     "np.kron": "a[:, None] * b[None, :] and reshape",
     "np.pad": "np.concatenate with np.zeros_like",
-    "np.round": "np.floor(a + 0.5)",
+    "np.round": _ROUND,
     "np.take": "a[i]",
     "np.tensordot": "it with @, reshape and swapaxes",
 }

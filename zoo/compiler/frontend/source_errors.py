@@ -171,7 +171,7 @@ def _problem(error: Exception, cell: Cell) -> str:
         return "a compiled function cannot take part in `step`; call the plain one, written with NumPy"
     is_about_axes = isinstance(error, IndexError) or "unpack" in text
     for name in ("SymbolicArray", "Complex"):
-        text = text.replace(f"'{name}' object", "an array")
+        text = text.replace(f"'{name}' object", "an array").replace(f"'{name}'", "an array")
     return f"step raised {type(error).__name__}: {text}{_ONE_ROW if is_about_axes else ''}"
 
 

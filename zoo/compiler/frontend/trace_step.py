@@ -133,7 +133,13 @@ def trace_step(cell: Cell, *, allow_unused: bool = False) -> StepGraph:
     inputs = _leaves(cell, graph, INPUT, cell.inputs, Level.SEQUENCE)
     bound = cell.with_arrays(_as_symbols(cell, {**params, **buffers}))
     arguments = (SymbolicArray(x), *_as_symbols(cell, {**states, **inputs}).values())
+    arrays = dict(vars(bound))
     y, new_states, recorder = _call_step(bound, arguments, states)
+    for name in (*params, *buffers):
+        if vars(bound)[name] is not arrays[name]:
+            kind = "parameter" if name in params else "buffer"
+            problem = f"step assigns to {kind} {name!r}; use a local variable, `{name} = ...`"
+            raise error_at(cell, step_location(cell), problem)
     with graph.closed():
         if _call_step(bound, arguments, states)[:2] != (y, new_states):
             raise error_at(cell, step_location(cell), NOT_DETERMINISTIC)
