@@ -321,6 +321,13 @@ def test_empty_array_raises() -> None:
     assert "step has an array of shape (0,), which is empty; leave it out" in text
 
 
+def test_location_of_an_empty_array() -> None:
+    text = complaint(cell(lambda self, x, h: both(self, x, h) + h[2:2].sum()))
+    expression = "`h[2:2]`" if HAS_COLUMNS else "in `text = complaint"
+    assert expression in text
+    assert text.endswith(": step has an array of shape (0,), which is empty; leave it out.")
+
+
 def test_location_is_in_the_users_helper() -> None:
     def helper(a: Any) -> Any:
         return np.linalg.inv(a)
@@ -488,9 +495,9 @@ def fewer(self: Any, x: Any, h: Any) -> Any:
 @pytest.mark.parametrize(
     ("step", "good", "bad", "what"),
     [
-        (halves, (1, 4), (1, 5), r"of shape \(H // 2,\)"),
+        (halves, (1, 6), (1, 5), r"of shape \(H // 2,\)"),
         (five, (1, 5), (1, 4), "cuts from 0 to 5 of an axis of length H"),
-        (fewer, (1, 4), (1, 2), r"(of shape \(H - 3,\)|cuts from)"),
+        (fewer, (1, 3), (1, 2), r"(of shape \(H - 3,\)|cuts from)"),
     ],
 )
 def test_invalid_sizes_raise(step: Step, good: tuple[int, int], bad: tuple[int, int], what: str) -> None:
@@ -498,9 +505,9 @@ def test_invalid_sizes_raise(step: Step, good: tuple[int, int], bad: tuple[int, 
     check_shapes(trace_step(tried), *good)
     zoo.Recurrent(tried, *good)
     for refuse in (lambda: check_shapes(trace_step(tried), *bad), lambda: zoo.Recurrent(tried, *bad)):
-        with pytest.raises(
-            zoo.UsageError, match=rf"cell 'wrong': step .*{what}.* for I={bad[0]}, H={bad[1]}"
-        ):
+        sizes = rf"for I={bad[0]}, H={bad[1]}; choose other sizes, for example H={good[1]}\."
+        pattern = rf"cell 'wrong': test_source_errors\.py:\d+, in `.*`: step .*{what}.* {sizes}"
+        with pytest.raises(zoo.UsageError, match=pattern):
             refuse()
 
 

@@ -171,15 +171,17 @@ def _check_ufunc_call(ufunc: Any, method: str, kwargs: dict[str, Any]) -> None:
         raise TraceError(f"{ufunc_name(ufunc)} is compiled without {', '.join(kwargs)}; leave it out")
 
 
+def compiled_ufuncs() -> list[str]:
+    """The names of the elementwise functions of NumPy that are compiled, and of matmul."""
+    names = {*_COMPOSED_UFUNCS, *elementwise_rows()}
+    return sorted(each for each in names if isinstance(getattr(np, each, None), np.ufunc))
+
+
 def _ufunc_advice(name: str) -> str:
     """The replacement of a ufunc that is not compiled."""
     if name in _UFUNC_ADVICE:
         return f"write {_UFUNC_ADVICE[name]}"
-    known = sorted(
-        each
-        for each in {*_COMPOSED_UFUNCS, *elementwise_rows()}
-        if isinstance(getattr(np, each, None), np.ufunc)
-    )
+    known = compiled_ufuncs()
     hint = did_you_mean(name, known)
     return f"these are: {', '.join(known)}, and zoo's own{'.' if hint else ''}{hint}"
 

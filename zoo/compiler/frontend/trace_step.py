@@ -7,7 +7,7 @@ results and arguments of named functions (:mod:`zoo.compiler.frontend.value_name
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -89,10 +89,7 @@ class StepGraph:
         Many arrays have the same shape: as a list with an entry for each of them, evaluated for every
         layer, they took half the time of the laws in plain Python.
         """
-        conditions: dict[tuple[Dim, int], str] = {}
-        for description, dim, minimum in _size_conditions(self.outputs):
-            conditions.setdefault((dim, minimum), description)
-        return conditions
+        return _conditions_of(ancestors(self.outputs))
 
     def value_names(self, gradients: Mapping[Node, str] | None = None) -> ValueNames:
         """The names of all values, with names of leaves and results of a backward pass."""
@@ -112,7 +109,7 @@ class StepGraph:
         )
 
 
-def trace_step(cell: Cell, *, allow_unused: bool = False) -> StepGraph:
+def trace_step(cell: Cell, *, allow_unused: bool = False, graph: Graph | None = None) -> StepGraph:
     """Trace the ``step`` of a cell.
 
     ``step`` is called twice. A value that differs the second time, such as a random number, would become a
@@ -121,11 +118,12 @@ def trace_step(cell: Cell, *, allow_unused: bool = False) -> StepGraph:
     Args:
         cell: The cell.
         allow_unused: Whether there may be parameters that the outputs do not depend on.
+        graph: The graph to add to; by default a new one.
 
     Raises:
         DefinitionError: if ``step`` cannot be compiled or differs the second time.
     """
-    graph = Graph()
+    graph = Graph() if graph is None else graph
     x = graph.node(X, attr="x", shape=(_x_dim(cell),), level=Level.SEQUENCE)
     params = _leaves(cell, graph, PARAM, cell.params, Level.ONCE)
     buffers = _leaves(cell, graph, BUFFER, cell.buffers, Level.ONCE)
@@ -263,9 +261,13 @@ def _check_used(step_graph: StepGraph) -> None:
 
 def _check_not_empty(step_graph: StepGraph) -> None:
     for node in ancestors(step_graph.outputs):
-        if any(1 not in dim.signs() for dim in node.shape):
+        if _is_empty(node):
             problem = f"step has an array of shape {format_shape(node.shape)}, which is empty; leave it out"
-            raise error_at(step_graph.cell, step_location(step_graph.cell), problem)
+            raise error_at(step_graph.cell, _location_of(step_graph.cell, _is_empty), problem)
+
+
+def _is_empty(node: Node) -> bool:
+    return any(1 not in dim.signs() for dim in node.shape)
 
 
 def _check_discrete(step_graph: StepGraph, where: str) -> None:
@@ -392,21 +394,89 @@ def check_shapes(step_graph: StepGraph, input_size: int, hidden_size: int) -> No
     Raises:
         UsageError: if an array has a negative or fractional length, or a slice is out of range.
     """
+    problem = _size_problem(step_graph.size_conditions, input_size, hidden_size)
+    if problem is not None:
+        cell = step_graph.cell
+        where = _location_of(
+            cell, lambda node: _size_problem(_conditions_of([node]), input_size, hidden_size)
+        )
+        raise UsageError(
+            f"{cell.label()}: {where}: {problem} for I={input_size}, H={hidden_size}; choose "
+            f"{_fitting_sizes(step_graph, input_size, hidden_size)}."
+        )
+
+
+SizeConditions = Mapping[tuple[Dim, int], str]
+
+
+def _size_problem(conditions: SizeConditions, input_size: int, hidden_size: int) -> str | None:
+    """The first condition that does not hold, as the beginning of a sentence."""
     env = {"I": input_size, "H": hidden_size}
-    for (dim, minimum), description in step_graph.size_conditions.items():
+    for (dim, minimum), description in conditions.items():
         value = dim.evaluate(env)
-        if value < minimum or value.denominator != 1:
-            raise UsageError(
-                f"{step_graph.cell.label()}: {description}, which does not come out for I={input_size}, "
-                f"H={hidden_size}; choose other sizes."
-            )
+        if value.denominator != 1:
+            return f"{description}, and {dim} is not an integer"
+        if value < minimum:
+            return f"{description}, and {dim} is less than {minimum}"
+    return None
 
 
-def _size_conditions(outputs: list[Node]) -> Iterator[tuple[str, Dim, int]]:
-    """Lengths and indices of a step: a description, the value, its minimum."""
-    for node in ancestors(outputs):
+def _fitting_sizes(step_graph: StepGraph, input_size: int, hidden_size: int) -> str:
+    """The nearest sizes for which all conditions hold."""
+    for distance in range(1, 65):
+        for name, i, h in (
+            ("H", input_size, hidden_size + distance),
+            ("H", input_size, hidden_size - distance),
+            ("I", input_size + distance, hidden_size),
+        ):
+            if h > 0 and _size_problem(step_graph.size_conditions, i, h) is None:
+                return f"other sizes, for example {name}={h if name == 'H' else i}"
+    return "other sizes"
+
+
+class _CheckedGraph(Graph):
+    """A graph that raises an error at the first node of a kind, so that the error has its source location."""
+
+    def __init__(self, is_wrong: Callable[[Node], Any]) -> None:
+        super().__init__()
+        self._is_wrong = is_wrong
+
+    def node(self, *args: Any, **kwargs: Any) -> Node:
+        node = super().node(*args, **kwargs)
+        if self._is_wrong(node):
+            raise TraceError(_WRONG_NODE)
+        return node
+
+
+_WRONG_NODE = "wrong"
+
+
+def _location_of(cell: Cell, is_wrong: Callable[[Node], Any]) -> str:
+    """The source location in ``step`` at which the first node of a kind is made."""
+    try:
+        trace_step(cell, allow_unused=True, graph=_CheckedGraph(is_wrong))
+    except DefinitionError as error:
+        before, end = f"{cell.error_name()}: ", f": {_WRONG_NODE}."
+        if str(error).endswith(end):
+            return str(error).removeprefix(before).removesuffix(end)
+    except TraceError:  # a node of the leaves
+        pass
+    return step_location(cell)
+
+
+def _conditions_of(nodes: Iterable[Node]) -> SizeConditions:
+    """The conditions of nodes; of equal ones the first."""
+    conditions: dict[tuple[Dim, int], str] = {}
+    for description, dim, minimum in _size_conditions(nodes):
+        conditions.setdefault((dim, minimum), description)
+    return conditions
+
+
+def _size_conditions(nodes: Iterable[Node]) -> Iterator[tuple[str, Dim, int]]:
+    """Lengths and indices of nodes: a description, the value, its minimum."""
+    for node in nodes:
         for dim in node.shape:
-            yield f"step has an array of shape {format_shape(node.shape)}", dim, 0
+            yield f"step makes an array of shape {format_shape(node.shape)}", dim, 0
         if node.op == SLICE:
             axis, start, stop = node.attr
             whole = node.inputs[0].shape[axis]
