@@ -325,9 +325,9 @@ class Trainer:
         self._emit("diverged", loss=loss, grad_norm=norm)
         saved = f" {self.directory.path} keeps what was saved before." if self.directory else ""
         advice = f"lower `lr` (now {self.lr:g}) or `clip` (now {self.config.clip:g})"
-        if loss is not None and norm is not None and math.isfinite(loss) and math.isnan(norm):
-            # At the first step the parameters are the initial ones, and the learning rate has no part in it.
-            advice = f"{NO_DERIVATIVE}{f'; otherwise {advice}' if self.state.step else ''}"
+        if self.state.step == 0 and loss is not None and math.isfinite(loss) and math.isnan(norm or 0.0):
+            # The parameters are the initial ones, so the learning rate has no part in it.
+            advice = NO_DERIVATIVE
         raise ZooError(f"training diverged: after {self.state.step} steps {what}; {advice}.{saved}")
 
     def _emit(self, event: str, **entries: Any) -> None:
