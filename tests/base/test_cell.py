@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import importlib.util
 import pickle
@@ -88,6 +89,27 @@ BROKEN = [
         {"step": lambda self, x, c: None, "drop": "forward"},
         "step(self, x, c) does not take what the class declares; expected step(self, x, h)",
     ),
+    (
+        {"step": staticmethod(lambda self, x, h: None)},
+        "step is a staticmethod; remove the decorator @staticmethod, since step(self, x, h) reads parameters",
+    ),
+    (
+        {"step": classmethod(lambda self, x, h: None), "drop": "forward backward"},
+        "step is a classmethod; remove the decorator @classmethod, since step(self, x, h) reads parameters",
+    ),
+    (
+        {"step": property(lambda self: None), "drop": "forward backward"},
+        "step is a property; expected a method, `def step(self, x, h)`",
+    ),
+    (
+        {"step": functools.cached_property(lambda self: None)},
+        "step is a cached_property; expected a method, `def step(self, x, h)`",
+    ),
+    (
+        {"step": "h + x", "drop": "forward backward"},
+        "step is a str; expected a method, `def step(self, x, h)`",
+    ),
+    ({"step": None}, "step is a NoneType; expected a method, `def step(self, x, h)`"),
     ({"step": lambda self, x, h: None, "drop": "backward"}, "backward is missing"),
     ({"step": lambda self, x, h: None, "drop": "forward"}, "forward is missing"),
     ({"B": zoo.Buffer("N")}, "buffer 'B' has size 'N', and 'N' is neither"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import array
 import collections
+import dataclasses
 import functools
 import re
 import types
@@ -16,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.base.code_version import SHIPPED_PACKAGES, _Walk, code_version
+from zoo.base.code_version import SHIPPED_PACKAGES, _Walk, code_version, version_of
 from zoo.compiler.compile import plan_kernels
 from zoo.kernels import pure_python
 
@@ -271,6 +273,54 @@ def test_version_of_arrays_follows_their_elements(value: Any) -> None:
     assert version(value) != version(np.array([value, value]))
 
 
+class Slotted:
+    """An object whose attributes are in slots, some of them not set."""
+
+    __slots__ = ("absent", "gain")
+
+    def __init__(self) -> None:
+        self.gain: Any = 1.0
+
+
+class SlottedChild(Slotted):
+    __slots__ = ("__dict__", "shift")
+
+
+@dataclasses.dataclass(slots=True)
+class SlottedData:
+    gain: float = 1.0
+
+
+class Gains(collections.UserDict):  # type: ignore[type-arg]
+    """A mapping of the user's."""
+
+
+@pytest.mark.parametrize(
+    ("value", "change"),
+    [
+        (Slotted(), lambda value: setattr(value, "gain", 2.0)),
+        (Slotted(), lambda value: setattr(value, "absent", 2.0)),
+        (SlottedChild(), lambda value: setattr(value, "gain", 2.0)),
+        (SlottedChild(), lambda value: setattr(value, "shift", 2.0)),
+        (SlottedChild(), lambda value: setattr(value, "other", 2.0)),
+        (SlottedData(), lambda value: setattr(value, "gain", 2.0)),
+        (collections.deque([1.0, 2.0]), lambda value: value.rotate()),
+        (collections.deque([[1.0]]), lambda value: value[0].append(2.0)),
+        (array.array("d", [1.0]), lambda value: value.append(2.0)),
+        (array.array("i", [1]), lambda value: value.__setitem__(0, 2)),
+        (collections.ChainMap({"a": 1.0}, {"b": 2.0}), lambda value: value.maps[1].update(b=3.0)),
+        (collections.Counter("a"), lambda value: value.update("a")),
+        (collections.defaultdict(list, a=[1.0]), lambda value: value["a"].append(2.0)),
+        (Gains(a=1.0), lambda value: value.update(a=2.0)),
+    ],
+)
+def test_version_of_objects_follows_their_attributes_and_elements(value: Any, change: Any) -> None:
+    before = version_of(value)
+    assert version_of(value) == before
+    change(value)
+    assert version_of(value) != before
+
+
 def test_recursive_functions_and_containers_have_a_version() -> None:
     def even(n: int) -> bool:
         return n == 0 or odd(n - 1)
@@ -353,6 +403,53 @@ def test_constructor_that_removes_an_option_raises() -> None:
     assert zoo.Recurrent(Removing(), 1, 1)
     with pytest.raises(zoo.UsageError, match="the attribute 'gain' was set on an instance"):
         zoo.Recurrent(Removing(gain=2.0), 1, 1)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda cls: zoo.Recurrent(cls, 1, 1),
+        lambda cls: zoo.Recurrent(cls(), 1, 1),
+        hash,
+        lambda cls: cls() == cls(),
+    ],
+)
+def test_constructor_without_that_of_base_class_raises(use: Any) -> None:
+    class Forgetful(zoo.Cell):
+        """A cell without options."""
+
+        W = zoo.Param("I", "H")
+        h = zoo.State("H")
+
+        def __init__(self, **options: float) -> None:
+            self.gain = 2.0
+
+        def step(self, x: Any, h: Any) -> Any:
+            return self.gain * (x @ self.W) + h
+
+    with pytest.raises(
+        zoo.DefinitionError, match=r"Forgetful .*begin it with super\(\).__init__\(\*\*options\)"
+    ):
+        use(Forgetful() if use is hash else Forgetful)
+
+
+def test_option_that_is_read_before_constructor_of_base_class_raises() -> None:
+    class Early(zoo.Cell):
+        """A cell that reads an option too early."""
+
+        W = zoo.Param("I", "H")
+        h = zoo.State("H")
+        gain = zoo.Option(1.0)
+
+        def __init__(self, **options: float) -> None:
+            self.twice = 2 * self.gain
+            super().__init__(**options)
+
+        def step(self, x: Any, h: Any) -> Any:
+            return self.twice * (x @ self.W) + h
+
+    with pytest.raises(zoo.UsageError, match="option 'gain' of a Early is read before the options are set"):
+        Early()
 
 
 def test_constructor_that_takes_options_is_allowed() -> None:

@@ -249,3 +249,68 @@ def test_initializer_error_names_buffer():
 def test_invalid_initializer_raises(init, shape, words):
     with pytest.raises(UsageError, match=f"cell 'mine': parameter 'W'.*{words}"):
         start(init, shape)
+
+
+@pytest.mark.parametrize("value", [0, 3, -0.5, 1e-300, np.float32(0.25), np.int8(-3), np.float64(2)])
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
+def test_number_initializes_all_elements(value, shape):
+    np.testing.assert_array_equal(start(value, shape), np.full(shape, value, float))
+
+
+@pytest.mark.parametrize("value", [0.5, 1, 1j, 0.5 - 2j, np.complex64(1 + 1j)])
+def test_number_initializes_complex_array(value):
+    planes = start_complex(value, (3,))
+    np.testing.assert_array_equal(planes[0] + 1j * planes[1], np.full(3, value, complex))
+
+
+@pytest.mark.parametrize("kind", [zoo.Param, zoo.Buffer])
+@pytest.mark.parametrize(
+    ("init", "words"),
+    [
+        (np.ones(4), r"is an array float64\(4,\)"),
+        ([0.5, 0.5], r"is \[0.5, 0.5\]"),
+        (None, "is None"),
+        (True, "is True"),
+        (np.nan, "is nan"),
+        (-np.inf, "is -inf"),
+        (10**400, "is 1000"),
+        (1j, "is 1j"),
+        (("uniform", 1), r"is \('uniform', 1\)"),
+    ],
+)
+def test_invalid_initial_value_is_an_error_of_the_class(kind, init, words):
+    noun = kind.kind
+    with pytest.raises(
+        zoo.DefinitionError, match=rf"cell class .*Mine .*initial value of {noun} 'b' {words}"
+    ) as e:
+
+        class Mine(zoo.Cell):
+            """Declares an invalid initial value."""
+
+            W = zoo.Param("I", "H")
+            b = kind("H", init=init)
+            h = zoo.State("H")
+
+            def step(self, x, h):
+                return x @ self.W + self.b
+
+    assert all(example in str(e.value) for example in ('init="zeros"', "init=0.5", "np.full(shape, 0.5)"))
+
+
+def test_laws_hold_for_initial_values_that_are_numbers():
+    class Mine(zoo.Cell):
+        """Declares initial values as numbers."""
+
+        W = zoo.Param("I", "H", init="glorot_uniform")
+        b = zoo.Param("H", init=0.5)
+        g = zoo.Buffer("H", init=2)
+        h = zoo.State("H")
+
+        def step(self, x, h):
+            return np.tanh(x @ self.W + self.g * h + self.b)
+
+    assert zoo.testing.check_cell(Mine).ok
+    rnn = Recurrent(Mine, 3, 4)
+    assert (rnn.params["l0.b"] == 0.5).all()
+    assert (rnn.buffers["l0.g"] == 2).all()
+    assert (Recurrent(Mine, 3, 4, block="prenorm").params["l0.b"] == 0.5).all()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ import pytest
 import step_asserts as checks
 
 import zoo
+from zoo.compiler.frontend.numpy_functions import compiled_ufuncs
 from zoo.compiler.frontend.symbolic import SymbolicArray, apply_elementwise
 from zoo.compiler.ir.op_table import OPS, elementwise_rows
 
@@ -193,3 +196,10 @@ def test_every_row_compiles(dtype: str, tolerance: float) -> None:
     results = case.both_passes(case.x, dtype)
     checks.assert_same(results, expected, f"compiled, {dtype}", tolerance)
     assert {array.dtype for array in (results[0][0], *results[0][1], *results[1][2])} == {np.dtype(dtype)}
+
+
+def test_documents_list_all_compiled_elementwise_functions():
+    page = (Path(__file__).parents[2] / "docs" / "cells.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"^- elementwise: ((?:.|\n)*?)\n- ", page, re.MULTILINE)
+    names = {getattr(np, name).__name__ for name in re.findall(r"`np\.(\w+)`", listed)}
+    assert names == {*compiled_ufuncs(), "where", "clip"} - {"matmul", "positive"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import statistics
 import subprocess
@@ -37,11 +38,15 @@ def complaint(tried: zoo.Cell) -> str:
 
 # A user's file, into which each case inserts its code; most steps begin with `a`.
 FILE = """\
-import math, random, time
+import functools, math, random, time
 import numba
 import numpy as np
 import zoo
+from numpy import random as numpy_random
+from numpy.random import default_rng as seeded
+from random import gauss
 
+generator = seeded(0)
 LARGE, SHORT, EMPTY = np.arange(65.0), np.ones(5), np.ones(0)
 compiled = numba.njit(lambda a: a)
 
@@ -50,7 +55,7 @@ def step(self, x, h):
     {statement}
     return a
 """
-LINE = 11
+LINE = 15
 
 ONE_ROW = "a step sees one row"
 NO_BOOL = r"step cannot branch on an array, .* write np\.where\(condition, a, b\) in place of `if`"
@@ -58,6 +63,8 @@ NO_NUMBERS = "an array has no numbers yet .* NumPy's in place of one of `math`"
 NO_LENGTH = "H is not known when the equations are read.* what must be known is an option"
 LENGTHS_ALONE = "what depends on lengths alone is not known"
 SIZES_DECIDE = "depends on the sizes.* make the choice an option"
+RANDOM = "step uses random numbers, .* declare a zoo.Noise, .* or a zoo.Buffer"
+CAUGHT = "step cannot branch on an array, .*; remove the `try` in step, which catches this error"
 CHANGES = "step gives other equations when it is called a second time: random numbers"
 NO_MEANING = "of truth values has no meaning"
 NO_LOOP = r"an array of shape \(H,\) cannot be looped over or unpacked"
@@ -133,6 +140,12 @@ WRONG = {
     "a = «zoo.top_k(a, h.shape[0] / 2)» * a": r"top_k: k is <array \(\)>; expected a positive integer",
     "a = «zoo.top_k(a, 2.5)» * a": r"top_k: k is 2\.5; expected",
     "a = «self.W(x)»": "step raised TypeError: an array is not callable",
+    "text = «f'{h.mean():.2f}'»": "so the format '.2f' cannot print them; print the array without a format",
+    "a = «a.reshape(-1, order='F')»": r"reshape is compiled without order; leave it out, and write a\.T\.",
+    "a = «functools.lru_cache(np.tanh)(a)»": "cannot be a key of a dictionary or a cache; call the function",
+    "text = «{a: 1}»": "cannot be a key",
+    "a = a * («h == None»)": "found None where .*; write `is None` in place of `== None`",
+    "a = «np.round(a)»": r"write np\.floor\(a \+ 0\.5\), which rounds halves up; NumPy .* even integer",
     # Writing.
     "«a[0]» = 1.0": f"{UNWRITTEN}; make a new one with np.concatenate or np.where",
     "«a += h»": rf"{UNWRITTEN}; write `a = a \+ b` in place of `a \+= b`",
@@ -195,8 +208,21 @@ WRONG = {
     "a = a / «self.hidden_size»": r"lengths are those of arrays, h\.shape\[-1\]",
     "a = «a + self.h»": "the declaration of 'h' is used in place of its value; a state or input is the",
     # What varies.
-    "a = «a + np.random.rand()»": CHANGES,
-    "a = «a * random.random()»": CHANGES,
+    "«a = a + np.random.rand()»": RANDOM,
+    "«a = a * np.random.rand(*h.shape)»": RANDOM,
+    "«a = a + np.random.default_rng(0).normal()»": RANDOM,
+    "«np.random.seed(0)»\n    a = a + np.random.normal()": RANDOM,
+    "«a = a + np.random.RandomState(1).rand(3)»": RANDOM,
+    "«rng = numpy_random.default_rng(0)»\n    a = a * rng.normal()": RANDOM,
+    "«from numpy.random import default_rng»\n    a = a * default_rng(0).normal()": RANDOM,
+    "«a = a + seeded(0).normal()»": RANDOM,
+    "«a = a * generator.normal()»": RANDOM,
+    "«a = a * random.random()»": RANDOM,
+    "«a = a * random.Random(0).gauss(0, 1)»": RANDOM,
+    "«a = a * gauss(0, 1)»": RANDOM,
+    "try: a = a if «h[0] > 0» else -a\n    except Exception: pass": CAUGHT,
+    "try: a = a * math.exp(«float(h[0])»)\n    except Exception: pass": "no numbers yet .*remove the `try`",
+    "try: a = a + h if «x.shape[0] > 2» else a\n    except Exception: a = h": "sizes.*; remove the `try`",
     "a = «a * time.perf_counter()»": CHANGES,
     "self.t = getattr(self, 't', 0) + 1; a = «a * self.t»": CHANGES,
     # The author's own errors.
@@ -295,6 +321,13 @@ def test_empty_array_raises() -> None:
     assert "step has an array of shape (0,), which is empty; leave it out" in text
 
 
+def test_location_of_an_empty_array() -> None:
+    text = complaint(cell(lambda self, x, h: both(self, x, h) + h[2:2].sum()))
+    expression = "`h[2:2]`" if HAS_COLUMNS else "in `text = complaint"
+    assert expression in text
+    assert text.endswith(": step has an array of shape (0,), which is empty; leave it out.")
+
+
 def test_location_is_in_the_users_helper() -> None:
     def helper(a: Any) -> Any:
         return np.linalg.inv(a)
@@ -353,6 +386,26 @@ def test_array_of_an_earlier_trace_raises() -> None:
     assert "an array of an earlier reading of the equations is used" in complaint(cell(step))
 
 
+@pytest.mark.parametrize("name", ["W", "U", "c"])
+def test_assigned_declaration_raises(name: str) -> None:
+    def step(self: Any, x: Any, h: Any) -> Any:
+        setattr(self, name, 0.5 * getattr(self, name))
+        return both(self, x, h) * self.c
+
+    kind = "buffer" if name == "c" else "parameter"
+    text = f"in step: step assigns to {kind} {name!r}; use a local variable, `{name} = ...`."
+    assert complaint(cell(step, c=zoo.Buffer("H"))).endswith(text)
+
+
+def test_printing_in_step_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
+    def step(self: Any, x: Any, h: Any) -> Any:
+        print(f"h is {h}", h.T.reshape((-1,), order="C"))  # noqa: T201 - as users do
+        return both(self, x, h)
+
+    trace_step(cell(step))
+    assert "h is <array (H,)> <array (H,)>" in capsys.readouterr().out
+
+
 def test_random_step_raises() -> None:
     choices = iter((0, 1, 0, 1))
 
@@ -361,6 +414,53 @@ def test_random_step_raises() -> None:
         return (a, np.tanh(a))[next(choices)] + np.tanh(a) + a
 
     assert CHANGES in complaint(cell(step))
+
+
+class Settings:
+    """An object with an attribute that has the name of a module."""
+
+    random = 2.0
+
+
+def draw() -> float:
+    return float(np.random.default_rng(0).normal())
+
+
+DRAWN = draw()
+
+
+def test_location_of_random_numbers_is_in_the_users_helper() -> None:
+    class Drawn(zoo.Cell):
+        """A cell with random numbers in a function that a method calls."""
+
+        W = zoo.Param("I", "H")
+        h = zoo.State("H")
+
+        def scale(self, a: Any) -> Any:
+            return a * draw()
+
+        def step(self, x: Any, h: Any) -> Any:
+            return self.scale(x @ self.W) + h
+
+    assert "in `return float(np.random.default_rng(0).normal())`: step uses random numbers" in complaint(
+        Drawn()
+    )
+
+
+def test_names_of_random_modules_are_allowed() -> None:
+    def step(self: Any, x: Any, h: Any) -> Any:
+        return np.tanh(both(self, x, h)) * Settings.random * self.random * DRAWN
+
+    trace_step(cell(step, random=zoo.Option(2.0)))
+
+
+def test_caught_error_of_an_unknown_attribute_is_allowed() -> None:
+    def step(self: Any, x: Any, h: Any) -> Any:
+        with contextlib.suppress(AttributeError):
+            h = h.detach()
+        return both(self, x, h)
+
+    trace_step(cell(step))
 
 
 def test_constants_raise_no_warnings() -> None:
@@ -395,9 +495,9 @@ def fewer(self: Any, x: Any, h: Any) -> Any:
 @pytest.mark.parametrize(
     ("step", "good", "bad", "what"),
     [
-        (halves, (1, 4), (1, 5), r"of shape \(H // 2,\)"),
+        (halves, (1, 6), (1, 5), r"of shape \(H // 2,\)"),
         (five, (1, 5), (1, 4), "cuts from 0 to 5 of an axis of length H"),
-        (fewer, (1, 4), (1, 2), r"(of shape \(H - 3,\)|cuts from)"),
+        (fewer, (1, 3), (1, 2), r"(of shape \(H - 3,\)|cuts from)"),
     ],
 )
 def test_invalid_sizes_raise(step: Step, good: tuple[int, int], bad: tuple[int, int], what: str) -> None:
@@ -405,9 +505,9 @@ def test_invalid_sizes_raise(step: Step, good: tuple[int, int], bad: tuple[int, 
     check_shapes(trace_step(tried), *good)
     zoo.Recurrent(tried, *good)
     for refuse in (lambda: check_shapes(trace_step(tried), *bad), lambda: zoo.Recurrent(tried, *bad)):
-        with pytest.raises(
-            zoo.UsageError, match=rf"cell 'wrong': step .*{what}.* for I={bad[0]}, H={bad[1]}"
-        ):
+        sizes = rf"for I={bad[0]}, H={bad[1]}; choose other sizes, for example H={good[1]}\."
+        pattern = rf"cell 'wrong': test_source_errors\.py:\d+, in `.*`: step .*{what}.* {sizes}"
+        with pytest.raises(zoo.UsageError, match=pattern):
             refuse()
 
 

@@ -534,7 +534,7 @@ def test_indivisible_sizes_raise() -> None:
     cell = structure_cell({"v": "H", "W": "I H"}, lambda s: s.v[::2] + s.v[1::2] + (s.x @ s.W).sum())
     assert zoo.Recurrent(cell, 3, 6).output_size == 3
     with pytest.raises(
-        zoo.UsageError, match=r"an array of shape \(H // 2,\), which does not come out for .*H=5"
+        zoo.UsageError, match=r"an array of shape \(H // 2,\), and H // 2 is not an integer for .*H=5"
     ):
         zoo.Recurrent(cell, 3, 5)
     cell = structure_cell({"v": "H", "W": "I H"}, lambda s: s.v[6:0:-3] + (s.x @ s.W).sum())

@@ -410,3 +410,78 @@ def test_cells_are_traced_in_several_threads() -> None:
         thread.join()
     assert len(sources) == 8
     assert len(set(sources)) == 1
+
+
+def counting(update):
+    """A cell with a discrete state, updated by a function of the step."""
+
+    class Counting(zoo.Cell):
+        """Counts."""
+
+        W = zoo.Param("I", "H", init="glorot_uniform")
+        b = zoo.Param("H")
+        period = zoo.Buffer("H", init=3)
+        h = zoo.State("H")
+        n = zoo.State("H", discrete=True)
+        event = zoo.Input()
+        limit = zoo.Option(5)
+
+        def step(self, x, h, n, event):
+            h = np.tanh(x @ self.W + h + 0 * self.b + n % self.period)
+            return h, update(self, x, h, n, event)
+
+    return Counting()
+
+
+@pytest.mark.parametrize(
+    ("update", "reason"),
+    [
+        (lambda self, x, h, n, event: n + 0.5, "adds 0.5"),
+        (lambda self, x, h, n, event: np.where(h > 0, n, 1.5), "adds 1.5"),
+        (lambda self, x, h, n, event: np.minimum(n + 1, 2.5), "adds 2.5"),
+        (lambda self, x, h, n, event: -(n - np.float32(0.25)), "adds 0.25"),
+        (lambda self, x, h, n, event: np.concatenate([n[:1] + 0.5, n[1:]]), "adds 0.5"),
+        (lambda self, x, h, n, event: n + self.b, "depends on parameter 'b', which holds real numbers"),
+    ],
+)
+def test_fractions_of_a_discrete_state_raise(update, reason):
+    with pytest.raises(zoo.DefinitionError, match=f"state 'n' is declared with discrete=True, .* {reason};"):
+        trace_step(counting(update))
+
+
+def test_real_state_of_a_discrete_state_raises():
+    class Adding(zoo.Cell):
+        """Adds a real state."""
+
+        W = zoo.Param("I", "H")
+        h = zoo.State("H")
+        n = zoo.State("H", discrete=True)
+
+        def step(self, x, h, n):
+            return np.tanh(x @ self.W + h), n + h
+
+    with pytest.raises(
+        zoo.DefinitionError, match=r"in `return .*`: state 'n' .* depends on state 'h', which"
+    ):
+        trace_step(Adding())
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        lambda self, x, h, n, event: n + 1,
+        lambda self, x, h, n, event: np.where(h > 0.5, 0, n + 1),
+        lambda self, x, h, n, event: (n + 1) % self.limit,
+        lambda self, x, h, n, event: np.minimum(n + 1, self.limit) * (h > 0),
+        lambda self, x, h, n, event: n + np.floor(3 * h),
+        lambda self, x, h, n, event: n + np.sign(h),
+        lambda self, x, h, n, event: n * (1 - event) + 1,
+        lambda self, x, h, n, event: n + x[0],
+        lambda self, x, h, n, event: (n % self.period) + zoo.heaviside(h),
+        lambda self, x, h, n, event: 0.5 * n * (n + 1),
+        lambda self, x, h, n, event: n + h.shape[0],
+        lambda self, x, h, n, event: n + np.floor(h + 0.5),
+    ],
+)
+def test_integer_updates_of_a_discrete_state_are_allowed(update):
+    trace_step(counting(update))

@@ -144,6 +144,35 @@ def test_sequence_model_of_numbers(tmp_path):
     assert "const float x[MODEL_INPUTS], float y[MODEL_OUTPUTS]" in machine.files.header.read_text()
 
 
+class Cued(zoo.Cell):
+    """A cell with a scalar and a vector as auxiliary inputs."""
+
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    V = zoo.Param(2, "H", init="glorot_uniform")
+    h = zoo.State("H")
+    dt = zoo.Input(default=1.0)
+    cue = zoo.Input(2)
+
+    def step(self, x, h, dt, cue):
+        return np.tanh(x @ self.W + cue @ self.V + np.exp(-dt) * h)
+
+
+@needs_compiler
+@pytest.mark.parametrize("cells", ["cfc", "phased_lstm", Cued, ["gru", Cued, "ctrnn"]])
+@pytest.mark.parametrize("embedding", [None, 4])
+def test_aux_inputs_of_sequence_model(cells, embedding, tmp_path):
+    model = zoo.SequenceModel(cells, 3, 2, hidden_size=4, loss="squared_error", embedding=embedding, seed=1)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 1, 3)).astype(np.float32) if embedding is None else rng.integers(0, 3, (5, 1))
+    shapes = model.stack.input_shapes
+    inputs = {name: rng.uniform(0, 3, (5, 1, *shape)).astype(np.float32) for name, shape in shapes.items()}
+    with zoo.kernels.pure_python():
+        outputs, last = model.outputs(x, **inputs)
+    machine = Machine(model, tmp_path)
+    made = machine.run(x[:, 0], machine.start(), {name: value[:, 0] for name, value in inputs.items()})
+    assert largest_difference(list(made), [outputs[:, 0], flat(last.values())]) < SINGLE
+
+
 # Strings that a program could stumble over
 SYMBOLS = [
     "\0",

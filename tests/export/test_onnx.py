@@ -354,3 +354,22 @@ def test_existing_file_is_not_overwritten(tmp_path):
     with pytest.raises(UsageError, match="is a directory"):
         zoo.export.to_onnx(rnn, tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cells", ["cfc", ["gru", "cfc", "ctrnn"]])
+def test_aux_inputs_of_model_are_graph_inputs(cells, bidirectional):
+    model = zoo.SequenceModel(cells, 2, 3, 6, loss="squared_error", bidirectional=bidirectional, seed=1)
+    rng = np.random.default_rng(0)
+    x, dt = rng.normal(size=(5, 2, 2)).astype(np.float32), rng.uniform(0, 3, (5, 2)).astype(np.float32)
+    loaded = session(onnx_model(exported_model(model), False))
+    names = [each.name for each in loaded.get_inputs()]
+    assert names[:2] == ["x", "dt"]
+    states = {name: np.zeros((2, 6), np.float32) for name in names[2:]}
+    outputs, _ = model.outputs(x, dt=dt)
+    assert largest_difference([loaded.run(None, {"x": x, "dt": dt, **states})[0]], [outputs]) < SINGLE
+
+
+def test_language_model_is_exported_with_default_aux_inputs():
+    model = zoo.LanguageModel("ab", cell="cfc", hidden_size=6, seed=1)
+    assert [each.name for each in onnx_model(exported_model(model), False).graph.input] == ["tokens", "l0.h"]

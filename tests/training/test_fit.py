@@ -294,3 +294,24 @@ def test_divergence_raises_without_naming_a_directory():
         model(loss="squared_error").fit(
             X, RNG.normal(size=(T, N, V)), epochs=200, lr=1e300, clip=None, optimizer="sgd"
         )
+
+
+class HasRoot(zoo.Cell):
+    """A cell whose branch has no derivative where it is not selected."""
+
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        a = x @ self.W
+        return np.where(a > 0, np.sqrt(a), 0.0) + 0.5 * h
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_nan_gradient_of_a_finite_loss_names_the_branch():
+    model = zoo.SequenceModel(HasRoot, 2, 1, 4, loss="squared_error")
+    x = np.random.default_rng(0).normal(size=(5, 8, 2))
+    with pytest.raises(
+        ZooError, match=r"^training diverged: after 0 steps .* nan; a branch of np\.where .*clamp"
+    ):
+        model.fit(x, x[-1].sum(-1, keepdims=True), steps=3)

@@ -198,6 +198,18 @@ class Cell(Component, abstract=True):
     @classmethod
     def _check_step(cls) -> None:
         expected = ["self", "x", *cls.states, *cls.inputs]
+        step = inspect.getattr_static(cls, "step")
+        if isinstance(step, staticmethod | classmethod):
+            raise DefinitionError(
+                f"{cls.error_name()}: step is a {type(step).__name__}; remove the decorator "
+                f"@{type(step).__name__}, since step({', '.join(expected)}) reads parameters and options "
+                f"from self."
+            )
+        if not callable(step):
+            raise DefinitionError(
+                f"{cls.error_name()}: step is a {type(step).__name__}; expected a method, "
+                f"`def step({', '.join(expected)})`."
+            )
         arguments = list(inspect.signature(cls.step).parameters)  # type: ignore[attr-defined]
         if arguments != expected:
             raise DefinitionError(

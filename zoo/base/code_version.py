@@ -5,8 +5,8 @@ not run the class statement again. An instance made afterwards has another code 
 are derived again.
 
 The version follows functions, what they read of modules, classes, instances and closures, and containers. It
-does not follow values that Python code computes from names in texts, elements of large arrays, and libraries:
-the standard library, installed packages, and zoo itself.
+does not follow values that Python code computes from names in texts, elements of large arrays, values of a
+``ContextVar`` or of the environment, and libraries: the standard library, installed packages, and zoo itself.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import functools
 import inspect
 import sys
 import weakref
+from array import array
+from collections import ChainMap, deque
 from collections.abc import Hashable, Iterator, Mapping
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 SHIPPED_PACKAGES = {
@@ -53,7 +55,7 @@ def code_version(cls: type) -> Hashable:
     if is_shipped(cls.__module__):
         return ()
     walk = _Walk()
-    return CodeVersion(tuple(walk.members(base) for base in cls.__mro__ if not _is_library(base.__module__)))
+    return CodeVersion(tuple(walk.members(base) for base in cls.__mro__ if not is_library(base.__module__)))
 
 
 def version_of(value: Any) -> Hashable:
@@ -131,9 +133,9 @@ class _Walk:
                 return "property", self.version(value.func)
             case functools.partial():
                 return "partial", *(self.version(each) for each in (value.func, value.args, value.keywords))
-            case dict():
+            case dict() | ChainMap():
                 return "dict", *((repr(name), self.version(each)) for name, each in value.items())
-            case list():
+            case list() | deque() | array():
                 return "list", *map(self.version, value)
             case set() | frozenset():
                 return "set", *map(self.version, sorted(value, key=repr))
@@ -143,14 +145,15 @@ class _Walk:
             if isinstance(wrapped := inspect.getattr_static(value, name, None), FunctionType):
                 return self.version(wrapped)
         if isinstance(value, type):
-            return _Identity(value) if _is_library(value.__module__) else self.members(value)
-        is_plain = type(value).__module__ == "types" or not _is_library(type(value).__module__)
-        if is_plain and isinstance(getattr(value, "__dict__", None), dict):
-            return _Identity(value), self.version(type(value)), self.version(vars(value))
+            return _Identity(value) if is_library(value.__module__) else self.members(value)
+        is_plain = type(value).__module__ == "types" or not is_library(type(value).__module__)
+        if is_plain and (attributes := _attributes(value)) is not None:
+            versions = [(name, self.version(each)) for name, each in attributes.items()]
+            return _Identity(value), self.version(type(value)), *versions
         return _Identity(value)
 
     def _function(self, function: FunctionType) -> Hashable:
-        if _is_library(function.__globals__.get("__name__") or ""):
+        if is_library(function.__globals__.get("__name__") or ""):
             return "library", function.__module__, function.__qualname__
         code = function.__code__
         cells = [cell for cell in function.__closure__ or () if not _is_empty(cell)]
@@ -180,7 +183,7 @@ class _Walk:
         self, path: str, module: ModuleType, attributes: tuple[str, ...]
     ) -> Iterator[tuple[str, Hashable]]:
         """The attributes of a module that code may read, and of the modules among them."""
-        if _is_library(module.__name__) or path.count(".") > 8:
+        if is_library(module.__name__) or path.count(".") > 8:
             return
         for attribute in attributes:
             value = vars(module).get(attribute)
@@ -188,6 +191,21 @@ class _Walk:
                 yield from self._module(f"{path}.{attribute}", value, attributes)
             elif attribute in vars(module):
                 yield f"{path}.{attribute}", self.version(value)
+
+
+def _attributes(value: Any) -> dict[str, Any] | None:
+    """The attributes of an object, also those in slots; None if it can have none."""
+    slots = [
+        name
+        for base in type(value).__mro__
+        for name, member in vars(base).items()
+        if isinstance(member, MemberDescriptorType)
+    ]
+    attributes = getattr(value, "__dict__", None)
+    if not slots and not isinstance(attributes, dict):
+        return None
+    own = attributes if isinstance(attributes, dict) else {}
+    return {**own, **{name: getattr(value, name) for name in slots if hasattr(value, name)}}
 
 
 def _is_small_array(value: Any) -> bool:
@@ -223,7 +241,7 @@ def _is_empty(cell: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)
-def _is_library(module: str) -> bool:
+def is_library(module: str) -> bool:
     """Whether a module is part of zoo, of the standard library or of an installed package."""
     package = _package(module)
     if package in SHIPPED_PACKAGES or package in sys.stdlib_module_names - {"__main__"}:

@@ -81,6 +81,15 @@ class Component:
                 f"instead, `k = zoo.Option(0.5)`, which methods read as self.k."
             )
 
+    def _check_options_set(self) -> None:
+        """Raise an error if the ``__init__`` of a subclass has not called that of its base class."""
+        if "_code_version" not in vars(self):
+            raise DefinitionError(
+                f"{self.error_name()}: its __init__ does not call the one of the base class, which sets the "
+                f"options; begin it with super().__init__(**options), or remove it and declare each setting "
+                f"as an option, `k = zoo.Option(0.5)`, which methods read as self.k."
+            )
+
     @classmethod
     def _check_card(cls) -> None:
         """Check the card; a class without a reference gets a card with its own name."""
@@ -113,6 +122,8 @@ class Component:
                     f"{cls.error_name()}: {name!r} would hide what a {cls.kind} has under this name; rename "
                     f"it."
                 )
+            if isinstance(declaration, ArrayDeclaration):
+                declaration.check_init(cls.error_name())
 
     def __init__(self, **options: Any) -> None:
         for name in options:
@@ -142,6 +153,7 @@ class Component:
 
     def _key(self) -> tuple[Any, ...]:
         """Options and code: caches of compiled code have components as keys."""
+        self._check_options_set()
         return tuple(self.options.items()), self._code_version
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -160,6 +172,7 @@ class Component:
         Raises:
             UsageError: if an attribute was set on the instance, which no copy has.
         """
+        self._check_options_set()
         fresh = copy.copy(self)
         managed = _cached_names(type(self)) | {"options", "_code_version"}
         own, copied = (

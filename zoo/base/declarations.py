@@ -7,11 +7,12 @@ options, in the order of declaration.
 
 from __future__ import annotations
 
+import cmath
 import inspect
 import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar, overload
 
 from zoo.arguments import short_repr
 from zoo.base.names import did_you_mean
@@ -53,7 +54,7 @@ class ArrayDeclaration(_Declaration):
 
     Args:
         *shape: Sizes, integers or expressions such as ``"4H"``.
-        init: Name of an initializer, or a function ``(rng, shape) -> array`` or
+        init: Name of an initializer, a number for all elements, or a function ``(rng, shape) -> array`` or
             ``(rng, shape, cell) -> array``, which can read the cell's options.
         help: One line that describes the array.
         complex: Whether ``step`` sees complex numbers. They are stored as real arrays with a leading axis of
@@ -71,7 +72,7 @@ class ArrayDeclaration(_Declaration):
     def __init__(
         self,
         *shape: int | str,
-        init: str | Initializer = "zeros",
+        init: str | complex | Initializer = "zeros",
         help: str = "",
         complex: bool = False,
     ) -> None:
@@ -85,6 +86,23 @@ class ArrayDeclaration(_Declaration):
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name  # an object under a second name is refused by Component
 
+    def check_init(self, owner: str) -> None:
+        """Check that the initializer is a name, a finite number or a function.
+
+        Raises:
+            DefinitionError: naming ``owner`` and the array.
+        """
+        init = self.init
+        if isinstance(init, str) or callable(init) or is_constant(init, self.complex):
+            return
+        number = "a finite number" if self.complex else "a finite real number"
+        raise DefinitionError(
+            f"{owner}: the initial value of {self.kind} {self.name!r} is {short_repr(init)}; expected a "
+            f'name, `init="zeros"`, {number}, `init=0.5`, or a function, '
+            f"`init=lambda rng, shape: np.full(shape, 0.5)`.",
+            self.location,
+        )
+
     @overload
     def __get__(self, instance: None, owner: type) -> ArrayDeclaration: ...
     @overload
@@ -96,13 +114,22 @@ class ArrayDeclaration(_Declaration):
         return f"{type(self).__name__}({', '.join(size.text for size in self.shape)})"
 
 
+def is_constant(init: Any, allow_complex: bool) -> TypeGuard[complex]:
+    """Whether an initializer is a finite number, to which all elements are set."""
+    allowed = numbers.Complex if allow_complex else numbers.Real
+    try:
+        return not isinstance(init, bool) and isinstance(init, allowed) and cmath.isfinite(complex(init))
+    except OverflowError:  # an integer above the largest float
+        return False
+
+
 class Param(ArrayDeclaration):
     """A trained array of a cell, as in ``Whh = zoo.Param("H", "H", init="orthogonal")``.
 
     Args:
         *shape: Sizes, integers or expressions such as ``"4H"``; none for a scalar.
-        init: Initializer: a name, ``"orthogonal"``, or a function ``(rng, shape) -> array`` or
-            ``(rng, shape, cell) -> array``, which can read the cell's options.
+        init: Initializer: a name, ``"orthogonal"``, a number for all elements, or a function
+            ``(rng, shape) -> array`` or ``(rng, shape, cell) -> array``, which can read the cell's options.
         help: One line that describes it.
         complex: Whether ``step`` sees complex numbers.
 
@@ -121,8 +148,8 @@ class Buffer(ArrayDeclaration):
 
     Args:
         *shape: Sizes, integers or expressions such as ``"4H"``; none for a scalar.
-        init: Initializer: a name, ``"orthogonal"``, or a function ``(rng, shape) -> array`` or
-            ``(rng, shape, cell) -> array``, which can read the cell's options.
+        init: Initializer: a name, ``"orthogonal"``, a number for all elements, or a function
+            ``(rng, shape) -> array`` or ``(rng, shape, cell) -> array``, which can read the cell's options.
         help: One line that describes it.
         complex: Whether ``step`` sees complex numbers.
 
@@ -249,7 +276,15 @@ class Option(_Declaration, Generic[T]):
     @overload
     def __get__(self, instance: object, owner: type) -> T: ...
     def __get__(self, instance: Any, owner: type) -> Option[T] | T:
-        return self if instance is None else instance.options[self.name]
+        if instance is None:
+            return self
+        if self.name not in instance.options:
+            raise UsageError(
+                f"option {self.name!r} of a {type(instance).__name__} is read before the options are set; "
+                f"begin __init__ with super().__init__(**options)."
+            )
+        value: T = instance.options[self.name]
+        return value
 
     def __set__(self, instance: object, value: object) -> None:
         name = type(instance).__name__

@@ -151,6 +151,8 @@ def _draw(
     if isinstance(init, str):
         named = _named(init, shape, owner)
         return _complex(init, named, rng, shape) if declared.complex else named(rng, shape)
+    if not callable(init):
+        return np.full(shape, init)
     return init(rng, shape, cell) if _takes_cell(init) else init(rng, shape)
 
 

@@ -128,7 +128,9 @@ def _shape_and_kind(array: ArrayDeclaration, shape: tuple[int, ...] | None) -> s
 
 
 def _initializer_name(array: ArrayDeclaration) -> str:
-    name = array.init if isinstance(array.init, str) else getattr(array.init, "__name__", "its own")
+    if not callable(array.init):
+        return str(array.init)
+    name: str = getattr(array.init, "__name__", "its own")
     return name if name != "<lambda>" else "its own"
 
 
@@ -137,6 +139,8 @@ def initial_value(array: ArrayDeclaration) -> str:
     if isinstance(array.init, str):
         return f"``{array.init}``: {_first_sentence(INITIALIZERS[array.init])}"
     init = array.init
+    if not callable(init):
+        return f"``{init}``"
     if init.__doc__:
         return _first_sentence(init)
     # A function that an outer one returned: its docstring, and the values it was made with.

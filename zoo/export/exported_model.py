@@ -22,7 +22,7 @@ from zoo.export.exported_data import TIME_STEP, DataExport, exported_data
 from zoo.forecasting.forecaster import Forecaster
 from zoo.layers import Recurrent
 from zoo.layers.direction import Direction
-from zoo.layers.stack import Layer, Stack
+from zoo.layers.stack import Layer
 from zoo.model import LanguageModel, SequenceModel, model_from
 from zoo.model.category_inputs import CategoryInputs
 from zoo.model.checkpoint import CellClasses, read_checkpoint
@@ -209,7 +209,7 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
     if (isinstance(model, LanguageModel) or has_rows) and tokens is False:
         kind = "a language model" if isinstance(model, LanguageModel) else "a model with an embedding"
         raise UsageError(f"export: {kind} reads tokens; leave out tokens=False.")
-    inputs = _runtime_inputs(model.stack, isinstance(model, Recurrent), data is not None and data.has_times)
+    inputs = _runtime_inputs(model, data)
     return ExportedModel(
         tuple(
             LayerExport(tuple(_direction(model, spec, inputs) for spec in layer.directions), layer)
@@ -228,11 +228,17 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
     )
 
 
-def _runtime_inputs(stack: Stack, is_all: bool, has_times: bool) -> dict[str, tuple[int, ...]]:
-    """The auxiliary inputs that are given at every step: all but noise, or the time between rows."""
+def _runtime_inputs(model: BareModel, data: DataExport | None) -> dict[str, tuple[int, ...]]:
+    """The auxiliary inputs that are given at every step: all but noise.
+
+    Rows of a table give the time between them. Language models use defaults, as when they sample.
+    """
+    stack = model.stack
     names = {name for name, each in stack.inputs.items() if not isinstance(each, Noise)}
-    if not is_all:
-        names &= {TIME_STEP} if has_times else set()
+    if data is not None:
+        names &= {TIME_STEP} if data.has_times else set()
+    elif isinstance(model, LanguageModel):
+        names = set()
     return {name: shape for name, shape in stack.input_shapes.items() if name in names}
 
 

@@ -230,7 +230,7 @@ def _resized(
     duplicate = copy.copy(declared)
     duplicate.name = name
     duplicate.shape = parse_shape(tuple(substitute_sizes(size.text, sizes) for size in declared.shape))
-    if not isinstance(declared.init, str):
+    if callable(declared.init):
         duplicate.init = _with_owner(initializer_of(declared), owner)
     return duplicate
 

@@ -10,6 +10,11 @@ import numpy as np
 from zoo.array_types import Array
 from zoo.base import Component
 
+NO_DERIVATIVE = (
+    "If values are finite and gradients are NaN, a branch of np.where that is not selected may have no "
+    "derivative: clamp its argument, np.where(a > 0, np.sqrt(np.maximum(a, 1e-12)), 0.0)."
+)
+
 
 def fail(component: Component, what: str, actual: object, expected: object, meaning: str = "") -> NoReturn:
     """Raise the error of a broken law.
@@ -94,6 +99,8 @@ def _report(
         fail(component, what, f"shape {actual.shape}", f"shape {expected.shape}", meaning)
     index = np.unravel_index(int(np.argmax(_distance(actual, expected))), actual.shape)
     where = f"{what} at {[int(i) for i in index]}" if index else what
+    if np.isnan(actual[index]) and np.isfinite(expected[index]):
+        meaning = f"{NO_DERIVATIVE} {meaning}"
     margin = f" (within {_margin(expected, tolerance):.1e})" if tolerance else " (to the bit)"
     fail(component, where, f"{actual[index]:.10g}", f"{expected[index]:.10g}{margin}", meaning)
 

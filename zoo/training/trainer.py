@@ -42,6 +42,12 @@ _MIN_STEPS_TO_WARN = 100
 """A shorter run is a trial, and its score says little."""
 
 
+NO_DERIVATIVE = (
+    "a branch of np.where that is not selected may have no derivative; clamp its argument, for example "
+    "np.where(a > 0, np.sqrt(np.maximum(a, 1e-12)), 0.0)"
+)
+
+
 class Trainer:
     """The training loop of one run.
 
@@ -318,10 +324,11 @@ class Trainer:
     def _diverged(self, what: str, loss: float | None = None, norm: float | None = None) -> NoReturn:
         self._emit("diverged", loss=loss, grad_norm=norm)
         saved = f" {self.directory.path} keeps what was saved before." if self.directory else ""
-        raise ZooError(
-            f"training diverged: after {self.state.step} steps {what}; lower `lr` (now {self.lr:g}) or "
-            f"`clip` (now {self.config.clip:g}).{saved}"
-        )
+        advice = f"lower `lr` (now {self.lr:g}) or `clip` (now {self.config.clip:g})"
+        if self.state.step == 0 and loss is not None and math.isfinite(loss) and math.isnan(norm or 0.0):
+            # The parameters are the initial ones, so the learning rate has no part in it.
+            advice = NO_DERIVATIVE
+        raise ZooError(f"training diverged: after {self.state.step} steps {what}; {advice}.{saved}")
 
     def _emit(self, event: str, **entries: Any) -> None:
         self.emit({"event": event, "step": self.state.step, **entries})

@@ -171,18 +171,22 @@ def _check_ufunc_call(ufunc: Any, method: str, kwargs: dict[str, Any]) -> None:
         raise TraceError(f"{ufunc_name(ufunc)} is compiled without {', '.join(kwargs)}; leave it out")
 
 
+def compiled_ufuncs() -> list[str]:
+    """The names of the elementwise functions of NumPy that are compiled, and of matmul."""
+    names = {*_COMPOSED_UFUNCS, *elementwise_rows()}
+    return sorted(each for each in names if isinstance(getattr(np, each, None), np.ufunc))
+
+
 def _ufunc_advice(name: str) -> str:
     """The replacement of a ufunc that is not compiled."""
     if name in _UFUNC_ADVICE:
         return f"write {_UFUNC_ADVICE[name]}"
-    known = sorted(
-        each
-        for each in {*_COMPOSED_UFUNCS, *elementwise_rows()}
-        if isinstance(getattr(np, each, None), np.ufunc)
-    )
+    known = compiled_ufuncs()
     hint = did_you_mean(name, known)
     return f"these are: {', '.join(known)}, and zoo's own{'.' if hint else ''}{hint}"
 
+
+_ROUND = "np.floor(a + 0.5), which rounds halves up; NumPy rounds them to the even integer"
 
 _UFUNC_ADVICE = {
     "bitwise_xor": "a != b",
@@ -193,8 +197,8 @@ _UFUNC_ADVICE = {
     "fmax": "np.maximum",
     "fmin": "np.minimum",
     "log_expit": "zoo.log_sigmoid",
-    "rint": "np.floor(a + 0.5)",
-    "round": "np.floor(a + 0.5)",
+    "rint": _ROUND,
+    "round": _ROUND,
 }
 
 
@@ -445,7 +449,7 @@ _FUNCTION_ADVICE = {
     "np.diff": "a[1:] - a[:-1]",
     "np.kron": "a[:, None] * b[None, :] and reshape",
     "np.pad": "np.concatenate with np.zeros_like",
-    "np.round": "np.floor(a + 0.5)",
+    "np.round": _ROUND,
     "np.take": "a[i]",
     "np.tensordot": "it with @, reshape and swapaxes",
 }

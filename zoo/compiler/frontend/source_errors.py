@@ -12,6 +12,8 @@ import inspect
 import linecache
 import sysconfig
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NamedTuple
@@ -24,24 +26,47 @@ from zoo.errors import DefinitionError, ZooError
 _MAX_QUOTE = 100
 
 
+_recorded: ContextVar[list[TraceError] | None] = ContextVar("zoo_trace_errors", default=None)
+
+
 class TraceError(Exception):
     """Code that cannot be compiled, and its replacement; the text has no full stop.
 
     It is not a TypeError, which NumPy would replace with its own.
     """
 
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        errors = _recorded.get()
+        if errors is not None and not isinstance(self, AttributeError):
+            errors.append(self)
+
 
 class UnknownAttributeError(TraceError, AttributeError):
     """An unknown attribute, for which ``hasattr`` returns False."""
 
 
-def definition_error(error: Exception, cell: Cell) -> DefinitionError:
+@contextmanager
+def recorded_errors() -> Iterator[list[TraceError]]:
+    """Within the block, record the errors, also those that a ``try`` statement of ``step`` catches.
+
+    A caught error would leave equations that differ from those on plain arrays.
+    """
+    errors: list[TraceError] = []
+    token = _recorded.set(errors)
+    try:
+        yield errors
+    finally:
+        _recorded.reset(token)
+
+
+def definition_error(error: Exception, cell: Cell, note: str = "") -> DefinitionError:
     """Return the error of a cell's class for an exception in its ``step``."""
     frames = list(_frames(error.__traceback__))
     user_frames = [each for each in frames if not _is_library_file(each.file)]
     where = source_location(*user_frames[-1]) if user_frames else step_location(cell)
     inside_kernels = any(Path(each.file).is_relative_to(_KERNELS) for each in frames)
-    return error_at(cell, where, _CALLS_A_KERNEL if inside_kernels else _problem(error, cell))
+    return error_at(cell, where, f"{_CALLS_A_KERNEL if inside_kernels else _problem(error, cell)}{note}")
 
 
 def error_at(cell: Cell, where: str, problem: str) -> DefinitionError:
@@ -54,7 +79,7 @@ def source_location(frame: FrameType, instruction: int, line: int) -> str:
     name = frame.f_code.co_filename
     expression = _expression(frame, instruction) or linecache.getline(name, line, frame.f_globals).strip()
     where = f"{Path(name).name}:{line}"
-    return f"{where}, in `{_shorten(expression)}`" if expression else f"{where}, in {frame.f_code.co_name}"
+    return f"{where}, in `{shorten(expression)}`" if expression else f"{where}, in {frame.f_code.co_name}"
 
 
 def step_location(cell: Cell) -> str:
@@ -92,6 +117,8 @@ _LIBRARY_PATHS = (_ZOO / "compiler", _KERNELS, _MODIFIERS, _ZOO / "functions.py"
 
 def _is_library_file(file: str) -> bool:
     path = Path(file)
+    if path.suffix == ".pyx":  # frames of Cython have relative paths
+        return True
     if any(path.is_relative_to(directory) for directory in _LIBRARY_PATHS):
         return True
     installed = any(path.is_relative_to(sysconfig.get_path(scheme)) for scheme in ("purelib", "platlib"))
@@ -115,7 +142,8 @@ def _expression(frame: FrameType, instruction: int) -> str:
     return b"".join(lines).decode(errors="replace")
 
 
-def _shorten(expression: str) -> str:
+def shorten(expression: str) -> str:
+    """Return an expression in one line of limited length."""
     text = " ".join(expression.split())
     return text if len(text) <= _MAX_QUOTE else f"{text[: _MAX_QUOTE - 1]}…"
 
@@ -143,7 +171,7 @@ def _problem(error: Exception, cell: Cell) -> str:
         return "a compiled function cannot take part in `step`; call the plain one, written with NumPy"
     is_about_axes = isinstance(error, IndexError) or "unpack" in text
     for name in ("SymbolicArray", "Complex"):
-        text = text.replace(f"'{name}' object", "an array")
+        text = text.replace(f"'{name}' object", "an array").replace(f"'{name}'", "an array")
     return f"step raised {type(error).__name__}: {text}{_ONE_ROW if is_about_axes else ''}"
 
 

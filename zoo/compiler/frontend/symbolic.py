@@ -204,7 +204,6 @@ class SymbolBase(NDArrayOperatorsMixin):
 
     __slots__ = ()
     __array_priority__ = 1000.0
-    __hash__ = None  # type: ignore[assignment]
 
     @property
     def graph(self) -> Graph:
@@ -236,8 +235,13 @@ class SymbolBase(NDArrayOperatorsMixin):
         """Axes in reverse order."""
         return self.transpose()
 
-    def reshape(self, *shape: Any) -> Any:
+    def reshape(self, *shape: Any, **options: Any) -> Any:
         """The elements in another shape."""
+        if options and options != {"order": "C"}:
+            raise TraceError(
+                f"reshape is compiled without {next(iter(options))}; leave it out, and write "
+                f"a.T.reshape(...) to read columns first"
+            )
         return _call(np.reshape, self, _unpack_args(shape))
 
     def transpose(self, *axes: Any) -> Any:
@@ -298,6 +302,21 @@ class SymbolBase(NDArrayOperatorsMixin):
             "an array has no numbers yet when the equations are read; write the function of NumPy's in place "
             "of one of `math`, and leave out float(), int() and round()"
         )
+
+    def __hash__(self) -> int:
+        raise TraceError(
+            "an array has no numbers yet when the equations are read, so it cannot be a key of a dictionary "
+            "or a cache; call the function without functools.lru_cache or functools.cache"
+        )
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            raise TraceError(
+                f"an array has no numbers yet when the equations are read, so the format {spec!r} cannot "
+                f"print them; print the array without a format, which shows its shape, or run step on NumPy "
+                f"arrays"
+            )
+        return repr(self)
 
     def __int__(self) -> int:
         return int(float(self))
@@ -462,7 +481,8 @@ def _literal(value: Any) -> np.ndarray[Any, Any]:
     if array.dtype.kind == "c":
         raise TraceError("complex numbers are used where real ones are expected; take their .real or .imag")
     if array.dtype.kind not in "bfiu":
-        raise TraceError(f"found {describe(value)} where an array or a number is expected")
+        hint = "; write `is None` in place of `== None`" if value is None else ""
+        raise TraceError(f"found {describe(value)} where an array or a number is expected{hint}")
     if not 0 < array.size <= MAX_LITERAL_ELEMENTS:
         raise TraceError(
             f"an array of {array.size} numbers is in the equations, which may have up to "

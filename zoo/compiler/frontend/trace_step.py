@@ -7,7 +7,7 @@ results and arguments of named functions (:mod:`zoo.compiler.frontend.value_name
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,11 +16,13 @@ from zoo.base import Cell, Output
 from zoo.base.declarations import ArrayDeclaration, State
 from zoo.base.size_expr import SizeExpr
 from zoo.compiler.frontend.complex_numbers import Complex, parts_of
+from zoo.compiler.frontend.random_numbers import IS_RANDOM, random_location
 from zoo.compiler.frontend.source_errors import (
     NOT_DETERMINISTIC,
     TraceError,
     definition_error,
     error_at,
+    recorded_errors,
     step_location,
 )
 from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, as_node, describe
@@ -35,8 +37,8 @@ from zoo.compiler.frontend.value_names import (
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE, Dim, as_dim, dim_of
 from zoo.compiler.ir.graph import Graph, Level, Node, Shape, ancestors, format_shape
-from zoo.compiler.ir.op_table import Op
-from zoo.compiler.ir.structural_ops import BUFFER, INPUT, PARAM, SLICE, STATE, STRIDE, X
+from zoo.compiler.ir.op_table import Kind, Op
+from zoo.compiler.ir.structural_ops import ARRAY, BUFFER, CONSTANT, INPUT, PARAM, SLICE, STATE, STRIDE, X
 from zoo.errors import DefinitionError, UsageError
 
 
@@ -87,10 +89,7 @@ class StepGraph:
         Many arrays have the same shape: as a list with an entry for each of them, evaluated for every
         layer, they took half the time of the laws in plain Python.
         """
-        conditions: dict[tuple[Dim, int], str] = {}
-        for description, dim, minimum in _size_conditions(self.outputs):
-            conditions.setdefault((dim, minimum), description)
-        return conditions
+        return _conditions_of(ancestors(self.outputs))
 
     def value_names(self, gradients: Mapping[Node, str] | None = None) -> ValueNames:
         """The names of all values, with names of leaves and results of a backward pass."""
@@ -110,7 +109,7 @@ class StepGraph:
         )
 
 
-def trace_step(cell: Cell, *, allow_unused: bool = False) -> StepGraph:
+def trace_step(cell: Cell, *, allow_unused: bool = False, graph: Graph | None = None) -> StepGraph:
     """Trace the ``step`` of a cell.
 
     ``step`` is called twice. A value that differs the second time, such as a random number, would become a
@@ -119,11 +118,12 @@ def trace_step(cell: Cell, *, allow_unused: bool = False) -> StepGraph:
     Args:
         cell: The cell.
         allow_unused: Whether there may be parameters that the outputs do not depend on.
+        graph: The graph to add to; by default a new one.
 
     Raises:
         DefinitionError: if ``step`` cannot be compiled or differs the second time.
     """
-    graph = Graph()
+    graph = Graph() if graph is None else graph
     x = graph.node(X, attr="x", shape=(_x_dim(cell),), level=Level.SEQUENCE)
     params = _leaves(cell, graph, PARAM, cell.params, Level.ONCE)
     buffers = _leaves(cell, graph, BUFFER, cell.buffers, Level.ONCE)
@@ -131,7 +131,13 @@ def trace_step(cell: Cell, *, allow_unused: bool = False) -> StepGraph:
     inputs = _leaves(cell, graph, INPUT, cell.inputs, Level.SEQUENCE)
     bound = cell.with_arrays(_as_symbols(cell, {**params, **buffers}))
     arguments = (SymbolicArray(x), *_as_symbols(cell, {**states, **inputs}).values())
+    arrays = dict(vars(bound))
     y, new_states, recorder = _call_step(bound, arguments, states)
+    for name in (*params, *buffers):
+        if vars(bound)[name] is not arrays[name]:
+            kind = "parameter" if name in params else "buffer"
+            problem = f"step assigns to {kind} {name!r}; use a local variable, `{name} = ...`"
+            raise error_at(cell, step_location(cell), problem)
     with graph.closed():
         if _call_step(bound, arguments, states)[:2] != (y, new_states):
             raise error_at(cell, step_location(cell), NOT_DETERMINISTIC)
@@ -154,6 +160,7 @@ def trace_step(cell: Cell, *, allow_unused: bool = False) -> StepGraph:
     if not allow_unused:
         _check_used(step_graph)
     _check_not_empty(step_graph)
+    _check_discrete(step_graph, recorder.return_location or step_location(cell))
     return step_graph
 
 
@@ -196,21 +203,47 @@ def _as_symbols(cell: Cell, nodes: Mapping[str, Node]) -> dict[str, SymbolBase]:
     }
 
 
+# Operations that return fractions of fractions, but for chance.
+_KEEPS_INTEGERS = (
+    "absolute",
+    "add",
+    "copy",
+    "maximum",
+    "minimum",
+    "negative",
+    "stop_gradient",
+    "subtract",
+    "where",
+)
+
+_CAUGHT = "; remove the `try` in step, which catches this error"
+
+
 def _call_step(
     bound: Any, arguments: tuple[SymbolBase, ...], before: Mapping[str, Node]
 ) -> tuple[Node, dict[str, Node], NameRecorder]:
     """Call ``step``: the output, the new states and the recorded names."""
-    with record_names(type(bound).step, bound.named_functions()) as recorder:
+    names = record_names(type(bound).step, bound.named_functions())
+    with names as recorder, recorded_errors() as errors:
         try:
             result = bound.step(*arguments)
         except Exception as error:
+            _check_not_random(bound, recorder)
             cause = None if isinstance(error, TraceError) else error
             raise definition_error(error, bound) from cause
+    _check_not_random(bound, recorder)
+    if errors:
+        raise definition_error(errors[0], bound, _CAUGHT) from None
     try:
         return *unpack_outputs(bound, before, result), recorder
     except TraceError as error:
         where = step_location(bound) if result is None else recorder.return_location or step_location(bound)
         raise error_at(bound, where, str(error)) from None
+
+
+def _check_not_random(cell: Cell, recorder: NameRecorder) -> None:
+    if (where := random_location([*recorder.frames.values()])) is not None:
+        raise error_at(cell, where, IS_RANDOM) from None
 
 
 def _check_used(step_graph: StepGraph) -> None:
@@ -228,9 +261,44 @@ def _check_used(step_graph: StepGraph) -> None:
 
 def _check_not_empty(step_graph: StepGraph) -> None:
     for node in ancestors(step_graph.outputs):
-        if any(1 not in dim.signs() for dim in node.shape):
+        if _is_empty(node):
             problem = f"step has an array of shape {format_shape(node.shape)}, which is empty; leave it out"
-            raise error_at(step_graph.cell, step_location(step_graph.cell), problem)
+            raise error_at(step_graph.cell, _location_of(step_graph.cell, _is_empty), problem)
+
+
+def _is_empty(node: Node) -> bool:
+    return any(1 not in dim.signs() for dim in node.shape)
+
+
+def _check_discrete(step_graph: StepGraph, where: str) -> None:
+    for name, node in step_graph.new_states.items():
+        if not step_graph.cell.states[name].discrete:
+            continue
+        if (reason := fraction_in(node, step_graph)) is not None:
+            raise error_at(
+                step_graph.cell,
+                where,
+                f"state {name!r} is declared with discrete=True, and its new value {reason}; round it with "
+                f"np.floor, compare with np.where, or declare it without discrete=True",
+            )
+
+
+def fraction_in(node: Node, step_graph: StepGraph) -> str | None:
+    """The reason for which a value is certainly not an integer; None if it may be one.
+
+    Inputs and buffers may hold integers, and a product with a fraction may be one.
+    """
+    op = node.op
+    if op in (CONSTANT, ARRAY):
+        numbers = [node.attr] if op == CONSTANT else node.attr
+        fraction = next((each for each in numbers if not float(each).is_integer()), None)
+        return None if fraction is None else f"adds {fraction:g}"
+    if op == PARAM or (op == STATE and not step_graph.cell.states[node.attr].discrete):
+        return f"depends on {'parameter' if op == PARAM else 'state'} {node.attr!r}, which holds real numbers"
+    if op.kind in (Kind.VIEW, Kind.CONCAT) or op in _KEEPS_INTEGERS:
+        reasons = (fraction_in(each, step_graph) for each in node.inputs if not each.is_bool)
+        return next((reason for reason in reasons if reason is not None), None)
+    return None
 
 
 def unpack_outputs(cell: Cell, before: Mapping[str, Node], result: Any) -> tuple[Node, dict[str, Node]]:
@@ -326,21 +394,89 @@ def check_shapes(step_graph: StepGraph, input_size: int, hidden_size: int) -> No
     Raises:
         UsageError: if an array has a negative or fractional length, or a slice is out of range.
     """
+    problem = _size_problem(step_graph.size_conditions, input_size, hidden_size)
+    if problem is not None:
+        cell = step_graph.cell
+        where = _location_of(
+            cell, lambda node: _size_problem(_conditions_of([node]), input_size, hidden_size)
+        )
+        raise UsageError(
+            f"{cell.label()}: {where}: {problem} for I={input_size}, H={hidden_size}; choose "
+            f"{_fitting_sizes(step_graph, input_size, hidden_size)}."
+        )
+
+
+SizeConditions = Mapping[tuple[Dim, int], str]
+
+
+def _size_problem(conditions: SizeConditions, input_size: int, hidden_size: int) -> str | None:
+    """The first condition that does not hold, as the beginning of a sentence."""
     env = {"I": input_size, "H": hidden_size}
-    for (dim, minimum), description in step_graph.size_conditions.items():
+    for (dim, minimum), description in conditions.items():
         value = dim.evaluate(env)
-        if value < minimum or value.denominator != 1:
-            raise UsageError(
-                f"{step_graph.cell.label()}: {description}, which does not come out for I={input_size}, "
-                f"H={hidden_size}; choose other sizes."
-            )
+        if value.denominator != 1:
+            return f"{description}, and {dim} is not an integer"
+        if value < minimum:
+            return f"{description}, and {dim} is less than {minimum}"
+    return None
 
 
-def _size_conditions(outputs: list[Node]) -> Iterator[tuple[str, Dim, int]]:
-    """Lengths and indices of a step: a description, the value, its minimum."""
-    for node in ancestors(outputs):
+def _fitting_sizes(step_graph: StepGraph, input_size: int, hidden_size: int) -> str:
+    """The nearest sizes for which all conditions hold."""
+    for distance in range(1, 65):
+        for name, i, h in (
+            ("H", input_size, hidden_size + distance),
+            ("H", input_size, hidden_size - distance),
+            ("I", input_size + distance, hidden_size),
+        ):
+            if h > 0 and _size_problem(step_graph.size_conditions, i, h) is None:
+                return f"other sizes, for example {name}={h if name == 'H' else i}"
+    return "other sizes"
+
+
+class _CheckedGraph(Graph):
+    """A graph that raises an error at the first node of a kind, so that the error has its source location."""
+
+    def __init__(self, is_wrong: Callable[[Node], Any]) -> None:
+        super().__init__()
+        self._is_wrong = is_wrong
+
+    def node(self, *args: Any, **kwargs: Any) -> Node:
+        node = super().node(*args, **kwargs)
+        if self._is_wrong(node):
+            raise TraceError(_WRONG_NODE)
+        return node
+
+
+_WRONG_NODE = "wrong"
+
+
+def _location_of(cell: Cell, is_wrong: Callable[[Node], Any]) -> str:
+    """The source location in ``step`` at which the first node of a kind is made."""
+    try:
+        trace_step(cell, allow_unused=True, graph=_CheckedGraph(is_wrong))
+    except DefinitionError as error:
+        before, end = f"{cell.error_name()}: ", f": {_WRONG_NODE}."
+        if str(error).endswith(end):
+            return str(error).removeprefix(before).removesuffix(end)
+    except TraceError:  # a node of the leaves
+        pass
+    return step_location(cell)
+
+
+def _conditions_of(nodes: Iterable[Node]) -> SizeConditions:
+    """The conditions of nodes; of equal ones the first."""
+    conditions: dict[tuple[Dim, int], str] = {}
+    for description, dim, minimum in _size_conditions(nodes):
+        conditions.setdefault((dim, minimum), description)
+    return conditions
+
+
+def _size_conditions(nodes: Iterable[Node]) -> Iterator[tuple[str, Dim, int]]:
+    """Lengths and indices of nodes: a description, the value, its minimum."""
+    for node in nodes:
         for dim in node.shape:
-            yield f"step has an array of shape {format_shape(node.shape)}", dim, 0
+            yield f"step makes an array of shape {format_shape(node.shape)}", dim, 0
         if node.op == SLICE:
             axis, start, stop = node.attr
             whole = node.inputs[0].shape[axis]

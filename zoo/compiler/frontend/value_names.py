@@ -62,12 +62,14 @@ class NameRecorder:
         names: The first name of each value.
         calls: Results of functions of zoo and of ``@``, with the function and its operands.
         bindings: All values that a name was bound to, in order.
+        frames: A frame of each function that it called, by its code, and its own.
         return_location: The source location of its ``return``; None if it was not recorded.
     """
 
     names: dict[Node, str] = field(default_factory=dict)
     calls: dict[Node, NamedCall] = field(default_factory=dict)
     bindings: dict[str, list[ValueNodes]] = field(default_factory=dict)
+    frames: dict[CodeType, FrameType] = field(default_factory=dict)
     return_location: str | None = None
 
     def record(self, frame: FrameType, prefix: str) -> None:
@@ -142,6 +144,7 @@ def record_names(
         return on_line
 
     def on_call(frame: FrameType, event: str, arg: Any) -> Any:
+        recorder.frames.setdefault(frame.f_code, frame)
         if frame.f_code in prefixes:
             return on_line(frame, event, arg)
         name = _called_names.get(frame.f_code)

@@ -175,8 +175,9 @@ SIZES = (
 )
 
 MEANING = (
-    "Small sizes hide it: look at what only long sequences, wide layers and large batches reach, such as a "
-    "truncated sum over time, the last units that do not fill a vector, and rows beyond the first eight."
+    "If the laws of small sizes hold, look at what only long sequences, wide layers and large batches reach, "
+    "such as a truncated sum over time, the last units that do not fill a vector, and rows beyond the first "
+    "eight."
 )
 
 

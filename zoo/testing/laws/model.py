@@ -110,10 +110,24 @@ def check_learns(cell: Cell, kinds: tuple[InputKind, ...] = (DENSE32, TOKENS32))
         differ |= first != 0
         if first != 0 and not last < first / 2:
             meaning = "Check the gradients first: one may be zero or have the wrong sign."
+            zero = _without_gradient(make_trial(Case(cell, 5, 8, size, *kind, 0)))
+            if zero:
+                meaning = f"The gradient of {', '.join(zero)} is zero, as of a comparison. {meaning}"
             actual, expected = f"{last:.3g}, from {first:.3g}", f"less than {first / 2:.3g}"
             fail(cell, f"squared error after {STEPS} steps", actual, expected, f"{meaning} [{kind[0]}]")
     if not differ:
         raise SkipTest("in five steps, its outputs are the same for all parameters that were drawn")
+
+
+def _without_gradient(trial: Trial) -> list[str]:
+    """The parameters whose gradient is zero in all elements."""
+    with np.errstate(all="ignore"):
+        targets, _, _ = trial.apply()
+        y, _, tape = trial.apply(trial.rnn.theta)
+        _, _, gradient = trial.rnn.vjp(tape, y - targets)
+    return [
+        f"parameter {name}" for name, value in trial.rnn.layout.views(gradient).items() if not value.any()
+    ]
 
 
 def _descend(trial: Trial) -> tuple[float, float]:
