@@ -16,7 +16,7 @@ import pytest
 
 from zoo.errors import CheckpointError
 from zoo.storage import remove_temporaries, write_bytes, write_json
-from zoo.storage.atomic import check_writable, fsync_directory, write_chunks
+from zoo.storage.atomic import check_writable, fsync_directory, write_chunks, write_files
 
 OLD, NEW = b"the old content", b"the new content" * 1000
 
@@ -100,6 +100,32 @@ def test_failed_call_keeps_old_file(
     assert "unchanged" in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)
     assert_untouched(target)
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+@pytest.mark.parametrize("existing", [0, 1, 3])
+def test_several_files_are_written_together_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int, existing: int
+) -> None:
+    """The disk is full at one of three files, of which some exist."""
+    paths = [tmp_path / name for name in ("model.h", "model.c", "model.txt")]
+    for path in paths[:existing]:
+        path.write_bytes(OLD)
+    calls = iter(range(100))
+    fsync = os.fsync
+
+    def fill_disk(descriptor: int) -> None:
+        if next(calls) == failing:
+            raise OSError(errno.ENOSPC, "full")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fill_disk)
+        with pytest.raises(CheckpointError, match=f"cannot write {paths[failing]}: no space is left"):
+            write_files(dict.fromkeys(paths, NEW))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(paths[:existing], OLD)
+    write_files(dict.fromkeys(paths, NEW))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(paths, NEW)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError])
