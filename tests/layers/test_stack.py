@@ -286,7 +286,7 @@ def test_cell_for_each_layer():
         for layer in rnn.stack.directions:  # only cells that declare the auxiliary input receive it
             below, _ = alone(rnn, layer).forward(below, **({"dt": dt} if layer.index == 2 else {}))
         np.testing.assert_array_equal(y, below)
-        with pytest.raises(UsageError, match=r"cells 'gru', 'lstm', 'rich' was given the input 'x2'"):
+        with pytest.raises(UsageError, match=r"cells 'gru', 'lstm', 'rich': unknown argument 'x2'"):
             rnn.forward(x, x2=dt)
     assert repr(rnn).startswith(
         "Recurrent([GRU(), LSTM(forget_bias=1.0, t_max=2.0), Rich(radius=0.5)], input_size=3"

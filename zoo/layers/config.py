@@ -187,13 +187,13 @@ class StackConfig:
             KeyError: if an entry is missing.
             UsageError: if an entry is invalid.
         """
-        options = {name: metadata[name] for name in _SWITCHES if name in metadata}
+        options = {name: metadata[name] for name in LAYER_SWITCHES if name in metadata}
         sizes = input_size, metadata["hidden_size"], metadata["num_layers"]
         is_embedded = "embedding" in metadata
         return cls(cells, *sizes, dtype=metadata["dtype"], embedded=is_embedded, **options)
 
     def _switched_on(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _SWITCHES if getattr(self, name)}
+        return {name: getattr(self, name) for name in LAYER_SWITCHES if getattr(self, name)}
 
     def describe_cells(self) -> str:
         """Text of the cells as in a call."""
@@ -255,7 +255,8 @@ def with_options(owner: str, options: type, defaults: Mapping[str, Any]) -> Call
     return decorate
 
 
-_SWITCHES = ("bidirectional", "dropout", "residual", "learned_state", "precision")
+LAYER_SWITCHES = ("bidirectional", "dropout", "residual", "learned_state", "precision")
+"""Options that a checkpoint contains if they are not at their defaults."""
 
 
 def resolve_cells(cells: CellLike | Sequence[CellLike], block: BlockLike | None = None) -> Cell | list[Cell]:
