@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import inspect
 
 import numpy as np
 import pytest
@@ -151,3 +153,200 @@ def test_argument_that_is_no_text_has_its_name(call, text):
         getattr(MODEL, call)([0, 7])
     with pytest.raises(UsageError, match=f"^prompt is {text}; expected a string"):
         MODEL.sample(text)
+
+
+# ---- attributes ------------------------------------------------------------------------------------------
+
+
+def objects():
+    return {
+        "layer": zoo.Recurrent("gru", 3, 4),
+        "language model": zoo.LanguageModel("abc", "gru", 4),
+        "sequence model": zoo.SequenceModel("gru", 3, 2, 4),
+    }
+
+
+@pytest.mark.parametrize("kind", objects())
+def test_assignments_without_effect_are_errors(kind):
+    made = objects()[kind]
+    before = dict(vars(made))
+    arguments = [
+        name for name in inspect.signature(type(made)).parameters if name not in ("threads", "batch_first")
+    ]
+    own = [name for name in vars(made) if not name.startswith("_") and name not in ("threads", "batch_first")]
+    for name in {*arguments, *own, "cells", "input_size", "params", "grads", "buffers", "trace"}:
+        with pytest.raises(UsageError, match=f"{name}'? cannot be (replaced|changed)|no attribute '{name}'"):
+            setattr(made, name, 1)
+    for name in arguments:
+        if len(name) > 4:
+            with pytest.raises(
+                UsageError, match=f"no attribute '{name[:-2]}{name[-1]}'; you may .*Did you mean"
+            ):
+                setattr(made, f"{name[:-2]}{name[-1]}", 1)
+    assert vars(made) == before
+    with pytest.raises(UsageError, match=r"params cannot be replaced. .*fill\("):
+        made.params = {}
+    with pytest.raises(
+        UsageError, match=r"hidden_size cannot be changed. Make another .* with hidden_size=VALUE"
+    ):
+        made.hidden_size = 8
+
+
+@pytest.mark.parametrize("kind", objects())
+def test_assignments_with_effect_are_checked(kind):
+    made = objects()[kind]
+    made.threads = 1
+    made.theta = made.theta * 2
+    made.grad = made.theta
+    made.theta -= 0.1 * made.grad
+    made.params["l0.Wh"] = 0
+    assert made.threads == 1
+    assert not made.params["l0.Wh"].any()
+    wrong = [("threads", -1), ("threads", 1.5), ("theta", 3), ("grad", made.theta * 1j)]
+    if kind == "layer":
+        wrong += [("batch_first", 3)]
+        made.batch_first = True
+    before = {name: np.copy(getattr(made, name)) for name, _ in wrong}
+    for name, value in wrong:
+        with pytest.raises(UsageError, match=name):
+            setattr(made, name, value)
+    for name, value in before.items():
+        np.testing.assert_array_equal(getattr(made, name), value)
+
+
+@pytest.mark.parametrize("base", [zoo.Recurrent, zoo.SequenceModel])
+def test_subclasses_of_users_have_attributes_of_their_own(base):
+    class Mine(base):
+        def __init__(self, *arguments, **more):
+            super().__init__(*arguments, **more)
+            self.scale, self.hidden_size, self.dropot = 1, 4, None
+            self.scale = 2
+
+    mine = Mine("gru", 3, 4)
+    for each in (mine, copy.copy(mine), copy.deepcopy(mine)):
+        each.scale = 3
+        assert (each.scale, each.hidden_size) == (3, 4)
+        for name in ("params", "grads", "config"):
+            with pytest.raises(UsageError, match=f"{name} cannot be replaced"):
+                setattr(each, name, {})
+
+
+VALUES = {
+    "lr": [-1, -1e-9, float("nan"), float("inf"), "1", None, True, 1j],
+    "clip_norm": [-1, 0, float("nan"), float("inf"), "1", True, 1j],
+    "state": [None, {}, {"step": 0}],
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_refused_value_of_a_bound_optimizer_is_not_stored(name):
+    rnn = zoo.Recurrent("gru", 3, 4)
+    opt = zoo.get_optimizer("adam", lr=0.25).bind(rnn, clip_norm=2.0)
+    rnn.grad = np.ones_like(rnn.grad)
+    opt.step()
+    before = opt.state
+    good = [{**before, each: value} for each, value in [("lr", -1), ("step", -1), ("step", 1.5)]]
+    for value in VALUES[name] + (good if name == "state" else []):
+        with pytest.raises(UsageError):
+            setattr(opt, name, value)
+        assert (opt.lr, opt.clip_norm) == (0.25, 2.0)
+        np.testing.assert_equal(opt.state, before)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("learning_rate", "lr"),
+        ("lrr", "lr"),
+        ("max_norm", "clip_norm"),
+        ("clip_nom", "clip_norm"),
+        ("clip", "clip_norm"),
+    ],
+)
+def test_unknown_attribute_of_a_bound_optimizer(name, meant):
+    opt = zoo.get_optimizer("sgd").bind(zoo.Recurrent("gru", 3, 4))
+    with pytest.raises(UsageError, match=f"'{name}' cannot be changed; .* Did you mean '{meant}'"):
+        setattr(opt, name, 1)
+    with pytest.raises(UsageError, match="'optimizer' cannot be changed"):
+        opt.optimizer = None
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_optimizers_bind_no_read_only_parameters(position):
+    arrays = [(np.ones(3), np.ones(3)), (np.ones((2, 2)), np.ones((2, 2)))]
+    arrays[position][1].flags.writeable = False  # gradients are only read
+    zoo.get_optimizer("sgd").bind(*arrays).step()
+    arrays[position][0].flags.writeable = False
+    with pytest.raises(
+        UsageError, match=rf"argument {position + 1} of bind are a read-only .*theta.copy\(\)"
+    ):
+        zoo.get_optimizer("sgd").bind(*arrays)
+
+
+# ---- values of arrays ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "description"),
+    [
+        (np.ones((3, 12)) * 1j, r"complex128\(3, 12\)"),
+        (np.ones((3, 12), np.complex64), r"complex64\(3, 12\)"),
+        (1j, "1j"),
+        (np.ones((3, 5)), r"float64\(3, 5\)"),
+        (np.ones((2, 3, 12)), r"float64\(2, 3, 12\)"),
+        ("a", "'a'"),
+        (None, "None"),
+        (np.zeros((3, 12), "M8[s]"), "datetime64"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["layer", "sequence model"])
+def test_values_that_do_not_fit_an_array(kind, value, description):
+    made = objects()[kind]
+    before = made.theta.copy()
+    expected = rf"array '.*Wx': found {description}.*; expected real numbers of the shape \(3, 12\).$"
+    with pytest.raises(UsageError, match=expected):
+        made.fill({"l0.Wx": value})
+    with pytest.raises(UsageError, match=expected):
+        made.params["l0.Wx"] = value
+    np.testing.assert_array_equal(made.theta, before)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i8", "u1", "?"])
+def test_real_values_are_converted(dtype):
+    rnn = zoo.Recurrent("gru", 3, 4)
+    rnn.fill({"Wx": np.ones((3, 12), dtype)})
+    assert (rnn.params["Wx"] == 1).all()
+
+
+# ---- settings without effect -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **options: zoo.Recurrent("gru", 3, 4, **options),
+        lambda **options: zoo.SequenceModel("gru", 3, 2, 4, **options),
+        lambda **options: zoo.LanguageModel("abc", "gru", 4, **options),
+    ],
+)
+@pytest.mark.parametrize("option", [{"dropout": 0.5}, {"residual": True}])
+def test_settings_without_effect_warn(make, option):
+    (name,) = option
+    with pytest.warns(zoo.ZooWarning, match=f"{name} is .* has no effect, because .*num_layers=2") as caught:
+        make(**option)
+    assert caught[0].filename == __file__
+    made = make(**option, num_layers=2)
+    copy.deepcopy(made)
+    if name == "residual":
+        zoo.Recurrent("gru", 4, 4, residual=True)
+
+
+@pytest.mark.parametrize("steps", [1, 700])
+def test_steps_and_epochs_exclude_each_other(steps):
+    text, sequences = (lambda **n: MODEL.fit("abcabc", **n)), zoo.SequenceModel("gru", 3, 2, 4)
+    arrays = np.zeros((2, 2, 3)), [0, 1]
+    for fit in (text, functools.partial(sequences.fit, *arrays)):
+        with pytest.raises(UsageError, match="`steps` and `epochs` are both given"):
+            fit(steps=steps, epochs=1)
+        assert fit(steps=None, epochs=1)
+        assert fit(steps=1)

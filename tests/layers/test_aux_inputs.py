@@ -101,7 +101,9 @@ def test_buffers_are_read_only_but_can_be_filled():
     rnn = rich()
     with pytest.raises(ValueError, match="read-only"):
         rnn.buffers["l0.A"][0, 0] = 1
-    with pytest.raises(UsageError, match=r"array 'l0.A' has shape \(6, 6\) and cannot take this"):
+    with pytest.raises(
+        UsageError, match=r"array 'l0.A' is a read-only buffer; give its values by name to fill"
+    ):
         rnn.buffers["l0.A"] = np.eye(H)
     view = rnn.buffers["l0.A"]
     rnn.fill({"l0.A": np.eye(H), "l0.W": np.zeros((I, H))})
@@ -109,7 +111,7 @@ def test_buffers_are_read_only_but_can_be_filled():
     assert not rnn.params["l0.W"].any()
     with pytest.raises(UnknownNameError, match=r"unknown array 'l0\.B'"):
         rnn.fill({"l0.B": 0})
-    with pytest.raises(UsageError, match="cannot take this"):
+    with pytest.raises(UsageError, match="expected real numbers of the shape"):
         rnn.fill({"l0.A": np.eye(H + 1)})
 
 

@@ -175,7 +175,8 @@ def test_dropout_is_between_layers_and_in_calls_with_noise_alone():
             below = below * draw_dropout(0.4, (7, 8), layer.index, part, H, rnn.dtype)
         below, _ = alone(rnn, layer).forward(below)
     np.testing.assert_array_equal(y, below)
-    one = layers(num_layers=1, dropout=0.4)
+    with pytest.warns(zoo.ZooWarning, match="no effect"):
+        one = layers(num_layers=1, dropout=0.4)
     np.testing.assert_array_equal(one.forward(x, noise=(7, 8))[0], one.forward(x)[0])
 
 

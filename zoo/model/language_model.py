@@ -20,9 +20,18 @@ from zoo.data.vocabulary import OnUnknown
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
 from zoo.layers.config import STACK_DEFAULTS, CellLike, StackConfig, StackOptions, with_advice, with_options
+from zoo.layers.stack import warn_without_effect
 from zoo.layers.states import GivenState
 from zoo.layers.validation import as_padded_tokens, as_tokens
-from zoo.model.model import DEFAULT_LOSS, FIT_DEFAULTS, FitOptions, Model, ModelOptions, fit_functions
+from zoo.model.model import (
+    DEFAULT_LOSS,
+    FIT_DEFAULTS,
+    FitOptions,
+    Model,
+    ModelOptions,
+    fit_functions,
+    merged_fit_options,
+)
 from zoo.model.sampling import Tokens, as_chain, sampled_chunks, sampler_advice
 
 if TYPE_CHECKING:
@@ -105,6 +114,7 @@ class LanguageModel(Model):
             embedding=size,
             tie=as_bool(tie, "language model: tie"),
         )
+        warn_without_effect(self.stack)
 
     @classmethod
     def from_config(
@@ -231,7 +241,7 @@ class LanguageModel(Model):
         is_text = validation is not None and not is_number(validation)
         valid = encode_text(self, validation, "error", "fit: validation") if is_text else validation
         history: list[dict[str, Any]] = fit_functions().fit_text(
-            self, tokens, valid, seq, as_bool(carry, "carry"), **{**FIT_DEFAULTS, **options}
+            self, tokens, valid, seq, as_bool(carry, "carry"), **merged_fit_options(options)
         )
         return history
 

@@ -21,6 +21,7 @@ from zoo.layers.config import (
     with_options,
 )
 from zoo.layers.recurrent import Recurrent as Layer
+from zoo.layers.stack import warn_without_effect
 from zoo.registry import get_cell
 from zoo.torch.arguments import empty_outputs, pack_arguments, pack_like, unpack_outputs, unpack_sequence
 from zoo.torch.autograd import apply_recurrent
@@ -119,6 +120,7 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         check_device(torch.device("cpu" if device is None else device))
         self._create_parameters(resolved)
         self.reset_parameters()
+        warn_without_effect(self._shared.stack)
 
     def forward(
         self, x: Any, state: State = None, lengths: Any = None, **inputs: Tensor
