@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -350,3 +351,70 @@ def test_steps_and_epochs_exclude_each_other(steps):
             fit(steps=steps, epochs=1)
         assert fit(steps=None, epochs=1)
         assert fit(steps=1)
+
+
+# ---- shapes, dtypes and files of others ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 4), (2, 2, 3), (0, 3), ()])
+@pytest.mark.parametrize("dtype", ["f4", "i8", "?"])
+def test_step_states_the_shapes_of_one_step(shape, dtype):
+    x = np.zeros(shape, dtype)
+    rnn = zoo.Recurrent("gru", 3, 4)
+    if x.shape == (3,) and dtype == "i8":
+        assert rnn.step(x)[0].shape == (3, 4)
+        return
+    description = re.escape(f"{x.dtype}{x.shape}" if shape else str(x.item()))
+    with pytest.raises(
+        UsageError, match=rf"step: inputs are {description}; expected floats \(B, 3\) or integer"
+    ):
+        rnn.step(x)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i8", "u2", "?"])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_integer_features_name_the_conversion(dtype, batch_first):
+    rnn = zoo.Recurrent("gru", 3, 4, batch_first=batch_first)
+    x = np.ones((2, 2, 3), dtype)
+    for call in (rnn, zoo.SequenceModel("gru", 3, 2, 4).outputs):
+        with pytest.raises(UsageError, match=r"Convert features to floats, x.astype\('float32'\)"):
+            call(x)
+    with pytest.raises(UsageError, match=r"Convert features to floats, x.astype\('float32'\)"):
+        rnn.step(x[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "words"),
+    [
+        ("a.npz", lambda path: np.savez(path, a=np.ones(3)), "zip archive, .*from_torch.*fill"),
+        ("a.npy", lambda path: np.save(path, np.ones(3)), "array of NumPy .*np.load"),
+        ("a.h5", lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99)), "HDF5 file; .*from_keras"),
+    ],
+)
+def test_files_of_other_libraries_are_named(tmp_path, name, write, words):
+    write(tmp_path / name)
+    with pytest.raises(zoo.CheckpointError, match=f"is not a checkpoint \\(.safetensors\\) but an? {words}"):
+        zoo.load(tmp_path / name)
+
+
+def test_weights_of_pytorch_name_the_conversion():
+    class Module:
+        def state_dict(self):
+            return {}
+
+    with pytest.raises(UsageError, match=r"pass module.state_dict\(\)"):
+        zoo.convert.from_torch("gru", Module())
+    weights = zoo.convert.to_torch("lstm_projected", zoo.Recurrent("lstm_projected", 3, 4).params)
+    with pytest.raises(UsageError, match="give the cell 'lstm_projected'"):
+        zoo.convert.from_torch("lstm", weights)
+
+
+@pytest.mark.parametrize("word", ["forzen", "frozn", "Frozen"])
+def test_misspelt_group_gives_the_nearest_word(word):
+    with pytest.raises(UsageError, match=f"unknown setting '{word}'; .* Did you mean 'frozen'"):
+        zoo.get_optimizer("adam").bind(zoo.Recurrent("gru", 3, 4), param_groups={"Wx": word})
+
+
+def test_table_without_target_lists_its_columns():
+    with pytest.raises(UsageError, match=r"the data is a table; .*Its columns are 0 \(number\)"):
+        zoo.train(np.ones(30))

@@ -27,7 +27,7 @@ from zoo.layers.tracing import (
     trace_names,
     value_traces,
 )
-from zoo.layers.validation import as_floats, as_inputs
+from zoo.layers.validation import as_floats, as_inputs, convert_advice
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -265,7 +265,15 @@ class Recurrent(FlatParameters):
             raise UsageError(f"{owner}: a layer that reads backwards needs the whole sequence; call forward.")
         if "trace" in inputs and "trace" not in stack.inputs:
             raise UsageError(f"{owner} records no traces; call forward(x, trace=...).")
-        x = as_inputs(as_array(x, owner)[np.newaxis], stack.input_size, self.dtype, owner)
+        x = as_array(x, f"{owner}: inputs")
+        is_tokens = x.ndim == 1 and x.dtype.kind in "iu"
+        is_floats = x.ndim == 2 and x.dtype.kind == "f" and x.shape[1] == stack.input_size
+        if not (is_tokens or is_floats) or not len(x):
+            raise UsageError(
+                f"{owner}: inputs are {dtype_and_shape(x)}; expected floats (B, {stack.input_size}) or "
+                f"integer tokens (B,), with at least one sequence in the batch.{convert_advice(x, 2)}"
+            )
+        x = as_inputs(x[np.newaxis], stack.input_size, self.dtype, owner)
         batch = x.shape[1]
         given = {name: as_array(value, owner)[np.newaxis] for name, value in inputs.items()}
         aux = stack.aux_inputs(given, (1, batch), self.dtype, noise).chunk(slice(0, 1), slice(0, batch))
@@ -401,7 +409,7 @@ class Recurrent(FlatParameters):
             if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] != self.stack.input_size):
                 raise UsageError(
                     f"{owner}: inputs are {dtype_and_shape(x)}; expected floats "
-                    f"(B, T, {self.stack.input_size}) or integer tokens (B, T)."
+                    f"(B, T, {self.stack.input_size}) or integer tokens (B, T).{convert_advice(x, 3)}"
                 )
         return self._swap(x), {name: self._swap(value) for name, value in inputs.items()}
 

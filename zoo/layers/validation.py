@@ -78,8 +78,14 @@ def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], owner: str) -> Arra
         return _kernel_ready(x, dtype)
     raise UsageError(
         f"{owner}: inputs are {dtype_and_shape(x)}; expected floats (T, B, {input_size}) or integer tokens "
-        f"(T, B), time first, with at least one sequence in the batch."
+        f"(T, B), time first, with at least one sequence in the batch.{convert_advice(x, 3)}"
     )
+
+
+def convert_advice(x: Array, axes: int) -> str:
+    """Advice for integer features, which have this number of axes; empty for other arrays."""
+    is_integer = x.ndim == axes and x.dtype.kind in "iub"
+    return " Convert features to floats, x.astype('float32')." if is_integer else ""
 
 
 def as_padded_batch(

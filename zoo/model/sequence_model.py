@@ -43,6 +43,8 @@ class SequenceModel(Model):
     >>> model.predict(x)[0].shape
     (7, 2)
 
+    The third argument is the size of the output. That of :class:`zoo.Recurrent` is the size of a layer.
+
     Args:
         cell: The cell of every layer, or a list with one for each: see ``cells`` of
             :class:`zoo.layers.StackConfig`.
