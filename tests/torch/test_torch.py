@@ -516,6 +516,7 @@ def test_seed_of_pytorch_decides_the_noise(cell, dropout):
     assert not torch.equal(module(x)[0], module(x)[0])
 
 
+@pytest.mark.filterwarnings("ignore:.*has no effect:zoo.ZooWarning")
 @pytest.mark.parametrize(
     ("cell", "layers", "dropout", "training"),
     [("gru", 1, 0.5, True), ("gru", 2, 0.0, True), ("gru+zoneout", 2, 0.5, False)],
@@ -1021,3 +1022,10 @@ def test_a_batch_without_sequences_is_that_of_pytorch(cell, batch_first, with_st
     assert all(not parameter.grad.any() for parameter in ours.parameters())
     tokens = torch.zeros((0, 4) if batch_first else (4, 0), dtype=torch.int64)
     assert ours(tokens)[0].shape == expected.shape
+
+
+@pytest.mark.parametrize("option", [{"dropout": 0.5}, {"residual": True}])
+def test_settings_without_effect_warn(option):
+    with pytest.warns(zoo.ZooWarning, match="has no effect, because .*num_layers=2"):
+        zoo.torch.Recurrent("gru", 3, 4, **option)
+    zoo.torch.Recurrent("gru", 3, 4, num_layers=2, **option)
