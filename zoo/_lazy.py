@@ -37,7 +37,8 @@ def attach(
         if name in packages:
             return importlib.import_module(f"{package}.{name}")
         if name not in modules:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            advice = "" if name.startswith("_") else _advice(package, name, names)
+            raise AttributeError(f"module {package!r} has no attribute {name!r}{advice}")
         if library:
             _check_installed(package, library)
         value = getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
@@ -47,6 +48,22 @@ def attach(
         return value
 
     return get_attribute, lambda: names, names
+
+
+_KINDS = ("cell", "optimizer", "sampler", "block", "modifier", "task")
+
+
+def _advice(package: str, name: str, names: list[str]) -> str:
+    """The function that gets a component of this name, or the nearest name."""
+    spelling = importlib.import_module("zoo.base.names")
+    if package == "zoo":
+        registry = importlib.import_module("zoo.registry")
+        for kind in _KINDS:
+            for known in getattr(registry, f"list_{kind}s")():
+                if known.replace("_", "") == name.replace("_", "").lower():
+                    return f"; {name} is {spelling.with_article(kind)}: zoo.get_{kind}({known!r})"
+    advice = spelling.did_you_mean(name, names)
+    return f".{advice}" if advice else ""
 
 
 def _check_installed(package: str, library: str) -> None:

@@ -493,9 +493,9 @@ def test_later_times_start_at_states_under_the_same_inputs():
 @pytest.mark.parametrize(
     ("function", "aux", "message"),
     [
-        (trace, {"dd": 1.0}, "was given the input 'dd'; its auxiliary inputs are dt."),
+        (trace, {"dd": 1.0}, "unknown argument 'dd'; auxiliary inputs are dt."),
         (jacobian, {"dt": np.ones((4, 1))}, r"input 'dt' has the shape \(4, 1\); expected \(5, 1\)"),
-        (lambda rnn, x, **aux: fixed_points(rnn, **aux), {"tau": 1.0}, "was given the input 'tau'"),
+        (lambda rnn, x, **aux: fixed_points(rnn, **aux), {"tau": 1.0}, "unknown argument 'tau'"),
         (lambda rnn, x, **aux: fixed_points(rnn, **aux), {"dt": [1.0]}, r"input 'dt' has the shape"),
     ],
 )

@@ -103,7 +103,7 @@ def test_an_optimizer_with_norms_of_the_whole_vector_has_no_groups():
         ("Wxh:lr_factor=-1", "option 'lr_factor' is -1.0; expected a finite number at least 0"),
         ("Wxh:weight_decay=x", "option 'weight_decay' is 'x'"),
         ({"Wxh": {"frosen": 1}}, "has no option 'frosen'; .* Did you mean 'frozen'"),
-        ("Wxh:lr_factor", "'lr_factor' is not an assignment"),
+        ("Wxh:lr_factor", "unknown setting 'lr_factor'; expected NAME=VALUE"),
         ("Wxh:lr_factor=1,lr_factor=2", "lr_factor is given twice"),
         (["Wxh:frozen", "W*:lr_factor=2"], "patterns 'Wxh' and 'W\\*', which both match l0.Wxh"),
     ],

@@ -330,7 +330,7 @@ LSTM = {"weight_ih_l0": np.ones((4 * H, I)), "weight_hh_l0": np.ones((4 * H, H))
         ),
         (
             lambda: convert.from_torch("lstm", LSTM | {"weight_hr_l0": np.ones((2, H))}),
-            "from_torch: l0: weight_ih (16, 3), weight_hh (16, 4), weight_hr (2, 4) are not the arrays",
+            "from_torch: the LSTM has a projection (proj_size); give the cell 'lstm_projected'",
         ),
         (
             lambda: convert.from_torch(

@@ -101,7 +101,9 @@ def test_buffers_are_read_only_but_can_be_filled():
     rnn = rich()
     with pytest.raises(ValueError, match="read-only"):
         rnn.buffers["l0.A"][0, 0] = 1
-    with pytest.raises(UsageError, match=r"array 'l0.A' has shape \(6, 6\) and cannot take this"):
+    with pytest.raises(
+        UsageError, match=r"array 'l0.A' is a read-only buffer; give its values by name to fill"
+    ):
         rnn.buffers["l0.A"] = np.eye(H)
     view = rnn.buffers["l0.A"]
     rnn.fill({"l0.A": np.eye(H), "l0.W": np.zeros((I, H))})
@@ -109,7 +111,7 @@ def test_buffers_are_read_only_but_can_be_filled():
     assert not rnn.params["l0.W"].any()
     with pytest.raises(UnknownNameError, match=r"unknown array 'l0\.B'"):
         rnn.fill({"l0.B": 0})
-    with pytest.raises(UsageError, match="cannot take this"):
+    with pytest.raises(UsageError, match="expected real numbers of the shape"):
         rnn.fill({"l0.A": np.eye(H + 1)})
 
 
@@ -186,9 +188,14 @@ def test_two_tapes_keep_their_inputs():
         (
             Rich,
             {"dtt": np.ones((T, B))},
-            r"cell 'rich' was given the input 'dtt'; its auxiliary inputs are dt\. Did you",
+            r"cell 'rich': unknown argument 'dtt'; auxiliary inputs are dt\. Did you",
         ),
-        ("vanilla", {"dt": 1.0}, "cell 'vanilla' was given the input 'dt'; it has no auxiliary inputs."),
+        ("gru", {"sate": 1.0}, "unknown argument 'sate'; it has no auxiliary inputs. Did you mean 'state'?"),
+        ("gru", {"length": 1.0}, "unknown argument 'length'; .* Did you mean 'lengths'?"),
+        ("ltc", {"nose": 1.0}, "unknown argument 'nose'; auxiliary inputs are dt. Did you mean 'noise'?"),
+        ("gru", {"hx": 1.0}, "unknown argument 'hx'; .* Pass initial states as 'state'."),
+        ("gru", {"initial_state": 1.0}, "'initial_state'; .* Pass initial states as 'state'."),
+        ("vanilla", {"dt": 1.0}, "cell 'vanilla': unknown argument 'dt'; it has no auxiliary inputs."),
         (Rich, {"dt": 1.0}, r"cell 'rich': input 'dt' is 1\.0; expected float32\(4, 3\)"),
         (Rich, {"dt": np.ones((B, T))}, r"input 'dt' has the shape \(3, 4\); expected \(4, 3\)"),
         (Rich, {"dt": np.ones((T, B, 1))}, r"has the shape \(4, 3, 1\); expected \(4, 3\)"),

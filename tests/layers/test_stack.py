@@ -175,7 +175,8 @@ def test_dropout_is_between_layers_and_in_calls_with_noise_alone():
             below = below * draw_dropout(0.4, (7, 8), layer.index, part, H, rnn.dtype)
         below, _ = alone(rnn, layer).forward(below)
     np.testing.assert_array_equal(y, below)
-    one = layers(num_layers=1, dropout=0.4)
+    with pytest.warns(zoo.ZooWarning, match="no effect"):
+        one = layers(num_layers=1, dropout=0.4)
     np.testing.assert_array_equal(one.forward(x, noise=(7, 8))[0], one.forward(x)[0])
 
 
@@ -286,7 +287,7 @@ def test_cell_for_each_layer():
         for layer in rnn.stack.directions:  # only cells that declare the auxiliary input receive it
             below, _ = alone(rnn, layer).forward(below, **({"dt": dt} if layer.index == 2 else {}))
         np.testing.assert_array_equal(y, below)
-        with pytest.raises(UsageError, match=r"cells 'gru', 'lstm', 'rich' was given the input 'x2'"):
+        with pytest.raises(UsageError, match=r"cells 'gru', 'lstm', 'rich': unknown argument 'x2'"):
             rnn.forward(x, x2=dt)
     assert repr(rnn).startswith(
         "Recurrent([GRU(), LSTM(forget_bias=1.0, t_max=2.0), Rich(radius=0.5)], input_size=3"

@@ -285,7 +285,7 @@ def test_resolve_cell_rejects_other_values(write):
     mine = load_cell_file(f"{write(CELL)}:Mine")
     with pytest.raises(zoo.UsageError, match=r"Mine\(slow=0.5\) has its options already; found slow besides"):
         resolve_cell(mine(), slow=1.0)
-    with pytest.raises(zoo.DefinitionError, match="7 is not a class"):
+    with pytest.raises(zoo.UsageError, match="cell is 7; expected the name of a cell"):
         resolve_cell(7)
     with pytest.raises(zoo.DefinitionError, match="is abstract"):
         resolve_cell(zoo.Cell)

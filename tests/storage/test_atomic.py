@@ -5,16 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from zoo.errors import CheckpointError
 from zoo.storage import remove_temporaries, write_bytes, write_json
-from zoo.storage.atomic import check_writable, fsync_directory
+from zoo.storage.atomic import check_writable, fsync_directory, write_chunks, write_files
 
 OLD, NEW = b"the old content", b"the new content" * 1000
 
@@ -100,6 +102,32 @@ def test_failed_call_keeps_old_file(
     assert_untouched(target)
 
 
+@pytest.mark.parametrize("failing", [0, 1, 2])
+@pytest.mark.parametrize("existing", [0, 1, 3])
+def test_several_files_are_written_together_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int, existing: int
+) -> None:
+    """The disk is full at one of three files, of which some exist."""
+    paths = [tmp_path / name for name in ("model.h", "model.c", "model.txt")]
+    for path in paths[:existing]:
+        path.write_bytes(OLD)
+    calls = iter(range(100))
+    fsync = os.fsync
+
+    def fill_disk(descriptor: int) -> None:
+        if next(calls) == failing:
+            raise OSError(errno.ENOSPC, "full")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fill_disk)
+        with pytest.raises(CheckpointError, match=f"cannot write {paths[failing]}: no space is left"):
+            write_files(dict.fromkeys(paths, NEW))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(paths[:existing], OLD)
+    write_files(dict.fromkeys(paths, NEW))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(paths, NEW)
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError])
 def test_other_exceptions_keep_the_old_file(
     target: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
@@ -159,6 +187,64 @@ def test_invalid_paths(target: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot write"):
         write_bytes(target.parent / ("n" * 300), NEW)
     assert sorted(os.listdir(target.parent)) == ["file.bin", "folder"]  # noqa: PTH208
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need permissions")
+@pytest.mark.parametrize("links", [("a",), ("a", "b"), ("a", "folder/b", "c")], ids=len)
+@pytest.mark.parametrize("name", ["file.bin", "folder/new.bin"])
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_symbolic_links_are_followed(
+    target: Path, links: tuple[str, ...], name: str, is_absolute: bool
+) -> None:
+    """Chains of links, to files that exist or not, beside the link or elsewhere."""
+    folder = target.parent
+    (folder / "folder").mkdir()
+    goal = folder / name
+    for link in links:
+        path = folder / link
+        path.symlink_to(goal if is_absolute else os.path.relpath(goal, path.parent))
+        goal = path
+    write_bytes(goal, NEW)
+    write_json(goal, {"a": 1})
+    assert (folder / name).read_text() == '{\n  "a": 1\n}\n'
+    assert all((folder / link).is_symlink() for link in links)
+    everything = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
+    assert sorted(everything) == sorted({"file.bin", "folder", name, *links})
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+IRREGULAR = {
+    "a named pipe": os.mkfifo if hasattr(os, "mkfifo") else None,
+    "a socket": make_socket,
+    "a directory": os.mkdir,
+    "a link in a loop of links": lambda path: path.symlink_to(path.name),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX kinds of files")
+@pytest.mark.parametrize("kind", IRREGULAR)
+@pytest.mark.parametrize("has_link", [False, True])
+@pytest.mark.parametrize("write", [write_bytes, lambda path, data: write_chunks(path, [data])])
+def test_only_regular_files_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, has_link: bool, write: Callable[..., None]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the name of a socket is at most 108 characters long
+    path = Path("node")
+    IRREGULAR[kind](path)
+    before = path.lstat()
+    if has_link:
+        path = Path("link")
+        path.symlink_to("node")
+    names = sorted(os.listdir())  # noqa: PTH208
+    with pytest.raises(CheckpointError, match=f"it is {kind}; name a regular file.$"):
+        write(path, NEW)
+    assert sorted(os.listdir()) == names  # noqa: PTH208
+    after = Path("node").lstat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
 
 
 @pytest.mark.skipif(os.name == "nt" or getattr(os, "geteuid", int)() == 0, reason="root writes everywhere")

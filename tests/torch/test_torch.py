@@ -295,7 +295,7 @@ def test_aux_inputs():
     )
     with pytest.raises(UsageError, match=r"input 'dt' requires a gradient; expected a tensor that needs no"):
         module(x.transpose(0, 1), dt=dt.requires_grad_())
-    with pytest.raises(UsageError, match=r"cell 'gru' was given the input 'dt'"):
+    with pytest.raises(UsageError, match=r"unknown argument 'dt'; it has no auxiliary inputs"):
         layer("gru")(x, dt=dt.detach())
 
 
@@ -516,6 +516,7 @@ def test_seed_of_pytorch_decides_the_noise(cell, dropout):
     assert not torch.equal(module(x)[0], module(x)[0])
 
 
+@pytest.mark.filterwarnings("ignore:.*has no effect:zoo.ZooWarning")
 @pytest.mark.parametrize(
     ("cell", "layers", "dropout", "training"),
     [("gru", 1, 0.5, True), ("gru", 2, 0.0, True), ("gru+zoneout", 2, 0.5, False)],
@@ -866,6 +867,20 @@ def test_invalid_call_raises(cell, given, sentence):
             r"^cell 'gru': inputs run from 3 to 3; expected tokens from",
         ),
         (lambda: layer("gru")(X, lengths="ab"), "lengths cannot be converted to a tensor"),
+        *(
+            (lambda lengths=lengths: layer("gru")(X, lengths=lengths), "lengths are .*; expected integers")
+            for lengths in (
+                [3.5, 2, 1],
+                np.ones(3),
+                *(torch.ones(3, dtype=each) for each in (torch.bool, torch.float32, torch.complex64)),
+            )
+        ),
+        (lambda: layer("gru")(X, hx=HIDDEN), "unknown argument 'hx'; .* Pass initial states as 'state'"),
+        (lambda: layer("gru")(X, length=[1]), "unknown argument 'length'; .* Did you mean 'lengths'"),
+        (lambda: layer("ltc")(X, stat=[1]), "'stat'; auxiliary inputs are dt. Did you mean 'state'"),
+        (lambda: layer("ltc")(X, dtt=[1]), "'dtt'; auxiliary inputs are dt. Did you mean 'dt'"),
+        (lambda: zoo.export.to_onnx(layer("gru"), "never.onnx"), "found a zoo.torch.Recurrent; .*to_layer"),
+        (lambda: zoo.export.to_c(layer("gru"), "never.c"), "found a zoo.torch.Recurrent; .*to_layer"),
         (lambda: zoo.torch.Recurrent("gru", I, H, batch_first="no"), "batch_first is 'no'; expected True"),
         (
             lambda: layer("gru")(X, lengths=[1, 2]),
@@ -876,6 +891,84 @@ def test_invalid_call_raises(cell, given, sentence):
 def test_invalid_argument_raises(call, sentence):
     with pytest.raises(UsageError, match=sentence):
         call()
+
+
+# ---- programs that would store outputs as constants, and the way to other formats ---------------------
+
+
+class WithReadout(torch.nn.Module):
+    def __init__(self, rnn):
+        super().__init__()
+        self.rnn, self.readout = rnn, torch.nn.Linear(H, 1)
+
+    def forward(self, *arguments):
+        return self.readout(self.rnn(*arguments)[0])
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
+@pytest.mark.parametrize("is_nested", [False, True])
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize(
+    "given",
+    [
+        (torch.zeros(T, B, I),),
+        (torch.zeros(T, 0, I),),
+        (torch.zeros(T, B, I), torch.zeros(1, B, H)),
+        (torch.zeros(T, B, dtype=torch.int64),),
+    ],
+)
+def test_tracing_raises(is_nested, grad, given):
+    """A trace would store outputs as constants; the check of torch.jit.trace passes without gradients."""
+    module = layer(dtype=torch.float32)
+    module = WithReadout(module) if is_nested else module
+    with torch.set_grad_enabled(grad):
+        with pytest.raises(UsageError, match=r"zoo\.export\.to_onnx\(module\.to_layer\(\)"):
+            torch.jit.trace(module, given)
+        module(*given)  # and no sooner
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_export_by_tracing_raises(tmp_path):
+    pytest.importorskip("onnx", reason="needs the extra `onnx`")
+    with pytest.raises(UsageError, match=r"zoo\.export\.to_onnx\(module\.to_layer\(\)"):
+        torch.onnx.export(layer(dtype=torch.float32), (X.float(),), tmp_path / "model.onnx", dynamo=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("cell", "layers", "more"),
+    [
+        ("gru", 1, {}),
+        ("lstm", 2, {"bidirectional": True, "batch_first": True}),
+        ("lstm", 1, {"proj_size": 2}),
+        ("lem", 2, {"residual": True, "learned_state": True}),
+        (["gru", "lem"], 1, {}),
+        ("prenorm(lstm)", 2, {}),
+        (COUNTING, 1, {}),
+    ],
+)
+def test_layer_has_the_outputs_of_the_module(cell, layers, more, dtype):
+    module = layer(cell, layers, dtype, **more)
+    x = inputs(dtype=dtype).detach()
+    expected, _ = module(x)
+    ours = module.to_layer()
+    y, _ = ours(x.numpy())
+    np.testing.assert_array_equal(y, expected.detach().numpy())
+    ours.theta = np.zeros_like(ours.theta)
+    torch.testing.assert_close(module(x)[0], expected, rtol=0, atol=0)  # the arrays are copies
+    sizes = module.input_size, module.hidden_size, module.num_layers
+    assert sizes == (I, H, 2 if isinstance(cell, list) else layers)
+    assert module.bidirectional == ("bidirectional" in more)
+    assert module.residual == ("residual" in more)
+    assert module.dropout == 0
+
+
+@pytest.mark.parametrize("name", ["input_size", "hidden_size", "num_layers", "dropout", "dtype"])
+def test_arguments_are_read_only(name):
+    module = layer()
+    with pytest.raises(AttributeError, match=name):
+        setattr(module, name, 1)
 
 
 # ---- arguments of torch.nn.LSTM, and batches without sequences ----------------------------------------
@@ -929,3 +1022,10 @@ def test_a_batch_without_sequences_is_that_of_pytorch(cell, batch_first, with_st
     assert all(not parameter.grad.any() for parameter in ours.parameters())
     tokens = torch.zeros((0, 4) if batch_first else (4, 0), dtype=torch.int64)
     assert ours(tokens)[0].shape == expected.shape
+
+
+@pytest.mark.parametrize("option", [{"dropout": 0.5}, {"residual": True}])
+def test_settings_without_effect_warn(option):
+    with pytest.warns(zoo.ZooWarning, match="has no effect, because .*num_layers=2"):
+        zoo.torch.Recurrent("gru", 3, 4, **option)
+    zoo.torch.Recurrent("gru", 3, 4, num_layers=2, **option)

@@ -277,7 +277,7 @@ def test_tokens_are_a_text():
         ),
         ({"inputs": X[0, 0]}, "expected N sequences"),
         ({"inputs": X.astype(str)}, "inputs are <U32.*expected N sequences"),
-        ({"aux": {"dt": X[..., 0]}}, "was given the input 'dt'"),
+        ({"aux": {"dt": X[..., 0]}}, "unknown argument 'dt'"),
         ({"progress": "yes"}, "fit: progress is 'yes'"),
     ],
 )

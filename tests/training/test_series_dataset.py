@@ -629,7 +629,11 @@ def test_series_that_are_too_short_have_no_forecast(short):
 @pytest.mark.parametrize(
     ("columns", "settings", "sentence"),
     [
-        ({"y": wave()}, {"target": ()}, "target is missing: table is a table; name the column to forecast"),
+        (
+            {"y": wave()},
+            {"target": ()},
+            "target is missing: the data is a table; name the column to forecast",
+        ),
         ({"y": wave()}, {"target": "yy"}, "table has no column 'yy'; its columns are y (number). Did you"),
         ({"y": wave()}, {"input": "x"}, "table has no column 'x'"),
         (grouped(), {"series": "id", "group": "people"}, "table has no column 'people'"),
@@ -846,7 +850,7 @@ def test_array_without_a_target_is_an_error_and_numbers_name_its_columns(tmp_pat
     ):
         zoo.fit(path, horizon=3)
     with pytest.raises(
-        UsageError, match=r"target is missing: table is a table; .* one of 0 \(number\), 1 \(nu"
+        UsageError, match=r"target is missing: the data is a table; .* columns are 0 \(number\), 1 \(nu"
     ):
         zoo.fit(np.stack([wave(), wave(seed=1)], axis=1), horizon=3)
     assert [make_config({"target": given}).target for given in (0, [0, 1])] == [("0",), ("0", "1")]

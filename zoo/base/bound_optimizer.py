@@ -7,12 +7,20 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zoo.arguments import as_integer, as_mapping, as_number, short_repr
+from zoo.base.names import did_you_mean
 from zoo.base.param_groups import GroupedOptimizer, ParamGroups, group_parameters
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
     from zoo.array_types import Vector
     from zoo.base.optimizer import Optimizer
+
+
+_OTHER_NAMES = {
+    "learning_rate": " Did you mean 'lr'?",
+    "clip": " Did you mean 'clip_norm'?",
+    "max_norm": " Did you mean 'clip_norm'?",
+}
 
 
 class HasGradient(Protocol):
@@ -54,6 +62,8 @@ class BoundOptimizer:
         UsageError: if there is no target, a target has no such arrays, or an argument is invalid.
     """
 
+    optimizer: Optimizer
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -61,14 +71,25 @@ class BoundOptimizer:
         clip_norm: float | None = None,
         param_groups: ParamGroups = None,
     ) -> None:
-        self.optimizer, self._targets = optimizer, targets
+        vars(self).update(optimizer=optimizer)
+        self._targets = targets
         self._steps = 0
         self.lr = optimizer.options["lr"]
         self.clip_norm = clip_norm
         self._grouped = group_parameters(optimizer, param_groups, self._parameter_slices())
         self._slots: Mapping[str, Vector] = optimizer.init(
-            _concatenate([theta for theta, _ in self._arrays()])
+            _concatenate([theta for theta, _ in self._writable_arrays()])
         )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        is_own = type(self) is BoundOptimizer  # a class of a user may have other attributes
+        if is_own and name[0] != "_" and name not in ("lr", "clip_norm", "state"):
+            advice = _OTHER_NAMES.get(name) or did_you_mean(name, ("lr", "clip_norm", "state"))
+            raise UsageError(
+                f"{self.optimizer.label()}: {name!r} cannot be changed; you may change lr, clip_norm and "
+                f"state.{advice}"
+            )
+        object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         clip = "" if self.clip_norm is None else f", clip_norm={self.clip_norm:g}"
@@ -82,9 +103,10 @@ class BoundOptimizer:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self._lr = as_number(value, f"{self.optimizer.label()}: lr")
-        if self._lr < 0:
+        rate = as_number(value, f"{self.optimizer.label()}: lr")
+        if rate < 0:
             raise UsageError(f"{self.optimizer.label()}: lr is {value:g}; expected zero or more.")
+        self._lr = rate
 
     @property
     def clip_norm(self) -> float | None:
@@ -117,9 +139,9 @@ class BoundOptimizer:
         if shapes != expected:
             raise UsageError(f"{owner} has the shapes {shapes}; expected {expected}.")
         steps = as_integer(given["step"].item(), f"{owner}: step", 0)
-        self.lr = given["lr"].item()
-        self._steps = steps
-        self._slots = {name: given[name].astype(slot.dtype) for name, slot in self._slots.items()}
+        slots = {name: given[name].astype(slot.dtype) for name, slot in self._slots.items()}
+        self.lr = given["lr"].item()  # raises before anything changes
+        self._steps, self._slots = steps, slots
 
     def step(self) -> None:
         """Update the parameters of all targets in place from their gradients.
@@ -135,8 +157,8 @@ class BoundOptimizer:
         if isinstance(self._grouped, GroupedOptimizer):
             grad = self._grouped.without_frozen(grad)
         grad = self._clipped(grad)
-        self._slots = self._grouped.apply_in_place(theta, grad, self._slots, self._steps + 1, self._lr)
-        self._steps += 1
+        slots = self._grouped.apply_in_place(theta, grad, self._slots, self._steps + 1, self._lr)
+        vars(self).update(_slots=slots, _steps=self._steps + 1)
         start = 0
         for target, _ in arrays:
             if not np.may_share_memory(target, theta):
@@ -161,6 +183,17 @@ class BoundOptimizer:
             for name, span, _ in unnamed if layout is None else layout.slots():
                 yield name, slice(start + span.start, start + span.stop)
             start += theta.size
+
+    def _writable_arrays(self) -> list[tuple[Vector, Vector]]:
+        """As :meth:`_arrays`; raise an error if parameters are read-only."""
+        arrays = self._arrays()
+        for number, (theta, _) in enumerate(arrays, 1):
+            if not theta.flags.writeable:
+                raise UsageError(
+                    f"{self.optimizer.label()}: the parameters of argument {number} of bind are a read-only "
+                    f"array, which step cannot update; give a copy, theta.copy()."
+                )
+        return arrays
 
     def _arrays(self) -> list[tuple[Vector, Vector]]:
         """Parameters and gradient of each target; the arrays of an object may be others at every step."""

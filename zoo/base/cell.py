@@ -125,6 +125,17 @@ class Cell(Component, abstract=True):
             cls._check_output()
             cls._check_kernels()
 
+    def __call__(self, *_arguments: Any, **_named: Any) -> Any:
+        """Raise an error: layers run cells over sequences.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(
+            f"{self.label()} computes one step and has no arrays; make a layer, "
+            f"rnn = zoo.Recurrent({self.name!r}, input_size, hidden_size), and call rnn(x)."
+        )
+
     def _repr_html_(self) -> str:
         """A table for notebooks: arrays, states, inputs and options."""
         from zoo.tables import TextTable

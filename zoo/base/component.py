@@ -15,7 +15,13 @@ from zoo.base.card import TEMPLATE as CARD_TEMPLATE
 from zoo.base.card import Card, bibtex_entry
 from zoo.base.code_version import code_version, is_shipped, version_of
 from zoo.base.declarations import ArrayDeclaration, Option
-from zoo.base.names import check_component_name, check_declaration_name, did_you_mean, snake_case
+from zoo.base.names import (
+    check_component_name,
+    check_declaration_name,
+    did_you_mean,
+    snake_case,
+    with_article,
+)
 from zoo.base.source_digest import source_digest
 from zoo.errors import DefinitionError, UsageError
 from zoo.run_module import FILE_MODULE, module_label
@@ -119,8 +125,8 @@ class Component:
             inherited = (vars(base)[name] for base in cls.__mro__ if name in vars(base))
             if not all(isinstance(value, ArrayDeclaration | Option) for value in inherited):
                 raise DefinitionError(
-                    f"{cls.error_name()}: {name!r} would hide what a {cls.kind} has under this name; rename "
-                    f"it."
+                    f"{cls.error_name()}: {name!r} would hide what {with_article(cls.kind)} has under this "
+                    f"name; rename it."
                 )
             if isinstance(declaration, ArrayDeclaration):
                 declaration.check_init(cls.error_name())

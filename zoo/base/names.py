@@ -77,6 +77,11 @@ def zoo_name(name: str) -> str:
     return _NAMES_ELSEWHERE.get(own, own)
 
 
+def with_article(noun: str) -> str:
+    """``a cell``, ``an optimizer``."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` with the nearest known name, a flag or not; empty if none is near."""
     known = list(known)

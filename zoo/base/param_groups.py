@@ -87,6 +87,11 @@ def _as_group(pattern: Any, settings: Any, optimizer: Optimizer) -> ParamGroup:
         )
     if settings == FROZEN:
         return ParamGroup(pattern, 0.0, {})
+    if isinstance(settings, str) and "=" not in settings:
+        raise UsageError(
+            f"{owner}: unknown setting {settings!r}; expected NAME=VALUE, or {FROZEN!r}."
+            f"{did_you_mean(settings, [FROZEN])}"
+        )
     given: Mapping[str, Any] = split_assignments(settings, owner) if isinstance(settings, str) else settings
     declared = {_FACTOR: _FACTOR_OPTION, **optimizer.declared_options}
     factor, options = 1.0, {}

@@ -66,6 +66,10 @@ class Sampler(Component, abstract=True):
     def __or__(self, other: Sampler | Chain) -> Chain:
         return Chain((self,)) | other
 
+    def __ror__(self, other: object) -> Chain:
+        """Raise an error: only samplers and chains stand to the left."""
+        raise _not_chainable(other)
+
     def __call__(self, logits: Vector, u: float) -> int:
         """Draw a token; see :meth:`Chain.__call__`."""
         return Chain((self,))(logits, u)
@@ -103,7 +107,13 @@ class Chain:
     def __or__(self, other: Sampler | Chain) -> Chain:
         if isinstance(other, Sampler):
             return Chain((*self.samplers, other))
-        return Chain((*self.samplers, *other.samplers)) if isinstance(other, Chain) else NotImplemented
+        if isinstance(other, Chain):
+            return Chain((*self.samplers, *other.samplers))
+        raise _not_chainable(other)
+
+    def __ror__(self, other: object) -> Chain:
+        """Raise an error: only samplers and chains stand to the left."""
+        raise _not_chainable(other)
 
     def describe(self) -> str:
         """A short description: ``temperature=0.8, top_k=40``; the empty chain is ``softmax``."""
@@ -151,6 +161,14 @@ class Chain:
         # The sum is one, give or take rounding. A float below one is at most 1 - 2**-53, so u times the sum
         # rounds to less than the sum: the index is where the sum rises, never one of probability zero.
         return int(np.searchsorted(cumulative, u * cumulative[-1], side="right"))
+
+
+def _not_chainable(other: object) -> UsageError:
+    name = repr(other) if isinstance(other, str) else "'greedy'"
+    return UsageError(
+        f"samplers are chained with samplers, and this one is {short_repr(other)}; write "
+        f"zoo.get_sampler({name})."
+    )
 
 
 def _invalid_items(samplers: object) -> list[object]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo.arguments import real_path, short_repr
 from zoo.base import Block, Cell, Component, Modifier, Optimizer, Task
-from zoo.base.names import did_you_mean
+from zoo.base.names import did_you_mean, with_article
 from zoo.base.task import embedding_error, reads_tokens
 from zoo.comparison.model_info import ModelInfo, resolve_model_info
 from zoo.comparison.plan import MAX_LABEL, Plan, PlanEntry, is_label
@@ -202,7 +202,8 @@ def _spec_of(kind: str, component: Any) -> tuple[str, dict[str, Any] | None]:
     if isinstance(component, type) and issubclass(component, Component) and "name" in vars(component):
         return component.name, None
     raise UsageError(
-        f"compare: {component!r} is not a {kind}; give a name, a registered class, or one of its instances."
+        f"compare: {component!r} is not {with_article(kind)}; give a name, a registered class, or one of "
+        f"its instances."
     )
 
 
@@ -253,7 +254,8 @@ def _check_notation(kind: str, spec: str, label: str) -> None:
         return
     if kind != "cell":
         raise UsageError(
-            f"compare: {short_repr(spec)} is not the name of a {kind}; `zoo tasks` lists the tasks."
+            f"compare: {short_repr(spec)} is not the name of {with_article(kind)}; `zoo tasks` lists the "
+            f"tasks."
         )
     raise UsageError(
         f"compare: {short_repr(spec)} is not a cell or a stack; expected CELL, BLOCK(CELL), or for a stack "
@@ -264,13 +266,13 @@ def _check_notation(kind: str, spec: str, label: str) -> None:
 def _check_label(kind: str, label: str) -> None:
     if len(label) > MAX_LABEL:
         raise UsageError(
-            f"compare: the label {short_repr(label)} of a {kind} is longer than {MAX_LABEL} characters; give "
-            f"a shorter one, as in my=NAME."
+            f"compare: the label {short_repr(label)} of {with_article(kind)} is longer than {MAX_LABEL} "
+            f"characters; give a shorter one, as in my=NAME."
         )
     if not is_label(label):
         raise UsageError(
-            f"compare: {label!r} cannot name a {kind}; use letters, digits and _ . + - ( ), and begin with a "
-            f"letter or digit."
+            f"compare: {label!r} cannot name {with_article(kind)}; use letters, digits and _ . + - ( ), and "
+            f"begin with a letter or digit."
         )
 
 

@@ -50,7 +50,11 @@ def from_torch(cell: str | type[Cell] | Cell, state_dict: Mapping[str, Any]) -> 
     """
     owner = "from_torch"
     cell = check_supported(cell, "PyTorch", CELLS, owner)
+    if hasattr(state_dict, "state_dict"):
+        raise UsageError(f"{owner}: state_dict is a module; pass module.state_dict().")
     groups = _groups(state_dict, owner)
+    if cell.name == "lstm" and any("weight_hr" in group for group in groups.values()):
+        raise UsageError(f"{owner}: the LSTM has a projection (proj_size); give the cell 'lstm_projected'.")
     return merge_layers(
         {layer: from_layer(cell, group, f"{owner}: {layer}") for layer, group in groups.items()}
     )

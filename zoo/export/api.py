@@ -15,7 +15,7 @@ from zoo.export.c_source import identifier_prefix
 from zoo.export.exported_model import AnyModel, exported_model
 from zoo.export.onnx_graph import require_onnx
 from zoo.export.onnx_model import OPSET, onnx_model, used_operators
-from zoo.storage.atomic import write_bytes
+from zoo.storage.atomic import write_files
 
 
 def check_writable(paths: list[Path], force: bool) -> None:
@@ -32,16 +32,6 @@ def check_writable(paths: list[Path], force: bool) -> None:
             raise UsageError(f"{path.parent}: no such file or directory; create it first.")
         if path.exists() and not force:
             raise UsageError(f"export: {path} is there already; choose another name, or `force`.")
-
-
-def write_files(texts: Mapping[Path, bytes]) -> None:
-    """Write files, each atomically.
-
-    Raises:
-        CheckpointError: if one cannot be written.
-    """
-    for path, data in texts.items():
-        write_bytes(path, data)
 
 
 # Characters without a special meaning in an #include.

@@ -199,6 +199,11 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
     data = exported_data(model)
     model = model if data is None else model.model
     if not isinstance(model, LanguageModel | SequenceModel | Recurrent):
+        if hasattr(model, "to_layer"):
+            raise UsageError(
+                "export: found a zoo.torch.Recurrent; export module.to_layer(), a zoo.Recurrent with its "
+                "parameters."
+            )
         raise UsageError(
             f"export: found a {type(model).__name__}; expected a zoo.LanguageModel, a zoo.SequenceModel, a "
             f"zoo.Recurrent, or the result of zoo.fit or zoo.train."

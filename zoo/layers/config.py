@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypedDict, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from zoo.arguments import as_bool, as_fraction, as_integer
+from zoo.arguments import as_bool, as_fraction, as_integer, counted
 from zoo.base import Block, Cell
 from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
@@ -187,13 +187,13 @@ class StackConfig:
             KeyError: if an entry is missing.
             UsageError: if an entry is invalid.
         """
-        options = {name: metadata[name] for name in _SWITCHES if name in metadata}
+        options = {name: metadata[name] for name in LAYER_SWITCHES if name in metadata}
         sizes = input_size, metadata["hidden_size"], metadata["num_layers"]
         is_embedded = "embedding" in metadata
         return cls(cells, *sizes, dtype=metadata["dtype"], embedded=is_embedded, **options)
 
     def _switched_on(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _SWITCHES if getattr(self, name)}
+        return {name: getattr(self, name) for name in LAYER_SWITCHES if getattr(self, name)}
 
     def describe_cells(self) -> str:
         """Text of the cells as in a call."""
@@ -239,9 +239,18 @@ def with_options(owner: str, options: type, defaults: Mapping[str, Any]) -> Call
             )
         signature = own.replace(parameters=parameters)
         names = [name for name in signature.parameters if name != "self"]
+        is_positional = (each.kind is not each.KEYWORD_ONLY for each in own.parameters.values())
+        positional = [name for name, given in zip(own.parameters, is_positional, strict=True) if given][:-1]
+        has_self = "self" in positional
 
         @functools.wraps(function)
         def checked(*args: Any, **kwargs: Any) -> Any:
+            if len(args) > len(positional):
+                first, count = positional[has_self:], len(args) - has_self
+                raise TypeError(
+                    f"{owner} takes {counted(len(first), 'argument')} without a name ({', '.join(first)}); "
+                    f"found {count}. Name the others, as in {names[len(first)]}=VALUE."
+                )
             for name in kwargs:
                 if name not in names:
                     advice = did_you_mean(name, names) or f" Its arguments are {', '.join(names)}."
@@ -255,7 +264,33 @@ def with_options(owner: str, options: type, defaults: Mapping[str, Any]) -> Call
     return decorate
 
 
-_SWITCHES = ("bidirectional", "dropout", "residual", "learned_state", "precision")
+def with_advice(owner: str, advise: Callable[[str, Any], str]) -> Callable[[Function], Function]:
+    """Decorate a function: an unknown keyword argument raises TypeError with advice.
+
+    Args:
+        owner: Name of the function in the message.
+        advise: From the name of the argument and its value to a sentence that follows a space, or ``""``.
+    """
+
+    def decorate(function: Function) -> Function:
+        names = [name for name in inspect.signature(function).parameters if name != "self"]
+
+        @functools.wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            for name, value in kwargs.items():
+                if name not in names:
+                    advice = advise(name, value) or did_you_mean(name, names)
+                    advice = advice or f" Its arguments are {', '.join(names)}."
+                    raise TypeError(f"{owner} got the unknown argument {name!r}.{advice}")
+            return function(*args, **kwargs)
+
+        return checked  # type: ignore[return-value]
+
+    return decorate
+
+
+LAYER_SWITCHES = ("bidirectional", "dropout", "residual", "learned_state", "precision")
+"""Options that a checkpoint contains if they are not at their defaults."""
 
 
 def resolve_cells(cells: CellLike | Sequence[CellLike], block: BlockLike | None = None) -> Cell | list[Cell]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import inspect
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from zoo.arguments import as_mapping, as_path
+from zoo.arguments import as_mapping, as_path, dtype_and_shape
 from zoo.array_types import Array
+from zoo.arrays import as_array
 from zoo.base.block import BLOCK_PREFIX
 from zoo.base.names import did_you_mean
 from zoo.errors import UnknownNameError, UsageError
@@ -56,6 +59,10 @@ class ParameterLayout:
         return {name: vector[slot].reshape(shape) for name, slot, shape in self.slots()}
 
 
+_NO_NUMBERS = "cOSUMm"
+"""Kinds of dtypes that NumPy would convert to floats with a loss, or not at all."""
+
+
 class ArrayViews(Mapping[str, Array]):
     """A mapping of views; assignment copies into the view: ``params["Why"] = 0``.
 
@@ -78,12 +85,19 @@ class ArrayViews(Mapping[str, Array]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         view = self[name]
-        try:
-            view[...] = value
-        except (TypeError, ValueError) as error:
+        if not view.flags.writeable:
             raise UsageError(
-                f"array {name!r} has shape {view.shape} and cannot take this ({error})."
-            ) from None
+                f"array {name!r} is a read-only buffer; give its values by name to fill({{...}})."
+            )
+        array = as_array(value, f"array {name!r}")
+        if array.dtype.kind not in _NO_NUMBERS:
+            with contextlib.suppress(TypeError, ValueError):
+                view[...] = array
+                return
+        raise UsageError(
+            f"array {name!r}: found {dtype_and_shape(array)}; expected real numbers of the shape "
+            f"{view.shape}."
+        )
 
     def __contains__(self, name: object) -> bool:
         return full_name(name, self._views) is not None
@@ -119,6 +133,18 @@ class FlatParameters:
     params: ArrayViews
     grads: ArrayViews
     buffers: ArrayViews
+    _assignable: ClassVar[Mapping[str, Callable[[Any], Any] | None]] = {
+        "theta": None,
+        "grad": None,
+    }
+    """Attributes that users may change, and the checks of their values."""
+    _fixed: ClassVar[Mapping[str, str]] = {
+        "params": "Write into its arrays, params['Wh'] = values, or give values by name to fill({...}).",
+        "grads": "Write into its arrays, grads['Wh'] = values, or assign the vector grad.",
+        "buffers": "Give values by name to fill({...}).",
+        **dict.fromkeys(("layout", "dtype"), ""),
+    }
+    """Attributes that are made with the object, with advice; also for subclasses of users."""
     _not_pickled: ClassVar[tuple[str, ...]] = ("params", "grads", "buffers", "_arrays")
 
     def __init__(self, shapes: Shapes, dtype: np.dtype[Any], buffers: Shapes | None = None) -> None:
@@ -131,6 +157,40 @@ class FlatParameters:
         self._rebuild_views(
             np.zeros(size, dtype), np.zeros(size, dtype), np.zeros(self._buffer_layout.size, dtype)
         )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name[0] != "_" and "_buffer_vector" in vars(self):  # it has been made
+            value = self._check_assignment(name, value)
+        object.__setattr__(self, name, value)
+
+    def _check_assignment(self, name: str, value: Any) -> Any:
+        """The value to store, or an error for an attribute whose change would have no effect.
+
+        A class of a user may have other attributes.
+        """
+        if name in self._assignable:
+            check = self._assignable[name]
+            return value if check is None else check(value)
+        cls = type(self)
+        if name in self._fixed:
+            advice = self._fixed[name] or f"Make another {self.kind}."
+            raise UsageError(f"{self.kind}: {name} cannot be replaced. {advice}")
+        is_method = callable(getattr(cls, name, None)) and callable(value)
+        if is_method or not cls.__module__.startswith("zoo."):
+            return value
+        arguments = inspect.signature(cls).parameters
+        if name in arguments or hasattr(cls, name):
+            given = f" with {name}=VALUE" if name in arguments else ""
+            raise UsageError(f"{self.kind}: {name} cannot be changed. Make another {self.kind}{given}.")
+        known = [*self._assignable, *arguments]
+        raise UsageError(
+            f"{self.kind}: no attribute {name!r}; you may change {', '.join(self._public_assignable())}."
+            f"{did_you_mean(name, known)}"
+        )
+
+    @classmethod
+    def _public_assignable(cls) -> list[str]:
+        return [name for name, check in cls._assignable.items() if check or name in ("theta", "grad")]
 
     def fill(self, arrays: Mapping[str, Any]) -> None:
         """Copy values into parameters and buffers, by name.
@@ -213,9 +273,11 @@ class FlatParameters:
 
     def _rebuild_views(self, theta: Array, grad: Array, buffers: Array) -> None:
         self._theta, self._grad, self._buffer_vector = theta, grad, buffers
-        self.params = ArrayViews(self.layout.views(theta))
-        self.grads = ArrayViews(self.layout.views(grad))
-        self.buffers = ArrayViews(_read_only(self._buffer_layout.views(buffers)))
+        vars(self).update(
+            params=ArrayViews(self.layout.views(theta)),
+            grads=ArrayViews(self.layout.views(grad)),
+            buffers=ArrayViews(_read_only(self._buffer_layout.views(buffers))),
+        )
         # Writable views for kernels: to Numba, read-only arrays have another type.
         self._arrays = {**self.params, **self._buffer_layout.views(buffers)}
 

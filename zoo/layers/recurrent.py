@@ -16,7 +16,7 @@ from zoo.layers.config import STACK_DEFAULTS, CellLike, StackConfig, StackOption
 from zoo.layers.functional import FunctionalStack, Tape
 from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads
-from zoo.layers.stack import Stack
+from zoo.layers.stack import Stack, warn_without_effect
 from zoo.layers.states import GivenState, States
 from zoo.layers.tracing import (
     GradientTracer,
@@ -27,7 +27,7 @@ from zoo.layers.tracing import (
     trace_names,
     value_traces,
 )
-from zoo.layers.validation import as_floats, as_inputs
+from zoo.layers.validation import as_floats, as_inputs, convert_advice
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -80,6 +80,22 @@ class Recurrent(FlatParameters):
     """
 
     kind: ClassVar[str] = "recurrent layer"
+    config: StackConfig
+    stack: Stack
+    functional: FunctionalStack
+    trace: Traces
+    trace_grads: Traces
+    _tape: Tape | None
+    _assignable: ClassVar[Mapping[str, Any]] = {
+        **FlatParameters._assignable,
+        "threads": check_threads,
+        "batch_first": lambda value: as_bool(value, "zoo.Recurrent: batch_first"),
+    }
+    _fixed: ClassVar[Mapping[str, str]] = {
+        **FlatParameters._fixed,
+        **dict.fromkeys(("config", "stack", "functional"), ""),
+        **dict.fromkeys(("trace", "trace_grads"), "Give names to forward(x, trace=...)."),
+    }
 
     @with_options("zoo.Recurrent", StackOptions, STACK_DEFAULTS)
     def __init__(
@@ -87,8 +103,8 @@ class Recurrent(FlatParameters):
         cell: CellLike | Sequence[CellLike],
         input_size: int,
         hidden_size: int,
-        *,
         num_layers: int = 1,
+        *,
         seed: int = 0,
         threads: int | None = None,
         batch_first: bool = False,
@@ -97,6 +113,7 @@ class Recurrent(FlatParameters):
         config = StackConfig(cell, input_size, hidden_size, num_layers, **options)
         self._build(config, threads, batch_first)
         self.fill(self.stack.initial_values(check_seed(seed)))
+        warn_without_effect(self.stack)
 
     @classmethod
     def from_config(
@@ -123,9 +140,12 @@ class Recurrent(FlatParameters):
         self.batch_first = as_bool(batch_first, "zoo.Recurrent: batch_first")
         self.config, self.stack = config, Stack(config)
         super().__init__(self.stack.param_shapes, config.dtype, self.stack.buffer_shapes)
-        self.functional = FunctionalStack(self.stack, self.dtype)
-        self._tape: Tape | None = None
-        self.trace, self.trace_grads = value_traces({}), gradient_traces({})
+        vars(self).update(
+            functional=FunctionalStack(self.stack, self.dtype),
+            _tape=None,
+            trace=value_traces({}),
+            trace_grads=gradient_traces({}),
+        )
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the arrays, as JSON in a checkpoint."""
@@ -195,7 +215,7 @@ class Recurrent(FlatParameters):
             UnknownNameError: if a name to trace is unknown.
         """
         x, inputs = self._swap_arguments(x, inputs)
-        y, final, self._tape = self.functional.apply(
+        y, final, tape = self.functional.apply(
             self._arrays,
             x,
             state,
@@ -207,7 +227,7 @@ class Recurrent(FlatParameters):
             theta=self._theta,
             copy_inputs=True,
         )
-        self.trace, self.trace_grads = self._swap_traces(self._tape.trace), gradient_traces({})
+        vars(self).update(_tape=tape, trace=self._swap_traces(tape.trace), trace_grads=gradient_traces({}))
         return self._swap(y), final
 
     __call__ = forward
@@ -245,7 +265,15 @@ class Recurrent(FlatParameters):
             raise UsageError(f"{owner}: a layer that reads backwards needs the whole sequence; call forward.")
         if "trace" in inputs and "trace" not in stack.inputs:
             raise UsageError(f"{owner} records no traces; call forward(x, trace=...).")
-        x = as_inputs(as_array(x, owner)[np.newaxis], stack.input_size, self.dtype, owner)
+        x = as_array(x, f"{owner}: inputs")
+        is_tokens = x.ndim == 1 and x.dtype.kind in "iu"
+        is_floats = x.ndim == 2 and x.dtype.kind == "f" and x.shape[1] == stack.input_size
+        if not (is_tokens or is_floats) or not len(x):
+            raise UsageError(
+                f"{owner}: inputs are {dtype_and_shape(x)}; expected floats (B, {stack.input_size}) or "
+                f"integer tokens (B,), with at least one sequence in the batch.{convert_advice(x, 2)}"
+            )
+        x = as_inputs(x[np.newaxis], stack.input_size, self.dtype, owner)
         batch = x.shape[1]
         given = {name: as_array(value, owner)[np.newaxis] for name, value in inputs.items()}
         aux = stack.aux_inputs(given, (1, batch), self.dtype, noise).chunk(slice(0, 1), slice(0, batch))
@@ -290,7 +318,8 @@ class Recurrent(FlatParameters):
         dx, dinitial, _ = self.functional.vjp(
             self._tape, self._swap(dy), dstate, self.threads, self.grad, tracer, needs_dx
         )
-        self.trace_grads = self._swap_traces(tracer.traces()) if tracer else gradient_traces({})
+        traces = self._swap_traces(tracer.traces()) if tracer else gradient_traces({})
+        vars(self).update(trace_grads=traces)
         return self._swap(dx), dinitial
 
     def apply(
@@ -380,7 +409,7 @@ class Recurrent(FlatParameters):
             if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] != self.stack.input_size):
                 raise UsageError(
                     f"{owner}: inputs are {dtype_and_shape(x)}; expected floats "
-                    f"(B, T, {self.stack.input_size}) or integer tokens (B, T)."
+                    f"(B, T, {self.stack.input_size}) or integer tokens (B, T).{convert_advice(x, 3)}"
                 )
         return self._swap(x), {name: self._swap(value) for name, value in inputs.items()}
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from zoo.array_types import Array, Arrays
 from zoo.base import Cell, Input, Noise
-from zoo.errors import UsageError
+from zoo.errors import UsageError, warn_caller
 from zoo.layers.aux_inputs import AuxInputs, AuxInputSource, check_noise
 from zoo.layers.config import StackConfig
 from zoo.layers.direction import BackwardHook, Direction, DirectionParams, DirectionTape
@@ -533,3 +533,17 @@ def check_same_shape(names: Iterable[str], directions: list[Direction], owner: s
                     f"layer {first.index} and {other.inputs[name]} in layer {other.index}; choose one layer, "
                     f"or sizes for which these are equal."
                 )
+
+
+def warn_without_effect(stack: Stack) -> None:
+    """Warn if dropout or residual connections of a stack have no effect."""
+    if stack.dropout and len(stack.layers) == 1:
+        warn_caller(
+            f"{stack.label()}: dropout is {stack.dropout:g} and has no effect, because it acts between "
+            f"layers and there is one; leave it out, or give num_layers=2."
+        )
+    if stack.config.residual and not any(layer.is_residual for layer in stack.layers):
+        warn_caller(
+            f"{stack.label()}: residual is True and has no effect, because no layer has an output of the "
+            f"size of its input; leave it out, or give num_layers=2."
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,8 +78,14 @@ def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], owner: str) -> Arra
         return _kernel_ready(x, dtype)
     raise UsageError(
         f"{owner}: inputs are {dtype_and_shape(x)}; expected floats (T, B, {input_size}) or integer tokens "
-        f"(T, B), time first, with at least one sequence in the batch."
+        f"(T, B), time first, with at least one sequence in the batch.{convert_advice(x, 3)}"
     )
+
+
+def convert_advice(x: Array, axes: int) -> str:
+    """Advice for integer features, which have this number of axes; empty for other arrays."""
+    is_integer = x.ndim == axes and x.dtype.kind in "iub"
+    return " Convert features to floats, x.astype('float32')." if is_integer else ""
 
 
 def as_padded_batch(
@@ -209,18 +215,33 @@ def as_aux_inputs(
     Raises:
         UsageError: if one is unknown, or a shape does not fit.
     """
-    for name in given:
-        if name not in declared:
-            known = (
-                f"its auxiliary inputs are {', '.join(declared)}"
-                if declared
-                else "it has no auxiliary inputs"
-            )
-            raise UsageError(f"{owner} was given the input {name!r}; {known}.{did_you_mean(name, declared)}")
+    check_aux_names(given, declared, owner)
     return {
         name: as_floats(value, (*times_rows, *shapes[name]), dtype, f"{owner}: input {name!r}")
         for name, value in given.items()
     }
+
+
+_CALL_ARGUMENTS = ("state", "lengths", "noise", "trace")
+
+_NAMES_OF_STATES = ("hx", "h0", "hidden", "initial_state", "init_state")
+
+
+def check_aux_names(given: Iterable[str], declared: Mapping[str, Input], owner: str) -> None:
+    """Check the names of auxiliary inputs, which may be misspelt arguments of the call.
+
+    Raises:
+        UsageError: if one is unknown.
+    """
+    for name in given:
+        if name in declared:
+            continue
+        known = f"auxiliary inputs are {', '.join(declared)}" if declared else "it has no auxiliary inputs"
+        others = () if name in _CALL_ARGUMENTS else _CALL_ARGUMENTS
+        advice = did_you_mean(name, [*declared, *others])
+        if name in _NAMES_OF_STATES:
+            advice = " Pass initial states as 'state'."
+        raise UsageError(f"{owner}: unknown argument {name!r}; {known}.{advice}")
 
 
 def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], owner: str) -> Array:

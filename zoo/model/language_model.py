@@ -19,11 +19,20 @@ from zoo.data import Decoder, Vocabulary
 from zoo.data.vocabulary import OnUnknown
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
-from zoo.layers.config import STACK_DEFAULTS, CellLike, StackConfig, StackOptions, with_options
+from zoo.layers.config import STACK_DEFAULTS, CellLike, StackConfig, StackOptions, with_advice, with_options
+from zoo.layers.stack import warn_without_effect
 from zoo.layers.states import GivenState
 from zoo.layers.validation import as_padded_tokens, as_tokens
-from zoo.model.model import DEFAULT_LOSS, FIT_DEFAULTS, FitOptions, Model, ModelOptions, fit_functions
-from zoo.model.sampling import Tokens, as_chain, sampled_chunks
+from zoo.model.model import (
+    DEFAULT_LOSS,
+    FIT_DEFAULTS,
+    FitOptions,
+    Model,
+    ModelOptions,
+    fit_functions,
+    merged_fit_options,
+)
+from zoo.model.sampling import Tokens, as_chain, sampled_chunks, sampler_advice
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -105,6 +114,7 @@ class LanguageModel(Model):
             embedding=size,
             tie=as_bool(tie, "language model: tie"),
         )
+        warn_without_effect(self.stack)
 
     @classmethod
     def from_config(
@@ -161,6 +171,7 @@ class LanguageModel(Model):
         """
         return self.outputs(inputs, state=state, noise=noise, lengths=lengths, **aux)
 
+    @with_advice("zoo.LanguageModel.sample", sampler_advice)
     def sample(
         self,
         prompt: TextLike = "",
@@ -226,11 +237,11 @@ class LanguageModel(Model):
             UsageError: if an argument does not fit.
             ZooError: if training diverges.
         """
-        tokens = encode_text(self, text, "error")
+        tokens = encode_text(self, text, "error", "fit: text")
         is_text = validation is not None and not is_number(validation)
-        valid = encode_text(self, validation, "error") if is_text else validation
+        valid = encode_text(self, validation, "error", "fit: validation") if is_text else validation
         history: list[dict[str, Any]] = fit_functions().fit_text(
-            self, tokens, valid, seq, as_bool(carry, "carry"), **{**FIT_DEFAULTS, **options}
+            self, tokens, valid, seq, as_bool(carry, "carry"), **merged_fit_options(options)
         )
         return history
 
@@ -246,7 +257,7 @@ class LanguageModel(Model):
             DataError: if the text has unknown characters, or fewer than two symbols.
             UsageError: if an argument does not fit.
         """
-        tokens = encode_text(self, text, "error")
+        tokens = encode_text(self, text, "error", "evaluate: text")
         values: dict[str, float] = fit_functions().evaluate_text(
             self, tokens, seq, batch_size, as_bool(carry, "carry")
         )
@@ -343,13 +354,13 @@ def _generate_tokens(
     return itertools.chain([start], sampled_chunks(model, start, chain, seed, draws))
 
 
-def encode_text(model: LanguageModel, prompt: Any, on_unknown: str) -> Tokens:
-    """The prompt as tokens, ``(N,)`` int32."""
-    if not isinstance(prompt, (str, bytes)):
-        prompt = as_elements(prompt, "prompt", "a string, bytes, symbols, or tokens")
-        if prompt and all(isinstance(each, (int, np.integer)) for each in prompt):
-            return as_tokens(np.array(prompt)[:, None], len(model.vocab), "prompt: tokens")[:, 0]
-    return model.vocab.encode(prompt, on_unknown=cast(OnUnknown, on_unknown))
+def encode_text(model: LanguageModel, text: Any, on_unknown: str, name: str = "prompt") -> Tokens:
+    """A text as tokens, ``(N,)`` int32; ``name`` is its name in messages."""
+    if not isinstance(text, (str, bytes)):
+        text = as_elements(text, name, "a string, bytes, symbols, or tokens")
+        if text and all(isinstance(each, (int, np.integer)) for each in text):
+            return as_tokens(np.array(text)[:, None], len(model.vocab), f"{name}: tokens")[:, 0]
+    return model.vocab.encode(text, on_unknown=cast(OnUnknown, on_unknown))
 
 
 def _decode_chunks(decoder: Decoder, chunks: Iterable[Tokens]) -> Iterator[str]:

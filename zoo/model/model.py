@@ -105,6 +105,17 @@ FIT_DEFAULTS: FitOptions = {
 }
 
 
+def merged_fit_options(options: FitOptions) -> dict[str, Any]:
+    """The arguments of ``fit`` with their defaults.
+
+    Raises:
+        UsageError: if both steps and epochs are given.
+    """
+    if options.get("steps") is not None and "epochs" in options:
+        raise UsageError("fit: `steps` and `epochs` are both given; give one of them.")
+    return {**FIT_DEFAULTS, **options}
+
+
 class Model(FlatParameters):
     """Recurrent layers and a readout, ``o = y Why + by``; the base class of the other models.
 
@@ -122,6 +133,19 @@ class Model(FlatParameters):
         num_tokens: Number of different tokens that have an embedding; None for ``V``.
     """
 
+    _assignable: ClassVar[Mapping[str, Any]] = {
+        **FlatParameters._assignable,
+        "threads": check_threads,
+        "process_group": None,
+        "activity_penalty": None,
+    }
+    _fixed: ClassVar[Mapping[str, str]] = {
+        **FlatParameters._fixed,
+        "criterion": "model.with_loss(loss) makes a model with another loss.",
+        **dict.fromkeys(
+            ("config", "stack", "embedding", "tie", "categories", "output_size", "input_size", "vocab"), ""
+        ),
+    }
     kind: ClassVar[str] = "model"
     """Its name in messages and in checkpoints."""
     process_group: ProcessGroup = SINGLE_PROCESS
@@ -217,7 +241,8 @@ class Model(FlatParameters):
             UsageError: if the loss does not suit the model.
         """
         other = copy.copy(self)
-        other.criterion, other.process_group = self.check_loss(loss, self.output_size), self.process_group
+        criterion = self.check_loss(loss, self.output_size)
+        vars(other).update(criterion=criterion, process_group=self.process_group)
         other._rebuild_views(self._theta, self._grad, self._buffer_vector)
         return other
 

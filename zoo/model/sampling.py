@@ -21,7 +21,7 @@ from zoo.kernels.random import uniform
 from zoo.layers.sharding import map_shards
 from zoo.model.compiled_step import MAX_COMPILED_LAYERS
 from zoo.model.model import Model
-from zoo.registry import get_sampler
+from zoo.registry import get_sampler, list_samplers
 
 TO_SAMPLE = -1
 """A position whose token the decoder loop samples."""
@@ -229,6 +229,15 @@ def as_chain(sampler: str | Sampler | Chain | None) -> Chain:
     raise UsageError(
         f"sampler is {short_repr(sampler)}; expected a sampler, its name, or samplers chained with |."
     )
+
+
+def sampler_advice(name: str, value: object) -> str:
+    """The sampler of this name in place of an unknown argument; empty if there is none."""
+    if name not in list_samplers():
+        return ""
+    options = get_sampler(name).options
+    given = f", {next(iter(options))}={short_repr(value)}" if options else ""
+    return f" Give sampler=zoo.get_sampler({name!r}{given})."
 
 
 def sampled_chunks(model: Model, start: Tokens, chain: Chain, seed: int, draws: range) -> Iterator[Tokens]:

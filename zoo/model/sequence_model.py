@@ -13,9 +13,18 @@ from zoo.array_types import Array
 from zoo.base.loss import Loss
 from zoo.errors import UsageError
 from zoo.layers.config import STACK_DEFAULTS, CellLike, StackConfig, StackOptions, with_options
+from zoo.layers.stack import warn_without_effect
 from zoo.layers.states import GivenState
 from zoo.model.category_inputs import CategoryInputs
-from zoo.model.model import DEFAULT_LOSS, FIT_DEFAULTS, FitOptions, Model, ModelOptions, fit_functions
+from zoo.model.model import (
+    DEFAULT_LOSS,
+    FIT_DEFAULTS,
+    FitOptions,
+    Model,
+    ModelOptions,
+    fit_functions,
+    merged_fit_options,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -33,6 +42,8 @@ class SequenceModel(Model):
     >>> loss, state = model.loss_and_grad(x, targets=[4, 0])  # their classes, after the last step
     >>> model.predict(x)[0].shape
     (7, 2)
+
+    The third argument is the size of the output. That of :class:`zoo.Recurrent` is the size of a layer.
 
     Args:
         cell: The cell of every layer, or a list with one for each: see ``cells`` of
@@ -117,6 +128,7 @@ class SequenceModel(Model):
             embedding=None if embedding is None else size,
             num_tokens=None if embedding is None else input_size,
         )
+        warn_without_effect(self.stack)
 
     @classmethod
     def from_config(
@@ -212,7 +224,7 @@ class SequenceModel(Model):
         """
         data = inputs, targets, weights, lengths, aux, validation, class_weights
         history: list[dict[str, Any]] = fit_functions().fit_sequences(
-            self, *data, **{**FIT_DEFAULTS, **options}
+            self, *data, **merged_fit_options(options)
         )
         return history
 

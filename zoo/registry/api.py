@@ -22,7 +22,7 @@ from zoo.base import (
     Tracker,
 )
 from zoo.base.loss import Loss, loss_table
-from zoo.base.names import did_you_mean
+from zoo.base.names import did_you_mean, with_article
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import composite_names, loader
 from zoo.registry.entry_points import PluginRecord
@@ -101,9 +101,16 @@ def resolve(base: type[C], component: str | type[C] | C, options: dict[str, Any]
         return component.refreshed() if base in (Block, Cell) else component
     if isinstance(component, str):
         cls = _class_of(base, component)
+    elif not isinstance(component, type):
+        is_size = base is Cell and isinstance(component, int)
+        advice = f" To give the size, write hidden_size={component}." if is_size else ""
+        raise UsageError(
+            f"{base.kind} is {short_repr(component)}; expected the name of {with_article(base.kind)}, "
+            f"a class derived from zoo.{base.__name__}, or zoo.get_{base.kind}(...).{advice}"
+        )
     else:
         check_component(component, base)
-        cls = component  # type: ignore[assignment]  # checked just above
+        cls = component
     return cls(**options)
 
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 from zoo.arguments import real_path
 from zoo.base import Block, Cell, Component, Modifier, Optimizer, Task
 from zoo.base.loss import Loss
-from zoo.base.names import did_you_mean
+from zoo.base.names import did_you_mean, with_article
 from zoo.errors import DefinitionError, PluginError, UsageError
 from zoo.foreign_errors import error_text
 from zoo.registry import loader
@@ -160,7 +160,9 @@ def _find_class(module: ModuleType, name: str, path: str, base: type[M]) -> type
     other = _base_class_of(cls) if inspect.isclass(cls) and issubclass(cls, Component) else wanted
     if other is not wanted:
         advice = f"; give it as `{other.kind}`" if other in (Cell, Task) else ""
-        raise UsageError(f"{path}:{name} is a {other.kind}; expected a {wanted.kind}{advice}.")
+        raise UsageError(
+            f"{path}:{name} is {with_article(other.kind)}; expected {with_article(wanted.kind)}{advice}."
+        )
     try:
         check_component(cls, wanted)
     except DefinitionError as error:

@@ -14,7 +14,7 @@ from zoo.arguments import short_repr
 from zoo.base import Component
 from zoo.base.card import TEMPLATE
 from zoo.base.loss import REGISTERED_LOSSES, Loss, loss_table
-from zoo.base.names import snake_case
+from zoo.base.names import snake_case, with_article
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.installation import DISTRIBUTION
 from zoo.registry.hookspecs import hook_name, plural
@@ -270,12 +270,13 @@ def check_component(cls: object, expected: type[Component]) -> None:
         )
     if not issubclass(cls, Component):
         raise DefinitionError(
-            f"{cls.__qualname__} ({module_label(cls.__module__)}) is not a {kind}; derive it from {base}."
+            f"{cls.__qualname__} ({module_label(cls.__module__)}) is not {with_article(kind)}; derive it "
+            f"from {base}."
         )
     if not issubclass(cls, expected):
         raise DefinitionError(
-            f"{cls.error_name()} is not a {kind}; pass it to zoo.register_{cls.kind} or, in a plugin, "
-            f"{hook_name(cls.kind)}."
+            f"{cls.error_name()} is not {with_article(kind)}; pass it to zoo.register_{cls.kind} or, in a "
+            f"plugin, {hook_name(cls.kind)}."
         )
     if "name" not in vars(cls):
         raise DefinitionError(

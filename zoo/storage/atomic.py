@@ -1,7 +1,8 @@
 """Atomic, durable file writes: a killed process or a power cut leaves the old file or the new one.
 
 The steps: write a temporary in the same directory, flush, fsync, read it back, rename it over the target,
-fsync the directory. Plain ``open(path, "wb")`` left a broken file in 12 of 40 kills, this in none.
+fsync the directory. Plain ``open(path, "wb")`` left a broken file in 12 of 40 kills, this in none. A rename
+would also replace links, pipes and device nodes: links are followed, and the others are errors.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 
@@ -36,7 +39,22 @@ def write_bytes(path: StrPath, data: bytes) -> None:
         CheckpointError: It could not be written (full disk, read-only, limits, permissions). The previous
             file is untouched, and no temporary stays behind.
     """
-    _replace_file(Path(path), (data,), lambda file: _has_content(file, data))
+    write_files({Path(path): data})
+
+
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """As `write_bytes` for several files: if one cannot be written, none changes.
+
+    Raises:
+        CheckpointError: As `write_bytes`.
+    """
+    with contextlib.ExitStack() as temporaries:
+        staged = []
+        for path, data in contents.items():
+            is_same = partial(_has_content, data=data)
+            staged.append(temporaries.enter_context(_staged_file(path, (data,), is_same)))
+        for temporary, target in staged:
+            _replace(temporary, target)
 
 
 def write_chunks(path: StrPath, chunks: Iterable[bytes]) -> None:
@@ -53,28 +71,41 @@ def write_chunks(path: StrPath, chunks: Iterable[bytes]) -> None:
             read_back.update(chunk)
         return read_back.digest() == written.digest()
 
-    _replace_file(Path(path), hashed(), is_same)
+    with _staged_file(Path(path), hashed(), is_same) as (temporary, target):
+        _replace(temporary, target)
 
 
-def _replace_file(path: Path, chunks: Iterable[bytes], is_same: Callable[[BufferedReader], bool]) -> None:
-    """Write ``chunks`` to a temporary beside ``path``, verify it with ``is_same``, and rename it."""
-    temporary = _temporary_path(path)
+@contextlib.contextmanager
+def _staged_file(
+    path: Path, chunks: Iterable[bytes], is_same: Callable[[BufferedReader], bool]
+) -> Iterator[tuple[Path, Path]]:
+    """Write ``chunks`` to a temporary beside ``path`` and verify it; yield it and the file to replace."""
+    target = _regular_target(path)
+    temporary = _temporary_path(target)
     try:
-        _write_durably(temporary, chunks)
-        with temporary.open("rb") as file:
-            if not is_same(file):
-                raise CheckpointError(
-                    f"cannot write {path}: the content read back differs from the content written. "
-                    "An existing file is unchanged; check the disk."
-                )
-        os.replace(temporary, path)  # noqa: PTH105 - the atomic call, by its own name
-    except OSError as error:
-        raise cannot_write(path, error) from error
+        try:
+            _write_durably(temporary, chunks)
+            with temporary.open("rb") as file:
+                if not is_same(file):
+                    raise CheckpointError(
+                        f"cannot write {path}: the content read back differs from the content written. "
+                        "An existing file is unchanged; check the disk."
+                    )
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        yield temporary, target
     finally:
         # After a rename nothing is left to remove. After a failure, an error here must not hide that failure.
         with contextlib.suppress(OSError):
             temporary.unlink()
-    _fsync_parent(path)
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    try:
+        os.replace(temporary, target)  # noqa: PTH105 - the atomic call, by its own name
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    _fsync_parent(target)
 
 
 def write_json(path: StrPath, obj: object) -> None:
@@ -155,6 +186,38 @@ def fsync_directory(directory: StrPath) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _regular_target(path: Path) -> Path:
+    """The file to replace: the target of a symbolic link, or the path itself.
+
+    Raises:
+        CheckpointError: It is neither a regular file nor a free name.
+    """
+    try:
+        if path.is_symlink():
+            path = Path(os.path.realpath(path))
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return path
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if stat.S_ISREG(mode):
+        return path
+    names = (kind for is_kind, kind in _KINDS_OF_FILES if is_kind(mode))
+    raise CheckpointError(
+        f"cannot write {path}: it is {next(names, 'no regular file')}; name a regular file."
+    )
+
+
+_KINDS_OF_FILES = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISLNK, "a link in a loop of links"),
+)
 
 
 def _temporary_path(path: Path) -> Path:

@@ -109,11 +109,23 @@ def check_name(name: str) -> None:
         )
 
 
+_OTHER_FORMATS = {
+    b"PK\x03\x04": "a zip archive, as PyTorch (.pt) and NumPy (.npz) write; convert weights of PyTorch with "
+    "zoo.convert.from_torch(cell, torch.load(path)), or give arrays by name to fill(np.load(path))",
+    b"\x93NUMPY": "an array of NumPy (.npy); give it by name to fill({name: np.load(path)})",
+    b"\x89HDF": "an HDF5 file; convert weights of Keras with zoo.convert.from_keras",
+}
+"""First bytes of files of other formats, which would be lengths above the limit."""
+
+
 def _header(file: BufferedIOBase, size: int) -> tuple[dict[str, object], int]:
     """Return the header as a dict and the number of bytes after it."""
     if size < _LENGTH_BYTES:
         raise ValueError(f"it has {size} bytes, too few for a checkpoint (.safetensors)")
-    length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+    start = file.read(_LENGTH_BYTES)
+    if other := next((text for signature, text in _OTHER_FORMATS.items() if start.startswith(signature)), ""):
+        raise ValueError(f"it is not a checkpoint (.safetensors) but {other}")
+    length = int.from_bytes(start, "little")
     if length > MAX_HEADER_BYTES:
         raise ValueError(
             f"it is not a checkpoint (.safetensors): its first 8 bytes claim a header of {length:,} bytes; "

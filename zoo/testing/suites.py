@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from zoo._lazy import require
 from zoo.base import Block, Cell, Component, Constraint, Optimizer, Penalty, Sampler, Task
+from zoo.base.names import with_article
 from zoo.errors import UsageError
 from zoo.registry import load_class_file, registry_of, resolve_cell, split_name
 from zoo.registry.plugin_files import is_file_spec
@@ -70,7 +71,7 @@ class CheckSuite:
         if isinstance(component, self.base):
             return component
         raise UsageError(
-            f"{component!r} is not a {self.kind}; give a registered name, a class or an instance."
+            f"{component!r} is not {with_article(self.kind)}; give a registered name, a class or an instance."
         )
 
     def check(

@@ -9,6 +9,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from zoo.errors import UsageError
+from zoo.layers.validation import check_aux_names
 from zoo.torch.autograd import TensorArgs
 from zoo.torch.config import OWNER, SharedStack, as_precision, check_device, check_dtype
 from zoo.torch.states import State
@@ -69,6 +70,8 @@ def pack_arguments(
     Raises:
         UsageError: if an argument is invalid.
     """
+    if inputs:
+        check_aux_names(inputs, shared.stack.inputs, OWNER)
     dtype = _checked_dtype(shared, arrays)
     x = _checked_x(shared, x, dtype, batch_first)
     is_batched = x.dim() == (3 if x.is_floating_point() else 2)
@@ -114,11 +117,18 @@ def unpack_outputs(
 
 def _lengths_tensor(lengths: Any) -> Tensor:
     try:
-        return torch.as_tensor(lengths, dtype=torch.int64)
+        tensor = torch.as_tensor(lengths)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(
             f"{OWNER}: lengths cannot be converted to a tensor ({error}); expected integers (B,)."
         ) from None
+    is_integer = not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+    if not is_integer and tensor.numel():  # an empty list becomes an empty tensor of floats
+        raise UsageError(
+            f"{OWNER}: lengths are {tensor.dtype} {tuple(tensor.shape)}; expected integers (B,), the steps "
+            f"of each sequence."
+        )
+    return tensor.to(torch.int64)
 
 
 def _checked_dtype(shared: SharedStack, arrays: Sequence[Tensor]) -> Any:

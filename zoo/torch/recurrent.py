@@ -12,6 +12,7 @@ from zoo.arguments import as_bool, as_integer
 from zoo.base import Cell
 from zoo.errors import UsageError
 from zoo.layers.config import (
+    LAYER_SWITCHES,
     STACK_DEFAULTS,
     CellLike,
     LayerOptions,
@@ -19,6 +20,8 @@ from zoo.layers.config import (
     resolve_cells,
     with_options,
 )
+from zoo.layers.recurrent import Recurrent as Layer
+from zoo.layers.stack import warn_without_effect
 from zoo.registry import get_cell
 from zoo.torch.arguments import empty_outputs, pack_arguments, pack_like, unpack_outputs, unpack_sequence
 from zoo.torch.autograd import apply_recurrent
@@ -29,6 +32,11 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Tensor = Any
+
+_IS_TRACED = (
+    f"{OWNER}: torch.jit.trace and torch.onnx.export would store the outputs as constants; write an ONNX "
+    f"file with zoo.export.to_onnx(module.to_layer(), 'model.onnx'), or use torch.export."
+)
 
 
 def _projected(cell: CellLike | Sequence[CellLike], size: int) -> Cell:
@@ -112,6 +120,7 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         check_device(torch.device("cpu" if device is None else device))
         self._create_parameters(resolved)
         self.reset_parameters()
+        warn_without_effect(self._shared.stack)
 
     def forward(
         self, x: Any, state: State = None, lengths: Any = None, **inputs: Tensor
@@ -134,6 +143,8 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         Raises:
             UsageError: if an argument is invalid.
         """
+        if torch.jit.is_tracing():
+            raise UsageError(_IS_TRACED)
         if isinstance(x, PackedSequence):
             padded, lengths = unpack_sequence(x, lengths, self.batch_first)
             y, last = self.forward(padded, state, lengths, **inputs)
@@ -162,10 +173,59 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         for parameter in self.parameters():
             parameter.data = self._shared.names.to_kernel_layout(parameter.data)
 
+    def to_layer(self) -> Layer:
+        """Copy the parameters to a ``zoo.Recurrent``, for export, and for streams with ``step``.
+
+        >>> layer = zoo.torch.Recurrent("gru", input_size=3, hidden_size=5).to_layer()
+        >>> zoo.export.to_onnx(layer, "gru.onnx")
+        """
+        options = {name: getattr(self._config, name) for name in LAYER_SWITCHES}
+        config = StackConfig(
+            self._config.cells,
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            dtype=str(self.dtype).removeprefix("torch."),
+            recompute=self._config.recompute,
+            **options,
+        )
+        values = [each.detach().numpy() for each in self._tensors()]
+        return Layer.from_config(config, self._shared.arrays(values), batch_first=self.batch_first)
+
     @property
     def dtype(self) -> Any:
         """The dtype of parameters, outputs and states."""
         return self._tensors()[0].dtype
+
+    @property
+    def input_size(self) -> int:
+        """``I``."""
+        return self._config.input_size
+
+    @property
+    def hidden_size(self) -> int:
+        """``H``."""
+        return self._config.hidden_size
+
+    @property
+    def num_layers(self) -> int:
+        """``L``."""
+        return self._config.num_layers
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether every layer has a second direction."""
+        return self._config.bidirectional
+
+    @property
+    def dropout(self) -> float:
+        """Probability that an element between two layers is dropped."""
+        return self._config.dropout
+
+    @property
+    def residual(self) -> bool:
+        """Whether the input of a layer is added to its output."""
+        return self._config.residual
 
     def extra_repr(self) -> str:
         """The text that ``print`` shows in parentheses."""

@@ -392,8 +392,8 @@ def _check_settings(config: Config, table: DataTable, is_file: bool) -> None:
             else "To train on its characters instead, give `kind='text'`."
         )
         raise UsageError(
-            f"target is missing: {table.name} is a table; name the column to forecast, one of "
-            f"{table.describe()}. {other}"
+            f"target is missing: {'the data' if table.name == 'table' else table.name} is a table; name the "
+            f"column to forecast. Its columns are {table.describe()}. {other}"
         )
     if config.bidirectional:
         raise UsageError(
