@@ -18,7 +18,7 @@ from zoo.classification.baselines import (
 )
 from zoo.classification.metrics import LabelScores, class_scores, number_scores
 from zoo.classification.spec import ScaledSequences, SequenceSpec
-from zoo.data.labelled import LabelledSequences
+from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.split import parse_split, split_groups, split_items
 from zoo.data.table import DataColumn
 from zoo.errors import DataError

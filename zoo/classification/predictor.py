@@ -15,8 +15,8 @@ from zoo.base.data_kinds import PARTS
 from zoo.classification.evaluation import last_part, predict, score_model, split_sequences
 from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
 from zoo.data.growing_array import allocate
-from zoo.data.labelled import LabelledSequences
-from zoo.data.labelled_reader import read_sequences
+from zoo.data.labelled_sequences import LabelledSequences
+from zoo.data.sequence_reader import read_sequences
 from zoo.data.sources import STDIN
 from zoo.data.table import FOLDER_COLUMN, as_column, columns_to_csv
 from zoo.data.table_files import IN_MEMORY_TABLE

@@ -13,8 +13,8 @@ import numpy as np
 from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.data.growing_array import allocate, row_chunks
-from zoo.data.labelled import POOLING, LabelledSequences
-from zoo.data.labelled_reader import SequenceRoles
+from zoo.data.labelled_sequences import POOLING, LabelledSequences
+from zoo.data.sequence_reader import SequenceRoles
 from zoo.data.table import DataColumn
 from zoo.errors import CheckpointError, DataError
 from zoo.model.category_inputs import CategoryInputs, category_inputs

@@ -14,7 +14,7 @@ from zoo.array_types import Array
 from zoo.classification.metrics import HIGHER_IS_BETTER
 from zoo.classification.spec import SequenceSpec
 from zoo.comparison.plan import PlanEntry
-from zoo.data.labelled import LabelledSequences
+from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.table import DataColumn, as_table, is_table_like
 from zoo.errors import CheckpointError, UsageError
 from zoo.forecasting.spec import ForecastSpec

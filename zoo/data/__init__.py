@@ -15,7 +15,7 @@ from __future__ import annotations
 from zoo.data.bptt_batches import BpttBatches, Window, fit_batch_shape
 from zoo.data.builtin import list_builtins
 from zoo.data.corpus import Corpus
-from zoo.data.labelled import LabelledSequences
+from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.panel import ColumnRoles, Panel, make_panel
 from zoo.data.sources import read_text
 from zoo.data.split import Split, parse_split, split

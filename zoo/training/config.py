@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo.arguments import short_repr
 from zoo.base.data_kinds import DATA_KINDS
-from zoo.data.labelled import POOLING
+from zoo.data.labelled_sequences import POOLING
 from zoo.data.panel import MISSING
 from zoo.data.token_files import TOKEN_DTYPES
 from zoo.errors import UsageError

@@ -13,9 +13,9 @@ import numpy as np
 from zoo.base import Cell, Optimizer
 from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
-from zoo.data.labelled import LabelledSequences
-from zoo.data.labelled_reader import is_arrays_of_sequences
+from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.panel import warn_of_unread_dates
+from zoo.data.sequence_reader import is_arrays_of_sequences
 from zoo.data.table import DataTable, is_table_like
 from zoo.data.table_files import is_table_directory, is_table_file, read_table
 from zoo.errors import UsageError

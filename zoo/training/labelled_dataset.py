@@ -26,8 +26,8 @@ from zoo.classification.predictor import main_score
 from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
 from zoo.data import parse_split
 from zoo.data.growing_array import allocate, sequence_chunks
-from zoo.data.labelled import LabelledSequences
-from zoo.data.labelled_reader import SequenceRoles, read_sequences
+from zoo.data.labelled_sequences import LabelledSequences
+from zoo.data.sequence_reader import SequenceRoles, read_sequences
 from zoo.data.table import DataColumn
 from zoo.errors import DataError, UsageError
 from zoo.forecasting.spec import quantile_levels

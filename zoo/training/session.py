@@ -13,9 +13,9 @@ from zoo.arguments import as_bool, as_choice, as_directory, short_repr
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.base.param_groups import AnyOptimizer
 from zoo.data import Corpus
-from zoo.data.labelled import LabelledSequences
-from zoo.data.labelled_reader import is_arrays_of_sequences
+from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.panel import warn_of_unread_dates
+from zoo.data.sequence_reader import is_arrays_of_sequences
 from zoo.data.sources import IN_MEMORY
 from zoo.data.table import is_table_like
 from zoo.data.table_files import IN_MEMORY_TABLE, is_table_directory, is_table_file

@@ -14,7 +14,7 @@ from zoo.array_types import Array
 from zoo.base.names import did_you_mean
 from zoo.data.file_digest import file_digest
 from zoo.data.growing_array import allocate, row_chunks, sequence_chunks
-from zoo.data.labelled import LabelledSequences, column_of_sequences
+from zoo.data.labelled_sequences import LabelledSequences, column_of_sequences
 from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel, value_of_series
 from zoo.data.table import FILE_COLUMN, DataColumn, DataTable, as_table, finite_hint, is_table_like, too_large
 from zoo.data.table_files import load_arrays, read_table

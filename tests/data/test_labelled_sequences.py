@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from zoo.data import LabelledSequences, growing_array
-from zoo.data.labelled_reader import SequenceRoles, read_sequences
+from zoo.data.sequence_reader import SequenceRoles, read_sequences
 from zoo.data.ts_file import is_ts_file
 from zoo.errors import DataError, MissingSourceError, UsageError
 
