@@ -68,8 +68,8 @@ def _fixed_sizes(results: Comparison) -> Iterator[str]:
     cells = list[str]()
     for cell in results.cells:
         sizes = results.fixed_sizes(cell).items()
-        kept = {name: size for name, size in sizes if re.split(r"[_.]", name)[-1] not in _TIMES}
-        cells += [f"{cell} ({assignments(results, cell, kept, ', ')})"] * bool(kept)
+        fixed = {name: size for name, size in sizes if re.split(r"[_.]", name)[-1] not in _TIMES}
+        cells += [f"{cell} ({assignments(results, cell, fixed, ', ')})"] * bool(fixed)
     if cells:
         yield (
             f"These sizes do not change with H, and may be too large or too small at this one: "

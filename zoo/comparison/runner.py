@@ -11,10 +11,8 @@ from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Recor
 from zoo.comparison.plan import Plan
 from zoo.comparison.resolve import ResolvedPlan
 from zoo.comparison.results import RunRecord, read_record
-from zoo.comparison.sweep import decided_rate, max_stages
+from zoo.comparison.sweep import Pair, decided_rate, max_stages
 from zoo.errors import CheckpointError
-
-Pair = tuple[str, str]
 
 
 class ComparisonRunner:

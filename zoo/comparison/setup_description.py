@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from zoo.arguments import counted
 from zoo.comparison.specs import layers_of
+from zoo.comparison.table_notes import Info
 from zoo.training.config import REGULARISATION_SETTINGS, number_format
 
 if TYPE_CHECKING:
     from zoo.comparison.results import Comparison
 
-
-Info = Mapping[str, Any]
 
 _BLOCKS = "in the block that the name of the cell shows, BLOCK(CELL)"
 _LAYERS = {

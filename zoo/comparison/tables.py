@@ -14,6 +14,7 @@ from zoo.comparison.sweep import sweep_verdict
 from zoo.comparison.table_notes import (
     GAIN_VERDICTS,
     NO_VALUE,
+    Info,
     cell_sentences,
     customary_cells,
     gain_sentences,
@@ -28,7 +29,6 @@ from zoo.tables import Column, Number, Table, TableCell, TextTable
 if TYPE_CHECKING:
     from zoo.comparison.results import Comparison, OverallRow, SummaryRow, TargetRow
 
-Info = Mapping[str, Any]
 
 _NOTHING = TableCell(None, NO_VALUE)
 _PAPER_COLUMNS = ("scope", "options", "parameters", "lr", "95 %", "gain", "clear", "solved", "mean rank")

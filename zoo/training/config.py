@@ -16,7 +16,6 @@ from zoo.errors import UsageError
 from zoo.layers.time_chunks import EXPECTED_RECOMPUTE, is_recompute
 from zoo.training.defaults import DEFAULT_SEQ, MAX_EVAL_INTERVAL, describe_default
 from zoo.training.setting_checks import (
-    ABOVE_ZERO,
     ASSIGNMENTS,
     BOOL,
     CELL_OPTIONS,
@@ -25,9 +24,10 @@ from zoo.training.setting_checks import (
     DTYPE,
     FRACTION,
     NONNEGATIVE_INT,
-    NUMBER,
+    NONNEGATIVE_NUMBER,
     OPTIONS,
     POSITIVE_INT,
+    POSITIVE_NUMBER,
     PRECISION,
     SAMPLE_LENGTH,
     SEED,
@@ -413,7 +413,7 @@ class Config:
     )
     epochs: float | None = _setting(
         None,
-        ABOVE_ZERO,
+        POSITIVE_NUMBER,
         "Passes over the training text or sequences, instead of --steps.",
         metavar="X",
         resumable=True,
@@ -427,7 +427,7 @@ class Config:
         comparable=True,
     )
     optimizer_options: Mapping[str, Any] = _setting(dict, OPTIONS, "Its options.", comparable=True)
-    lr: float | None = _setting(None, ABOVE_ZERO, "Learning rate.  [the optimizer's own]", metavar="X")
+    lr: float | None = _setting(None, POSITIVE_NUMBER, "Learning rate.  [the optimizer's own]", metavar="X")
     schedule: str = _setting(
         "constant",
         STRING,
@@ -437,11 +437,15 @@ class Config:
     )
     schedule_options: Mapping[str, Any] = _setting(dict, OPTIONS, "Its settings.", comparable=True)
     clip: float = _setting(
-        1.0, NUMBER, "Clip the gradient to this norm; 0 for no limit.", metavar="X", comparable=True
+        1.0,
+        NONNEGATIVE_NUMBER,
+        "Clip the gradient to this norm; 0 for no limit.",
+        metavar="X",
+        comparable=True,
     )
     clip_value: float = _setting(
         0.0,
-        NUMBER,
+        NONNEGATIVE_NUMBER,
         "Clip each element of the gradient to this magnitude; 0 for no limit.",
         metavar="X",
         comparable=True,

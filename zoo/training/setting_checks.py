@@ -74,8 +74,8 @@ def at_least(low: int) -> Check:
 
 POSITIVE_INT = at_least(1)
 NONNEGATIVE_INT = at_least(0)
-NUMBER = Check(lambda value: is_number(value) and value >= 0, "a number of at least 0")
-ABOVE_ZERO = Check(lambda value: is_number(value) and value > 0, "a number above 0")
+NONNEGATIVE_NUMBER = Check(lambda value: is_number(value) and value >= 0, "a number of at least 0")
+POSITIVE_NUMBER = Check(lambda value: is_number(value) and value > 0, "a number above 0")
 FRACTION = Check(lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1")
 SAMPLE_LENGTH = Check(
     lambda value: type(value) is int and 0 <= value <= MAX_SAMPLE_LENGTH,
@@ -92,5 +92,5 @@ WEIGHTS = Check(_is_weights, "a number above 0 for each column, as in load=2,pri
 CELLS = Check(_is_cells, "a string, or a tuple with a string for each layer")
 CELL_OPTIONS = Check(_is_cell_options, "a mapping of names to values, or a tuple with one for each layer")
 COLUMNS = Check(_is_names, "names of columns")
-ASSIGNMENTS = Check(_is_assignments, "texts with registered names")
+ASSIGNMENTS = Check(_is_assignments, "texts with registered names, without files")
 SOURCES = Check(_is_sources, "one or more names of files, directories or built-in texts")
