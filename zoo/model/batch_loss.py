@@ -136,14 +136,14 @@ class BatchLoss:
     ) -> tuple[Array, Arrays]:
         """As :meth:`loss`; the gradient of the mean over the batch is written to ``out (P,)``."""
         batch_run, losses = self.run.batch_run, np.zeros(len(self.run.batch_run.x))
-        gradients: list[tuple[Array, list[Array]]] = []  # of segments whose tape is stored
+        stored: list[tuple[Array, list[Array]]] = []  # gradients of segments whose tape is stored
 
         def on_output(segment: Segment, y: Array, _: list[LayerTape]) -> None:
             if segment.tape is not None:
-                gradients.append(self.readout_backward(segment, y, losses))
+                stored.append(self.readout_backward(segment, y, losses))
 
         def output_gradient(segment: Segment, y: Array | None) -> tuple[Array, list[Array]]:
-            return gradients.pop() if y is None else self.readout_backward(segment, y, losses)
+            return stored.pop() if y is None else self.readout_backward(segment, y, losses)
 
         segments, final = batch_run.forward(shard, on_output, True, params)
         rows, dtype = row_count(batch_run.shard_rows(shard)), self.run.readout[0].dtype
