@@ -199,6 +199,8 @@ def load_best(folder: Path, report: Report) -> tuple[int, Checkpoint] | None:
         return pointer.step, load_verified(folder / pointer.file, pointer.sha256)
     except CheckpointError as error:
         problem = str(error)
+    if not exists(folder / BEST):
+        problem = f"{folder.parent} has no best checkpoint, as before the first validation."
     last = load_last(folder, report)
     if last is not None:
         report(f"{problem} The last checkpoint, of step {last[0]}, is used instead of the best.")
