@@ -549,7 +549,7 @@ def test_unsuitable_modifier_raises(cell, modifier, why):
         ),
         (lambda: zoo.modify("lstm", "zoneout", q=1), zoo.UsageError, "modifier 'zoneout' has no option 'q'"),
         (lambda: zoo.modify("lstm", "zoneout", p=2.0), zoo.UsageError, "expected a finite number at least 0"),
-        (lambda: zoo.modify("lstm", 3), zoo.DefinitionError, "derived from zoo.Modifier"),
+        (lambda: zoo.modify("lstm", 3), zoo.UsageError, "derived from zoo.Modifier"),
         (
             lambda: zoo.modify("lstm", zoo.get_modifier("zoneout"), p=0.1),
             zoo.UsageError,

@@ -127,7 +127,7 @@ def test_trackers_change_no_number(tmp_path):
         ("tensorboard", zoo.UsageError, "expected a list of names"),
         (["nobody"], zoo.UnknownNameError, "unknown tracker 'nobody'"),
         ([zoo.Sampler], zoo.DefinitionError, "is abstract|is not a tracker"),
-        ([3], zoo.DefinitionError, "is not a class"),
+        ([3], zoo.UsageError, "tracker is 3; expected the name of a tracker"),
     ],
 )
 def test_invalid_tracker_raises(tmp_path, trackers, error, message):

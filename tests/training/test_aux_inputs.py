@@ -77,7 +77,7 @@ def test_models_give_what_their_layers_give():
         text = zoo.LanguageModel("ab", "ctrnn", H, dtype="float64", threads=1)
         tokens = np.zeros((T, B), int)
         assert (text.logits(tokens, dt=dt)[0] != text.logits(tokens)[0]).any()
-        with pytest.raises(UsageError, match=r"given the input 'dtt'; .*Did you mean 'dt'\?"):
+        with pytest.raises(UsageError, match=r"unknown argument 'dtt'; .*Did you mean 'dt'\?"):
             model.outputs(x, dtt=dt)
         with pytest.raises(UsageError, match=r"input 'dt' has the shape \(5,\); expected \(5, 3\)"):
             model.loss(x, targets, dt=dt[:, 0])

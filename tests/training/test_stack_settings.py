@@ -11,7 +11,7 @@ from cell_files import LEAKY_CELL
 from run_asserts import zoo_command
 
 import zoo
-from zoo.errors import CheckpointError, DefinitionError, UnknownNameError, UsageError
+from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.kernels import pure_python
 from zoo.storage import load
 from zoo.training import Config, Run
@@ -178,7 +178,7 @@ def test_bidirectional_model_is_analysed_without_lags(go):
         ),
         ({"cell": ["lstm", "gru"], "layers": 1}, UsageError, "layers is 1 and there are 2 cells"),
         ({"cell": []}, UsageError, "cell is an empty list"),
-        ({"cell": ["lstm", 3]}, DefinitionError, "3 is not a class"),
+        ({"cell": ["lstm", 3]}, UsageError, "cell is 3; expected the name of a cell"),
         ({**CELLS, "cell_options": [{}]}, UsageError, "cell_options is .* and there are 2 cells; expected a"),
         (
             {**CELLS, "cell_options": {"zoneout_p": 0.3}},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from zoo.base import Cell, Optimizer
 from zoo.base.param_groups import AnyOptimizer
 from zoo.distributed.collectives import ProcessGroup
+from zoo.errors import ZooWarning
 from zoo.model import AnyModel
 from zoo.training.config import Config
 from zoo.training.dataset import RunDataset
@@ -54,7 +56,10 @@ class RunFactory:
             ZooError: if the configuration does not suit a component.
         """
         schedule = schedule_of_run(config.schedule, config.schedule_options, config.steps or 0)
-        model = self.dataset.make_model(self.cell, config)
+        with warnings.catch_warnings():
+            # Errors of a new run. Runs of older versions may have residual connections without effect.
+            warnings.filterwarnings("ignore", ".*has no effect", ZooWarning)
+            model = self.dataset.make_model(self.cell, config)
         optimizer, hooks = self.regularisation.bind(model, self.optimizer)
         return RunParts(model, optimizer, schedule, hooks)
 
