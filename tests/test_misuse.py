@@ -74,7 +74,7 @@ def test_the_number_of_layers_may_come_last(make, sizes):
     one = make("gru", *sizes, 2)
     np.testing.assert_array_equal(one.theta, make("gru", *sizes, num_layers=2).theta)
     with pytest.raises(
-        TypeError, match=r"arguments without a name \(.*num_layers\); found \d. Name the others"
+        TypeError, match=r"positional arguments \(.*num_layers\); found \d. Pass the others by name"
     ):
         make("gru", *sizes, 2, True)
 
@@ -135,11 +135,9 @@ def test_chained_name_names_get_sampler(name):
     sampler = zoo.get_sampler("temperature", temperature=0.5)
     for one in (sampler, sampler | sampler, zoo.Chain()):
         for chain in (lambda one=one: one | name, lambda one=one: name | one):
-            with pytest.raises(
-                UsageError, match=f"this one is '{name}'; write zoo.get_sampler\\('{name}'\\)"
-            ):
+            with pytest.raises(UsageError, match=f"chained with '{name}'; .* zoo.get_sampler\\('{name}'\\)"):
                 chain()
-        with pytest.raises(UsageError, match=r"this one is 3; write zoo.get_sampler"):
+        with pytest.raises(UsageError, match=r"chained with 3; .* zoo.get_sampler"):
             one | 3
 
 

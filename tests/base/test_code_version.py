@@ -428,7 +428,7 @@ def test_constructor_without_that_of_base_class_raises(use: Any) -> None:
             return self.gain * (x @ self.W) + h
 
     with pytest.raises(
-        zoo.DefinitionError, match=r"Forgetful .*begin it with super\(\).__init__\(\*\*options\)"
+        zoo.DefinitionError, match=r"Forgetful .*does not call super\(\).__init__\(\*\*options\)"
     ):
         use(Forgetful() if use is hash else Forgetful)
 

@@ -436,11 +436,14 @@ def counting(update):
 @pytest.mark.parametrize(
     ("update", "reason"),
     [
-        (lambda self, x, h, n, event: n + 0.5, "adds 0.5"),
-        (lambda self, x, h, n, event: np.where(h > 0, n, 1.5), "adds 1.5"),
-        (lambda self, x, h, n, event: np.minimum(n + 1, 2.5), "adds 2.5"),
-        (lambda self, x, h, n, event: -(n - np.float32(0.25)), "adds 0.25"),
-        (lambda self, x, h, n, event: np.concatenate([n[:1] + 0.5, n[1:]]), "adds 0.5"),
+        (lambda self, x, h, n, event: n + 0.5, "contains 0.5, which is not an integer"),
+        (lambda self, x, h, n, event: np.where(h > 0, n, 1.5), "contains 1.5, which is not an integer"),
+        (lambda self, x, h, n, event: np.minimum(n + 1, 2.5), "contains 2.5, which is not an integer"),
+        (lambda self, x, h, n, event: -(n - np.float32(0.25)), "contains 0.25, which is not an integer"),
+        (
+            lambda self, x, h, n, event: np.concatenate([n[:1] + 0.5, n[1:]]),
+            "contains 0.5, which is not an integer",
+        ),
         (lambda self, x, h, n, event: n + self.b, "depends on parameter 'b', which holds real numbers"),
     ],
 )

@@ -167,7 +167,8 @@ def test_jump_from_the_history_to_future_rows_is_an_error(after, row, hourly):
         assert forecaster.forecast(data, level=0).times[0].tolist() == (hours[-1] + np.arange(1, 4)).tolist()
         return
     with pytest.raises(
-        DataError, match=rf"row {row}, column 'time': .* and rows of the history are 1 h apart"
+        DataError,
+        match=rf"row {row}, column 'time': .* rows of the history are 1 h apart. Add the missing rows",
     ):
         forecaster.forecast(data, level=0)
 
@@ -185,7 +186,7 @@ def test_uneven_histories_may_go_on_with_any_of_their_steps(hourly):
     future = np.busday_offset(days[-1], [1, 2, 3])
     with pytest.warns(ZooWarning, match="rows are 1 day apart, and rows of training were 1 h apart"):
         hourly[0].forecast(with_future(days, future), level=0)
-    with pytest.raises(DataError, match="and rows of the history are 1 day to 3 days apart"):
+    with pytest.raises(DataError, match="but the rows of the history are 1 day to 3 days apart"):
         hourly[0].forecast(with_future(days, future + 7), level=0)
 
 
@@ -195,7 +196,7 @@ def test_other_steps_than_in_training_give_a_warning(minutes, hourly, recwarn):
     times = hours[0] + minutes * np.arange(N).astype("m8[m]")
     forecaster.backtest(with_future(times, times[:0]), level=0)
     forecaster.forecast(with_future(times[:-3], times[-3:]), level=0)
-    sentence = "table: rows are .* apart, and rows of training were 1 h apart. The model forecasts rows, how"
+    sentence = "table: rows are .* apart, and rows of training were 1 h apart. One forecast step is always"
     shown = [str(each.message) for each in recwarn]
     assert len(shown) == (0 if 48 < minutes < 75 else 2)
     assert all(re.match(sentence, each) for each in shown)

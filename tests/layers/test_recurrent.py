@@ -761,5 +761,5 @@ def test_batch_first_names_the_order_in_errors():
 
 
 def test_arguments_after_the_fourth_have_names():
-    with pytest.raises(TypeError, match="4 arguments without a name"):
+    with pytest.raises(TypeError, match="at most 4 positional arguments"):
         Recurrent("vanilla", I, H, 2, 0)

@@ -564,7 +564,7 @@ def test_best_falls_back_to_last(run: RunDirectory) -> None:
     fill(run, 1, 2, 3)
     step, reports = used(run, "best")
     assert step == 3
-    assert "has no best checkpoint, as before the first validation." in reports[0]
+    assert "has no best checkpoint, because no validation has finished." in reports[0]
     assert "The last checkpoint, of step 3, is used instead of the best" in reports[0]
     fill(run, 4, 5, best=4)
     damage(run.checkpoints_path / "step-00000004.safetensors")

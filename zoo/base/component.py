@@ -91,8 +91,8 @@ class Component:
         """Raise an error if the ``__init__`` of a subclass has not called that of its base class."""
         if "_code_version" not in vars(self):
             raise DefinitionError(
-                f"{self.error_name()}: its __init__ does not call the one of the base class, which sets the "
-                f"options; begin it with super().__init__(**options), or remove it and declare each setting "
+                f"{self.error_name()}: its __init__ does not call super().__init__(**options); add this call "
+                f"as its first line, or remove __init__ and declare each setting "
                 f"as an option, `k = zoo.Option(0.5)`, which methods read as self.k."
             )
 

@@ -98,7 +98,7 @@ class ArrayDeclaration(_Declaration):
         number = "a finite number" if self.complex else "a finite real number"
         raise DefinitionError(
             f"{owner}: the initial value of {self.kind} {self.name!r} is {short_repr(init)}; expected a "
-            f'name, `init="zeros"`, {number}, `init=0.5`, or a function, '
+            f'name such as `init="zeros"`, {number} such as `init=0.5`, or a function such as '
             f"`init=lambda rng, shape: np.full(shape, 0.5)`.",
             self.location,
         )

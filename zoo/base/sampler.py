@@ -166,7 +166,7 @@ class Chain:
 def _not_chainable(other: object) -> UsageError:
     name = repr(other) if isinstance(other, str) else "'greedy'"
     return UsageError(
-        f"samplers are chained with samplers, and this one is {short_repr(other)}; write "
+        f"a sampler cannot be chained with {short_repr(other)}; expected a sampler, for example "
         f"zoo.get_sampler({name})."
     )
 

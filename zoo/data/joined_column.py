@@ -45,7 +45,7 @@ class JoinedColumn:
             has, of_first = ("have", "none") if column.is_utc else ("have no", "one")
             raise DataError(
                 f"{owner}: times in column {self.name!r} {has} an offset from UTC, and they have {of_first} "
-                f"in {self._owner}; expected the same in all files of a directory."
+                f"in {self._owner}; add an offset such as +00:00 to all times, or remove it from all."
             )
         if column.kind != self._kind:
             values = missing_values(self._kind or "number", len(column))

@@ -198,8 +198,8 @@ def _split_array(inputs: Any, lengths: Any, name: str) -> list[Array]:
     if len(sizes) == len(array):
         if array.ndim == 2 and array.shape[1] > 1 and (sizes == 1).all():
             raise DataError(
-                f"{name} holds {dtype_and_shape(array)} and a length of 1 for each row. A row may hold the "
-                f"features of one step, or the steps of one feature; give inputs[:, None, :] or "
+                f"{name} holds {dtype_and_shape(array)} and a length of 1 for each row. If a row holds the "
+                f"features of one step, give inputs[:, None, :]. If it holds the steps of one feature, give "
                 f"inputs[:, :1, None]."
             )
         if int(sizes.max(initial=0)) > array.shape[1]:

@@ -85,7 +85,7 @@ def mixed_offsets(without: tuple[str, str], with_offset: tuple[str, str]) -> str
     (text, place), (other, other_place) = without, with_offset
     return (
         f"found {text!r} in {place} and {other!r} in {other_place}; expected an offset from UTC in all times "
-        f"of a column, or in none."
+        f"of a column, or in none. Add an offset, for example +00:00, to all, or remove it from all."
     )
 
 

@@ -357,8 +357,8 @@ class Forecaster:
             is_dates = panel.times.dtype.kind == "M"
             warn_caller(
                 f"{panel.table.name}: rows are {panel.step_text()} apart, and rows of training were "
-                f"{step_text(trained, is_dates)} apart. The model forecasts rows, however far apart they "
-                f"are. Give a table with the step of training, or train on this one."
+                f"{step_text(trained, is_dates)} apart. One forecast step is always one row. "
+                f"Give a table with the step of training, or train on this one."
             )
 
 
@@ -403,12 +403,16 @@ def _check_future_times(panel: Panel, number: int, steps: int) -> None:
     is_dates = panel.times.dtype.kind == "M"
     sizes = [float(each / np.timedelta64(1, "s") if is_dates else each) for each in (shortest, longest)]
     texts = dict.fromkeys(step_text(size, is_dates) for size in sizes)
-    before = "the last row with a target" if row == end else "a future row"
+    is_gap = gaps[row - end] > longest
+    cure = (
+        "Add the missing rows, with their targets if you know them: forecasts begin after the history."
+        if is_gap
+        else "Give future rows with the time step of the history."
+    )
     raise DataError(
         f"{panel.where(row, panel.roles.time or '')}: the time {panel.time_text(panel.times[row])} follows "
-        f"{panel.time_text(panel.times[row - 1])}, {before}, and rows of the history are "
-        f"{' to '.join(texts)} apart. Give all rows between, with their targets if they are known: the model "
-        f"forecasts the rows right after the history."
+        f"{panel.time_text(panel.times[row - 1])}, but the rows of the history are {' to '.join(texts)} "
+        f"apart. {cure}"
     )
 
 

@@ -254,7 +254,7 @@ def _codes(panel: Panel, name: str, spec: ForecastSpec) -> Array:
         row = int((codes == -2).argmax())
         empty = "" if spec.missing == "reject" else ", leave it empty"
         cure = (
-            "enlarge the training part with `split`, or leave the column out with `input`"
+            "enlarge the training part with `split`, or list only the other columns in `input`"
             if panel.is_training
             else "or train with rows that have it"
         )

@@ -248,8 +248,9 @@ def with_options(owner: str, options: type, defaults: Mapping[str, Any]) -> Call
             if len(args) > len(positional):
                 first, count = positional[has_self:], len(args) - has_self
                 raise TypeError(
-                    f"{owner} takes {counted(len(first), 'argument')} without a name ({', '.join(first)}); "
-                    f"found {count}. Name the others, as in {names[len(first)]}=VALUE."
+                    f"{owner} takes at most {counted(len(first), 'positional argument')} "
+                    f"({', '.join(first)}); found {count}. Pass the others by name, for example "
+                    f"{names[len(first)]}=VALUE."
                 )
             for name in kwargs:
                 if name not in names:

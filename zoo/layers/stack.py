@@ -540,7 +540,7 @@ def warn_without_effect(stack: Stack) -> None:
     if stack.dropout and len(stack.layers) == 1:
         warn_caller(
             f"{stack.label()}: dropout is {stack.dropout:g} and has no effect, because it acts between "
-            f"layers and there is one; leave it out, or give num_layers=2."
+            f"layers and there is only one; leave it out, or give num_layers=2."
         )
     if stack.config.residual and not any(layer.is_residual for layer in stack.layers):
         warn_caller(

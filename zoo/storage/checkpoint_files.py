@@ -200,7 +200,7 @@ def load_best(folder: Path, report: Report) -> tuple[int, Checkpoint] | None:
     except CheckpointError as error:
         problem = str(error)
     if not exists(folder / BEST):
-        problem = f"{folder.parent} has no best checkpoint, as before the first validation."
+        problem = f"{folder.parent} has no best checkpoint, because no validation has finished."
     last = load_last(folder, report)
     if last is not None:
         report(f"{problem} The last checkpoint, of step {last[0]}, is used instead of the best.")

@@ -495,7 +495,7 @@ def _check_season(season: int, panel: Panel, train_ends: Array) -> None:
         series = f"the longest of {len(panel.names)} series" if len(panel.names) > 1 else panel.table.name
         raise DataError(
             f"season is {season:,}, and {series} has {counted(longest, 'row')} in its training part; "
-            f"expected fewer steps. Correct `season`, give 1 for none, or give more rows."
+            f"expected a shorter season. Lower `season`, give 1 for no season, or give more rows."
         )
 
 

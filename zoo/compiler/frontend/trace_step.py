@@ -278,8 +278,8 @@ def _check_discrete(step_graph: StepGraph, where: str) -> None:
             raise error_at(
                 step_graph.cell,
                 where,
-                f"state {name!r} is declared with discrete=True, and its new value {reason}; round it with "
-                f"np.floor, compare with np.where, or declare it without discrete=True",
+                f"state {name!r} is declared with discrete=True, but its new value {reason}; round it with "
+                f"np.floor, select integers with np.where, or remove discrete=True",
             )
 
 
@@ -292,7 +292,7 @@ def fraction_in(node: Node, step_graph: StepGraph) -> str | None:
     if op in (CONSTANT, ARRAY):
         numbers = [node.attr] if op == CONSTANT else node.attr
         fraction = next((each for each in numbers if not float(each).is_integer()), None)
-        return None if fraction is None else f"adds {fraction:g}"
+        return None if fraction is None else f"contains {fraction:g}, which is not an integer"
     if op == PARAM or (op == STATE and not step_graph.cell.states[node.attr].discrete):
         return f"depends on {'parameter' if op == PARAM else 'state'} {node.attr!r}, which holds real numbers"
     if op.kind in (Kind.VIEW, Kind.CONCAT) or op in _KEEPS_INTEGERS:

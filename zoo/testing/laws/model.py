@@ -112,7 +112,8 @@ def check_learns(cell: Cell, kinds: tuple[InputKind, ...] = (DENSE32, TOKENS32))
             meaning = "Check the gradients first: one may be zero or have the wrong sign."
             zero = _without_gradient(make_trial(Case(cell, 5, 8, size, *kind, 0)))
             if zero:
-                meaning = f"The gradient of {', '.join(zero)} is zero, as of a comparison. {meaning}"
+                why = "for example because `step` uses it only in a comparison"
+                meaning = f"The gradient of {', '.join(zero)} is zero, {why}. {meaning}"
             actual, expected = f"{last:.3g}, from {first:.3g}", f"less than {first / 2:.3g}"
             fail(cell, f"squared error after {STEPS} steps", actual, expected, f"{meaning} [{kind[0]}]")
     if not differ:
