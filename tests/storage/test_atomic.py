@@ -196,7 +196,7 @@ def test_invalid_paths(target: Path) -> None:
 def test_symbolic_links_are_followed(
     target: Path, links: tuple[str, ...], name: str, is_absolute: bool
 ) -> None:
-    """Chains of links, to files that exist or not, beside the link or elsewhere."""
+    """Chains of links, to files that exist or not, in the directory of the link or elsewhere."""
     folder = target.parent
     (folder / "folder").mkdir()
     goal = folder / name
@@ -221,7 +221,7 @@ IRREGULAR = {
     "a named pipe": os.mkfifo if hasattr(os, "mkfifo") else None,
     "a socket": make_socket,
     "a directory": os.mkdir,
-    "a link in a loop of links": lambda path: path.symlink_to(path.name),
+    "part of a loop of symbolic links": lambda path: path.symlink_to(path.name),
 }
 
 

@@ -129,7 +129,7 @@ class ColumnEmitter:
 
     def registers(self, size: int) -> list[Vectors]:
         """Single vectors, which the optimiser keeps in registers."""
-        return [self.vectors(1) for _ in range(size)]
+        return [Vectors.on_stack(self.builder, self.vector, 1) for _ in range(size)]
 
     def row(self, array: Any, index: Any) -> Any:
         """Address of a row of an array ``(K, D)``."""

@@ -79,7 +79,7 @@ def write_chunks(path: StrPath, chunks: Iterable[bytes]) -> None:
 def _staged_file(
     path: Path, chunks: Iterable[bytes], is_same: Callable[[BufferedReader], bool]
 ) -> Iterator[tuple[Path, Path]]:
-    """Write ``chunks`` to a temporary beside ``path`` and verify it; yield it and the file to replace."""
+    """Write ``chunks`` to a temporary file and verify it; yield its path and the file to replace."""
     target = _regular_target(path)
     temporary = _temporary_path(target)
     try:
@@ -216,7 +216,7 @@ _KINDS_OF_FILES = (
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
-    (stat.S_ISLNK, "a link in a loop of links"),
+    (stat.S_ISLNK, "part of a loop of symbolic links"),
 )
 
 
