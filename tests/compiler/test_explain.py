@@ -254,14 +254,16 @@ def _rows(array: np.ndarray) -> int:
 _FLOPS = {
     "project": lambda x, w, b: x.size * w.shape[1] if x.ndim == 3 else 0,
     "project_into": lambda x, w, b, out: x.size * b.size if x.ndim == 3 else 0,
-    "project_all_or_buffer": lambda x, w, b: x.size * b.size if x.ndim == 3 else 0,
+    "project_at": lambda buffer, t, x, w, b: x[t].size * b.size if x.ndim == 3 else 0,
     "add_matmul": lambda a, w, out: a.size * out.shape[1],
+    "set_matmul": lambda a, w, out: a.size * out.shape[1],
     "add_matmul_offset": lambda a, start, w, out, into, width: _rows(a) * w.size,
+    "set_matmul_offset": lambda a, start, w, out, into, width: _rows(a) * w.size,
     "add_matmul_heads": lambda a, start, w, out, into, width, rows: _rows(a) * rows * w.size,
-    "add_matmul_ta": lambda a, g, out: a.size * out.shape[1],
-    "add_matmul_ta_offset": lambda a, i, k, g, j, n, out: _rows(a) * k * n,
+    "add_matmul_ta": lambda a, g, out, adds: a.size * out.shape[1],
+    "add_matmul_ta_offset": lambda a, i, k, g, j, n, out, adds: _rows(a) * k * n,
     "add_matmul_ta_heads": lambda a, i, g, j, out, rows: _rows(a) * rows * out.size,
-    "add_weight_gradient": lambda x, g, out: _rows(g) * out.size if x.ndim == 3 else 0,
+    "add_weight_gradient": lambda x, g, out, adds: _rows(g) * out.size if x.ndim == 3 else 0,
 }
 
 

@@ -117,4 +117,4 @@ def test_products_with_a_parameter_run_for_all_rows_at_once(product: Product) ->
     parameter = {"a": product.left, "b": product.right, "": None}[product.parameter]
     assume(parameter is not None and all(len(lead) < 2 for lead in leads))
     source, _ = plan_kernels(product_cell(product)).source.split("def backward(")
-    assert "kernels.add_matmul" in source or "kernels.project" in source
+    assert any(f"kernels.{name}" in source for name in ("add_matmul", "set_matmul", "project"))

@@ -62,6 +62,23 @@ def test_products_have_the_bits_of_numpy(sizes):
 
 
 @needs_processor
+@pytest.mark.parametrize("sizes", [(1, 64, 100), (13, 33, 71), (600, 5, 9), (0, 4, 3), (8, 0, 3)])
+def test_products_that_replace_values(sizes):
+    rows, depth, width = sizes
+    rng = np.random.default_rng(rows)
+    a, w, bias = normal(rng, rows, depth), normal(rng, depth, width), normal(rng, width)
+    panels, zeros = bf16.pack(w), np.zeros((rows, width), np.float32)
+    product, sums, gradient = (np.full_like(zeros, np.nan) for _ in range(3))
+    bf16.set_matmul(a, panels, product)
+    bf16.affine(a, panels, bias, sums)
+    bf16.add_matmul_ta(np.ascontiguousarray(a.T), w, gradient, False)
+    by_rows, _, by_gradient = products(a, w, zeros)
+    np.testing.assert_array_equal(product, by_rows)
+    np.testing.assert_array_equal(gradient, by_gradient)
+    np.testing.assert_array_equal(sums, products(a, w, zeros + bias)[0])
+
+
+@needs_processor
 @pytest.mark.parametrize("exponent", [20, 63, 66])
 def test_subnormal_infinite_and_nan_operands(exponent):
     rng = np.random.default_rng(exponent)

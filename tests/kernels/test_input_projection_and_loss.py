@@ -229,5 +229,30 @@ def test_weights_that_are_not_prepared_raise(python: bool) -> None:
     with kernels.pure_python() if python else nullcontext():
         with pytest.raises(ValueError, match=r"call kernels.prepare_input_weights\(x, w\) first"):
             kernels.project_into(x, w, b, out)
-        with pytest.raises(ValueError, match="weights are a matrix"):
-            kernels.project_all_or_buffer(x, w, b)
+
+
+@given(
+    steps=st.integers(0, 60),
+    batch=st.integers(1, 20),
+    width=st.sampled_from([1, 33, 1500, 20_000]),
+    python=st.booleans(),
+    dense=st.booleans(),
+)
+def test_projections_step_by_step(steps: int, batch: int, width: int, python: bool, dense: bool) -> None:
+    """They equal those of all steps, also if the caller changes them, and whatever the buffer holds."""
+    if python and not dense and width > 1000:
+        return  # plain Python takes long
+    rng = np.random.default_rng(steps)
+    shape = (steps, batch, 3) if dense else (steps, batch)
+    x = rng.normal(size=shape) if dense else rng.integers(0, 3, shape).astype(np.int32)
+    w, b = rng.normal(size=(3, width)), rng.normal(size=width)
+    expected = kernels.project(x, w, b)
+    with kernels.pure_python() if python else nullcontext():
+        weights = kernels.prepare_input_weights(x, w)
+        buffer = kernels.projection_buffer(x, b)
+        assert 1 <= len(buffer) <= max(1, steps)
+        assert buffer.size <= max(1 << 16, batch * width)
+        for t in range(steps):
+            step = kernels.project_at(buffer, t, x, weights, b)
+            np.testing.assert_allclose(step, expected[t], rtol=1e-12, atol=1e-12)
+            step[...] = np.nan

@@ -67,6 +67,45 @@ def test_add_matmul_ta(rows: int, left: int, right: int, dtype, seed: int) -> No
     assert_sum_of_products(c, start, a.T, b)
 
 
+@given(rows=st.integers(0, 70), depth=st.integers(0, 70), width=sizes, dtype=dtypes, seed=seeds)
+def test_products_that_replace_values(rows: int, depth: int, width: int, dtype, seed: int) -> None:
+    # The values before are NaN: they are not read, not even to be multiplied by zero.
+    rng = np.random.default_rng(seed)
+    a, w, bias = (normal(rng, dtype, *shape) for shape in ((rows, depth), (depth, width), (width,)))
+    panels = kernels.pack(w)
+    zeros, before = np.zeros((rows, width), dtype), np.full((rows, width), np.nan, dtype)
+    expected, c = zeros.copy(), before.copy()
+    kernels.add_matmul(a, panels, expected)
+    kernels.set_matmul(a, panels, c)
+    np.testing.assert_array_equal(c, expected)
+    expected, c = zeros + bias, before.copy()
+    kernels.add_matmul(a, panels, expected)
+    kernels.affine(a, panels, bias, c)
+    np.testing.assert_array_equal(c, expected)
+
+
+@given(a0=st.integers(0, 5), c0=st.integers(0, 5), rows=sizes, width=sizes, seed=seeds)
+def test_products_that_replace_some_columns(a0: int, c0: int, rows: int, width: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, w = normal(rng, np.float64, rows, a0 + 7), normal(rng, np.float64, 7, width)
+    c = normal(rng, np.float64, rows, c0 + width + 3)
+    expected = c.copy()
+    expected[:, c0 : c0 + width] = 0
+    kernels.add_matmul_offset(a, a0, kernels.pack(w), expected, c0, width)
+    kernels.set_matmul_offset(a, a0, kernels.pack(w), c, c0, width)
+    np.testing.assert_array_equal(c, expected)
+
+
+@given(rows=st.sampled_from([0, 1, 40, 255, 256, 257, 600]), left=sizes, right=sizes, dtype=dtypes, seed=seeds)
+def test_a_gradient_that_replaces_values(rows: int, left: int, right: int, dtype, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = normal(rng, dtype, rows, left), normal(rng, dtype, rows, right)
+    expected, c = np.zeros((left, right), dtype), np.full((left, right), np.nan, dtype)
+    kernels.add_matmul_ta(a, b, expected)
+    kernels.add_matmul_ta(a, b, c, False)
+    np.testing.assert_array_equal(c, expected)
+
+
 @pytest.mark.parametrize("rows", [255, 256, 257, 600])
 def test_add_matmul_ta_over_several_chunks(rows: int) -> None:
     rng = np.random.default_rng(rows)

@@ -41,6 +41,16 @@ def product(a: Any, panels: Any, c: Any) -> None:
 
 
 @zoo.njit
+def product_and_bias(a: Any, panels: Any, bias: Any, c: Any) -> None:
+    kernels.affine(a, panels, bias, c)
+
+
+@zoo.njit
+def product_alone(a: Any, panels: Any, c: Any) -> None:
+    kernels.set_matmul(a, panels, c)
+
+
+@zoo.njit
 def gradient(a: Any, b: Any, c: Any) -> None:
     kernels.add_matmul_ta(a, b, c)
 
@@ -170,16 +180,20 @@ def test_products_have_the_same_bits(workers: ThreadPool, data: Any) -> None:
     )
     panels = kernels.pack(w)
 
-    def results() -> tuple[Any, Any]:
+    def results() -> tuple[Any, ...]:
         c, dw = np.ones((rows, width), dtype), np.ones((depth, width), dtype)
+        with_bias, alone = np.full_like(c, np.nan), np.full_like(c, np.nan)
         product(a, panels, c)
+        product_and_bias(a, panels, b[0], with_bias)
+        product_alone(a, panels, alone)
         gradient(a, b, dw)
-        return c, dw
+        return c, with_bias, alone, dw
 
-    alone, shared = results(), with_idle(workers, results)
-    for one, other in zip(alone, shared, strict=True):
+    by_one_thread, shared = results(), with_idle(workers, results)
+    for one, other in zip(by_one_thread, shared, strict=True):
         np.testing.assert_array_equal(one, other)
-    np.testing.assert_allclose(alone[0], 1 + a @ w, rtol=1e-3, atol=1e-3)
+    for addend, result in zip((1, b[0], 0), shared[:3], strict=True):
+        np.testing.assert_allclose(result, addend + a @ w, rtol=1e-3, atol=1e-3)
 
 
 def test_two_threads_compute_products_at_once(workers: ThreadPool) -> None:

@@ -9,21 +9,21 @@ from __future__ import annotations
 from zoo._lazy import attach
 
 _EXPORTS = {
-    "allocation": "copy empty empty_sequence fill_zeros zeros",
+    "allocation": "copy empty empty_sequence fill_zeros zeros zeros_if",
     "array_views": ("as_rows at_step flat flat_slice reshape row rows_of_steps slice_steps"),
     "column_memory": "column_memory_backward column_memory_forward",
     "diagonal_filter": "filter_backward filter_forward",
     "elementary": "exp exp_diff log log1p sigmoid softplus tanh",
     "input_projection": (
-        "add_column_sums add_weight_gradient project project_all_or_buffer project_at project_backward "
-        "project_into to_dense"
+        "add_column_sums add_weight_gradient project project_at project_backward project_into "
+        "projection_buffer to_dense"
     ),
     "jit": "njit pure_python",
     "linear_algebra": "expm expm_derivative solve",
     "matmul": (
         "add_matmul add_matmul_heads add_matmul_offset add_matmul_ta add_matmul_ta_heads "
-        "add_matmul_ta_offset matrix_if pack pack_heads pack_heads_transposed pack_transposed "
-        "rows_before_steps steps_per_gradient_block"
+        "add_matmul_ta_offset affine matrix_if pack pack_heads pack_heads_transposed pack_transposed "
+        "rows_before_steps set_matmul set_matmul_offset steps_per_gradient_block"
     ),
     "matrix_memory": (
         "empty_memories exchanged_planes memory_backward memory_block memory_forward transposed_memories"

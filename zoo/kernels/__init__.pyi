@@ -5,6 +5,7 @@ from zoo.kernels.allocation import (
     empty_sequence as empty_sequence,
     fill_zeros as fill_zeros,
     zeros as zeros,
+    zeros_if as zeros_if,
 )
 from zoo.kernels.array_views import (
     as_rows as as_rows,
@@ -37,10 +38,10 @@ from zoo.kernels.input_projection import (
     add_column_sums as add_column_sums,
     add_weight_gradient as add_weight_gradient,
     project as project,
-    project_all_or_buffer as project_all_or_buffer,
     project_at as project_at,
     project_backward as project_backward,
     project_into as project_into,
+    projection_buffer as projection_buffer,
     to_dense as to_dense,
 )
 from zoo.kernels.jit import (
@@ -59,12 +60,15 @@ from zoo.kernels.matmul import (
     add_matmul_ta as add_matmul_ta,
     add_matmul_ta_heads as add_matmul_ta_heads,
     add_matmul_ta_offset as add_matmul_ta_offset,
+    affine as affine,
     matrix_if as matrix_if,
     pack as pack,
     pack_heads as pack_heads,
     pack_heads_transposed as pack_heads_transposed,
     pack_transposed as pack_transposed,
     rows_before_steps as rows_before_steps,
+    set_matmul as set_matmul,
+    set_matmul_offset as set_matmul_offset,
     steps_per_gradient_block as steps_per_gradient_block,
 )
 from zoo.kernels.matrix_memory import (

@@ -71,24 +71,32 @@ def _fill_zeros(builder: ir.IRBuilder, array: ArrayFields) -> None:
     _tools.memset(builder, array["data"], builder.mul(array["nitems"], array["itemsize"]), 0)
 
 
-def _new(shape: Any, like: Any, finish: Callable[..., None]) -> Any:
-    """A new array as an intrinsic."""
+def _new(shape: Any, like: Any, finish: Callable[..., None], condition: Any = None) -> Any:
+    """A new array as an intrinsic.
+
+    Args:
+        shape: Type of the shape.
+        like: Type of an array of the same dtype.
+        finish: Emits what follows the allocation, from a builder, the array and the values of the arguments.
+        condition: Type of a condition, the first argument; None if there is none.
+    """
     if not (isinstance(shape, types.BaseTuple) and isinstance(like, types.Array)):
         return None
     count = len(shape)
     result, sizes = array_type(like, count), types.UniTuple
 
     def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        lengths = [builder.extract_value(args[0], axis) for axis in range(count)]
+        lengths = [builder.extract_value(args[-2], axis) for axis in range(count)]
         made = _allocate(context, builder, result, lengths)
-        finish(builder, ArrayFields(context, builder, result, made))
+        finish(builder, ArrayFields(context, builder, result, made), args)
         return made
 
-    return result(sizes(types.intp, count), like), emit  # type: ignore[no-untyped-call]
+    first = [] if condition is None else [types.boolean]
+    return result(*first, sizes(types.intp, count), like), emit  # type: ignore[no-untyped-call]
 
 
 def _emit_empty(_typing: Any, shape: Any, like: Any) -> Any:
-    return _new(shape, like, lambda _builder, _array: None)
+    return _new(shape, like, lambda _builder, _array, _args: None)
 
 
 @emitted_by(_emit_empty)
@@ -98,7 +106,7 @@ def empty(shape: tuple[int, ...], like: Array) -> Array:
 
 
 def _emit_zeros(_typing: Any, shape: Any, like: Any) -> Any:
-    def finish(builder: ir.IRBuilder, array: ArrayFields) -> None:
+    def finish(builder: ir.IRBuilder, array: ArrayFields, _args: Any) -> None:
         _advise_huge_pages(builder, array)
         _fill_zeros(builder, array)
 
@@ -109,6 +117,24 @@ def _emit_zeros(_typing: Any, shape: Any, like: Any) -> Any:
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
     """A new array of zeros, in the dtype of ``like``, on huge pages if it is large."""
     return np.zeros(shape, like.dtype)
+
+
+def _emit_zeros_if(_typing: Any, condition: Any, shape: Any, like: Any) -> Any:
+    def finish(builder: ir.IRBuilder, array: ArrayFields, args: Any) -> None:
+        _advise_huge_pages(builder, array)
+        with builder.if_then(args[0], likely=False):
+            _fill_zeros(builder, array)
+
+    return _new(shape, like, finish, condition)
+
+
+@emitted_by(_emit_zeros_if)
+def zeros_if(condition: bool, shape: tuple[int, ...], like: Array) -> Array:
+    """A new array of zeros if the condition is true, else of uninitialised values; else as :func:`zeros`.
+
+    For a sum whose first term replaces the values of the array.
+    """
+    return np.zeros(shape, like.dtype) if condition else np.empty(shape, like.dtype)
 
 
 def _emit_empty_sequence(_typing: Any, _steps: Any, _batch: Any, _width: Any, like: Any) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.bf16_pairs import add_products, pairs_in_rows, pairs_of_rows, round_to_bf16
-from zoo.kernels.gemm_microkernel import add_panels, tile_height
+from zoo.kernels.gemm_microkernel import add_panels, set_panels, tile_height
 from zoo.kernels.jit import njit
 
 Panels = tuple[Array, int]
@@ -49,7 +49,21 @@ def _py_add_matmul_offset(a: Array, a0: int, panels: Panels, c: Array, c0: int, 
     add_products(round_to_bf16(a[:, a0 : a0 + depth]), words.view(np.float32), c[:, c0 : c0 + width])
 
 
-def _py_add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array) -> None:
+def _py_set_matmul_offset(a: Array, a0: int, panels: Panels, c: Array, c0: int, width: int) -> None:
+    c[:, c0 : c0 + width] = 0
+    _py_add_matmul_offset(a, a0, panels, c, c0, width)
+
+
+def _py_affine(a: Array, panels: Panels, bias: Array, c: Array) -> None:
+    c[...] = bias
+    _py_add_matmul_offset(a, 0, panels, c, 0, c.shape[1])
+
+
+def _py_add_matmul_ta_offset(
+    a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array, adds: bool = True
+) -> None:
+    if not adds:
+        c.fill(0)
     add_products(round_to_bf16(a[:, a0 : a0 + rows].T), round_to_bf16(b[:, b0 : b0 + width]), c)
 
 
@@ -85,37 +99,63 @@ def add_matmul(a: Array, panels: Panels, c: Array) -> None:
     add_matmul_offset(a, 0, panels, c, 0, c.shape[1])
 
 
+@njit(shared=True, python_fallback=_py_set_matmul_offset)
+def set_matmul_offset(a: Array, a0: int, panels: Panels, c: Array, c0: int, width: int) -> None:
+    """See :func:`zoo.kernels.set_matmul_offset`."""
+    _set_products(a, a0, panels, c, c0, width, None)
+
+
+@njit
+def set_matmul(a: Array, panels: Panels, c: Array) -> None:
+    """See :func:`zoo.kernels.set_matmul`."""
+    set_matmul_offset(a, 0, panels, c, 0, c.shape[1])
+
+
+@njit(shared=True, python_fallback=_py_affine)
+def affine(a: Array, panels: Panels, bias: Array, c: Array) -> None:
+    """See :func:`zoo.kernels.affine`."""
+    _set_products(a, 0, panels, c, 0, c.shape[1], bias)
+
+
+@njit(inline=True)
+def _set_products(
+    a: Array, a0: int, panels: Panels, c: Array, c0: int, width: int, bias: Array | None
+) -> None:
+    """``c[:, c0 : c0 + width] = a[:, a0 : a0 + K] @ w + bias``; zeros for None."""
+    packed, depth = panels
+    rows, stride = a.shape
+    pairs = packed.shape[1]
+    strides = (tile_height() * pairs, pairs, 1, c.shape[1])
+    for first in range(0, rows, BLOCK_ROWS):
+        count = kernels.int_min(BLOCK_ROWS, rows - first)
+        left = pairs_in_rows(a, first * stride + a0, stride, count, depth)
+        set_panels(left, 0, packed, 0, c, first * c.shape[1] + c0, strides, (count, pairs, width), bias)
+
+
 @njit(shared=True, python_fallback=_py_add_matmul_ta_offset)
-def add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array) -> None:
+def add_matmul_ta_offset(
+    a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array, adds: bool = True
+) -> None:
     """See :func:`zoo.kernels.add_matmul_ta_offset`."""
     kernels.add_matmul_ta_offset(
-        pairs_of_rows(a, a0, rows), 0, rows, pairs_of_rows(b, b0, width), 0, width, c
+        pairs_of_rows(a, a0, rows), 0, rows, pairs_of_rows(b, b0, width), 0, width, c, adds
     )
 
 
 @njit
-def add_matmul_ta(a: Array, b: Array, c: Array) -> None:
+def add_matmul_ta(a: Array, b: Array, c: Array, adds: bool = True) -> None:
     """See :func:`zoo.kernels.add_matmul_ta`."""
-    add_matmul_ta_offset(a, 0, c.shape[0], b, 0, c.shape[1], c)
+    add_matmul_ta_offset(a, 0, c.shape[0], b, 0, c.shape[1], c, adds)
 
 
 @njit(shared=True)
-def add_weight_gradient(x: Array, grad: Array, dw: Array) -> None:
+def add_weight_gradient(x: Array, grad: Array, dw: Array, adds: bool = True) -> None:
     """See :func:`zoo.kernels.add_weight_gradient`; for tokens the rows of the gradient are float32."""
     if x.ndim == 2:
-        kernels.add_weight_gradient(x, grad, dw)
+        kernels.add_weight_gradient(x, grad, dw, adds)
     else:
-        add_matmul_ta_offset(kernels.as_rows(x), 0, x.shape[2], kernels.as_rows(grad), 0, grad.shape[2], dw)
-
-
-@njit
-def project_dense(x: Array, panels: Panels, b: Array, out: Array) -> None:
-    """See :func:`zoo.kernels.input_projection.project_dense`."""
-    for n in range(out.shape[0]):
-        row = out[n]
-        for v in range(b.size):
-            row[v] = b[v]
-    add_matmul(x, panels, out)
+        rows, gradients = kernels.as_rows(x), kernels.as_rows(grad)
+        add_matmul_ta_offset(rows, 0, x.shape[2], gradients, 0, grad.shape[2], dw, adds)
 
 
 @njit(shared=True)
@@ -132,7 +172,7 @@ def project_into(x: Array, weights: Any, b: Array, out: Array) -> None:
     if x.ndim == 2:
         kernels.project_into(x, weights, b, out)
     else:
-        project_dense(kernels.as_rows(x), weights, b, kernels.as_rows(out))
+        affine(kernels.as_rows(x), weights, b, kernels.as_rows(out))
 
 
 @njit(inline=True)
@@ -141,7 +181,7 @@ def project_step(x: Array, weights: Any, b: Array, out: Array) -> None:
     if x.ndim == 2:
         kernels.project_step(x, weights, b, out)
     else:
-        project_dense(kernels.as_rows(x), weights, b, out)
+        affine(kernels.as_rows(x), weights, b, out)
 
 
 @njit(shared=True)
@@ -152,11 +192,13 @@ def project(x: Array, w: Array, b: Array) -> Array:
     return out
 
 
-@njit(shared=True)
-def project_all_or_buffer(x: Array, weights: Any, b: Array) -> Array:
-    """See :func:`zoo.kernels.project_all_or_buffer`."""
+@njit
+def project_at(buffer: Array, t: int, x: Array, weights: Any, b: Array) -> Array:
+    """See :func:`zoo.kernels.project_at`."""
     if x.ndim == 2:
-        return kernels.empty((1, x.shape[1], b.size), b)
-    out = kernels.empty_sequence(x.shape[0], x.shape[1], b.size, b)
-    project_into(x, weights, b, out)
-    return out
+        return kernels.project_at(buffer, t, x, weights, b)
+    number = t % buffer.shape[0]
+    if number == 0:
+        last = kernels.int_min(t + buffer.shape[0], x.shape[0])
+        affine(kernels.rows_of_steps(x, t, last), weights, b, kernels.rows_of_steps(buffer, 0, last - t))
+    return kernels.at_step(buffer, number)

@@ -6,7 +6,8 @@ reaches 93 to 98 % of one core's peak with 4 rows and more, on AVX2 and AVX-512.
 every call, reaches 20 to 70 % at the sizes of recurrent cells. A core has about eight multiply-adds in
 flight, so fewer rows take more vectors at once. A single row is then limited by loading its weights from the
 cache. It is written as LLVM vector code, since LLVM's vectoriser finds neither the register block nor the
-broadcasts. Every element of ``a @ b`` is one sum in the order of k, in whatever tile, and is then added to c.
+broadcasts. Every element of ``a @ b`` is one sum in the order of k, in whatever tile, and is then added to c,
+or to the element of a row such as a bias.
 
 Operands of int32 are pairs of bfloat16, whose two products take one instruction (zoo.kernels.bf16_pairs).
 """
@@ -227,7 +228,15 @@ def add_panels(
     :func:`panel_width` columns a step; row r of c starts at ``c0 + r * ldc`` and has ``width`` columns. If a
     and b hold pairs of bfloat16, c is float32.
     """
-    return _library_call("", a, a0, b, b0, c, c0, strides, sizes)
+    return _library_call("", None, a, a0, b, b0, c, c0, strides, sizes)
+
+
+@intrinsic
+def set_panels(
+    _typing: Any, a: Any, a0: Any, b: Any, b0: Any, c: Any, c0: Any, strides: Any, sizes: Any, bias: Any
+) -> Any:
+    """``c = bias + a @ b`` for ``bias (width,)``, or ``c = a @ b`` for None; else as :func:`add_panels`."""
+    return _library_call("", bias, a, a0, b, b0, c, c0, strides, sizes)
 
 
 @intrinsic
@@ -235,26 +244,47 @@ def add_undivided_panels(
     _typing: Any, a: Any, a0: Any, b: Any, b0: Any, c: Any, c0: Any, strides: Any, sizes: Any
 ) -> Any:
     """:func:`add_panels` by this thread alone, for a thread that computes a part of a larger product."""
-    return _library_call(_UNDIVIDED, a, a0, b, b0, c, c0, strides, sizes)
+    return _library_call(_UNDIVIDED, None, a, a0, b, b0, c, c0, strides, sizes)
+
+
+@intrinsic
+def set_undivided_panels(
+    _typing: Any, a: Any, a0: Any, b: Any, b0: Any, c: Any, c0: Any, strides: Any, sizes: Any, bias: Any
+) -> Any:
+    """:func:`set_panels` by this thread alone."""
+    return _library_call(_UNDIVIDED, bias, a, a0, b, b0, c, c0, strides, sizes)
 
 
 _UNDIVIDED = ".undivided"
 
 
-def _library_call(suffix: str, *kinds: Any) -> Any:
-    """Signature of :func:`add_panels`, and code that calls the function with this suffix in the library."""
+def _library_call(suffix: str, bias: Any, *kinds: Any) -> Any:
+    """Signature of :func:`add_panels`, and code that calls the function with this suffix in the library.
+
+    Args:
+        suffix: Of the name of the function.
+        bias: Type of the last argument: an array that is added to every row, or Numba's none. None to add c.
+        kinds: Types of the other arguments.
+    """
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
         def address(n: int) -> Any:
             array = context.make_array(signature.args[n])(context, builder, args[n])
-            return builder.gep(array.data, [args[n + 1]])
+            return builder.gep(array.data, [args[n + 1]]) if n < len(kinds) else array.data
 
         numbers = [builder.extract_value(args[n], index) for n in (6, 7) for index in range(10 - n)]
+        if bias is None:
+            addend = address(4), numbers[3]
+        elif isinstance(bias, types.NoneType):
+            addend = ir.Constant(address(4).type, None), _INDEX(0)
+        else:
+            addend = address(8), _INDEX(0)
         function = _linked_function(context, builder.module, kinds[0].dtype, suffix)
-        builder.call(function, [address(0), address(2), address(4), *numbers])
+        builder.call(function, [address(0), address(2), address(4), *addend, *numbers])
         return context.get_dummy_value()
 
-    return types.void(*map(types.unliteral, kinds)), emit
+    passed = kinds if bias is None else (*kinds, bias)
+    return types.void(*map(types.unliteral, passed)), emit
 
 
 def _linked_function(context: Any, module: ir.Module, dtype: Any, suffix: str) -> ir.Function:
@@ -292,9 +322,14 @@ def _symbol(dtype: Any) -> str:
 
 
 def _declare(dtype: Any, module: ir.Module, suffix: str = "") -> ir.Function:
-    """Declare a function ``(a, b, c, block, row, k, ldc, rows, depth, width)`` in a module."""
-    operands = [_SCALARS[dtype].as_pointer()] * 2
-    kind = ir.FunctionType(ir.VoidType(), [*operands, _sum_type(dtype).as_pointer(), *[_INDEX] * 7])
+    """Declare a function for ``c = addend + a @ b`` in a module.
+
+    Its arguments are ``(a, b, c, addend, ld_addend, block, row, k, ldc, rows, depth, width)``. Row r of the
+    addend starts at ``addend + r * ld_addend``: it is c, or a row for which ``ld_addend`` is 0. A null pointer
+    is an addend of zeros.
+    """
+    operands, sums = [_SCALARS[dtype].as_pointer()] * 2, [_sum_type(dtype).as_pointer()] * 2
+    kind = ir.FunctionType(ir.VoidType(), [*operands, *sums, *[_INDEX] * 8])
     get_or_insert: Any = cgutils.get_or_insert_function
     function = get_or_insert(module, kind, _symbol(dtype) + suffix)
     function.attributes.add("nounwind")
@@ -341,7 +376,7 @@ def _define(dtype: Any, module: ir.Module) -> None:
     # Unrolled, these loops took twice as long to compile, and were up to 4 % faster.
     remainder.attributes.add("optsize")
     for each in (function, product, remainder):
-        for pointer in each.args[:3]:
+        for pointer in each.args[:2]:  # c may be the addend
             pointer.add_attribute("noalias")
     builder = ir.IRBuilder(remainder.append_basic_block())
     _GemmEmitter(builder, dtype, remainder.args).emit_remainder()
@@ -391,7 +426,7 @@ def _define_part(product: ir.Function, dtype: Any) -> ir.Function:
         is_pointer = isinstance(argument.type, ir.PointerType)
         arguments.append(builder.inttoptr(value, argument.type) if is_pointer else value)
     emitter = _GemmEmitter(builder, dtype, arguments)
-    a, b, c, block, row, k, ldc, rows, depth, width = arguments
+    a, b, c, addend, ld_addend, block, row, k, ldc, rows, depth, width = arguments
     panels, blocks = emitter.count_blocks()
     is_by_panels = builder.icmp_signed(">=", panels, parts)
     count = builder.select(is_by_panels, panels, blocks)
@@ -412,7 +447,8 @@ def _define_part(product: ir.Function, dtype: Any) -> ir.Function:
         builder.gep(a, [builder.mul(first_block, block)]),
         builder.gep(b, [builder.mul(column, depth)]),
         builder.gep(c, [builder.add(builder.mul(first_row, ldc), column)]),
-        *(block, row, k, ldc),
+        _offset_or_null(builder, addend, builder.add(builder.mul(first_row, ld_addend), column)),
+        *(ld_addend, block, row, k, ldc),
         builder.sub(_minimum(builder, rows, end_row), first_row),
         depth,
         builder.sub(_minimum(builder, width, end_column), column),
@@ -420,6 +456,15 @@ def _define_part(product: ir.Function, dtype: Any) -> ir.Function:
     builder.call(product, part_arguments)
     return_result(builder, ir.IntType(1)(1))
     return function
+
+
+def _offset_or_null(builder: ir.IRBuilder, pointer: Any, offset: Any) -> Any:
+    """The address of an element, or null for a null pointer."""
+    return builder.select(_is_null(builder, pointer), pointer, builder.gep(pointer, [offset]))
+
+
+def _is_null(builder: ir.IRBuilder, pointer: Any) -> Any:
+    return builder.icmp_unsigned("==", pointer, ir.Constant(pointer.type, None))
 
 
 def _ceil_divide(builder: ir.IRBuilder, a: Any, b: Any) -> Any:
@@ -457,8 +502,8 @@ class _GemmEmitter:
     def __init__(self, builder: ir.IRBuilder, dtype: Any, arguments: Any) -> None:
         self.builder, self.dtype, self.arguments = builder, dtype, arguments
         self.vector, self.size = sum_vector(dtype), int(dtype.bitwidth) // 8
-        self.a, self.b, self.c, self.block, self.row, self.k, self.ldc, *sizes = arguments
-        self.rows, self.depth, self.width = sizes
+        self.a, self.b, self.c, self.addend, self.ld_addend, *numbers = arguments
+        self.block, self.row, self.k, self.ldc, self.rows, self.depth, self.width = numbers
         self.columns = _INDEX(tile_shape().vectors * self.vector.count)
         self.panel = builder.mul(self.depth, self.columns)
 
@@ -593,20 +638,28 @@ class _GemmEmitter:
 
     def _add_tile(self, tile: _MicroTile) -> None:
         builder = self.builder
-        rows = [builder.gep(self.c, [builder.mul(r, self.ldc)]) for r in tile.rows]
-        pointers = [self._vectors(tile, row, self.columns) for row in rows]
+        addends, pointers = (
+            [self._vectors(tile, builder.gep(start, [builder.mul(r, ld)]), self.columns) for r in tile.rows]
+            for start, ld in ((self.addend, self.ld_addend), (self.c, self.ldc))
+        )
         with builder.goto_entry_block():
             sums = [[builder.alloca(tile.vector) for _ in tile.vectors] for _ in pointers]
         for total in itertools.chain(*sums):
             builder.store(ir.Constant(tile.vector, None), total)
         with _range(builder, _INDEX(0), self.depth, 1) as k:
             self._add_products(tile, k, sums)
-        # c last: its loads from a distant cache overlap the next tile. Sums that began with c had to wait for
-        # it, and the gradient of a matrix of 512 by 2048 took 1.08 times as long on an AMD EPYC (Zen 3).
-        for row, totals in zip(pointers, sums, strict=True):
-            before = self._load(tile, row)
-            values = [builder.fadd(c, builder.load(total)) for c, total in zip(before, totals, strict=True)]
-            self._store(tile, values, row)
+        # The addend last: its loads from a distant cache overlap the next tile. Sums that began with c had to
+        # wait for it, and the gradient of a matrix of 512 by 2048 took 1.08 times as long on an AMD EPYC
+        # (Zen 3).
+        with builder.if_else(_is_null(builder, self.addend)) as (only_products, with_addend):
+            with only_products:
+                for row, totals in zip(pointers, sums, strict=True):
+                    self._store(tile, [builder.load(total) for total in totals], row)
+            with with_addend:
+                for addend, row, totals in zip(addends, pointers, sums, strict=True):
+                    pairs = zip(self._load(tile, addend), totals, strict=True)
+                    values = [builder.fadd(before, builder.load(total)) for before, total in pairs]
+                    self._store(tile, values, row)
 
     def _load(self, tile: _MicroTile, pointers: list[Any]) -> list[Any]:
         """Load vectors; in a partial panel, zeros outside c."""

@@ -44,15 +44,18 @@ def add_column_sums(a: Array, total: Array) -> None:
 
 
 @njit(shared=True)
-def add_weight_gradient(x: Array, grad: Array, dw: Array) -> None:
+def add_weight_gradient(x: Array, grad: Array, dw: Array, adds: bool = True) -> None:
     """Add the gradient of an input weight, the sum of ``x_row.T @ grad_row`` over all steps and rows.
 
     Args:
         x: Inputs ``(T, B, I)``, or integer tokens ``(T, B)`` below I.
         grad: Gradient ``(T, B, N)`` with respect to the products.
         dw: The sum so far, ``(I, N)``.
+        adds: Whether to add; if not, the gradient replaces the values of dw.
     """
     if x.ndim == 2:
+        if not adds:
+            kernels.fill_zeros(dw)
         for t in range(x.shape[0]):
             for r in range(x.shape[1]):
                 target, row = dw[x[t, r]], grad[t, r]
@@ -60,25 +63,8 @@ def add_weight_gradient(x: Array, grad: Array, dw: Array) -> None:
                     target[n] += row[n]
     else:
         kernels.add_matmul_ta_offset(
-            kernels.as_rows(x), 0, x.shape[2], kernels.as_rows(grad), 0, grad.shape[2], dw
+            kernels.as_rows(x), 0, x.shape[2], kernels.as_rows(grad), 0, grad.shape[2], dw, adds
         )
-
-
-@njit
-def project_dense(x: Array, panels: Array, b: Array, out: Array) -> None:
-    """``out = x @ w + b`` for dense rows.
-
-    Args:
-        x: Rows ``(M, I)``.
-        panels: From :func:`zoo.kernels.pack`, of ``w (I, N)``.
-        b: Bias ``(N,)``.
-        out: The result ``(M, N)``.
-    """
-    for n in range(out.shape[0]):
-        row = out[n]
-        for v in range(b.size):
-            row[v] = b[v]
-    kernels.add_matmul(x, panels, out)
 
 
 @njit(shared=True)
@@ -97,7 +83,7 @@ def project_into(x: Array, weights: Array, b: Array, out: Array) -> None:
     if x.ndim == 3:
         if weights.ndim == 2:  # known when the kernel compiles
             raise ValueError("weights are a matrix; call kernels.prepare_input_weights(x, w) first")
-        project_dense(kernels.as_rows(x), weights, b, kernels.as_rows(out))
+        kernels.affine(kernels.as_rows(x), weights, b, kernels.as_rows(out))
         return
     for t in range(x.shape[0]):
         for r in range(x.shape[1]):
@@ -123,35 +109,37 @@ def project(x: Array, w: Array, b: Array) -> Array:
     return out
 
 
-@njit(shared=True)
-def project_all_or_buffer(x: Array, weights: Array, b: Array) -> Array:
-    """The projections of all steps, or for tokens a buffer for one step, for :func:`project_at`.
+PROJECTION_ELEMENTS = 1 << 16
+"""Elements of the buffer of :func:`projection_buffer`, which stays in the second-level cache."""
 
-    Dense inputs take one large product. Rows for tokens are only copied, step by step: written for all steps
-    together they fall out of the cache, which took an LSTM's forward pass 10 % more time at H=128, and 33 %
-    more memory.
+
+@njit
+def projection_buffer(x: Array, b: Array) -> Array:
+    """A buffer for some steps of projections, for :func:`project_at`.
+
+    Projections of all steps fall out of the cache before their step reads them, and take more memory.
 
     Args:
-        x: As for :func:`project_into`.
-        weights: As for :func:`project_into`.
-        b: As for :func:`project_into`.
+        x: Inputs ``(T, B, I)``, or integer tokens ``(T, B)``.
+        b: Bias ``(N,)``.
 
     Returns:
-        A new array ``(T, B, N)``, or ``(1, B, N)`` for tokens.
+        A new array ``(steps, B, N)``; one step for tokens, whose rows are only copied.
     """
-    if x.ndim == 2:
-        return kernels.empty((1, x.shape[1], b.size), b)
-    out = kernels.empty_sequence(x.shape[0], x.shape[1], b.size, b)
-    project_into(x, weights, b, out)
-    return out
+    batch, steps = x.shape[1], 1
+    if x.ndim == 3:
+        steps = kernels.int_min(PROJECTION_ELEMENTS // kernels.int_max(1, batch * b.size), x.shape[0])
+    return kernels.empty((kernels.int_max(1, steps), batch, b.size), b)
 
 
 @njit
 def project_at(buffer: Array, t: int, x: Array, weights: Array, b: Array) -> Array:
-    """``x @ w + b`` at step t, which the caller may change.
+    """``x @ w + b`` at step t, which the caller may change. Call it for every step, in order.
+
+    Dense inputs of all steps in the buffer are projected at the first of them, in one product.
 
     Args:
-        buffer: From :func:`project_all_or_buffer`.
+        buffer: From :func:`projection_buffer`.
         t: The step.
         x: As for :func:`project_into`.
         weights: As for :func:`project_into`.
@@ -161,12 +149,17 @@ def project_at(buffer: Array, t: int, x: Array, weights: Array, b: Array) -> Arr
         A view ``(B, N)`` of ``buffer``.
     """
     if x.ndim == 3:
-        return buffer[t]  # type: ignore[no-any-return]
+        number = t % buffer.shape[0]
+        if number == 0:
+            last = kernels.int_min(t + buffer.shape[0], x.shape[0])
+            rows = kernels.rows_of_steps(buffer, 0, last - t)
+            kernels.affine(kernels.rows_of_steps(x, t, last), weights, b, rows)
+        return kernels.at_step(buffer, number)
     for r in range(x.shape[1]):
         row, source = kernels.row(buffer, r), kernels.row(weights, x[t, r])
         for n in range(b.size):
             row[n] = source[n] + b[n]
-    return buffer[0]  # type: ignore[no-any-return]
+    return kernels.at_step(buffer, 0)
 
 
 @njit(shared=True)
@@ -183,7 +176,7 @@ def project_backward(x: Array, w: Array, grad: Array, needs_dx: bool = True) -> 
         The gradients with respect to x, w and b. That of x is empty, ``(0, 0, 0)``, for tokens and if it is
         not needed.
     """
-    dw, db = kernels.zeros(w.shape, w), kernels.zeros((w.shape[1],), w)
+    dw, db = kernels.zeros_if(x.ndim == 2, w.shape, w), kernels.zeros((w.shape[1],), w)
     kernels.add_column_sums(grad, db)
     if x.ndim == 2:
         kernels.add_weight_gradient(x, grad, dw)
@@ -191,10 +184,9 @@ def project_backward(x: Array, w: Array, grad: Array, needs_dx: bool = True) -> 
     features, width = w.shape
     source = kernels.as_rows(grad)
     # Not add_weight_gradient: a kernel between two others is compiled again with the inner one.
-    kernels.add_matmul_ta_offset(kernels.as_rows(x), 0, features, source, 0, width, dw)
+    kernels.add_matmul_ta_offset(kernels.as_rows(x), 0, features, source, 0, width, dw, False)
     if not needs_dx:
         return kernels.empty((0, 0, 0), w), dw, db
     dx = kernels.empty_sequence(x.shape[0], x.shape[1], features, w)
-    kernels.fill_zeros(dx)
-    kernels.add_matmul_offset(source, 0, kernels.pack_transposed(w), kernels.as_rows(dx), 0, features)
+    kernels.set_matmul_offset(source, 0, kernels.pack_transposed(w), kernels.as_rows(dx), 0, features)
     return dx, dw, db

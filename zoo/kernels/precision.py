@@ -9,10 +9,7 @@ from zoo.errors import UsageError
 
 BF16 = "bf16"
 
-_IMPORTS = {
-    "from zoo import kernels": "from zoo.kernels import bf16 as kernels",
-    "from zoo.kernels.input_projection import project_dense": "from zoo.kernels.bf16 import project_dense",
-}
+_IMPORT, _BF16_IMPORT = "from zoo import kernels", "from zoo.kernels import bf16 as kernels"
 
 
 def check_precision(precision: object, dtype: str, owner: str) -> str | None:
@@ -78,12 +75,12 @@ def with_precision(source: str, precision: str | None) -> str:
     """The source of a generated module with the matrix products of a precision: other imports.
 
     Args:
-        source: The source. It must import these products by the lines in ``_IMPORTS`` and no others.
+        source: The source. It must import these products by the line ``_IMPORT`` and no other.
         precision: ``"bf16"``, or None for the source itself.
     """
     if precision is None:
         return source
-    return "\n".join(_IMPORTS.get(line, line) for line in source.split("\n"))
+    return "\n".join(_BF16_IMPORT if line == _IMPORT else line for line in source.split("\n"))
 
 
 def kernels_with(precision: str | None) -> Any:

@@ -80,15 +80,12 @@ def project_step(x: Array, panels: Array, b: Array, out: Array) -> None:
         b: Bias ``(N,)``.
         out: The result ``(1, N)``.
     """
-    row = kernels.row(out, 0)
     if x.ndim == 2:
-        source = kernels.row(panels, x[0, 0])
+        row, source = kernels.row(out, 0), kernels.row(panels, x[0, 0])
         for n in range(row.size):
             row[n] = source[n] + b[n]
     else:
-        for n in range(row.size):
-            row[n] = b[n]
-        kernels.add_matmul(kernels.as_rows(x), panels, out)
+        kernels.affine(kernels.as_rows(x), panels, b, out)
 
 
 @njit(inline=True)

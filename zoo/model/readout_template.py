@@ -13,7 +13,6 @@ from typing import Any
 
 from zoo import kernels
 from zoo.array_types import Array
-from zoo.kernels.input_projection import project_dense
 from zoo.kernels.jit import EXACT, njit
 
 # A multiple of the block of add_matmul_ta. Blocks of 256 rows take 2 % longer, and 1,024 are no faster.
@@ -125,7 +124,7 @@ def readout_loss(
     for first in range(0, losses.size, block):
         steps = kernels.int_min(block, losses.size - first)
         y_block, out = kernels.slice_steps(y, first, first + steps), kernels.slice_steps(outputs, 0, steps)
-        project_dense(kernels.as_rows(y_block), panels, b, kernels.as_rows(out))
+        kernels.affine(kernels.as_rows(y_block), panels, b, kernels.as_rows(out))
         for t in range(steps):
             losses[first + t] = weighted_loss(out[t], targets[first + t], weights[first + t], options)
 
@@ -146,17 +145,16 @@ def readout_loss_and_grad(
     outputs = kernels.empty((kernels.int_min(block, losses.size), y.shape[1], b.size), w)
     row_losses = kernels.empty((outputs.shape[0] * outputs.shape[1],), losses)
     dy = kernels.empty_sequence(y.shape[0], y.shape[1], y.shape[2], w)
-    kernels.fill_zeros(dy)
-    dw, db = kernels.zeros(w.shape, w), kernels.zeros(b.shape, b)
+    dw, db = kernels.zeros_if(losses.size == 0, w.shape, w), kernels.zeros(b.shape, b)
     for first in range(0, losses.size, block):
         steps = kernels.int_min(block, losses.size - first)
         y_block, out = kernels.slice_steps(y, first, first + steps), kernels.slice_steps(outputs, 0, steps)
-        project_dense(kernels.as_rows(y_block), panels, b, kernels.as_rows(out))
+        kernels.affine(kernels.as_rows(y_block), panels, b, kernels.as_rows(out))
         target_rows, weight_rows = _block_rows(targets, first, steps), _block_rows(weights, first, steps)
         some = kernels.flat_slice(row_losses, 0, weight_rows.size)
         weighted_loss_and_grad_inplace(kernels.as_rows(out), target_rows, weight_rows, options, scale, some)
         _sum_rows_per_step(some, losses, first, steps)
         kernels.add_column_sums(out, db)
-        kernels.add_matmul_ta(kernels.as_rows(y_block), kernels.as_rows(out), dw)
-        kernels.add_matmul(kernels.as_rows(out), transposed, kernels.rows_of_steps(dy, first, first + steps))
+        kernels.add_matmul_ta(kernels.as_rows(y_block), kernels.as_rows(out), dw, first > 0)
+        kernels.set_matmul(kernels.as_rows(out), transposed, kernels.rows_of_steps(dy, first, first + steps))
     return dy, dw, db

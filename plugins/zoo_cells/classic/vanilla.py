@@ -51,13 +51,12 @@ def backward(
         unit, slope, output = h[t].reshape(-1), da[t].reshape(-1), dy[t].reshape(-1)
         for i in range(unit.size):
             slope[i] = (carried[i] + output[i]) * (one - unit[i] * unit[i])
-            carried[i] = 0
-        kernels.add_matmul(da[t], recurrent, dh)
-    dWhh = kernels.zeros(Whh.shape, Whh)
+        kernels.set_matmul(da[t], recurrent, dh)
+    dWhh = kernels.zeros_if(steps == 0, Whh.shape, Whh)
     if steps > 0:
-        kernels.add_matmul_ta(h0, da[0], dWhh)
         before, after = kernels.rows_of_steps(h, 0, steps - 1), kernels.rows_of_steps(da, 1, steps)
-        kernels.add_matmul_ta(before, after, dWhh)
+        kernels.add_matmul_ta(before, after, dWhh, False)
+        kernels.add_matmul_ta(h0, da[0], dWhh)
     dx, dWxh, dbh = kernels.project_backward(x, Wxh, da, needs_dx)
     return dx, (dh,), (dWxh, dWhh, dbh)
 

@@ -70,7 +70,10 @@ def allocations(context: EmitContext) -> dict[str, str]:
 
 def _allocation(context: EmitContext, array: ArrayVar, shape: Shape) -> str:
     if array.name in context.zeroed:
-        return f"kernels.zeros({_shape_text(array, shape)}, {context.like})"
+        text = f"{_shape_text(array, shape)}, {context.like}"
+        # Without steps there is no block, whose product would replace the values.
+        is_set = array.name in context.set_by_products
+        return f"kernels.zeros_if(steps == 0, {text})" if is_set else f"kernels.zeros({text})"
     if array.layout == ArrayLayout.STEPS:
         steps = "block_steps" if array.time is BLOCK else "steps"
         return f"kernels.empty_sequence({steps}, batch, {array.width}, {context.like})"

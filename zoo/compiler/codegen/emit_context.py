@@ -117,6 +117,7 @@ class EmitContext(FunctionVariables):
         input_layout: Kind of array of x and of auxiliary inputs.
         leaf_names: Variables of the arrays of the caller, of states and of their gradients.
         zeroed: Arrays that are allocated with zeros.
+        set_by_products: Arrays whose values the first product replaces.
         assigned: Arrays that a kernel returns.
         states_before: For arrays of states before a step: the line that selects those of step ``time``.
         trajectories: For the same arrays: the initial states, and the states after every step.
@@ -150,6 +151,7 @@ class EmitContext(FunctionVariables):
         self.numbers = NumberVars(self.names, _option_names(step_graph))
         self.loops: list[list[str]] = []
         self.zeroed: set[str] = set()
+        self.set_by_products: set[str] = set()
         self.assigned: set[str] = set()
         self.states_before: dict[str, str] = {}
         self.trajectories: dict[str, tuple[str, str]] = {}

@@ -358,14 +358,17 @@ def _dx_lines(
     """
     products = emitter.dx_writer.lines
     in_loops = "dx" in identifiers_in([*step, *after])  # element by element, in fused loops
-    shape = f"(steps, batch, {emitter.step_graph.x.shape[0]})" if in_loops or products else "x.shape"
-    zeros = f"dx = kernels.zeros({shape}, {emitter.like})"
+    sizes = f"steps, batch, {emitter.step_graph.x.shape[0]}"
+    shape = f"({sizes})" if in_loops or products else "x.shape"
+    new = f"dx = kernels.zeros({shape}, {emitter.like})"
+    if not in_loops and "dx" in emitter.set_by_products:
+        new = f"dx = kernels.empty_sequence({sizes}, {emitter.like})"
     empty = f"dx = kernels.empty((0, 0, 0), {emitter.like})"
     in_block = _guard_dx(2, products)
     if in_loops:
         for_tokens = ["    if x.ndim == 2:", f"        {empty}"]
-        return [f"    {zeros}"], in_block, for_tokens
-    return [f"    {empty}", *_guard_dx(1, [f"    {zeros}"])], in_block, []
+        return [f"    {new}"], in_block, for_tokens
+    return [f"    {empty}", *_guard_dx(1, [f"    {new}"])], in_block, []
 
 
 def _guard_dx(depth: int, lines: list[str]) -> list[str]:

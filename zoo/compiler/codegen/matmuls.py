@@ -70,7 +70,7 @@ def _write_projection(context: EmitContext, writer: Writer, node: Node) -> None:
         return
     context.assigned.add(array.name)
     buffer = context.names.fresh(f"{array.name.removesuffix('_step')}_projections")
-    writer.line(f"{buffer} = kernels.project_all_or_buffer(x, {weights}, {bias})")
+    writer.line(f"{buffer} = kernels.projection_buffer(x, {bias})")
     context.step_lines.append(f"{array.name} = kernels.project_at({buffer}, time, x, {weights}, {bias})")
 
 
@@ -133,21 +133,25 @@ def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -
     is_dx = target.name == "dx" and section == "after"
     if is_dx:  # tokens have no gradient
         writer = context.dx_writer
-    if not base:
-        _write_zeros(context, writer, target, all_steps)
     # Outside the loops a matrix is packed where it is used: before them it may not be computed yet.
     panels = _pack_call(context, w) if section in ("once", "final") else context.panels(w, is_dx)
     view = _view(a)
     source = context.array_of(view.base)
     left, right = (_as_rows(array, each, node, all_steps) for array, each in ((source, a), (target, node)))
     if node.op == DOT_HEADS:
+        if not base:
+            _write_zeros(context, writer, target, all_steps)
         rows, width = node.shape[1:]
-        call = f"kernels.add_matmul_heads({left}, {view.offset}, {panels}, {right}, 0, {width}, {rows})"
-    elif view.is_whole or source.layout == ArrayLayout.SHARED:
-        call = f"kernels.add_matmul({left}, {panels}, {right})"
+        call = f"add_matmul_heads({left}, {view.offset}, {panels}, {right}, 0, {width}, {rows})"
     else:
-        call = f"kernels.add_matmul_offset({left}, {view.offset}, {panels}, {right}, 0, {node.shape[-1]})"
-    writer.line(call)
+        context.set_by_products |= {target.name} if not base else set()
+        is_whole = view.is_whole or source.layout == ArrayLayout.SHARED
+        call = "add_matmul" if base else "set_matmul"
+        if is_whole:
+            call = f"{call}({left}, {panels}, {right})"
+        else:
+            call = f"{call}_offset({left}, {view.offset}, {panels}, {right}, 0, {node.shape[-1]})"
+    writer.line(f"kernels.{call}")
 
 
 def _write_zeros(context: EmitContext, writer: Writer, target: ArrayVar, all_steps: bool) -> None:
@@ -168,34 +172,47 @@ def _as_rows(array: ArrayVar, value: Node, product_node: Node, all_steps: bool) 
     return f"{array.active_steps if all_steps else array.current_step}.reshape(-1, {value.shape[-1]})"
 
 
-def _write_outer(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
+def _adds_flag(context: EmitContext, target: ArrayVar, section: str) -> str:
+    """The last argument of a sum over rows: whether it adds to the sum of later blocks of steps.
+
+    Without blocks it is empty, and sums add to zeros.
+    """
+    if not context.by_blocks or section != "after":
+        return ""
+    context.set_by_products.add(target.name)
+    return ", last < steps"
+
+
+def _write_outer(context: EmitContext, writer: Writer, node: Node, section: str) -> None:
     a, g = node.inputs
     target = context.array_of(node)
     if a.op == X:
         right = context.array_of(_view(g).base).active_steps
-        writer.line(f"kernels.add_weight_gradient({context.x}, {right}, {target.name})")
+        flag = _adds_flag(context, target, section)
+        writer.line(f"kernels.add_weight_gradient({context.x}, {right}, {target.name}{flag})")
         return
     source = context.array_of(_view(a).base)
     if source.name in context.states_before:
-        _write_outer_of_states(context, writer, node, source)
-        return
-    left, right = (context.array_of(_view(each).base).as_matrix(all_steps=True) for each in (a, g))
-    writer.line(_outer_call(node, left, right, target))
+        left = _rows_of_states(context, writer, source)
+    else:
+        left = source.as_matrix(all_steps=True)
+    right = context.array_of(_view(g).base).as_matrix(all_steps=True)
+    writer.line(_outer_call(context, node, left, right, section))
 
 
-def _write_outer_of_states(context: EmitContext, writer: Writer, node: Node, source: ArrayVar) -> None:
-    """An outer product with the states before each step: the trajectory, shifted by one step."""
-    target, gradient = context.array_of(node), context.array_of(_view(node.inputs[1]).base)
+def _rows_of_states(context: EmitContext, writer: Writer, source: ArrayVar) -> str:
+    """Variable of the states before each step of a block: the trajectory, shifted by one step."""
     rows = context.rows_before.get(source.name)
     if rows is None:
         initial, trajectory = context.trajectories[source.name]
         rows = context.rows_before[source.name] = context.names.fresh(f"{source.name}_rows")
         writer.line(f"{rows} = kernels.rows_before_steps({initial}, {trajectory}, first, last)")
-    writer.line(_outer_call(node, rows, gradient.as_matrix(all_steps=True), target))
+    return rows
 
 
-def _outer_call(node: Node, left: str, right: str, target: ArrayVar) -> str:
+def _outer_call(context: EmitContext, node: Node, left: str, right: str, section: str) -> str:
     """The call for some rows; in a product of matrices, leading axes of an operand are more rows."""
+    target = context.array_of(node)
     if node.op == OUTER:
         left, right = (
             rows if operand.ndim == 1 else f"{rows}.reshape(-1, {operand.shape[-1]})"
@@ -205,10 +222,12 @@ def _outer_call(node: Node, left: str, right: str, target: ArrayVar) -> str:
     if node.op == OUTER_HEADS:
         rows = node.inputs[0].shape[1]
         return f"kernels.add_matmul_ta_heads({left}, {a.offset}, {right}, {g.offset}, {target.name}, {rows})"
+    flag = _adds_flag(context, target, section)
     if a.is_whole and g.is_whole:
-        return f"kernels.add_matmul_ta({left}, {right}, {target.name})"
+        return f"kernels.add_matmul_ta({left}, {right}, {target.name}{flag})"
     k, n = node.shape
-    return f"kernels.add_matmul_ta_offset({left}, {a.offset}, {k}, {right}, {g.offset}, {n}, {target.name})"
+    sizes = f"{a.offset}, {k}, {right}, {g.offset}, {n}"
+    return f"kernels.add_matmul_ta_offset({left}, {sizes}, {target.name}{flag})"
 
 
 def _write_row_sum(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
