@@ -40,8 +40,9 @@ def products(a, w, c):
 
 def assert_same_bits(a, w, c):
     with pure_python(), np.errstate(invalid="ignore"):
-        (expected, *others) = products(a, w, c)
-    for actual in (*products(a, w, c), *others):
+        by_numpy = products(a, w, c)
+    np.testing.assert_array_equal(by_numpy[0].view(np.uint32), by_numpy[1].view(np.uint32))
+    for actual, expected in zip(products(a, w, c), by_numpy, strict=True):
         is_nan = np.isnan(expected)
         np.testing.assert_array_equal(np.isnan(actual), is_nan)
         np.testing.assert_array_equal(actual.view(np.uint32)[~is_nan], expected.view(np.uint32)[~is_nan])

@@ -22,6 +22,7 @@ from zoo.array_types import Array
 from zoo.kernels.bf16_pairs import add_products, pairs_in_rows, pairs_of_rows, round_to_bf16
 from zoo.kernels.gemm_microkernel import add_panels, set_panels, tile_height
 from zoo.kernels.jit import njit
+from zoo.kernels.matmul import CHUNK
 
 Panels = tuple[Array, int]
 """Panels of the pairs of a matrix, and the number of its rows."""
@@ -64,7 +65,9 @@ def _py_add_matmul_ta_offset(
 ) -> None:
     if not adds:
         c.fill(0)
-    add_products(round_to_bf16(a[:, a0 : a0 + rows].T), round_to_bf16(b[:, b0 : b0 + width]), c)
+    left, right = round_to_bf16(a[:, a0 : a0 + rows].T), round_to_bf16(b[:, b0 : b0 + width])
+    for start in range(0, len(right), 2 * CHUNK):  # pairs of rows
+        add_products(left[:, start : start + 2 * CHUNK], right[start : start + 2 * CHUNK], c)
 
 
 @njit(shared=True, python_fallback=_py_pack)

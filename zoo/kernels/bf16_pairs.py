@@ -152,18 +152,18 @@ def add_products(a: Array, b: Array, c: Array) -> None:
     """``c += a @ b`` for bfloat16 numbers ``a (M, K)`` and ``b (K, N)``: the bits of the processor, in NumPy.
 
     ``vdpbf16ps`` adds the second product of a pair before the first. Each sum is rounded once to float32, as
-    by a fused multiply-add. Subnormal operands and sums are zero.
+    by a fused multiply-add. Subnormal operands and sums are zero. The last sum is a float32 addition to c.
     """
     rows, depth = a.shape
     left, right = np.zeros((rows, depth + depth % 2)), np.zeros((depth + depth % 2, b.shape[1]))
     left[:, :depth], right[:depth] = a, b
-    total = _flush(c.astype(np.float64))
+    total = np.zeros(c.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, depth, 2):
             for k in (first + 1, first):
                 # In float64 the product is exact, and the sum is too wherever a float32 would be a tie.
                 total = _flush(total + left[:, k : k + 1] * right[k])
-        c[...] = total
+        c += total.astype(np.float32)
 
 
 def _flush(total: Array) -> Array:
