@@ -226,9 +226,11 @@ def test_targets_of_any_integer_type() -> None:
 @pytest.mark.parametrize("python", [False, True])
 def test_weights_that_are_not_prepared_raise(python: bool) -> None:
     x, w, b, out = np.ones((2, 3, 4)), np.ones((4, 5)), np.zeros(5), np.empty((2, 3, 5))
-    with kernels.pure_python() if python else nullcontext():
-        with pytest.raises(ValueError, match=r"call kernels.prepare_input_weights\(x, w\) first"):
-            kernels.project_into(x, w, b, out)
+    with (
+        kernels.pure_python() if python else nullcontext(),
+        pytest.raises(ValueError, match=r"call kernels.prepare_input_weights\(x, w\) first"),
+    ):
+        kernels.project_into(x, w, b, out)
 
 
 @given(

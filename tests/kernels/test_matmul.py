@@ -96,7 +96,9 @@ def test_products_that_replace_some_columns(a0: int, c0: int, rows: int, width: 
     np.testing.assert_array_equal(c, expected)
 
 
-@given(rows=st.sampled_from([0, 1, 40, 255, 256, 257, 600]), left=sizes, right=sizes, dtype=dtypes, seed=seeds)
+@given(
+    rows=st.sampled_from([0, 1, 40, 255, 256, 257, 600]), left=sizes, right=sizes, dtype=dtypes, seed=seeds
+)
 def test_a_gradient_that_replaces_values(rows: int, left: int, right: int, dtype, seed: int) -> None:
     rng = np.random.default_rng(seed)
     a, b = normal(rng, dtype, rows, left), normal(rng, dtype, rows, right)

@@ -263,7 +263,7 @@ def _library_call(suffix: str, bias: Any, *kinds: Any) -> Any:
 
     Args:
         suffix: Of the name of the function.
-        bias: Type of the last argument: an array that is added to every row, or Numba's none. None to add c.
+        bias: Type of the last argument: an array that is added to every row, or none. None to add c.
         kinds: Types of the other arguments.
     """
 

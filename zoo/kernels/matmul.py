@@ -1,9 +1,9 @@
 """Matrix products on packed weights, for matrices too small and too often used for BLAS.
 
 Call ``pack`` once and ``add_matmul`` or ``set_matmul`` at every time step. Arrays are C-contiguous and of one
-dtype, float32 or float64; c shares no memory with a or b. Functions named ``_offset`` work on column ranges of wider rows,
-which start at ``a0``, ``b0`` and ``c0``; nothing checks that they end within the row. Functions named
-``_heads`` work on G such ranges side by side, each with its own matrix. Without Numba, the matrix is the only
+dtype, float32 or float64; c shares no memory with a or b. Functions named ``_offset`` work on column ranges
+of wider rows, which start at ``a0``, ``b0`` and ``c0``; nothing checks that they end within the row.
+Functions named ``_heads`` work on G such ranges side by side, each with its own matrix. Without Numba, the matrix is the only
 panel, and the products are NumPy's.
 """
 
@@ -227,7 +227,7 @@ def _add_gradient_part(
     width: int,
     adds: bool,
 ) -> bool:
-    """Compute some panels of a gradient: the product of packed rows of a, ``left``, and of b from ``start`` on.
+    """Some panels of a gradient: the product of packed rows of a, ``left``, and of b from ``start`` on.
 
     An idle worker may compute a part (:mod:`zoo.kernels.nested_parallelism`). It packs its own panels of b. A
     division of each panel among threads would read them from the cache of the thread that has packed them:
