@@ -263,7 +263,7 @@ def _library_call(suffix: str, bias: Any, *kinds: Any) -> Any:
 
     Args:
         suffix: Of the name of the function.
-        bias: Type of the last argument: an array that is added to every row, or none. None to add c.
+        bias: Type of the last argument: an array, which is added to every row, or none. None to add c.
         kinds: Types of the other arguments.
     """
 
@@ -325,8 +325,8 @@ def _declare(dtype: Any, module: ir.Module, suffix: str = "") -> ir.Function:
     """Declare a function for ``c = addend + a @ b`` in a module.
 
     Its arguments are ``(a, b, c, addend, ld_addend, block, row, k, ldc, rows, depth, width)``. Row r of the
-    addend starts at ``addend + r * ld_addend``: it is c, or a row for which ``ld_addend`` is 0. A null pointer
-    is an addend of zeros.
+    addend starts at ``addend + r * ld_addend``: it is c, or a row for which ``ld_addend`` is 0. A null
+    pointer is an addend of zeros.
     """
     operands, sums = [_SCALARS[dtype].as_pointer()] * 2, [_sum_type(dtype).as_pointer()] * 2
     kind = ir.FunctionType(ir.VoidType(), [*operands, *sums, *[_INDEX] * 8])

@@ -3,8 +3,8 @@
 Call ``pack`` once and ``add_matmul`` or ``set_matmul`` at every time step. Arrays are C-contiguous and of one
 dtype, float32 or float64; c shares no memory with a or b. Functions named ``_offset`` work on column ranges
 of wider rows, which start at ``a0``, ``b0`` and ``c0``; nothing checks that they end within the row.
-Functions named ``_heads`` work on G such ranges side by side, each with its own matrix. Without Numba, the matrix is the only
-panel, and the products are NumPy's.
+Functions named ``_heads`` work on G such ranges side by side, each with its own matrix. Without Numba, the
+matrix is the only panel, and the products are NumPy's.
 """
 
 from __future__ import annotations
