@@ -11,14 +11,13 @@ import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
 
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.gemm_microkernel import emit_multiply_add, lanes, sum_vector, vector_registers
+from zoo.kernels.instructions import builder_tools
 from zoo.kernels.jit import njit
 
 _DOUBLE = ir.DoubleType()
-_tools: Any = cgutils  # Numba's helpers are untyped
 _SECONDS, _REPEATS = 0.01, 4  # short, since disturbances are frequent; the best counts
 
 
@@ -83,9 +82,11 @@ def _multiply_adds(_typing: Any, operand: Any, times: Any) -> Any:
     def emit(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
         vector = sum_vector(operand.dtype)
         # Sums begin with different numbers, or LLVM would compute one for all.
-        sums = [_tools.alloca_once_value(builder, vector([n] * vector.count)) for n in range(_chains())]
+        sums = [
+            builder_tools.alloca_once_value(builder, vector([n] * vector.count)) for n in range(_chains())
+        ]
         half = vector([0.5] * vector.count)
-        with _tools.for_range(builder, args[1]):
+        with builder_tools.for_range(builder, args[1]):
             for pointer in sums:
                 total = builder.load(pointer)
                 # Steps of floats multiply the sum, since LLVM would compute a product of constants once.

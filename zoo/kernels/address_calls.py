@@ -9,16 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba.core import cgutils
 from numba.core.imputils import impl_ret_new_ref
 
 from zoo.kernels.float_formats import intrinsic
+from zoo.kernels.instructions import builder_tools
 
 if TYPE_CHECKING:
     from zoo.kernels.jit import Kernel
 
 
-_tools: Any = cgutils  # Numba's helpers are untyped
 _new: Any = impl_ret_new_ref
 
 
@@ -71,7 +70,7 @@ def call(typing: Any, reference: Any, address: Any, arguments: Any) -> Any:
         function = builder.inttoptr(args[1], kind.as_pointer())
         values = [builder.extract_value(args[2], n) for n in range(len(callee.args))]
         status, result = convention.call_function(builder, function, callee.return_type, callee.args, values)
-        with _tools.if_unlikely(builder, status.is_error):
+        with builder_tools.if_unlikely(builder, status.is_error):
             convention.return_status_propagate(builder, status)
         return _new(context, builder, callee.return_type, result)
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
 
 from zoo.array_types import Array
 from zoo.kernels.instructions import (
     SIZE,
     ArrayFields,
     array_type,
+    builder_tools,
     emitted_by,
     is_contiguous,
     make_array,
@@ -35,8 +35,6 @@ HUGE_PAGE_BYTES = 1 << 22
 
 _PAGE = 4096
 _MADV_HUGEPAGE = 14  # from Linux's sys/mman.h
-
-_tools: Any = cgutils  # Numba's helpers are untyped
 
 
 def _allocate(context: Any, builder: ir.IRBuilder, kind: Any, shape: list[Any]) -> Any:
@@ -63,12 +61,12 @@ def _call_madvise(builder: ir.IRBuilder, start: Any, size: Any) -> None:
     first = builder.and_(builder.add(start, SIZE(_PAGE - 1)), SIZE(-_PAGE))
     length = builder.sub(builder.add(start, size), first)
     signature = ir.FunctionType(number, [SIZE, SIZE, number])
-    madvise = _tools.get_or_insert_function(builder.module, signature, "madvise")
+    madvise = builder_tools.get_or_insert_function(builder.module, signature, "madvise")
     builder.call(madvise, [first, length, number(_MADV_HUGEPAGE)])
 
 
 def _fill_zeros(builder: ir.IRBuilder, array: ArrayFields) -> None:
-    _tools.memset(builder, array["data"], builder.mul(array["nitems"], array["itemsize"]), 0)
+    builder_tools.memset(builder, array["data"], builder.mul(array["nitems"], array["itemsize"]), 0)
 
 
 def _new(shape: Any, like: Any, finish: Callable[..., None], condition: Any = None) -> Any:
@@ -172,7 +170,9 @@ def _emit_copy(_typing: Any, a: Any) -> Any:
         source = ArrayFields(context, builder, a, args[0])
         made = _allocate(context, builder, result, source.shape)
         target = ArrayFields(context, builder, result, made)
-        _tools.raw_memcpy(builder, target["data"], source["data"], source["nitems"], source["itemsize"])
+        builder_tools.raw_memcpy(
+            builder, target["data"], source["data"], source["nitems"], source["itemsize"]
+        )
         return made
 
     return result(a), emit

@@ -11,12 +11,11 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
 from numba.np.arrayobj import populate_array
 
 from zoo.kernels.float_formats import intrinsic
+from zoo.kernels.instructions import builder_tools
 
-_tools: Any = cgutils  # Numba's helpers are untyped
 _populate: Any = populate_array
 _FLAG, _SIZE = ir.IntType(1), ir.IntType(64)
 
@@ -115,20 +114,20 @@ def _for_each(context: Any, builder: ir.IRBuilder, kind: Any, value: Any, make: 
 
 def _sliced_rows(context: Any, builder: ir.IRBuilder, kind: Any, array: Any, span: Any) -> Any:
     first, end = span
-    _, *others = _tools.unpack_tuple(builder, array.shape)
+    _, *others = builder_tools.unpack_tuple(builder, array.shape)
     data = builder.gep(array.data, [_product(builder, [first, *others])])
     return _make_array(context, builder, kind, [builder.sub(end, first), *others], data, None)
 
 
 def _copied_columns(context: Any, builder: ir.IRBuilder, kind: Any, array: Any, span: Any) -> Any:
     first, end = span
-    steps, batch, *others = _tools.unpack_tuple(builder, array.shape)
+    steps, batch, *others = builder_tools.unpack_tuple(builder, array.shape)
     count = builder.sub(end, first)
     width = _product(builder, others)
     size, step_size, offset = (builder.mul(rows, width) for rows in (count, batch, first))
     num_bytes = _product(builder, [steps, size, array.itemsize])
     owner = context.nrt.meminfo_alloc_aligned(builder, num_bytes, _ALIGNMENT)
-    with _tools.if_unlikely(builder, _tools.is_null(builder, owner)):
+    with builder_tools.if_unlikely(builder, builder_tools.is_null(builder, owner)):
         context.call_conv.return_user_exc(builder, MemoryError, ("out of memory for a shard of the batch",))
     data = context.nrt.meminfo_data(builder, owner)
     source = builder.bitcast(builder.gep(array.data, [offset]), data.type)
@@ -142,12 +141,12 @@ def _step_copy_function(module: ir.Module, address: Any) -> Any:
     """The function that copies ``size`` of every ``step_size`` bytes."""
 
     def write(builder: ir.IRBuilder, target: Any, source: Any, steps: Any, size: Any, step_size: Any) -> None:
-        with _tools.for_range(builder, steps) as loop:
+        with builder_tools.for_range(builder, steps) as loop:
             to, start = (
                 builder.gep(pointer, [builder.mul(loop.index, length)])
                 for pointer, length in ((target, size), (source, step_size))
             )
-            _tools.raw_memcpy(builder, to, start, size, _SIZE(1))
+            builder_tools.raw_memcpy(builder, to, start, size, _SIZE(1))
 
     return _define_once(module, "zoo_copy_steps", [address, address, _SIZE, _SIZE, _SIZE], write)
 
@@ -173,7 +172,7 @@ def _tuple_array(context: Any, builder: ir.IRBuilder, signature: Any, args: Any,
 
 
 def _copy(builder: ir.IRBuilder, target: Any, source: Any) -> None:
-    _tools.raw_memcpy(builder, target, source.data, source.nitems, source.itemsize)
+    builder_tools.raw_memcpy(builder, target, source.data, source.nitems, source.itemsize)
 
 
 def _put_function(module: ir.Module, address: Any) -> Any:
@@ -181,12 +180,14 @@ def _put_function(module: ir.Module, address: Any) -> Any:
 
     def write(builder: ir.IRBuilder, target: Any, source: Any, count: Any, adds: Any) -> None:
         with builder.if_else(adds) as (adding, copying):
-            with adding, _tools.for_range(builder, count) as loop:
+            with adding, builder_tools.for_range(builder, count) as loop:
                 pointer = builder.gep(target, [loop.index])
                 value = builder.load(builder.gep(source, [loop.index]))
                 builder.store(builder.fadd(builder.load(pointer), value), pointer)
             with copying:
-                _tools.raw_memcpy(builder, target, source, count, _tools.sizeof(builder, address))
+                builder_tools.raw_memcpy(
+                    builder, target, source, count, builder_tools.sizeof(builder, address)
+                )
 
     return _define_once(module, f"zoo_put_{address.pointee}", [address, address, _SIZE, _FLAG], write)
 

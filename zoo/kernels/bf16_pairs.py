@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
 
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.float_formats import intrinsic
-from zoo.kernels.instructions import SIZE, ArrayFields
+from zoo.kernels.instructions import SIZE, ArrayFields, builder_tools
 from zoo.kernels.jit import njit
 from zoo.kernels.llvm_math import LANE, BFloatType, first_lanes, masked_load, masked_store
 
@@ -21,13 +20,12 @@ _LIKE = np.empty(0, np.int32)
 """An array of the dtype of pairs."""
 _LANES = 16
 _FLOATS = ir.VectorType(ir.FloatType(), _LANES)
-_tools: Any = cgutils  # Numba's helpers are untyped
 
 
 def _by_vectors(builder: ir.IRBuilder, size: Any, body: Callable[[Any, Any], None]) -> None:
     """Emit ``body(start, rest)`` for every 16 elements of a row; ``rest`` is None if all are in the row."""
     whole = builder.and_(size, SIZE(-_LANES))
-    with _tools.for_range_slice(builder, SIZE(0), whole, SIZE(_LANES), SIZE) as (start, _):
+    with builder_tools.for_range_slice(builder, SIZE(0), whole, SIZE(_LANES), SIZE) as (start, _):
         body(start, None)
     rest = builder.sub(size, whole)
     with builder.if_then(builder.icmp_signed(">", rest, SIZE(0)), likely=False):

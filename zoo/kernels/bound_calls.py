@@ -11,12 +11,11 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
 from numba.core.registry import cpu_target
 
 from zoo.kernels.float_formats import intrinsic
+from zoo.kernels.instructions import builder_tools
 
-_tools: Any = cgutils  # Numba's helpers are untyped
 _SIZE = ir.IntType(64)
 _BOUND_TYPE = types.boolean(*[types.int64] * 3)
 
@@ -32,16 +31,18 @@ def bind_call(typing: Any, function: Any, some: Any, others: Any) -> Any:
     result = types.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]
 
     def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        slots = [_tools.alloca_once_value(builder, each) for each in args[1:]]
-        data = _tools.pack_array(builder, [builder.ptrtoint(slot, _SIZE) for slot in slots])
-        data = _tools.alloca_once_value(builder, data)
+        slots = [builder_tools.alloca_once_value(builder, each) for each in args[1:]]
+        data = builder_tools.pack_array(builder, [builder.ptrtoint(slot, _SIZE) for slot in slots])
+        data = builder_tools.alloca_once_value(builder, data)
         code = new_bound_function(builder.module, f"{builder.function.name}.bound")
         inside = ir.IRBuilder(code.append_basic_block())
         address, *arguments = context.call_conv.decode_arguments(inside, _BOUND_TYPE.args, code)
         addresses = inside.load(inside.inttoptr(address, data.type))
         for n, kinds in enumerate((some, others)):
             values = inside.inttoptr(inside.extract_value(addresses, n), slots[n].type)
-            arguments += [inside.load(_tools.gep_inbounds(inside, values, 0, m)) for m in range(len(kinds))]
+            arguments += [
+                inside.load(builder_tools.gep_inbounds(inside, values, 0, m)) for m in range(len(kinds))
+            ]
         implementation = context.get_function(function, callee)
         return_result(inside, implementation(inside, arguments))
         context.add_linking_libs(getattr(implementation, "libs", ()))

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba.core import cgutils
 
 from zoo.kernels.gemm_microkernel import lanes
-from zoo.kernels.instructions import SIZE
+from zoo.kernels.instructions import SIZE, builder_tools
 from zoo.kernels.llvm_math import (
     IRValue,
     broadcast,
@@ -23,8 +22,6 @@ from zoo.kernels.llvm_math import (
     masked_store,
 )
 from zoo.kernels.memory_chunk import CHUNK
-
-_tools: Any = cgutils  # Numba's helpers are untyped
 
 
 class Vectors:
@@ -44,7 +41,7 @@ class Vectors:
     @classmethod
     def on_stack(cls, builder: ir.IRBuilder, kind: ir.VectorType, size: int) -> Vectors:
         """New vectors on the stack, which hold zeros when the function begins."""
-        return cls(builder, kind, _tools.alloca_once(builder, ir.ArrayType(kind, size)))
+        return cls(builder, kind, builder_tools.alloca_once(builder, ir.ArrayType(kind, size)))
 
     def in_pairs(self) -> Vectors:
         """The same numbers as vectors of twice the size."""
@@ -83,7 +80,7 @@ class Columns:
     def load(self, row: Any) -> IRValue:
         """The columns of the row that begins at this address; zeros beyond its end."""
         builder, address = self._builder, self._address_in(row)
-        value = _tools.alloca_once(builder, self._kind)
+        value = builder_tools.alloca_once(builder, self._kind)
         with builder.if_else(self._is_whole) as (whole, partial):
             with whole:
                 builder.store(builder.load(address, align=self._alignment), value)
@@ -142,7 +139,7 @@ class ColumnEmitter:
 
     def loop(self, start: Any, stop: Any, body: Callable[[Any], None], by: int = 1) -> None:
         """Emit a loop over integers."""
-        with _tools.for_range_slice(self.builder, start, stop, SIZE(by), SIZE, by > 0) as (index, _):
+        with builder_tools.for_range_slice(self.builder, start, stop, SIZE(by), SIZE, by > 0) as (index, _):
             body(index)
 
     def for_steps(self, body: Callable[[Any], None]) -> None:

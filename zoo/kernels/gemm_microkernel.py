@@ -24,16 +24,16 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
 from numba.core.registry import cpu_target
 
 from zoo.kernels.bound_calls import new_bound_function, return_result
 from zoo.kernels.float_formats import intrinsic
+from zoo.kernels.instructions import builder_tools
 from zoo.kernels.linked_library import linked_library
 from zoo.kernels.llvm_math import LANE, BFloatType, broadcast, first_lanes, masked_load, masked_store
 from zoo.kernels.nested_parallelism import MIN_PART, emit_has_idle_workers, emit_run_parts
 
-_INDEX = cgutils.intp_t
+_INDEX = builder_tools.intp_t
 _MIN_VECTOR_BYTES = 16
 """Bytes of the smallest vector, for columns that fit into it."""
 _EDGE_ROWS = 8
@@ -330,8 +330,7 @@ def _declare(dtype: Any, module: ir.Module, suffix: str = "") -> ir.Function:
     """
     operands, sums = [_SCALARS[dtype].as_pointer()] * 2, [_sum_type(dtype).as_pointer()] * 2
     kind = ir.FunctionType(ir.VoidType(), [*operands, *sums, *[_INDEX] * 8])
-    get_or_insert: Any = cgutils.get_or_insert_function
-    function = get_or_insert(module, kind, _symbol(dtype) + suffix)
+    function: ir.Function = builder_tools.get_or_insert_function(module, kind, _symbol(dtype) + suffix)
     function.attributes.add("nounwind")
     return function
 
@@ -719,5 +718,5 @@ class _GemmEmitter:
 @contextmanager
 def _range(builder: ir.IRBuilder, start: Any, stop: Any, step: int) -> Iterator[Any]:
     """A loop over ``range(start, stop, step)``."""
-    with cgutils.for_range_slice(builder, start, stop, _INDEX(step), _INDEX) as (index, _):
+    with builder_tools.for_range_slice(builder, start, stop, _INDEX(step), _INDEX) as (index, _):
         yield index

@@ -13,12 +13,16 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core import cgutils
 from numba.core.typing.templates import make_intrinsic_template
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 SIZE = ir.IntType(64)
+
+builder_tools: Any = cgutils
+"""Numba's functions that append several instructions, which are untyped."""
 
 
 class Instructions(Generic[P, R]):

@@ -15,10 +15,10 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 
 from zoo.kernels.float_formats import FORMATS
+from zoo.kernels.instructions import builder_tools
 
 _FLAGS = ("contract",)
 
@@ -188,8 +188,6 @@ def emit(formula: Formula, builder: ir.IRBuilder, *values: Any) -> Any:
     return formula(*operands, FORMATS[operands[0].width]).value
 
 
-_tools: Any = cgutils  # Numba's helpers are untyped
-
 LANE = ir.IntType(32)
 """The type of lane numbers."""
 
@@ -244,4 +242,4 @@ def _masked(builder: ir.IRBuilder, verb: str, result: ir.Type, operands: list[An
     vector = operands[0].type if verb == "store" else result
     name = f"llvm.masked.{verb}.v{vector.count}{_SUFFIXES[vector.element]}.p0"
     kind = ir.FunctionType(result, [operand.type for operand in operands])
-    return builder.call(_tools.get_or_insert_function(builder.module, kind, name), operands)
+    return builder.call(builder_tools.get_or_insert_function(builder.module, kind, name), operands)

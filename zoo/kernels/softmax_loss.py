@@ -13,21 +13,19 @@ from typing import Any
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
 
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.elementary import exp_diff_formula, rounding_error
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.gemm_microkernel import lanes
+from zoo.kernels.instructions import builder_tools
 from zoo.kernels.jit import EXACT, njit
 from zoo.kernels.llvm_math import LANE, IRValue, broadcast, emit, first_lanes, masked_load, masked_store
 
-_tools: Any = cgutils  # Numba's helpers are untyped
-
 _pair: Any = types.UniTuple
 
-_INDEX = cgutils.intp_t
+_INDEX = builder_tools.intp_t
 
 _DOUBLE = ir.DoubleType()
 
@@ -56,7 +54,7 @@ class _Float64Accumulator:
 
     def __init__(self, builder: ir.IRBuilder, count: int) -> None:
         self.builder, self.vector = builder, ir.VectorType(_DOUBLE, count)
-        self.total = _tools.alloca_once_value(builder, self.vector([0.0] * count))
+        self.total = builder_tools.alloca_once_value(builder, self.vector([0.0] * count))
 
     def add(self, e: IRValue) -> None:
         """Add a vector."""
@@ -81,7 +79,7 @@ class _CompensatedAccumulator:
     def __init__(self, builder: ir.IRBuilder, count: int) -> None:
         self.builder = builder
         zero = ir.VectorType(_DOUBLE, count)([0.0] * count)
-        self.slots = [_tools.alloca_once_value(builder, zero) for _ in range(2)]
+        self.slots = [builder_tools.alloca_once_value(builder, zero) for _ in range(2)]
 
     def add(self, e: IRValue) -> None:
         """Add a vector."""
@@ -141,7 +139,7 @@ class _Exponentials:
         builder, count = self.builder, self.vector.count
         whole = builder.sdiv(size, _INDEX(count))
         vectors = builder.bitcast(data, self.vector.as_pointer())
-        with _tools.for_range(builder, whole, intp=_INDEX) as loop:
+        with builder_tools.for_range(builder, whole, intp=_INDEX) as loop:
             pointer = builder.gep(vectors, [loop.index])
             e = self._exp(builder.load(pointer, align=self.size))
             total.add(e)

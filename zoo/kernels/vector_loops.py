@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
 
 from zoo.kernels.gemm_microkernel import lanes
-from zoo.kernels.instructions import SIZE, ArrayFields, Instructions, is_contiguous
+from zoo.kernels.instructions import SIZE, ArrayFields, Instructions, builder_tools, is_contiguous
 from zoo.kernels.llvm_math import (
     IRValue,
     broadcast,
@@ -30,8 +29,6 @@ from zoo.kernels.llvm_math import (
 )
 
 Formula = Callable[..., tuple[Any, ...]]
-
-_tools: Any = cgutils  # Numba's helpers are untyped
 
 
 def vector_loop(written: int, read: int, sums: int = 0) -> Callable[[Formula], Instructions[..., Any]]:
@@ -98,7 +95,7 @@ def _emit_loop(
     vector = ir.VectorType(scalar, count)
     pointers = [builder.bitcast(array["data"], vector.as_pointer()) for array in arrays]
     operands = [IRValue(builder, broadcast(builder, number, count)) for number in numbers]
-    totals = [_tools.alloca_once_value(builder, vector(None)) for _ in range(sums)]
+    totals = [builder_tools.alloca_once_value(builder, vector(None)) for _ in range(sums)]
 
     def body(index: Any, mask: Any) -> None:
         addresses = [builder.gep(pointer, [index]) for pointer in pointers]
@@ -119,7 +116,7 @@ def _emit_loop(
 
     length = arrays[0].shape[0]
     whole = builder.udiv(length, SIZE(count))
-    with _tools.for_range(builder, whole) as loop:
+    with builder_tools.for_range(builder, whole) as loop:
         body(loop.index, None)
     rest = builder.sub(length, builder.mul(whole, SIZE(count)))
     with builder.if_then(builder.icmp_unsigned("!=", rest, SIZE(0))):
@@ -131,5 +128,5 @@ def sum_lanes(builder: ir.IRBuilder, value: Any, scalar: Any, count: int) -> Any
     """The sum of the lanes of a vector."""
     name = f"llvm.vector.reduce.fadd.v{count}f{32 if scalar == ir.FloatType() else 64}"
     kind = ir.FunctionType(scalar, [scalar, value.type])
-    function = _tools.get_or_insert_function(builder.module, kind, name)
+    function = builder_tools.get_or_insert_function(builder.module, kind, name)
     return builder.call(function, [scalar(0.0), value], fastmath=("reassoc",))
