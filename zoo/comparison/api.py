@@ -12,9 +12,15 @@ from typing import Any
 
 from zoo.arguments import as_directory, as_mapping, short_repr
 from zoo.comparison import specs
-from zoo.comparison.data_sets import DataSetInfo, label_data_sets, save_data
+from zoo.comparison.data_sets import (
+    DataSetInfo,
+    label_data_sets,
+    read_baselines,
+    read_targets,
+    save_data,
+)
 from zoo.comparison.jobs import Executor, OnEvent
-from zoo.comparison.metadata import make_metadata, read_baselines, read_targets
+from zoo.comparison.metadata import make_metadata
 from zoo.comparison.model_info import override_options
 from zoo.comparison.plan import DATA_SETTINGS, CompareRequest, Plan, Specs, read_plan
 from zoo.comparison.resolve import ResolvedPlan, resolve_plan

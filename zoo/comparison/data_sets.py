@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from zoo.array_types import Array
 from zoo.classification.metrics import HIGHER_IS_BETTER
 from zoo.classification.spec import SequenceSpec
 from zoo.comparison.plan import PlanEntry
+from zoo.comparison.results import RunRecord
 from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.table import DataColumn, as_table, is_table_like
 from zoo.errors import CheckpointError, UsageError
@@ -22,6 +25,7 @@ from zoo.model.category_inputs import CategoryInputs
 from zoo.registry import find_loss
 from zoo.storage import write_bytes
 from zoo.storage.record_schema import is_bounded_float
+from zoo.training import Run
 from zoo.training.config import Config
 from zoo.training.labelled_dataset import LabelledDataset
 from zoo.training.series_dataset import SeriesDataset
@@ -312,6 +316,29 @@ def baseline_scores(facts: Facts) -> dict[str, dict[str, float | None]]:
     scores = facts["targets"]
     names = [name for name in (scores[0]["metrics"] if scores else ()) if name != "model"]
     return {name: _mean_estimate(scores, name) for name in names}
+
+
+def read_baselines(folder: Path, runs: Iterable[RunRecord]) -> dict[str, Any]:
+    """The baselines of a data set, which are the same in the logs of all its runs."""
+    for run, facts in _read_test_scores(folder, runs):
+        return {"baseline": run.baseline, "baselines": baseline_scores(facts)}
+    return {}
+
+
+def read_targets(folder: Path, runs: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, str, str]]:
+    """A record of each run for each target, with the target and its best baseline."""
+    for run, facts in _read_test_scores(folder, runs):
+        for target, best, fields in target_fields(facts):
+            yield dataclasses.replace(run, **fields), target, best
+
+
+def _read_test_scores(folder: Path, runs: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, Facts]]:
+    """Finished runs with the scores on the test part in their logs."""
+    for run in runs:
+        if run.status == "finished" and run.baseline is not None:
+            end = next(iter(deque(Run(folder / run.path).events("end"), maxlen=1)), {})
+            if facts := end.get("test"):
+                yield run, facts
 
 
 def _metric_of(scores: Sequence[Facts]) -> str:

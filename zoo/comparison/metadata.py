@@ -1,21 +1,15 @@
-"""Metadata of a comparison for ``results.json``, and the baselines and targets of data sets in logs."""
+"""Metadata of a comparison for ``results.json``."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections import deque
-from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from zoo.bench.machine import machine_info
 from zoo.comparison.command_line import command_line
-from zoo.comparison.data_sets import Facts, baseline_scores, target_fields
 from zoo.comparison.plan import Plan
 from zoo.comparison.resolve import ResolvedPlan, count_parts
-from zoo.comparison.results import RunRecord
-from zoo.training import Run
 from zoo.training.state import versions
 
 
@@ -67,26 +61,3 @@ def parameter_parts(plan: Plan, resolved: ResolvedPlan) -> dict[str, Any]:
         counts = count_parts(resolved.cells[cell].of_layers, resolved.tasks[task], size.hidden, plan.settings)
         parts.setdefault(task, {})[cell] = counts
     return {"parameters": parts}
-
-
-def read_baselines(folder: Path, runs: Iterable[RunRecord]) -> dict[str, Any]:
-    """The baselines of a data set, which are the same in the logs of all its runs."""
-    for run, facts in _read_test_scores(folder, runs):
-        return {"baseline": run.baseline, "baselines": baseline_scores(facts)}
-    return {}
-
-
-def read_targets(folder: Path, runs: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, str, str]]:
-    """A record of each run for each target, with the target and its best baseline."""
-    for run, facts in _read_test_scores(folder, runs):
-        for target, best, fields in target_fields(facts):
-            yield dataclasses.replace(run, **fields), target, best
-
-
-def _read_test_scores(folder: Path, runs: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, Facts]]:
-    """Finished runs with the scores on the test part in their logs."""
-    for run in runs:
-        if run.status == "finished" and run.baseline is not None:
-            end = next(iter(deque(Run(folder / run.path).events("end"), maxlen=1)), {})
-            if facts := end.get("test"):
-                yield run, facts

@@ -1,4 +1,4 @@
-"""The tables of a comparison as a LaTeX file, which begins with the command of the comparison."""
+"""Files of a comparison for LaTeX and BibTeX, which begin with the command of the comparison."""
 
 from __future__ import annotations
 

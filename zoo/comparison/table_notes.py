@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zoo.arguments import counted
+from zoo.comparison.number_text import NO_VALUE, score_text
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.rank_sentences import share_or_has
 from zoo.comparison.student import student_interval
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 
 Info = Mapping[str, Any]
-
-NO_VALUE = "–"
-"""Text of a value that is missing."""
 
 
 GAIN_VERDICTS = {
@@ -140,13 +138,3 @@ def legend_text(info: Info) -> str:
         source = info["threshold_source"].rstrip(".")
         parts.append(f"solved at {score_text(info['threshold'])}{f' ({source})' if source else ''}")
     return "; ".join(parts) + "."
-
-
-def score_text(value: float | None) -> str:
-    """Format a score with four digits."""
-    return number_text(value, ".4g")
-
-
-def number_text(value: float | None, form: str) -> str:
-    """Format a number; a dash for None."""
-    return NO_VALUE if value is None else f"{value:{form}}"

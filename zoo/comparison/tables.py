@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Any
 from zoo.arguments import as_choice
 from zoo.base.card import SCOPES
 from zoo.comparison.model_info import merge_layers
+from zoo.comparison.number_text import NO_VALUE, number_text, score_text
 from zoo.comparison.rank_sentences import rank_conclusions
 from zoo.comparison.sweep import sweep_verdict
 from zoo.comparison.table_notes import (
     GAIN_VERDICTS,
-    NO_VALUE,
     Info,
     cell_sentences,
     customary_cells,
     gain_sentences,
     gain_verdict,
     legend_text,
-    number_text,
-    score_text,
     size_sentences,
 )
 from zoo.tables import Column, Number, Table, TableCell, TextTable

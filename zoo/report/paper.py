@@ -17,8 +17,8 @@ from zoo.arguments import as_path, counted
 from zoo.base import Block, Cell, Component, Constraint, Modifier, Optimizer, Penalty, Task
 from zoo.base.block import PLACEMENT_OPTIONS
 from zoo.base.card import Card, bibtex_entry, bibtex_key, split_authors, surname, unique_entries
-from zoo.comparison.latex_file import is_replaceable, write_with_command
 from zoo.comparison.model_info import layer_options
+from zoo.comparison.paper_files import is_replaceable, write_with_command
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.rank_sentences import has_rank_intervals, rank_methods
 from zoo.comparison.results import Comparison

@@ -271,7 +271,7 @@ def run(
 ) -> None:
     """Compare; the arguments come from the command line, with None for flags that were not given."""
     from zoo.cli.compare_display import open_compare_display
-    from zoo.comparison.latex_file import check_latex, write_latex
+    from zoo.comparison.paper_files import check_latex, write_latex
     from zoo.storage.document_marker import parse_marker
     from zoo.training import Interrupted
 
