@@ -68,7 +68,7 @@ def test_errors_of_numbers():
     assert scores.improvement.value == pytest.approx(0.5)
     assert scores.sentence == (
         "y: better than the best baseline, ridge regression: MAE 0.1 against 0.2, 50.0% lower (95 % interval "
-        "of the gain 50.0% to 50.0%)."
+        "of the gain +50.0% to +50.0%)."
     )
 
 
@@ -83,7 +83,7 @@ def sentence(gain, low=None, high=None, ours=0.9):
         (
             (0.1, 0.05, 0.15),
             "y: better than the best baseline, b: accuracy 90.0% against 80.0%, 10.0 points more (95 % "
-            "interval of the gain 5.0 to 15.0 points).",
+            "interval of the gain +5.0 to +15.0 points).",
         ),
         (
             (-0.05, -0.07, -0.01),
@@ -93,7 +93,7 @@ def sentence(gain, low=None, high=None, ours=0.9):
         (
             (0.02, -0.01, 0.05),
             "y: not clearly better or worse than the best baseline, b: accuracy 90.0% against 88.0%, 2.0 "
-            "points more (95 % interval of the gain -1.0 to 5.0 points, which contains 0).",
+            "points more (95 % interval of the gain -1.0 to +5.0 points, which contains 0).",
         ),
         (
             (0.02,),

@@ -202,12 +202,38 @@ def test_each_target_has_a_verdict():
     assert targets.headings == ("target", "cell", "mase", "best baseline", "its score", "gain", "clear")
     assert targets.rows == (
         ("temp", "gru", "0.7", "last value", "0.5", "-40.0% [-50.0%, -30.0%]", "worse"),
-        ("power", "gru", "0.35", "moving average", "0.5", "30.0% [20.0%, 40.0%]", "better"),
+        ("power", "gru", "0.35", "moving average", "0.5", "+30.0% [+20.0%, +40.0%]", "better"),
     )
     latex = results(targets=rows).table("latex")
     assert r"target & cell & mase & gain & clear \\" in latex
     with pytest.raises(CheckpointError, match="tasks lacks 'other', which a record names"):
         results(targets=[replace(rows[0], task="other")])
+
+
+@pytest.mark.parametrize(
+    ("higher_is_better", "gain", "unit"),
+    [
+        (True, "+5.0 points [-1.0, +11.0]", "the difference in score in percentage points"),
+        (False, "+5.0% [-1.0%, +11.0%]", "the share by which score is lower"),
+    ],
+)
+def test_gains_have_a_sign_and_a_unit(higher_is_better, gain, unit):
+    info = {
+        **METADATA["tasks"]["adding"],
+        "metric": "score",
+        "higher_is_better": higher_is_better,
+        "baseline": 0.5,
+        "baselines": {"mean": {"value": 0.5, "low": 0.4, "high": 0.6}},
+    }
+    gains = {"gain": 0.05, "gain_low": -0.01, "gain_high": 0.11}
+    one = record("adding", "gru", 0, 0.55, metric="score", higher_is_better=higher_is_better, **gains)
+    compared = results([one], tasks={"adding": info})
+    (table,) = make_tables(compared)
+    texts = {row[0].value: dict(zip(table.as_text().headings, row, strict=True)) for row in table.rows}
+    assert (texts["gru"]["gain"].text, texts["gru"]["gain"].value) == (gain, 0.05)
+    assert f"Gain over it: {unit}, with a 95 % interval. Not clearly better or worse: gru." in table.note
+    assert all(gain in compared.table(form) for form in ("text", "markdown", "html"))
+    assert texts["mean"]["gain"].text == "–"
 
 
 def scored(seeds, tasks, **shifts):

@@ -160,7 +160,7 @@ def scores(value, low, high):
         (
             (0.2, 0.1, 0.3),
             "y: better than the best baseline, last value: MAE 1.6 against 2, 20.0% lower (95 % interval of "
-            "the gain 10.0% to 30.0%).",
+            "the gain +10.0% to +30.0%).",
         ),
         (
             (-0.2, -0.3, -0.1),
@@ -170,7 +170,7 @@ def scores(value, low, high):
         (
             (0.05, -0.1, 0.2),
             "y: not clearly better or worse than the best baseline, last value: MAE 1.9 against 2, 5.0% "
-            "lower (95 % interval of the gain -10.0% to 20.0%, which contains 0).",
+            "lower (95 % interval of the gain -10.0% to +20.0%, which contains 0).",
         ),
         (
             (0.5, None, None),

@@ -76,7 +76,7 @@ class LabelScores:
                 word,
                 f". There are too few {self.resampled} for an interval, so this is not certain.",
             )
-        of_points = f"of the gain {gain.low * 100:.1f} to {gain.high * 100:.1f}{unit}"
+        of_points = f"of the gain {gain.low * 100:+.1f} to {gain.high * 100:+.1f}{unit}"
         interval = f" (95 % interval {of_points if unit else gain_text(gain)}"
         if gain.low > 0:
             return "better than", f"{interval})."

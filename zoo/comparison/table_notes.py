@@ -43,7 +43,7 @@ def gain_sentences(rows: Sequence[SummaryRow], info: Info) -> Iterator[str]:
         return
     name = next((name for name, each in info["baselines"].items() if each["value"] == best), "")
     unit = (
-        f"the difference in {info['metric']}"
+        f"the difference in {info['metric']} in percentage points"
         if info["higher_is_better"]
         else f"the share by which {info['metric']} is lower"
     )

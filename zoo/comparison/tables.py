@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.arguments import as_choice
 from zoo.base.card import SCOPES
 from zoo.comparison.model_info import merge_layers
-from zoo.comparison.number_text import NO_VALUE, number_text, score_text
+from zoo.comparison.number_text import NO_VALUE, gain_text, number_text, score_text
 from zoo.comparison.rank_sentences import rank_conclusions
 from zoo.comparison.sweep import sweep_verdict
 from zoo.comparison.table_notes import (
@@ -218,7 +218,7 @@ _GAIN_COLUMNS = (
 def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
     """The cells of a row by heading."""
     deviation = "" if row.spread is None else f" ± {row.spread:.2g}"
-    gain, clear = _gain_cells(row)
+    gain, clear = _gain_cells(row, results.section("tasks")[row.task]["higher_is_better"])
     has_failed = row.mean is None
     seeds = 0 if has_failed or results.threshold(row.task) is None else row.seeds
     name, scope = _name_and_scope(results, row.cell)
@@ -250,12 +250,10 @@ def _rate(results: Comparison, row: SummaryRow) -> TableCell:
     return TableCell(row.lr, " ".join(filter(None, (number_text(row.lr, "g"), sweep_verdict(results, row)))))
 
 
-def _gain_cells(row: SummaryRow | TargetRow) -> tuple[TableCell, TableCell]:
+def _gain_cells(row: SummaryRow | TargetRow, in_points: bool = False) -> tuple[TableCell, TableCell]:
     """The gain with its interval, and the verdict."""
-    interval = "" if row.gain_low is None else f" [{row.gain_low:.1%}, {row.gain_high:.1%}]"
-    return TableCell(row.gain, number_text(row.gain, ".1%") + interval), TableCell(
-        GAIN_VERDICTS[gain_verdict(row)]
-    )
+    text = gain_text(row.gain, row.gain_low, row.gain_high, in_points)
+    return TableCell(row.gain, text), TableCell(GAIN_VERDICTS[gain_verdict(row)])
 
 
 def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableCell]:

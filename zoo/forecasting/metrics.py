@@ -168,7 +168,7 @@ def gain_text(gain: Estimate) -> str:
     assert gain.high is not None
     if gain.value <= -1:
         return f"{_factor(1 - gain.high)} to {_factor(1 - gain.low)} times"
-    return f"of the gain {gain.low:.1%} to {gain.high:.1%}"
+    return f"of the gain {gain.low:+.1%} to {gain.high:+.1%}"
 
 
 @dataclass(frozen=True)
