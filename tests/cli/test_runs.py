@@ -464,6 +464,47 @@ def test_show_lists_the_parameters_of_a_run(story):
     assert run("show", story.parent / "saved.safetensors").stdout.splitlines()[1:] == lines[6:]
 
 
+def embedding_rows(model) -> str:
+    return run("show", model).stdout.partition("\n\nRows of the embedding\n")[2]
+
+
+def test_show_lists_the_categories_of_an_embedding(tmp_path):
+    words = [f"word {n:02}" for n in range(12)]
+    data = {"y": np.sin(np.arange(96.0)), "word": words * 8, "day": ["tue", "mon"] * 48}
+    sizes = {"hidden": 2, "embedding": 2, "steps": 1, "threads": 1}
+    columns = {"target": "y", "input": "word", "known_future": "day", "context": 4, "horizon": 2}
+    with zoo.kernels.pure_python():
+        table = zoo.train(data=data, cell="vanilla", out=tmp_path / "table", **columns, **sizes)
+    shown = ", ".join(map(repr, words[:10]))
+    rows = f"  word  0 to 11   {shown} and 2 more\n  day   12 to 13  'tue', 'mon'\n"
+    assert embedding_rows(table.path) == rows
+    codes = {row: count for _, count, row in table.model.categories.codes}
+    assert codes == {0: 12, 12: 2}, "the rows of the columns"
+
+    labels = {"id": np.repeat(np.arange(24), 4), "word": words * 8, "label": np.repeat(["a", "b"] * 12, 4)}
+    with zoo.kernels.pure_python():
+        sequences = zoo.train(
+            data=labels, cell="vanilla", out=tmp_path / "labels", series="id", label="label", **sizes
+        )
+    assert embedding_rows(sequences.path) == f"  word  0 to 11  {shown} and 2 more\n"
+
+
+def test_show_lists_the_symbols_of_an_embedding(tmp_path):
+    file = tmp_path / "model.safetensors"
+    for vocabulary, rows in (
+        ("ab\n", r"  char  0 to 2  'a', 'b', '\n'" + "\n"),
+        (range(12), "  byte  0 to 11  " + ", ".join(f"0x{n:02x}" for n in range(10)) + " and 2 more\n"),
+        (["one", "x" * 99], f"  symbol  0 to 1  'one', '{'x' * 27}...{'x' * 28}'\n"),
+        (zoo.data.TokenVocabulary(5), ""),
+    ):
+        zoo.LanguageModel(vocabulary, hidden_size=2, embedding=2, threads=1).save(file)
+        assert embedding_rows(file) == rows
+    zoo.LanguageModel("ab", hidden_size=2, threads=1).save(file)
+    assert embedding_rows(file) == ""
+    zoo.SequenceModel("vanilla", 5, 2, hidden_size=2, embedding=2, threads=1).save(file)
+    assert embedding_rows(file) == "", "tokens of a task have no names"
+
+
 def test_show_of_something_else_is_an_error(story):
     result = run("show", story, "--source")
     assert (result.exit_code, result.stderr) == (

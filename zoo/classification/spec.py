@@ -80,6 +80,11 @@ class SequenceSpec:
         """``V``: the number of classes, or 1."""
         return max(len(self.classes), 1)
 
+    @property
+    def embedded_categories(self) -> dict[str, tuple[str, ...]]:
+        """The values of each category, in the order of the rows of an embedding."""
+        return {name: self.categories[name] for name in self.columns if name in self.categories}
+
     def category_inputs(self, size: int | None, source: str) -> CategoryInputs | None:
         """The inputs that are categories, for an embedding of some size; None without one.
 

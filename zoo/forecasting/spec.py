@@ -157,6 +157,11 @@ class ForecastSpec:
         """``I``, inputs of a step."""
         return self.past_size + self.horizon * self.known_size
 
+    @property
+    def embedded_categories(self) -> dict[str, tuple[str, ...]]:
+        """The values of each category, in the order of the rows of an embedding."""
+        return {name: self.categories[name] for name in self.roles.features if name in self.categories}
+
     def category_inputs(self, size: int | None, source: str) -> CategoryInputs | None:
         """The inputs that are categories, for an embedding of some size; None without one.
 

@@ -63,8 +63,9 @@ def command(
     For a cell or a block, zoo also prints the arrays with their shapes and initial values. For a cell,
     --input, --hidden and --set print the shapes as numbers.
 
-    RUN is a run directory or a .safetensors file. zoo prints the names, shapes and numbers of parameters, and
-    of a run directory the cell, the data, the steps and the best validation.
+    RUN is a run directory or a .safetensors file. zoo prints the names, shapes and numbers of parameters, the
+    categories or symbols of the rows of an embedding, and of a run directory the cell, the data, the steps
+    and the best validation.
     """
     is_sized = bool(input_size or hidden_size)
     _check_flags(source, graph, is_sized)
