@@ -174,11 +174,13 @@ class TableCell:
         value: The value to sort by, and to show without ``text``; None for an empty cell.
         text: The text to show.
         shade: From 0, the worst, to 1, the best; None for no background.
+        hatched: Whether a page and a figure draw thin diagonal lines behind the text.
     """
 
     value: str | Number
     text: str = ""
     shade: float | None = None
+    hatched: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ class Table:
         rows: One cell for each column.
         note: A sentence below it.
         wide: Whether it takes the full width of the page.
+        hatch: The meaning of hatched cells, for the legend of a page or a figure.
     """
 
     kind: ClassVar[str] = "table"
@@ -201,6 +204,7 @@ class Table:
     rows: tuple[tuple[TableCell, ...], ...]
     note: str = ""
     wide: bool = True
+    hatch: str = ""
 
     def as_text(self) -> TextTable:
         """The table as text, with numbers aligned right."""

@@ -109,6 +109,51 @@ def test_tables_sort_by_values_and_shade_the_mean():
     assert overall_table(results(), with_solved=True).rows[0][5].text == "0.7 (1/2)"
 
 
+def test_scores_at_chance_are_hatched():
+    """A twentieth of the distance from the baseline, 0.125, to the threshold, 0.99, is 0.043."""
+    scores = {"gru": 0.9, "lem": 0.17, "lru": 0.16, "s5": 0.05}
+    records = [record("copying", cell, 0, score) for cell, score in scores.items()]
+    every, copying, adding = make_tables(results([*records, *RECORDS[4:]]))
+    shown = {row[0].value: (row[5].hatched, row[5].shade) for row in copying.rows}
+    assert shown == {"gru": (False, 1.0), "lem": (False, 0.141), "lru": (True, None), "s5": (True, None)}
+    assert [(row[0].value, row[5].hatched) for row in every.rows if row[5].hatched] == [
+        ("lru", True),
+        ("s5", True),
+    ]
+    assert [table.hatch for table in (every, copying, adding)] == [
+        "no better than without memory",
+        "no better than without memory",
+        "",
+    ]
+    assert "no better" not in copying.as_text().plain_text(), "a terminal has no lines"
+    (solved,) = make_tables(results([replace(records[2], solved=True)]))
+    assert not solved.rows[0][5].hatched
+
+
+@pytest.mark.parametrize(
+    ("metric", "hatched"), [("accuracy", ["lem", "lru"]), ("squared_error", ["lem", "gru"])]
+)
+def test_scores_of_a_data_set_are_hatched_from_its_best_baseline_on(metric, hatched):
+    higher_is_better = metric == "accuracy"
+    info = {
+        **TASKS["adding"],
+        "metric": metric,
+        "higher_is_better": higher_is_better,
+        "baseline": 0.5,
+        "baselines": {"mean": {"value": 0.5, "low": None, "high": None}},
+    }
+    records = [
+        record("adding", cell, 0, score, high=higher_is_better)
+        for cell, score in (("gru", 0.51), ("lem", 0.5), ("lru", 0.49))
+    ]
+    (table,) = make_tables(results(records, tasks={"adding": info}))
+    assert [row[0].value for row in table.rows if any(cell.hatched for cell in row)] == hatched
+    assert table.hatch == "no better than the best baseline"
+    both = [*records, record("copying", "gru", 0, 0.1)]
+    every, *_ = make_tables(results(both, tasks={"copying": TASKS["copying"], "adding": info}))
+    assert every.hatch == "no better than without memory or than the best baseline"
+
+
 @pytest.mark.parametrize(
     ("form", "beginning"),
     [("text", "All tasks\ncell"), ("markdown", "### All tasks"), ("html", "<table>"), ("csv", "cell,scope,")],

@@ -14,6 +14,7 @@ import report_fixtures as examples
 import zoo
 from zoo.report import figures, make_report, palette, write_figures
 from zoo.report.blocks import Axis, Chart, Intervals, PageSection, Reference, ReportPage, Series
+from zoo.tables import Column, Table, TableCell
 
 needs_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="needs matplotlib")
 
@@ -152,6 +153,29 @@ def test_series_colours_differ_for_colour_blind_readers(theme, lacking):
     seen = [lab(np.array(LACKING[lacking]) @ linear(pair[theme])) for pair in palette.SERIES]
     distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
     assert min(distances) > 18
+
+
+@needs_matplotlib
+def test_heat_map_has_lines_and_a_legend_for_scores_at_chance(tmp_path):
+    columns = (Column("cell"), *(Column(task, "number", heat=True) for task in ("copying", "adding")))
+    good, bad = TableCell(0.9, shade=1.0), TableCell(0.1, hatched=True)
+    table = Table("scores", "Scores", columns, ((TableCell("gru"), good, bad),), hatch="at chance: $0$")
+    (axes,) = figures.draw_heat(table).axes
+    assert [patch.get_hatch() for patch in axes.patches] == [None, "////"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [r"at chance: \$0\$"]
+    plain = replace(table, hatch="", rows=((TableCell("gru"), good, good),))
+    (axes,) = figures.draw_heat(plain).axes
+    assert axes.get_legend() is None
+    report = ReportPage("r", "", (), (PageSection("s", "S", (table,)),))
+    (one,), (other,) = (write_figures(report, tmp_path / name, "svg") for name in "ab")
+    assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_lines_of_hatched_cells_are_visible_and_text_on_them_readable(theme):
+    line, card, ink = (palette.BACKGROUND[name][theme] for name in ("hatch", "card", "ink"))
+    assert contrast(line, card) >= 1.9
+    assert contrast(ink, line) >= 4.5
 
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])

@@ -77,17 +77,21 @@ def cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[
     verdicts = [f"{word}: {', '.join(names)}" for word, names in cells.items()]
     sentences = [share_or_has(equal, "the best mean"), *verdicts]
     yield f"Cells, by paired differences over the seeds: {'. '.join(sentences)}."
-    if _is_near_baseline(results, rows[0]):
+    if is_near_baseline(results, rows[0]):
         yield "The best mean is near the score without memory, so the order of the cells may be chance."
 
 
-def _is_near_baseline(results: Comparison, row: SummaryRow) -> bool:
-    """Whether a mean is as near to the baseline as a run on a plateau; False for data sets."""
+def is_near_baseline(results: Comparison, row: SummaryRow) -> bool:
+    """Whether a mean is as near to the memoryless baseline as a run on a plateau, or worse than it.
+
+    False for data sets, whose baselines are other methods.
+    """
     info = results.section("tasks")[row.task]
     if info["baselines"] or row.mean is None:
         return False
     known = {name: info[name] for name in ("baseline", "threshold", "higher_is_better")}
-    run = replace(results.runs_of(row.task)[0], score=row.mean, status="finished", **known)
+    known |= {"score": row.mean, "solved": row.solved > 0, "status": "finished"}
+    run = replace(results.runs_of(row.task)[0], **known)
     return run.baseline is not None and is_on_plateau([run])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from zoo.arguments import as_choice
 from zoo.base.card import SCOPES
@@ -19,6 +19,7 @@ from zoo.comparison.table_notes import (
     customary_cells,
     gain_sentences,
     gain_verdict,
+    is_near_baseline,
     legend_text,
     size_sentences,
 )
@@ -97,7 +98,7 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
         ]
     )
     rows = tuple(tuple(_overall_row(results, row, with_solved)) for row in results.overall)
-    return Table("cells-and-tasks", "All tasks", columns, rows, legend)
+    return Table("cells-and-tasks", "All tasks", columns, rows, legend, hatch=_hatch_text(results, tasks))
 
 
 def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Iterator[TableCell]:
@@ -112,7 +113,7 @@ def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Ite
         has_solved = with_solved and each and each.mean is not None and results.threshold(task) is not None
         solved = f" ({each.solved}/{each.seeds})" if each and has_solved else ""
         score = NO_VALUE if each is None else _mean_text(each)
-        yield TableCell(each.mean if each else None, score + solved, _shade(results, each))
+        yield TableCell(each.mean if each else None, score + solved, **_background(results, each))
     yield TableCell(row.solved, _fraction(row.solved, row.solvable))
     yield TableCell(row.seconds, _seconds(row.seconds))
 
@@ -191,7 +192,8 @@ def task_table(results: Comparison, task: str) -> Table:
             *customary,
         ]
     )
-    return Table(f"{task}-scores", _title(task, info), columns, rows, note)
+    title, hatch = _title(task, info), _hatch_text(results, [task])
+    return Table(f"{task}-scores", title, columns, rows, note, hatch=hatch)
 
 
 _OPTIONS = Column(
@@ -231,7 +233,7 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
         "parameters": _cell(row.parameters, ","),
         **_parts(results, row),
         "lr": _NOTHING if has_failed else _rate(results, row),
-        row.metric: TableCell(row.mean, _mean_text(row) + deviation, _shade(results, row)),
+        row.metric: TableCell(row.mean, _mean_text(row) + deviation, **_background(results, row)),
         "95 %": _interval(row.mean, row.low, row.high, ".4g"),
         "gain": gain,
         "clear": clear,
@@ -282,13 +284,43 @@ def _name_and_scope(results: Comparison, cell: str) -> tuple[TableCell, TableCel
     return TableCell(cell), TableCell(scope, scope or NO_VALUE)
 
 
-def _shade(results: Comparison, row: SummaryRow | None) -> float | None:
-    """Position of a mean between the worst of the task, 0, and the best, 1."""
+class _Background(TypedDict, total=False):
+    """Arguments of a `TableCell`."""
+
+    shade: float
+    hatched: bool
+
+
+def _background(results: Comparison, row: SummaryRow | None) -> _Background:
+    """The shade of a mean, or lines if the mean is no better than the baseline; empty without a mean."""
     if row is None or row.mean is None:
-        return None
+        return {}
+    if _is_at_baseline(results, row, row.mean):
+        return {"hatched": True}
+    return {"shade": _shade(results, row, row.mean)}
+
+
+def _is_at_baseline(results: Comparison, row: SummaryRow, mean: float) -> bool:
+    """Whether a mean is at chance, or on a data set no better than the best baseline."""
+    info = results.section("tasks")[row.task]
+    if not info["baselines"] or info["baseline"] is None:
+        return is_near_baseline(results, row)
+    return bool(mean <= info["baseline"] if info["higher_is_better"] else mean >= info["baseline"])
+
+
+def _hatch_text(results: Comparison, tasks: Sequence[str]) -> str:
+    """The meaning of hatched scores, empty without one."""
+    rows = [row for row in results.summary if row.task in tasks and _background(results, row).get("hatched")]
+    is_data = [bool(results.section("tasks")[row.task]["baselines"]) for row in rows]
+    texts = ["than without memory"] * (not all(is_data)) + ["than the best baseline"] * any(is_data)
+    return f"no better {' or '.join(texts)}" if rows else ""
+
+
+def _shade(results: Comparison, row: SummaryRow, mean: float) -> float:
+    """Position of a mean between the worst of the task, 0, and the best, 1."""
     means = [each.mean for each in results.summary if each.task == row.task and each.mean is not None]
     low, high = min(means), max(means)
-    position = (row.mean - low) / (high - low) if high > low else 1.0
+    position = (mean - low) / (high - low) if high > low else 1.0
     is_higher_better = results.section("tasks")[row.task]["higher_is_better"]
     return round(position if is_higher_better or high == low else 1.0 - position, 3)
 

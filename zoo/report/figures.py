@@ -135,7 +135,7 @@ def draw_heat(table: Table) -> Any:
     for line, row in enumerate(table.rows):
         for index, column in enumerate(columns):
             cell = row[column]
-            axes.add_patch(_square(index, line, cell.shade))
+            axes.add_patch(_hatched(index, line) if cell.hatched else _square(index, line, cell.shade))
             text = cell.text or ("–" if cell.value is None else f"{cell.value:.4g}")
             axes.text(index + 0.5, line + 0.5, text, ha="center", va="center", fontsize=8)
     axes.set(xlim=(0, width), ylim=(height, 0))
@@ -148,7 +148,21 @@ def draw_heat(table: Table) -> Any:
     )
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)
+    if table.hatch:
+        axes.legend(
+            handles=[_hatched(0, 0, table.hatch)], frameon=False, loc="upper left", bbox_to_anchor=(0, 0)
+        )
     return figure
+
+
+def _hatched(x: float, y: float, label: str = "") -> Any:
+    """A square of thin diagonal lines, which are visible without colour."""
+    import matplotlib.patches as patches
+
+    colour = palette.BACKGROUND["hatch"][0]
+    return patches.Rectangle(
+        (x, y), 1, 1, facecolor="none", edgecolor=colour, linewidth=0, hatch="////", label=plain_text(label)
+    )
 
 
 def _square(x: float, y: float, shade: float | None) -> Any:
@@ -300,6 +314,7 @@ _SETTINGS = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "font.size": 9,
+    "hatch.linewidth": 0.7,
 }
 _METADATA = {"pdf": {"CreationDate": None}, "png": {"Software": None}, "svg": {"Date": None}}
 

@@ -17,6 +17,7 @@ BACKGROUND = {
     "line": ("#dcdedf", "#31363d"),
     "accent": ("#14549c", "#8fbaf7"),
     "warning": ("#8a3b00", "#f0b070"),
+    "hatch": ("#b4b8be", "#565d67"),
 }
 SERIES = (
     ("#14549c", "#8fbaf7"),

@@ -10,7 +10,8 @@ function compared(a, b, down) {
 
 function tableCell(cell, column, first) {
   const text = cell.text || shown(cell.value, column.style), numeric = column.style !== "text";
-  const looks = [numeric && "number", text.length > LONG && "long", cell.shade !== null && "heat"];
+  const looks = [numeric && "number", text.length > LONG && "long", cell.shade !== null && "heat",
+    cell.hatched && "hatched"];
   const properties = {scope: first ? "row" : null, class: looks.filter(Boolean).join(" ") || null};
   const node = el(first ? "th" : "td", properties, text);
   if (cell.shade !== null) node.style.setProperty("--shade", (0.08 + 0.92 * cell.shade).toFixed(3));
@@ -26,7 +27,9 @@ class SortableTable {
     this.heads = block.columns.map((column, index) => this.head(column, index));
     const table = el("table", {}, el("thead", {}, el("tr", {}, this.heads)), this.body);
     const scroll = el("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": block.title}, table);
-    this.node = figure(block, [scroll], block.wide ? "wide" : "");
+    const swatch = el("span", {class: "swatch hatched"});
+    const legend = block.hatch ? el("p", {class: "note"}, swatch, block.hatch) : null;
+    this.node = figure(block, [scroll, legend], block.wide ? "wide" : "");
     this.show(block.rows);
   }
 
