@@ -195,11 +195,11 @@ def test_unreadable_file(tmp_path):
     ],
 )
 def test_read_errors(tmp_path, monkeypatch, error, words):
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, mode: str) -> None:
         raise error
 
     path = write(tmp_path / "a.txt", b"ab")
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(DataError, match=rf"cannot read '.*a\.txt': {words}"):
         read_text(path)
 

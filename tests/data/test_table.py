@@ -428,12 +428,16 @@ def test_comma_that_may_separate_thousands_has_two_readings(text, advice):
         csv(f'y,z\n"{text}",1\n"{text}",2\n').target("y")
 
 
-@pytest.mark.parametrize(("size", "name"), [(50, "x.csv.gz"), (100_000, "standard input")])
-def test_compressed_files_are_named(size, name):
+@pytest.mark.parametrize(
+    ("size", "name", "advice"),
+    [
+        (50, "x.csv", "Rename it: zoo decompresses files whose names end in .gz."),
+        (100_000, "standard input", "Decompress it: `gzip -dc FILE.csv.gz"),
+    ],
+)
+def test_compressed_files_are_named(size, name, advice):
     data = gzip.compress(b"y,z\n" + b"1,2\n" * size)
-    with pytest.raises(
-        DataError, match=rf"{name} is compressed with gzip; expected CSV. Decompress it with `gz"
-    ):
+    with pytest.raises(DataError, match=rf"{name} is compressed with gzip; expected CSV. {advice}"):
         csv(data, name)
 
 

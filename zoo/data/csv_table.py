@@ -12,6 +12,7 @@ import numpy as np
 
 from zoo.arguments import counted
 from zoo.array_types import Array
+from zoo.data.compression import compression_of_bytes
 from zoo.data.file_digest import DigestReader
 from zoo.data.growing_array import GrowingArray
 from zoo.data.table import (
@@ -107,11 +108,15 @@ def _decoding_error(name: str, error: UnicodeDecodeError, lines: int) -> DataErr
 
 
 def _binary_error(name: str, beginning: bytes) -> DataError:
-    if beginning.startswith(b"\x1f\x8b"):
-        return DataError(
-            f"{name} is compressed with gzip; expected CSV. Decompress it with `gzip -d FILE.csv.gz`, or "
-            f"pipe it: `gzip -dc FILE.csv.gz | zoo train --data -` with the other flags."
+    compression = compression_of_bytes(beginning)
+    if compression is not None:
+        program, ending = compression.program, compression.ending
+        advice = (
+            f"Decompress it: `{program} -dc FILE.csv{ending} | zoo train --data -` with the other flags."
+            if name == STDIN_NAME
+            else f"Rename it: zoo decompresses files whose names end in {ending}."
         )
+        return DataError(f"{name} is compressed with {program}; expected CSV. {advice}")
     kind = "UTF-16" if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) else "binary"
     return DataError(f"{name} looks {kind}, not UTF-8 text; expected CSV. Save it as CSV in UTF-8.")
 

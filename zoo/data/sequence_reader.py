@@ -12,6 +12,7 @@ import numpy as np
 from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.base.names import did_you_mean
+from zoo.data.compression import uncompressed_name
 from zoo.data.file_digest import file_digest
 from zoo.data.growing_array import allocate, row_chunks, sequence_chunks
 from zoo.data.labelled_sequences import LabelledSequences, column_of_sequences
@@ -87,7 +88,7 @@ def _as_sequences(data: Any, roles: SequenceRoles, missing: str, needs_labels: b
     path = Path(data)
     if path.is_dir():
         return _of_table(read_table(data), roles, missing, needs_labels)
-    if path.suffix.lower() == ".ts":
+    if uncompressed_name(path.name).lower().endswith(".ts"):
         return _of_arrays(_of_ts_file(path), roles, missing)
     if path.suffix.lower() == ".npz":
         arrays = load_arrays(path)
@@ -280,7 +281,7 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
     )
     return LabelledSequences(
         name=table.name,
-        ids=(Path(table.name).stem,) if panel.names == ("",) else panel.names,
+        ids=(Path(uncompressed_name(table.name)).stem,) if panel.names == ("",) else panel.names,
         channels=channels,
         values=values,
         offsets=panel.offsets,

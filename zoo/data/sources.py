@@ -17,6 +17,12 @@ from numpy.typing import NDArray
 
 from zoo.arguments import as_choice, as_elements, as_instance, as_integer, short_repr
 from zoo.data.builtin import BUILTINS, PREFIX
+from zoo.data.compression import (
+    check_single_copies,
+    compression_of_name,
+    open_data_file,
+    uncompressed_name,
+)
 from zoo.data.corpus import CODE_LEVELS, Corpus, TextLevel, byte_sizes
 from zoo.data.token_files import TokenVocabulary, check_token_dtype, check_tokens, read_token_file
 from zoo.data.tokenizer import TokenizerVocabulary, load_tokenizer
@@ -147,23 +153,32 @@ def _read_path(path: Path, glob: str, max_bytes: int | None) -> SourceContent:
     if "\0" in str(path):
         raise FileNotFoundError(path)  # no system has such a name; open() would raise ValueError
     is_directory, contents, remaining = path.is_dir(), [], max_bytes
-    for file in _files(path, glob, None if max_bytes is None else MAX_CONFIGURED_FILES):
+    files = _files(path, glob, None if max_bytes is None else MAX_CONFIGURED_FILES)
+    check_single_copies((file.relative_to(path).as_posix() for file in files if is_directory), path)
+    for file in files:
         raw = _read_file(file, remaining)
         remaining = None if remaining is None else remaining - len(raw)
         contents.append(FileContent(repr(str(file)), raw, is_directory))
-    return SourceContent((path.resolve().name if is_directory else path.stem) or str(path), tuple(contents))
+    name = path.resolve().name if is_directory else Path(uncompressed_name(path.name)).stem
+    return SourceContent(name or str(path), tuple(contents))
 
 
 def _read_file(path: Path, max_bytes: int | None) -> bytes:
-    """The bytes of a file. A pipe is read to its end if there is no limit, a device never."""
+    """The bytes of a file, decompressed. A pipe is read to its end if there is no limit, a device never."""
     if max_bytes is None:
         mode = path.stat().st_mode
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
             raise DataError(f"{str(path)!r} is a device, which may never end; give a file or '-'.")
-        return path.read_bytes()
+        with open_data_file(path, repr(str(path))) as file:
+            return file.read()
     size = _regular_size(path, max_bytes)
-    with path.open("rb") as file:
-        return file.read(size)
+    if compression_of_name(path.name) is not None:
+        size = max_bytes + 1  # a small file may hold more text than fits into the memory
+    with open_data_file(path, repr(str(path))) as file:
+        raw = file.read(size)
+    if len(raw) > max_bytes:
+        raise _too_large(path)
+    return raw
 
 
 def _regular_size(path: Path, max_bytes: int) -> int:
@@ -175,11 +190,15 @@ def _regular_size(path: Path, max_bytes: int) -> int:
             f"one; give `data`."
         )
     if status.st_size > max_bytes:
-        raise DataError(
-            f"{str(path)!r} exceeds the limit of {MAX_CONFIGURED_BYTES:,} bytes for texts named by a "
-            f"checkpoint or configuration; give `data`."
-        )
+        raise _too_large(path)
     return status.st_size
+
+
+def _too_large(path: Path) -> DataError:
+    return DataError(
+        f"{str(path)!r} exceeds the limit of {MAX_CONFIGURED_BYTES:,} bytes for texts named by a checkpoint "
+        f"or configuration; give `data`."
+    )
 
 
 def _files(path: Path, glob: str, max_files: int | None) -> list[Path]:
@@ -196,7 +215,7 @@ def _matching(root: Path, glob: str, max_files: int | None) -> list[Path]:
             )
         if _matches(name, glob):
             relative.append(name)
-    relative.sort()
+    relative.sort(key=uncompressed_name)
     if not relative:
         raise DataError(
             f"no file in directory {str(root)!r} matches {glob!r} (hidden files are left out); "
@@ -262,12 +281,13 @@ def read_text(
     - ``"-"``: standard input;
     - ``"builtin:NAME"``: see `list_builtins`.
 
-    Several sources and files are joined with nothing between them. At level ``char``
-    every file is decoded as strict UTF-8, a byte order mark at its beginning is dropped, and newlines are
-    kept as they are. At level ``byte`` nothing is decoded and nothing is dropped. At level ``word`` a text is
-    decoded as for characters and split by `split_words`. At level ``tokenizer`` a tokenizer splits it. At
-    level ``token`` the sources are ``.npy`` and ``.bin`` files of token numbers; a single one is mapped into
-    memory.
+    Several sources and files are joined with nothing between them. A file whose name ends in ``.gz``,
+    ``.bz2`` or ``.xz`` is decompressed at every level but ``token``; the corpus has the digest and the size
+    of the decompressed text. At level ``char`` every file is decoded as strict UTF-8, a byte order mark at
+    its beginning is dropped, and newlines are kept as they are. At level ``byte`` nothing is decoded and
+    nothing is dropped. At level ``word`` a text is decoded as for characters and split by `split_words`. At
+    level ``tokenizer`` a tokenizer splits it. At level ``token`` the sources are ``.npy`` and ``.bin`` files
+    of token numbers; a single one is mapped into memory.
 
     Args:
         sources: One source or a sequence of them.

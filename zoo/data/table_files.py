@@ -18,6 +18,12 @@ import numpy as np
 from zoo._lazy import require
 from zoo.arguments import as_path, short_repr
 from zoo.data import growing_array
+from zoo.data.compression import (
+    check_single_copies,
+    compression_of_name,
+    open_data_file,
+    uncompressed_name,
+)
 from zoo.data.csv_table import STDIN_NAME, read_csv
 from zoo.data.file_digest import file_digest
 from zoo.data.joined_column import JoinedColumn
@@ -27,7 +33,7 @@ from zoo.errors import DataError, MissingSourceError
 
 
 def _read_csv_file(path: Path, name: str) -> DataTable:
-    with path.open("rb") as file:
+    with open_data_file(path, name) as file:
         return read_csv(file, name)
 
 
@@ -103,8 +109,8 @@ IN_MEMORY_TABLE = "table:"
 
 
 def is_table_file(source: str) -> bool:
-    """Whether the name of a source has the ending of a table."""
-    return source.lower().endswith(TABLE_SUFFIXES)
+    """Whether the name of a source has the ending of a table, perhaps a compressed one."""
+    return uncompressed_name(source).lower().endswith(TABLE_SUFFIXES)
 
 
 def is_table_directory(source: str) -> bool:
@@ -127,10 +133,12 @@ def read_table(source: str | os.PathLike[str]) -> DataTable:
     Args:
         source: A ``.csv``, ``.tsv``, ``.npz``, ``.npy`` or ``.parquet`` file (the last needs pyarrow); a
             directory of such files; or ``"-"`` for CSV from standard input. A file with another ending is
-            read as CSV.
+            read as CSV. A file of text whose name ends in ``.gz``, ``.bz2`` or ``.xz`` as well is
+            decompressed: ``load.csv.gz``.
 
     Returns:
-        The table. Its digest is the digest of the file, or of the names and digests of all files.
+        The table. Its digest is the digest of the file, after decompression, or of the names and digests of
+        all files.
 
     Raises:
         MissingSourceError: if the file does not exist.
@@ -168,28 +176,36 @@ def read_table(source: str | os.PathLike[str]) -> DataTable:
 def _read_file(path: Path, name: str) -> DataTable:
     if not path.is_file():
         raise MissingSourceError(f"{short_repr(str(path))[1:-1]}: no such file or directory.")
-    suffix = path.suffix.lower()
-    table = _READERS.get(suffix, _read_csv_file)(path, name)
-    if suffix in _READERS and _READERS[suffix] is not _read_csv_file:
-        table = replace(table, sha256=file_digest(path))
-    return table
+    suffix = Path(uncompressed_name(path.name)).suffix.lower()
+    reader = _READERS.get(suffix, _read_csv_file)
+    if reader is _read_csv_file:
+        return reader(path, name)
+    compression = compression_of_name(path.name)
+    if compression is not None:
+        raise DataError(
+            f"{name} is a compressed {suffix} file; expected {suffix}, or compressed text such as "
+            f".csv{compression.ending}. Decompress it with `{compression.program} -d FILE`."
+        )
+    return replace(reader(path, name), sha256=file_digest(path))
 
 
 def _read_directory(path: Path) -> DataTable:
     """One table of all files below a directory, which are read one after another."""
-    root, names = path.resolve().name, sorted(filter(is_table_file, visible_files(path)))
+    root = path.resolve().name
+    names = sorted(filter(is_table_file, visible_files(path)), key=uncompressed_name)
     if not names:
         raise DataError(
             f"directory {str(path)!r} holds no table; expected files whose names end in "
             f"{', '.join(TABLE_SUFFIXES)}."
         )
+    check_single_copies(names, path)
     columns = dict[str, JoinedColumn]()
     files, digest, rows = list[tuple[int, DataTable]](), hashlib.sha256(), 0
     for name in names:
         table = _read_file(path / name, f"{root}/{name}")
         relative = PurePosixPath(name)
         added = {
-            FILE_COLUMN: str(relative.with_suffix("")),
+            FILE_COLUMN: str(PurePosixPath(uncompressed_name(name)).with_suffix("")),
             FOLDER_COLUMN: relative.parent.name or root,
         }
         if taken := sorted(added.keys() & table.columns.keys()):
@@ -211,7 +227,7 @@ def _read_directory(path: Path) -> DataTable:
             )
         for each, joined in columns.items():
             joined.append(table.columns[each], table.name)
-        digest.update(f"{name}\0{table.sha256}\0".encode())
+        digest.update(f"{uncompressed_name(name)}\0{table.sha256}\0".encode())
         files.append((rows, replace(table, columns={})))
         rows += len(table)
     finished = {each: joined.finish() for each, joined in columns.items()}

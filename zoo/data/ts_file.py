@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo.array_types import Array
+from zoo.data.compression import open_data_file, uncompressed_name
 from zoo.data.file_digest import DigestReader
 from zoo.data.sequence_builder import SequenceBuilder, SequenceValues
 from zoo.data.table import TIME_DTYPE
@@ -36,17 +37,18 @@ _PAIR = re.compile(r"\(([^(),]*),([^(),]*)\)")
 def is_ts_file(source: str) -> bool:
     """Whether a file is one: its name ends in ``.ts``, and its header has ``@problemName`` or ``@data``.
 
-    A program in TypeScript has the same ending.
+    A program in TypeScript has the same ending. The file may be compressed: ``Walks.ts.gz``.
     """
-    if not source.lower().endswith(".ts"):
+    if not uncompressed_name(source).lower().endswith(".ts"):
         return False
     try:
-        with Path(source).open(encoding="utf-8", errors="replace") as file:
-            for _, line in zip(range(_HEADER_LINES), file, strict=False):
+        with open_data_file(Path(source), source) as file:
+            lines = io.TextIOWrapper(file, encoding="utf-8", errors="replace")
+            for _, line in zip(range(_HEADER_LINES), lines, strict=False):
                 text = line.strip().lower()
                 if text and not text.startswith(_COMMENT):
                     return text.startswith(("@problemname", "@timestamps", "@classlabel", "@data"))
-    except OSError:
+    except (OSError, DataError):
         return False  # reading it raises the error
     return False
 
@@ -74,7 +76,7 @@ def read_ts_file(path: Path) -> TsContent:
             have different channels. The error names the line, and the channel if there is one.
     """
     try:
-        with path.open("rb") as file:
+        with open_data_file(path, path.name) as file:
             reader = DigestReader(file)
             text = io.TextIOWrapper(io.BufferedReader(reader, 2**16), encoding="utf-8")
             return _read_lines(text, path.name, reader)

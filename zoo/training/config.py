@@ -127,7 +127,7 @@ class Config:
         ("builtin:pydoc",),
         SOURCES,
         "A file, a directory, - for standard input, or builtin:hello, builtin:pydoc, "
-        "builtin:stdlib; may be repeated.",
+        "builtin:stdlib; may be repeated. Files .gz, .bz2 and .xz are decompressed.",
         metavar="SOURCE",
         resumable=True,
         only="text table sequences",
