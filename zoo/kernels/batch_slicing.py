@@ -18,6 +18,7 @@ from zoo.kernels.instructions import builder_tools
 
 _populate: Any = populate_array
 _FLAG, _SIZE = ir.IntType(1), ir.IntType(64)
+_BYTES = ir.IntType(8).as_pointer()
 
 _ALIGNMENT = 64  # bytes of a vector register
 
@@ -40,6 +41,29 @@ def copy_columns(_typing: Any, arrays: Any, _first: Any, _end: Any) -> Any:
         return _for_each(context, builder, arrays, args[0], functools.partial(_copied_columns, span=args[1:]))
 
     return arrays(arrays, types.int64, types.int64), emit
+
+
+@intrinsic
+def put_columns(_typing: Any, part: Any, whole: Any, _first: Any) -> Any:
+    """Copy ``part (T, rows, I)`` to the rows of ``whole (T, B, I)`` from ``first`` on."""
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        source, target = (
+            context.make_array(kind)(context, builder, value)
+            for kind, value in zip(signature.args, args[:2], strict=False)
+        )
+        steps, rows, width = builder_tools.unpack_tuple(builder, source.shape)
+        _, batch, _ = builder_tools.unpack_tuple(builder, target.shape)
+        row_bytes = builder.mul(width, source.itemsize)
+        size, step_size = (builder.mul(count, row_bytes) for count in (rows, batch))
+        start = builder.gep(target.data, [builder.mul(args[2], width)])
+        lengths = [size, step_size, size]
+        copy = _step_copy_function(builder.module)
+        pointers = [builder.bitcast(each, _BYTES) for each in (start, source.data)]
+        builder.call(copy, [*pointers, steps, *lengths])
+        return context.get_dummy_value()
+
+    return types.void(part, whole, types.int64), emit
 
 
 @intrinsic
@@ -130,25 +154,27 @@ def _copied_columns(context: Any, builder: ir.IRBuilder, kind: Any, array: Any, 
     with builder_tools.if_unlikely(builder, builder_tools.is_null(builder, owner)):
         context.call_conv.return_user_exc(builder, MemoryError, ("out of memory for a shard of the batch",))
     data = context.nrt.meminfo_data(builder, owner)
-    source = builder.bitcast(builder.gep(array.data, [offset]), data.type)
-    lengths = [builder.mul(each, array.itemsize) for each in (size, step_size)]
-    builder.call(_step_copy_function(builder.module, data.type), [data, source, steps, *lengths])
+    size, step_size = (builder.mul(each, array.itemsize) for each in (size, step_size))
+    pointers = [builder.bitcast(each, _BYTES) for each in (data, builder.gep(array.data, [offset]))]
+    builder.call(_step_copy_function(builder.module), [*pointers, steps, size, size, step_size])
     data = builder.bitcast(data, array.data.type)
     return _make_array(context, builder, kind, [steps, count, *others], data, owner)
 
 
-def _step_copy_function(module: ir.Module, address: Any) -> Any:
-    """The function that copies ``size`` of every ``step_size`` bytes."""
+def _step_copy_function(module: ir.Module) -> Any:
+    """The function that copies ``size`` bytes of each step, given the bytes from one step to the next."""
 
-    def write(builder: ir.IRBuilder, target: Any, source: Any, steps: Any, size: Any, step_size: Any) -> None:
+    def write(
+        builder: ir.IRBuilder, target: Any, source: Any, steps: Any, size: Any, *step_sizes: Any
+    ) -> None:
         with builder_tools.for_range(builder, steps) as loop:
             to, start = (
                 builder.gep(pointer, [builder.mul(loop.index, length)])
-                for pointer, length in ((target, size), (source, step_size))
+                for pointer, length in zip((target, source), step_sizes, strict=True)
             )
             builder_tools.raw_memcpy(builder, to, start, size, _SIZE(1))
 
-    return _define_once(module, "zoo_copy_steps", [address, address, _SIZE, _SIZE, _SIZE], write)
+    return _define_once(module, "zoo_copy_steps", [_BYTES, _BYTES, *[_SIZE] * 4], write)
 
 
 def _make_array(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from zoo.layers.tracing import (
 )
 from zoo.layers.validation import as_floats, as_padded_batch, as_state, mask_padding
 
+if TYPE_CHECKING:
+    from zoo.layers.compiled_pass import CompiledPasses
+
 
 class Tape(NamedTuple):
     """Everything that the backward pass needs of one forward pass; any number may be alive at once.
@@ -40,7 +43,7 @@ class Tape(NamedTuple):
     """
 
     batch_run: BatchRun
-    segments_by_shard: list[list[Segment]]
+    segments_by_shard: Sequence[list[Segment]]
     trace: Traces
     theta: Fingerprint | None = None
 
@@ -56,6 +59,12 @@ class FunctionalStack:
 
     stack: Stack
     dtype: np.dtype[Any]
+
+    @cached_property
+    def _compiled(self) -> CompiledPasses:
+        from zoo.layers.compiled_pass import CompiledPasses  # imports Numba
+
+        return CompiledPasses(self.stack)
 
     @cached_property
     def layout(self) -> ParameterLayout:
@@ -122,12 +131,17 @@ class FunctionalStack:
             if tracer is not None:
                 tracer.collect(run.iter_tapes(segment, tape, prepared))
 
-        forward = partial(run.forward, on_output=on_output, params=prepared)
-        results = map_shards(forward, all_shards, threads, run.product_size)
-        final = gather_states(run.pair_with_rows([final for _, final in results]), batch)
+        compiled = None if tracer else self._compiled.forward(run, prepared, all_shards, y, threads)
+        if compiled is None:
+            forward = partial(run.forward, on_output=on_output, params=prepared)
+            results = map_shards(forward, all_shards, threads, run.product_size)
+            final = gather_states(run.pair_with_rows([final for _, final in results]), batch)
+            segments_by_shard: Sequence[list[Segment]] = [segments for segments, _ in results]
+        else:
+            segments_by_shard, final = compiled[0], States(compiled[1])
         traces = tracer.traces() if tracer else value_traces({})
         digest = None if theta is None else fingerprint(theta)
-        return y, final, Tape(run, [segments for segments, _ in results], traces, digest)
+        return y, final, Tape(run, segments_by_shard, traces, digest)
 
     def vjp(
         self,
@@ -177,8 +191,14 @@ class FunctionalStack:
         def output_gradient(segment: Segment, y: Array | None) -> tuple[Array, list[Array]]:  # noqa: ARG001
             return slice_batch(dy, segment.time_slice, segment.rows), []
 
-        total = GradientSum(dtheta, len(all_shards))
         params = run.prepare(backward=True, needs_dx=dx is not None)
+        if tracer is None:
+            dinitial = self._compiled.backward(
+                run, params, tape.segments_by_shard, dy, dfinal, dx, dtheta, threads
+            )
+            if dinitial is not None:
+                return dx, States(dinitial), dtheta
+        total = GradientSum(dtheta, len(all_shards))
 
         def work(shard: slice) -> Arrays:
             index = all_shards.index(shard)

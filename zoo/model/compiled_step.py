@@ -12,6 +12,7 @@ and two in compiled code 0.10.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,20 +24,30 @@ from numba import types
 
 from zoo.array_types import Array, Arrays
 from zoo.compiler.codegen.source_module import load_source
-from zoo.compiler.codegen.writer import as_tuple
 from zoo.kernels.address_calls import KernelRef
-from zoo.kernels.jit import EXACT, Kernel, is_pure_python, njit
+from zoo.kernels.jit import is_pure_python, njit
 from zoo.kernels.threadpool import run_with_pool
 from zoo.layers.batch import BatchRun
+from zoo.layers.kernel_calls import (
+    ARRAY_FUNCTIONS,
+    IMPORTS,
+    PUT_GRADIENT,
+    Call,
+    VarRef,
+    backward_calls,
+    emit_calls,
+    forward_calls,
+    has_compiled_kernels,
+    kernel_refs,
+    kernel_suffixes,
+    resolve_calls,
+)
 from zoo.layers.sharding import can_divide_products, slice_states
 from zoo.layers.stack import Stack, StackParams
 from zoo.layers.time_chunks import slice_batch
 from zoo.model.batch_loss import BatchLoss
 
 ArrayTuple = tuple[Any, ...]
-
-MAX_COMPILED_LAYERS = 8
-"""With more layers, steps and sampling are plain Python: a call with hundreds of arrays compiles too long."""
 
 
 class StepArguments(NamedTuple):
@@ -86,28 +97,6 @@ class StepArguments(NamedTuple):
 
 
 @njit
-def put_columns(part: Array, whole: Array, first: int) -> None:
-    """Copy ``part (T, rows, I)`` into the rows of ``whole (T, B, I)`` from ``first`` on."""
-    for t in range(part.shape[0]):
-        for r in range(part.shape[1]):
-            whole[t, first + r] = part[t, r]
-
-
-@njit(fastmath=EXACT)  # adds the zeros too: -0 + 0 is 0, as in the interpreted step
-def residual_sum(y: Array, x: Array) -> Array:
-    """``y + x``, ``(T, B, H)``; tokens ``(T, B)`` are one-hot rows."""
-    total = np.empty_like(y)
-    for t in range(y.shape[0]):
-        for b in range(y.shape[1]):
-            for n in range(y.shape[2]):
-                if x.ndim == 2:
-                    total[t, b, n] = y[t, b, n] + y.dtype.type(x[t, b] == n)
-                else:
-                    total[t, b, n] = y[t, b, n] + x[t, b, n]
-    return total
-
-
-@njit
 def gather_steps(y: Array, indices: Array) -> Array:
     """Some steps of ``y (T, B, H)``, ``(N, B, H)``."""
     steps = np.empty((indices.size, y.shape[1], y.shape[2]), y.dtype)
@@ -125,12 +114,7 @@ def scatter_steps(steps: Array, indices: Array, like: Array) -> Array:
     return whole
 
 
-_ARRAY_FUNCTIONS: dict[str, Any] = {
-    "residual_sum": residual_sum,
-    "gather_steps": gather_steps,
-    "scatter_steps": scatter_steps,
-    "put_columns": put_columns,
-}
+_ARRAY_FUNCTIONS = {**ARRAY_FUNCTIONS, "gather_steps": gather_steps, "scatter_steps": scatter_steps}
 
 
 class SpecialisedStep(NamedTuple):
@@ -165,37 +149,6 @@ class SpecialisedStep(NamedTuple):
         )
 
 
-class VarRef(NamedTuple):
-    """A variable of the step, or an element of one that is a tuple."""
-
-    name: str
-    element: int | None = None
-
-    def __str__(self) -> str:
-        return self.name if self.element is None else f"{self.name}[{self.element}]"
-
-    def type_in(self, types_by_name: dict[str, Any]) -> Any:
-        """Its type."""
-        kind = types_by_name[self.name]
-        return kind if self.element is None else kind[self.element]
-
-
-class Call(NamedTuple):
-    """A call of a kernel by its address, or of an array function by its name.
-
-    Args:
-        kernel: Its name; an array function returns the type of its first argument.
-        arguments: Its arguments.
-        results: The variables that its results are assigned to.
-        mismatch: Condition under which the results are invalid: a cell's own kernel might return anything.
-    """
-
-    kernel: str
-    arguments: list[VarRef]
-    results: list[str]
-    mismatch: str = ""
-
-
 def compile_training_step(
     stack: Stack, readout_loss_and_grad: Any, arguments: StepArguments
 ) -> SpecialisedStep | None:
@@ -204,32 +157,24 @@ def compile_training_step(
     None if a kernel was not called from Python yet with the types that the one before it returns, or does not
     return C-contiguous arrays.
     """
-    kernels: dict[str, Any] = {"readout_loss_and_grad": readout_loss_and_grad}
-    for direction, suffix in zip(stack.directions, _kernel_suffixes(stack), strict=True):
-        for name in ("forward", "backward", "prepare_forward", "prepare_backward"):
-            if (kernel := getattr(direction.kernels, name)) is not None:
-                kernels[f"{name}{suffix}"] = kernel
-    entries: dict[str, Any] = {name: KernelRef(kernel) for name, kernel in kernels.items()}
+    names = "forward", "backward", "prepare_forward", "prepare_backward"
+    readout = KernelRef(readout_loss_and_grad)
+    functions = {"readout_loss_and_grad": readout, **kernel_refs(stack, names), **_ARRAY_FUNCTIONS}
     typeof: Any = numba.typeof  # Numba's own functions are untyped
     kinds = {name: typeof(each) for name, each in arguments._asdict().items()}
     has_dinputs = kinds["dinputs"] != types.none
     calls = _call_list(stack, kinds["read_steps"] == types.none, has_dinputs)
     preparation = _preparation(stack, kinds["inputs"].ndim == 2)
     known = {**kinds, "losses": typeof(arguments.losses[0]), **_empty_input_types(kinds)}
-    addresses = _kernel_addresses([*preparation, *calls], entries, known)
-    if addresses is None:
+    resolved = resolve_calls([*preparation, *calls], functions, known, kinds["gradients"].dtype)
+    if resolved is None:
         return None
-    source = "\n".join(_emit_module(preparation, calls, stack, has_dinputs))
-    step = load_source(f"{stack.cell.name}_step", source, {**entries, **_ARRAY_FUNCTIONS}).run
+    addresses, _ = resolved
+    source = "\n".join(_emit_module(preparation, calls, functions, stack, has_dinputs))
+    step = load_source(f"{stack.cell.name}_step", source, functions).run
     signature = (types.int64[::1], types.int64, typeof(addresses), typeof(tuple(arguments)))
     step.dispatcher.compile(signature)
     return SpecialisedStep(step.dispatcher.get_overload(signature), addresses)
-
-
-def _kernel_suffixes(stack: Stack) -> list[str]:
-    """A suffix of the names of the kernels of each layer: empty if all have one cell, else its number."""
-    cells = list(dict.fromkeys(stack.cells))
-    return [f"_{cells.index(cell)}" if len(cells) > 1 else "" for cell in stack.cells]
 
 
 def _empty_input_types(kinds: dict[str, Any]) -> dict[str, Any]:
@@ -253,7 +198,7 @@ def _preparation(stack: Stack, reads_tokens: bool) -> list[Call]:
     """
     calls = []
     for pass_name in ("backward", "forward"):
-        for n, suffix in reversed(list(enumerate(_kernel_suffixes(stack)))):
+        for n, suffix in reversed(list(enumerate(kernel_suffixes(stack)))):
             if _has_preparation(stack, n, pass_name):
                 empty_inputs = VarRef("empty_tokens" if reads_tokens and n == 0 else "empty_floats")
                 needs_dx = [VarRef("needs_dx", n)] if pass_name == "backward" else []
@@ -274,45 +219,11 @@ def _call_list(stack: Stack, reads_all: bool, has_dinputs: bool) -> list[Call]:
         reads_all: Whether all steps have a loss.
         has_dinputs: Whether the gradient of the inputs is needed.
     """
-    layers, suffixes = len(stack.layers), _kernel_suffixes(stack)
-    y, dy = f"x_{layers}", f"dx_{layers}"
-    options = [VarRef("options", n) for n in range(len(stack.directions[0].kernels.options))]
+    y, dy = (f"{name}_{len(stack.layers)}" for name in ("x", "dx"))
 
-    def x(n: int) -> VarRef:
-        return VarRef("inputs") if n == 0 else VarRef(f"x_{n}")
-
-    def common(n: int, pass_name: str) -> list[VarRef]:
-        """First arguments of the ``"forward"`` or the ``"backward"`` pass of a layer."""
-        aux = ["aux"] if stack.cells[n].inputs else []
+    def params(pass_name: str, n: int) -> VarRef:
         is_prepared = _has_preparation(stack, n, pass_name)
-        params = VarRef(f"{pass_name}_params_{n}") if is_prepared else VarRef("params", n)
-        return [params, x(n), *(VarRef(name, n) for name in ("initial_states", *aux))]
-
-    def forward(n: int) -> list[Call]:
-        is_residual = stack.layers[n].is_residual
-        out = f"y_{n}" if is_residual else f"x_{n + 1}"
-        mismatch = f"{out}.shape != (inputs.shape[0], inputs.shape[1], output_sizes[{n}])"
-        results = [out, f"final_{n}", f"tape_{n}"]
-        is_derived = stack.cells[n].is_derived()
-        passed = [*common(n, "forward"), *options]
-        call = Call(f"forward{suffixes[n]}", passed, results, "" if is_derived else mismatch)
-        total = Call("residual_sum", [VarRef(out), x(n)], [f"x_{n + 1}"])
-        return [call, total] if is_residual else [call]
-
-    def backward(n: int) -> list[Call]:
-        is_residual = stack.layers[n].is_residual and (n > 0 or has_dinputs)
-        out = f"dy_{n}" if is_residual else f"dx_{n}"
-        mismatch = f"{out}.shape != {x(n)}.shape"
-        needs_dx = [VarRef("needs_dx", n)] if stack.directions[n].kernels.accepts_needs_dx else []
-        forward_results = [VarRef(f"tape_{n}"), VarRef(f"dx_{n + 1}"), VarRef("dfinal", n)]
-        passed = [*common(n, "backward"), *forward_results]
-        results = [out, f"dinitial_{n}", f"gradients_{n}"]
-        is_checked = not stack.cells[n].is_derived() and (n > 0 or has_dinputs)
-        call = Call(
-            f"backward{suffixes[n]}", [*passed, *options, *needs_dx], results, mismatch if is_checked else ""
-        )
-        total = Call("residual_sum", [VarRef(out), VarRef(f"dx_{n + 1}")], [f"dx_{n}"])
-        return [call, total] if is_residual else [call]
+        return VarRef(f"{pass_name}_params_{n}") if is_prepared else VarRef("params", n)
 
     def readout(y: str, dy: str) -> Call:
         loss = [VarRef(name) for name in ("targets", "weights", "loss_options", "losses", "scale")]
@@ -327,54 +238,25 @@ def _call_list(stack: Stack, reads_all: bool, has_dinputs: bool) -> list[Call]:
         readout("y_read", "dy_read"),
         Call("scatter_steps", [VarRef("dy_read"), VarRef("read_steps"), VarRef(y)], [dy]),
     ]
-    loss_calls = [readout(y, dy)] if reads_all else readout_of_selected_steps
-    forward_calls = [call for n in range(layers) for call in forward(n)]
-    return [*forward_calls, *loss_calls, *(call for n in reversed(range(layers)) for call in backward(n))]
-
-
-def _kernel_addresses(
-    calls: list[Call], entries: dict[str, Any], kinds: dict[str, Any]
-) -> tuple[int, ...] | None:
-    """Address of every call's machine code for arguments of these types; None if one is not compiled."""
-    addresses, known = [], dict(kinds)
-    for kernel, arguments, results, _ in calls:
-        if kernel in _ARRAY_FUNCTIONS:
-            known[results[0]] = arguments[0].type_in(known)
-            continue
-        code = entries[kernel].lookup(tuple(variable.type_in(known) for variable in arguments))
-        if code is None:
-            return None
-        addresses.append(code.address)
-        known.update(zip(results, [code.returns] if len(results) == 1 else code.returns, strict=True))
-    internal = "tape", "forward_params", "backward_params"
-    copied = [kind for name, kind in known.items() if name not in kinds and not name.startswith(internal)]
-    return tuple(addresses) if all(_is_plain(kind, kinds["gradients"].dtype) for kind in copied) else None
-
-
-def _is_plain(kind: Any, dtype: Any) -> bool:
-    """Whether this is the type of a C-contiguous array of a dtype, or of tuples of such arrays."""
-    if isinstance(kind, types.BaseTuple):
-        parts: Any = kind  # Numba's own types are untyped
-        return all(_is_plain(part, dtype) for part in parts)
-    return isinstance(kind, types.Array) and kind.layout == "C" and kind.dtype == dtype
+    return [
+        *forward_calls(stack, functools.partial(params, "forward")),
+        *([readout(y, dy)] if reads_all else readout_of_selected_steps),
+        *backward_calls(stack, functools.partial(params, "backward"), has_dinputs),
+    ]
 
 
 def _emit_module(
-    preparation: list[Call], calls: list[Call], stack: Stack, has_dinputs: bool
+    preparation: list[Call], calls: list[Call], functions: dict[str, Any], stack: Stack, has_dinputs: bool
 ) -> Iterator[str]:
     yield '"""A training step: forward pass of every layer, readout and loss, backward pass."""'
-    yield from ("", "import numpy as np", "", "import zoo")
-    yield "from zoo import kernels"
-    yield "from zoo.kernels.address_calls import call"
-    yield "from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows"
-    yield "from zoo.kernels.bound_calls import bind_call"
-    yield "from zoo.kernels.threadpool import count_turns, parallel_for, pass_turn, wait_for_turn"
+    yield from IMPORTS.split("\n")
     prepared = [name for call in preparation for name in call.results]
     common, fields = ", ".join(["pool_state", "addresses", *prepared]), ", ".join(StepArguments._fields)
-    yield from ("", "", "@zoo.njit", f"def shard(number, _count, {common}, {fields}):")
+    yield from ("", "@zoo.njit", f"def shard(number, _count, {common}, {fields}):")
     yield '    """One shard; False if the results of a kernel do not fit."""'
     numbers = itertools.count(len(preparation))
-    body = *_SLICE_SHARD.split("\n")[1:-1], *_emit_calls(calls, numbers), *_emit_outputs(stack, has_dinputs)
+    shard_calls = emit_calls(calls, functions, numbers)
+    body = *_SLICE_SHARD.split("\n")[1:-1], *shard_calls, *_emit_outputs(stack, has_dinputs)
     yield from [f"    {line}" for line in body]
     # A function of its own, because Numba releases an array after its last use: the caller holds these.
     yield from ("", "", "@zoo.njit", f"def run_shards({common}, count, arguments):")
@@ -385,7 +267,7 @@ def _emit_module(
     yield f"    {', '.join(StepArguments._fields)} = arguments"
     yield "    empty_tokens = np.empty((0, 0), np.int32)"
     yield "    empty_floats = np.empty((0, 0, 0), gradients.dtype)"
-    yield from [f"    {line}" for line in _emit_calls(preparation, itertools.count())]
+    yield from [f"    {line}" for line in emit_calls(preparation, functions, itertools.count())]
     yield f"    return run_shards({common}, count, arguments)"
     yield ""
 
@@ -404,33 +286,6 @@ losses = losses[number]
 """
 
 
-# Each part of the gradient has a turn: a shard adds the first one while the shard before adds the second one.
-# With one turn for all, sixteen threads would add sixteen gradients one after the other.
-_PUT_GRADIENT = """
-size = gradients.shape[1]
-if gradients.shape[0] > 1:
-    shapes_match &= flatten_into(gradient_arrays, gradients[number], False, 0, size)
-    return shapes_match
-turns = count_turns(size)
-for turn in range(turns):
-    wait_for_turn(pool_state, number, turn)
-    first_element, end_element = size * turn // turns, size * (turn + 1) // turns
-    shapes_match &= flatten_into(gradient_arrays, gradients[0], number > 0, first_element, end_element)
-    pass_turn(pool_state, number, turn)
-return shapes_match
-"""
-
-
-def _emit_calls(calls: list[Call], numbers: Iterator[int]) -> Iterator[str]:
-    for kernel, arguments, results, mismatch in calls:
-        passed = [str(variable) for variable in arguments]
-        by_name = f"{kernel}({', '.join(passed)})"
-        by_address = f"call({kernel}, addresses[{{}}], {as_tuple(passed)})"
-        call = by_name if kernel in _ARRAY_FUNCTIONS else by_address.format(next(numbers))
-        yield f"{', '.join(results)} = {call}"
-        yield from [f"if {mismatch}:", "    return False"] if mismatch else []
-
-
 def _emit_outputs(stack: Stack, has_dinputs: bool) -> Iterator[str]:
     """Copy the final states and the gradients; ``shapes_match`` is False if shapes differ."""
     yield from ["put_columns(dx_0, dinputs, first)"] * has_dinputs
@@ -438,7 +293,7 @@ def _emit_outputs(stack: Stack, has_dinputs: bool) -> Iterator[str]:
     yield "shapes_match = True"
     yield from [f"shapes_match &= copy_all(final_{n}, final_states[{n}])" for n in layers]
     yield "gradient_arrays = " + " + ".join([f"gradients_{n}" for n in layers] + ["(dWhy, dby)"])
-    yield from _PUT_GRADIENT.split("\n")[1:-1]
+    yield from PUT_GRADIENT.split("\n")[1:-1]
 
 
 INTERPRETED_SHARDS = 8
@@ -460,7 +315,7 @@ class CompiledStep:
     def __init__(self, stack: Stack, params: StackParams, readout: tuple[Array, Array]) -> None:
         self._stack, self._readout = stack, readout
         self._params = tuple([each.arrays for each in params])
-        self._is_supported = _is_supported(stack)
+        self._is_supported = has_compiled_kernels(stack)
         self._has_inputs, self._options = bool(stack.inputs), stack.directions[0].kernels.options
         self._output_sizes = tuple([layer.output_size for layer in stack.directions])
         self._needs_dx_above = (True,) * (len(stack.directions) - 1)
@@ -582,24 +437,3 @@ class CompiledStep:
 def _batch_kind(batch_loss: BatchLoss) -> tuple[Any, Any]:
     """The types of inputs and targets: all other arguments of a model's steps have the same types."""
     return batch_loss.run.batch_run.x.dtype, batch_loss.targets.dtype
-
-
-# Time of the interpreted and of the compiled step in us, one thread, float32, on an AMD EPYC with AVX-512 and
-# two cores, each the minimum of many interleaved repetitions. The gain is the most that support can bring.
-#
-#   T, B, V, H           vanilla        lstm          2 vanilla      2 vanilla, residual
-#   64, 32, 65, 128      1779   1580    5423   4644   4096   3455    3935   3526   10 to 16 %
-#   128, 16, 65, 64       752    654    1623   1492   1325   1157    1416   1244    8 to 13 %
-#   25, 1, 65, 100         93     53     170    118    151     89     154     93   31 to 43 %
-#
-# Residual layers cost one more call between two kernels. Dropout would cost two; drawing its masks takes 2 %
-# of a step. Gradient checkpointing and lengths run each segment with other rows, which the list of calls
-# cannot express. Segments of recompute="sqrt" have at least 1,024 tokens, where the gain is about 10 %.
-def _is_supported(stack: Stack) -> bool:
-    """Whether compiled kernels follow each other, with nothing in between."""
-    config, kernels = stack.config, [direction.kernels for direction in stack.directions]
-    are_compiled = all(isinstance(k, Kernel) for each in kernels for k in (each.forward, each.backward))
-    # Kernels of a cell of its own take the values of its options, of which there is one tuple.
-    has_options = any(each.options for each in kernels) and not config.has_single_cell
-    has_extras = config.bidirectional or config.learned_state or has_options
-    return are_compiled and not has_extras and config.num_layers <= MAX_COMPILED_LAYERS

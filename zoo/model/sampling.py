@@ -18,8 +18,8 @@ from zoo.errors import UsageError
 from zoo.kernels.jit import Kernel, njit
 from zoo.kernels.precision import kernels_with, with_precision
 from zoo.kernels.random import uniform
+from zoo.layers.kernel_calls import MAX_COMPILED_LAYERS
 from zoo.layers.sharding import map_shards
-from zoo.model.compiled_step import MAX_COMPILED_LAYERS
 from zoo.model.model import Model
 from zoo.registry import get_sampler, list_samplers
 
