@@ -151,9 +151,9 @@ def test_training_is_equal_and_resumes_with_either_file(tmp_path, name, data, op
     zoo.train(packed, out=tmp_path / "packed", **{**options, "steps": 2})
     result = zoo.train(packed, out=tmp_path / "packed", resume=True, **options)
     assert np.array_equal(result.model.theta, expected.model.theta)
-    again = zoo.train(plain, out=tmp_path / "packed", resume=True, **{**options, "steps": 6})
+    longer = zoo.train(plain, out=tmp_path / "packed", resume=True, **{**options, "steps": 6})
     zoo.train(packed, out=tmp_path / "plain", resume=True, **{**options, "steps": 6})
-    assert again.config.data == (str(plain),)
+    assert longer.config.data == (str(plain),)
     write(packed, data.replace(b"0.8415", b"0.8416"))
     with pytest.raises(CheckpointError, match="has changed since"):
         zoo.train(packed, out=tmp_path / "plain", resume=True, **{**options, "steps": 8})
