@@ -574,9 +574,9 @@ def test_invalid_config_is_an_error(text, words, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("nothere.toml", "nothere.toml: no such file or directory."),
+        ("nothere.toml", "nothere.toml: no such file or directory; give a .toml file, a run, or"),
         ("cell.py", "cell.py'; expected a .toml file, a run, or the config.json of a run."),
-        ("empty", "config.json: no such file or directory."),
+        ("empty", "config.json: no such file or directory; give a .toml file"),
     ],
 )
 def test_config_that_is_no_file_of_settings_is_an_error(name, words, tmp_path):

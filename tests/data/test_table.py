@@ -596,7 +596,9 @@ def test_parquet_without_pyarrow_is_an_error(tmp_path, monkeypatch):
 
 
 def test_missing_files_are_errors(tmp_path):
-    with pytest.raises(MissingSourceError, match=r"no.csv: no such file or directory\."):
+    with pytest.raises(
+        MissingSourceError, match=r"no.csv: no such file or directory; give the path of a table"
+    ):
         read_table(tmp_path / "no.csv")
     with pytest.raises(
         DataError, match=r"holds no table; expected files whose names end in \.csv, \.tsv, \.npz"

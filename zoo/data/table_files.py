@@ -26,6 +26,11 @@ from zoo.data.table import FILE_COLUMN, FOLDER_COLUMN, DataColumn, DataTable, as
 from zoo.errors import DataError, MissingSourceError
 
 
+def _missing(path: Path) -> str:
+    name = short_repr(str(path))[1:-1]
+    return f"{name}: no such file or directory; give the path of a table, or of a directory of tables."
+
+
 def _read_csv_file(path: Path, name: str) -> DataTable:
     with path.open("rb") as file:
         return read_csv(file, name)
@@ -46,7 +51,7 @@ def load_arrays(path: Path) -> Any:
         with loaded:
             return {name: _load_member(loaded, name) for name in loaded.files}
     except FileNotFoundError:
-        raise MissingSourceError(f"{short_repr(str(path))[1:-1]}: no such file or directory.") from None
+        raise MissingSourceError(_missing(path)) from None
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         if "Object arrays" in str(error):
             raise DataError(
@@ -167,7 +172,7 @@ def read_table(source: str | os.PathLike[str]) -> DataTable:
 
 def _read_file(path: Path, name: str) -> DataTable:
     if not path.is_file():
-        raise MissingSourceError(f"{short_repr(str(path))[1:-1]}: no such file or directory.")
+        raise MissingSourceError(_missing(path))
     suffix = path.suffix.lower()
     table = _READERS.get(suffix, _read_csv_file)(path, name)
     if suffix in _READERS and _READERS[suffix] is not _read_csv_file:
