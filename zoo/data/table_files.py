@@ -56,7 +56,7 @@ def load_arrays(path: Path) -> Any:
         if "Object arrays" in str(error):
             raise DataError(
                 f"{path.name} holds an array of Python objects, which zoo does not read; save numbers, as "
-                f"array.astype(float) makes them, or texts, as array.astype(str) does."
+                f"array.astype(float) makes them, or strings, as array.astype(str) does."
             ) from None
         raise DataError(f"{path.name} is not a file of NumPy arrays ({error}).") from None
 

@@ -17,7 +17,7 @@ def check_training_files(run: object, sources: Iterable[object], advice: str = "
     Args:
         run: The run or its directory, for messages.
         sources: The data in its configuration; those that are not names of files pass.
-        advice: What to do if one is missing; empty to restore it, or to give another file.
+        advice: The advice of the error; empty to restore the file, or to name another one.
 
     Raises:
         MissingSourceError: if one is missing.
