@@ -122,6 +122,30 @@ def test_sampler_as_argument_names_get_sampler(name):
         MODEL.sample("a", 3, **{name: 1})
 
 
+@pytest.mark.parametrize("value", [0, -1, "abc"])
+@pytest.mark.parametrize(
+    ("name", "option", "expected"),
+    [
+        (
+            "temperature",
+            "temperature",
+            ".* at least 1e-06, or the sampler 'greedy' for the most probable symbol",
+        ),
+        ("top_k", "k", "an integer at least 1 and at most 1,000,000,000"),
+        ("top_p", "p", "a finite number at least 1e-06 and at most 1"),
+        ("typical", "mass", "a finite number at least 1e-06 and at most 1"),
+    ],
+)
+def test_invalid_value_of_a_sampler_as_an_argument_of_sample(name, option, expected, value):
+    sentence = f"ampler '{name}': option '{option}' is {value!r}; expected {expected}.$"
+    with pytest.raises(UsageError, match=f"^s{sentence}"):
+        zoo.get_sampler(name, **{option: value})
+    with pytest.raises(
+        TypeError, match=rf"Give sampler=zoo.get_sampler\('{name}', {option}=X\). S{sentence}"
+    ):
+        MODEL.sample("a", 3, **{name: value})
+
+
 @pytest.mark.parametrize(
     ("name", "meant"), [("prompts", "prompt"), ("sead", "seed"), ("samplers", "sampler")]
 )

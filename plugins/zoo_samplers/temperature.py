@@ -28,6 +28,13 @@ def transform(logits: Vector, temperature: float) -> Vector:
     return scaled
 
 
+class _TemperatureOption(zoo.Option[float]):
+    """A temperature, whose error names the sampler for the limit 0."""
+
+    def expects(self) -> str:
+        return f"{super().expects()}, or the sampler 'greedy' for the most probable symbol"
+
+
 class Temperature(zoo.Sampler):
     """Logits divided by a temperature: below 1 sharper, above 1 flatter."""
 
@@ -43,7 +50,7 @@ class Temperature(zoo.Sampler):
         "text. It removes no symbol, so combine it with top_p, top_k or min_p. Samplers run in the order "
         "given, and the order of temperature and the others changes the result.",
     )
-    temperature = zoo.Option(1.0, "divisor of the logits; for 0 use the greedy sampler", low=1e-6)
+    temperature = _TemperatureOption(1.0, "divisor of the logits; for 0 use the greedy sampler", low=1e-6)
     transform = transform
 
 

@@ -27,6 +27,9 @@ from zoo.testing import Outcome, Report
 
 LEAKY = Path(__file__).parents[2] / "docs" / "examples" / "zoo-leaky" / "zoo_leaky.py"
 
+PROBABILITY = "a finite number at least 1e-06 and at most 1"
+TEMPERATURE = "expected a finite number at least 1e-06, or --sampler greedy for the most probable symbol."
+
 
 def run(*args: str, **env: str) -> Result:
     return CliRunner(env={"ZOO_PLUGINS": "", **env}).invoke(
@@ -416,7 +419,35 @@ def test_bugs_keep_their_traceback():
         ("sample nothere", 2, "nothere"),
         ("sample nothere --temperature 0", 2, "use --sampler greedy"),
         ("sample nothere --temperature nan", 2, "Error: --temperature is nan; expected a finite number."),
-        ("sample nothere --top-k 0", 2, "option 'k' is 0; expected an integer at least 1"),
+        ("sample nothere --temperature -1", 2, f"Error: --temperature is -1.0; {TEMPERATURE}"),
+        ("sample nothere --temperature 1e-9", 2, f"Error: --temperature is 1e-09; {TEMPERATURE}"),
+        ("sample nothere --temperature abc", 2, "Error: --temperature is 'abc'; expected a number."),
+        *(
+            (f"sample nothere --{flag} {value}", 2, f"Error: --{flag} is {shown}; expected {expected}.")
+            for flag, values, expected in [
+                ("top-k", {"0": "0", "-1": "-1"}, "an integer at least 1 and at most 1,000,000,000"),
+                ("top-k", {"abc": "'abc'", "2.5": "2.5"}, "an integer"),
+                ("top-p", {"0": "0.0", "-1": "-1.0", "2": "2.0"}, PROBABILITY),
+                ("top-p", {"abc": "'abc'"}, "a number"),
+                ("min-p", {"-1": "-1.0", "2": "2.0"}, PROBABILITY.replace("1e-06", "0")),
+                ("min-p", {"abc": "'abc'"}, "a number"),
+                ("typical", {"0": "0.0", "-1": "-1.0"}, PROBABILITY),
+                ("typical", {"abc": "'abc'"}, "a number"),
+            ]
+            for value, shown in values.items()
+        ),
+        ("sample nothere --sampler top_p --top-p 0", 2, f"Error: --top-p is 0.0; expected {PROBABILITY}."),
+        (
+            "sample nothere --sampler temperature --set temperature=0",
+            2,
+            "is 0.0; expected a finite number at least 1e-06, or the sampler 'greedy' for",
+        ),
+        (
+            "tokenize nothere.txt",
+            2,
+            "nothere.txt: no such file or directory; give the path of a file or of a",
+        ),
+        ("cache import nothere.zip", 1, "nothere.zip: no such file or directory; give a file of `zoo cache"),
         ("sample nothere --sampler gredy", 2, "Did you mean 'greedy'?"),
         ("sample nothere --top-p 0.5 --min-p 0.1 --set p=0.3", 2, "write top_p.p or min_p.p"),
         ("sample nothere --cell vanilla", 2, "the run stores the names of its cells"),

@@ -355,7 +355,8 @@ def test_cell_in_a_file_resumes_when_named(leaky):
 
 def test_other_cell_in_a_file_is_an_error(hello):
     result = run("eval", hello, "--cell", f"{LEAKY}:Leaky")
-    assert "made with the cell 'vanilla'; found cell 'leaky'" in result.stderr
+    found = "cell class Leaky (zoo_leaky.py), which is cell 'leaky'"
+    assert f"made with the cell 'vanilla'; found {found}. Leave it out" in result.stderr
 
 
 # ---- signals and pipes, with real processes -----------------------------------------------------------
@@ -615,9 +616,9 @@ def test_invalid_config_is_an_error(text, words, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("nothere.toml", "nothere.toml: no such file or directory."),
+        ("nothere.toml", "nothere.toml: no such file or directory; give a .toml file, a run, or"),
         ("cell.py", "cell.py'; expected a .toml file, a run, or the config.json of a run."),
-        ("empty", "config.json: no such file or directory."),
+        ("empty", "config.json: no such file or directory; give a .toml file"),
     ],
 )
 def test_config_that_is_no_file_of_settings_is_an_error(name, words, tmp_path):
@@ -669,6 +670,80 @@ def test_missing_text_of_eval_is_a_usage_error(hello):
     result = run("eval", hello, "--data", "nope.txt")
     assert "nope.txt: no such file or directory" in result.stderr
     assert result.exit_code == 2
+
+
+# ---- data of a run that were moved --------------------------------------------------------------------
+
+WAVE = "y\n" + "".join(f"{np.sin(t / 5):.3f}\n" for t in range(200))
+WALKS = "id,label,y\n" + "".join(
+    f"{n},{'ab'[n % 2]},{np.sin(t / (1 + n % 2) + n):.3f}\n" for n in range(40) for t in range(6)
+)
+MOVED = {
+    "text": ("story.txt", TEXT, ()),
+    "table": ("wave.csv", WAVE, ("--target", "y", "--context", 8)),
+    "sequences": ("walks.csv", WALKS, ("--series", "id", "--label", "label")),
+}
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory):
+    """Runs on a text, a table and labelled sequences, whose files were moved, and their scores before."""
+    folder, scores = tmp_path_factory.mktemp("moved"), {}
+    (folder / "new").mkdir()
+    for kind, (name, text, flags) in MOVED.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        args = ("--cell", "vanilla", "--hidden", 4, "--batch", 4, "--steps", 2, "--threads", 1, *flags)
+        assert run("train", "--data", folder / name, *args, "--out", folder / kind, "--quiet").exit_code == 0
+        scores[kind] = run("eval", folder / kind).stdout
+        (folder / name).rename(folder / "new" / name)
+    return folder, scores
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        *(("text", command) for command in ("eval", "train")),
+        *(("table", command) for command in ("eval", "forecast", "backtest", "train")),
+        *(("sequences", command) for command in ("eval", "predict", "train")),
+    ],
+)
+def test_missing_file_of_a_run_is_named_with_the_flag_for_another(kind, command, moved):
+    folder, _ = moved
+    path, file = folder / kind, folder / MOVED[kind][0]
+    result = run(*(("train", "--resume", "--out", path) if command == "train" else (command, path)))
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"Error: {path}: the file of its training data, {file}, is missing: no such file or directory. "
+        f"Restore it, or name the file with --data FILE.\n"
+    )
+
+
+@pytest.mark.parametrize("kind", MOVED)
+def test_eval_of_a_moved_file_prints_the_scores_from_before(kind, moved):
+    folder, scores = moved
+    result = run("eval", folder / kind, "--data", folder / "new" / MOVED[kind][0])
+    assert (result.exit_code, result.stdout) == (0, scores[kind])
+
+
+def test_other_sequences_need_the_file_of_training_for_their_baselines(moved, tmp_path):
+    folder, _ = moved
+    other = tmp_path / "other.csv"
+    other.write_text(WALKS.replace("\n0,", "\n99,"))
+    result = run("eval", folder / "sequences", "--data", other)
+    assert result.exit_code == 2
+    command = f"zoo predict {folder / 'sequences'} --data {other}"
+    assert result.stderr.endswith(
+        f"The baselines of other data need it: restore it, or print the predictions alone, `{command}`.\n"
+    )
+    assert run(*command.split()[1:]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "call"), [("table", zoo.forecast), ("table", zoo.backtest), ("sequences", zoo.predict)]
+)
+def test_missing_file_of_a_run_is_named_in_python(kind, call, moved):
+    with pytest.raises(zoo.errors.MissingSourceError, match=r"is missing: .* name the file with `data=FILE`"):
+        call(moved[0] / kind)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from zoo.comparison import api, command_line, execute
 from zoo.comparison.jobs import SWEEP_SEED
 from zoo.comparison.plan import DEFAULTS, SETTINGS
 from zoo.comparison.resolve import GRID
+from zoo.comparison.result_warnings import list_warnings
 from zoo.comparison.results import RECORD_FILE as RESULT
 from zoo.comparison.results import make_record
 from zoo.comparison.setup_description import describe_setup
@@ -399,6 +400,10 @@ def test_failed_run_stops_no_other_run(go, monkeypatch):
     assert (comparison.runs[1].score, comparison.runs[1].seconds) == (None, 0.0)
     (row,) = comparison.summary
     assert (row.seeds, row.lost) == (3, 1)
+    warning = next(iter(list_warnings(comparison)))
+    assert re.fullmatch(
+        r"vanilla on copying failed \(runs/.*-s1\): ValueError: out of paper .*keeps .*", warning
+    )
     assert row.mean == (comparison.runs[0].score + comparison.runs[2].score) / 2
     monkeypatch.setattr(execute, "train", train)
     assert [record.status for record in go().runs] == ["finished"] * 3, "what failed is tried again"

@@ -324,7 +324,9 @@ def test_parameters_of_an_embedding_of_categories_are_counted(tmp_path):
     assert count_parts(cell, info, 4, switches)["embedding"] == 6
     path.write_text("\n".join(line.split(",")[0] for line in path.read_text().split()), encoding="utf-8")
     numbers = DataSetInfo(path, TABLE)
-    with pytest.raises(UsageError, match=r"embedding is 3, and no input of load\.csv is a column of texts"):
+    with pytest.raises(
+        UsageError, match=r"embedding is 3, and no input of load\.csv is a column of text values"
+    ):
         numbers.category_inputs(3)
     assert data_header(info.description)["reads"] == "load, word"
 

@@ -368,7 +368,8 @@ def test_list_warnings():
     ]
     warnings = list(list_warnings(results([*RECORDS, lost, far], sweep=swept)))
     assert warnings == [
-        "runs/y and 1 other run failed: ValueError: no.",
+        "lem on copying failed (runs/y and 1 other run): ValueError: no. Remove the cause and repeat the "
+        "command, which tries failed runs again and keeps finished ones.",
         "big on adding has 120 parameters, the number nearest to 100 that its sizes allow.",
         "The best learning rate of the sweep is at its edge for gru on copying; a better one may lie beyond, "
         "so raise `--sweep-rounds`, or give other rates with `--lr-grid`.",

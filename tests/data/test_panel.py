@@ -132,8 +132,18 @@ def test_calendar_months_are_even():
 @pytest.mark.parametrize(
     ("arrays", "roles", "error", "sentence"),
     [
-        ({"y": ["a", "b"]}, {}, DataError, "table: y is a column of texts (2 values); a target must be num"),
-        ({"y": days(0, 1)}, {}, DataError, "table: y is a column of times; a target must be numbers: this t"),
+        (
+            {"y": ["a", "b"]},
+            {},
+            DataError,
+            "table: y is a column of text values (2 values); a target needs num",
+        ),
+        (
+            {"y": days(0, 1)},
+            {},
+            DataError,
+            "table: y is a column of times; a target needs numeric values: this t",
+        ),
         ({"y": [1, 2]}, {"input": ("z",)}, DataError, "table has no column 'z'; its columns are y (number)."),
         ({"y": [1, 2]}, {"input": ("y",)}, UsageError, "column 'y' is given twice, as target, input"),
         ({"y": [1, 2], "t": days(0, 1)}, {"input": ("t",)}, DataError, "column 't' holds times; give it as"),
@@ -190,7 +200,7 @@ def test_default_inputs_are_the_columns_that_can_be_used():
     )
     roles, left_out = default_roles(table, ColumnRoles(("y",)), choose_inputs=True)
     assert (roles.time, roles.input) == ("t", ("x", "color"))
-    reason = "40 different texts; to include it, list all inputs with `input`"
+    reason = "40 different text values; to include it, list all inputs with `input`"
     assert left_out == ["constant (constant)", f"note ({reason})"]
     assert default_roles(table, ColumnRoles(("y",)), choose_inputs=False)[0].input == ()
 

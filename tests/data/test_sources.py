@@ -139,10 +139,11 @@ def test_missing_file_has_no_far_suggestion(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError) as exc:
         read_text("shell.txt")
-    assert str(exc.value) == "shell.txt: no such file or directory."
+    advice = "give the path of a file or of a directory, '-' or builtin:NAME."
+    assert str(exc.value) == f"shell.txt: no such file or directory; {advice}"
     with pytest.raises(DataError) as exc:
         read_text(tmp_path / "shell.txt")
-    assert str(exc.value) == f"{tmp_path / 'shell.txt'}: no such file or directory."
+    assert str(exc.value) == f"{tmp_path / 'shell.txt'}: no such file or directory; {advice}"
 
 
 def test_file_instead_of_directory(tmp_path):

@@ -148,8 +148,11 @@ def test_swapped_letters_suggest_a_column_that_can_be_a_target():
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("mode", "x.csv: mode is a column of texts (2 values); a target must be numbers: temp, power."),
-        ("time", "x.csv: time is a column of times; a target must be numbers: temp, power."),
+        (
+            "mode",
+            "x.csv: mode is a column of text values (2 values); a target needs numeric values: temp, power.",
+        ),
+        ("time", "x.csv: time is a column of times; a target needs numeric values: temp, power."),
         (
             "bad",
             "line 3, column 'bad': found '-'; expected a number. Correct the value, leave it empty if it",
@@ -223,10 +226,10 @@ def test_many_texts_are_an_error_with_the_value_that_made_them(monkeypatch):
     monkeypatch.setattr("zoo.data.csv_table._MAX_CATEGORIES", 3)
     days = "".join(f"2024-05-0{day}\n" for day in range(1, 5))
     with pytest.raises(
-        DataError, match="more than 3 different texts, 'noon' among times; correct this value"
+        DataError, match="more than 3 different text values, 'noon' among times; correct this value"
     ):
         csv(f"t\nnoon\n{days}")
-    with pytest.raises(DataError, match="3 different texts; remove it from the file"):
+    with pytest.raises(DataError, match="3 different text values; remove it from the file"):
         csv("t\na\nb\nc\nd\n")
 
 
@@ -550,11 +553,19 @@ def test_times_with_and_without_an_offset_are_an_error(with_offset, comes_first)
         (
             {"a": [1, "x"]},
             UsageError,
-            "column 'a' holds values of the types int, str; expected numbers, texts",
+            "column 'a' holds values of the types int, str; expected numeric values, text values",
         ),
-        ({"a": [[1], [2, 3]]}, UsageError, "column 'a' holds values of the types list; expected numbers"),
+        (
+            {"a": [[1], [2, 3]]},
+            UsageError,
+            "column 'a' holds values of the types list; expected numeric values",
+        ),
         ({"a": [datetime.time(1), None]}, UsageError, "column 'a' holds values of the types time; expected"),
-        ({"a": [1j]}, UsageError, "column 'a' has the type complex128; expected numbers, texts or times."),
+        (
+            {"a": [1j]},
+            UsageError,
+            "column 'a' has the type complex128; expected numeric values, text values or times.",
+        ),
         (np.zeros((2, 2, 2)), UsageError, "expected rows and columns, (N, C)."),
         (TwoColumns(), DataError, "table has the column 'a' twice; give each column a name of its own."),
         (5, UsageError, "table is 5; expected a mapping from names to columns, an array or a data frame."),
@@ -600,7 +611,9 @@ def test_parquet_without_pyarrow_is_an_error(tmp_path, monkeypatch):
 
 
 def test_missing_files_are_errors(tmp_path):
-    with pytest.raises(MissingSourceError, match=r"no.csv: no such file or directory\."):
+    with pytest.raises(
+        MissingSourceError, match=r"no.csv: no such file or directory; give the path of a table"
+    ):
         read_table(tmp_path / "no.csv")
     with pytest.raises(
         DataError, match=r"holds no table; expected files whose names end in \.csv, \.tsv, \.npz"
@@ -653,7 +666,10 @@ def test_directory_is_one_table_with_the_files_as_columns(tmp_path):
             "recordings/b.csv has no column 'x', unlike recordings/a.csv; expected the same columns in",
         ),
         ("t,x,y\n1,2,3\n", "recordings/b.csv has a column 'y', unlike recordings/a.csv"),
-        ("t,x\n1,u\n", "recordings/b.csv: column 'x' holds texts, and numbers in recordings/a.csv; expected"),
+        (
+            "t,x\n1,u\n",
+            "recordings/b.csv: column 'x' holds text values, and numeric values in recordings/a.csv; ex",
+        ),
         ("t,x,file\n1,2,u\n", "recordings/b.csv has a column 'file', and zoo adds a column of this name to"),
         ("t,x\n1\n", "recordings/b.csv, line 2: found 1 value; expected 2"),
         ("t,x\n", "recordings/b.csv has a header and no rows."),

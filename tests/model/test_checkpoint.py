@@ -7,6 +7,7 @@ import json
 import time
 import tracemalloc
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -194,10 +195,65 @@ def test_changed_cell_warns():
 
 
 def test_other_cell_raises():
-    with pytest.raises(
-        CheckpointError, match="made with the cell 'vanilla'; found cell 'scaled', which is another"
-    ):
+    sentence = (
+        r"^x: made with the cell 'vanilla'; found cell class Scaled \(.*\), which is cell 'scaled'\. .* give"
+    )
+    with pytest.raises(CheckpointError, match=sentence):
         model_from(checkpoint(), "x", Scaled)
+
+
+def _step_raises(self, x, h):
+    raise RuntimeError("broken")
+
+
+def _step_without_result(self, x, h):
+    pass
+
+
+def _step_that_branches(self, x, h):
+    return h if h[0] > 0 else x @ self.W + h
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("make", [partial(zoo.SequenceModel, output_size=2), zoo.Recurrent])
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({"step": _step_raises}, "step raised RuntimeError: broken"),
+        ({"step": _step_without_result}, "step returns None; .*"),
+        ({"step": _step_that_branches}, "np.where.*np.maximum in place of `min` or `max`"),
+        (
+            {"V": zoo.Param("I", "H"), "step": lambda self, x, h: x @ self.V + x @ self.W + h},
+            r"array '.*V': found no such array, expected float32 \(\d, \d\)",
+        ),
+    ],
+    ids=["raises", "none", "branches", "parameters"],
+)
+def test_class_that_does_not_fit_its_file_is_named(make, body, problem, tmp_path):
+    def cell_class(**members):
+        members = {"W": zoo.Param("I", "H"), "h": zoo.State("H"), **members}
+        return type("Remembers", (zoo.Cell,), {"__doc__": "h' = x W + h.", "__module__": __name__, **members})
+
+    path = tmp_path / "file.safetensors"
+    make(cell_class(step=lambda self, x, h: x @ self.W + h), input_size=3, hidden_size=4).save(path)
+    broken = cell_class(**body)
+    advice = r"Correct the class, or give the class of training with `cell`"
+    sentence = rf"file\.safetensors\b.* cell class Remembers .*{problem}\. {advice}"
+    with pytest.raises(CheckpointError, match=sentence):
+        zoo.load(path, cell=broken)
+
+
+@pytest.mark.parametrize(
+    ("cell", "sentence"),
+    [
+        (int, "cell is <class 'int'>; expected a class derived from zoo.Cell. Leave the argument out"),
+        ("gru", "cell is 'gru'; expected a class derived from zoo.Cell. Leave the argument out"),
+        (Scaled(), r"cell is Scaled\(.*\); expected a class .* Give the class, `cell=Scaled`, or leave"),
+    ],
+)
+def test_cell_that_is_not_a_class_is_named(cell, sentence):
+    with pytest.raises(UsageError, match=f"^x: {sentence}"):
+        model_from(checkpoint(), "x", cell)
 
 
 def test_other_options_raise():

@@ -414,6 +414,25 @@ def test_invalid_targets_and_weights(loss, targets, weights, words):
             method(x, targets, weights)
 
 
+@pytest.mark.parametrize(("index", "value"), [(0, V), (B - 1, V + 7), (1, -1)])
+@pytest.mark.parametrize("lengths", [None, [T, 1, 2]])
+@pytest.mark.parametrize("weights", [None, np.ones(B)])
+def test_invalid_target_of_the_last_step_has_its_index(index, value, lengths, weights):
+    model, x, *_ = trial("cross_entropy")
+    targets = np.full(B, V - 1)
+    targets[index] = value
+    sentence = (
+        rf"^sequence model: targets\[{index}\] is {value}, the class of the last step of sequence {index}; "
+        rf"expected classes from 0 to {V - 1}\.$"
+    )
+    for method in (model.loss, model.loss_and_grad, model.evaluate_batch):
+        with pytest.raises(UsageError, match=sentence):
+            method(x, targets, weights, lengths=lengths)
+    ignored = np.ones(B)
+    ignored[index] = 0
+    assert np.isfinite(model.loss(x, targets, ignored, lengths=lengths)[0])  # a target of weight zero
+
+
 def test_invalid_inputs():
     model, x, targets, _ = trial()
     with pytest.raises(

@@ -392,7 +392,7 @@ def test_base_classes_import_neither_numpy_nor_numba():
         (TopK, {"k": 0}, "sampler 'top_k': option 'k' is 0; expected an integer at least 1"),
         (TopK, {"k": 2.5}, "is 2.5; expected an integer"),
         (TopK, {"k": True}, "is True; expected an integer"),
-        (TopK, {"k": 2**70}, "expected an integer at least 1 and at most 1e"),
+        (TopK, {"k": 2**70}, "expected an integer at least 1 and at most 1,000"),
         (TopK, {"p": 0.5}, "no option 'p'; it has: k"),
         (
             TopP,

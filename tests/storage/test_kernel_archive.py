@@ -211,7 +211,9 @@ def test_truncated_and_other_files(caches: Caches) -> None:
     with pytest.raises(DataError, match=r"it has no manifest\.json"):
         import_kernels(caches.archive)
     caches.archive.unlink()
-    with pytest.raises(CheckpointError, match="no such file"):
+    with pytest.raises(
+        CheckpointError, match="no such file or directory; give a file of `zoo cache export FILE`"
+    ):
         import_kernels(caches.archive)
     assert list(second.iterdir()) == []
 

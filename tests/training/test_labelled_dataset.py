@@ -552,7 +552,11 @@ def test_data_frames_and_arrays_in_the_order_of_their_columns():
         (["a", "b"] * 30, {"class_weights": "x"}, "class_weights is 'x'; expected 'balanced'."),
         (["a", "b"] * 30, {"horizon": 3}, "horizon is given with labelled sequences; it applies to tables"),
         (["a", "b"] * 30, {"split": "50,60"}, "split is '50,60', with the sum 110"),
-        (["a", "b"] * 30, {"embedding": 2}, "embedding is 2, and no input of arrays is a column of texts"),
+        (
+            ["a", "b"] * 30,
+            {"embedding": 2},
+            "embedding is 2, and no input of arrays is a column of text values",
+        ),
         (["a", "b"] * 30, {"input": "5"}, "arrays has no channel '5'; its channels are 0, 1."),
     ],
 )

@@ -161,7 +161,7 @@ def test_weights_of_rows_enter_the_loss(tmp_path):
     run = train({**data, "note": list(map(str, range(N)))}, tmp_path, weight="w", steps=2)
     shown = data_header(run.history[0])
     assert shown["weight"] == "w, which multiplies the loss"
-    reason = f"{N} different texts; to include it, list all inputs with --input"
+    reason = f"{N} different text values; to include it, list all inputs with --input"
     assert shown["reads"] == f"y; left out: note ({reason})"
     assert zoo.forecast(run, {"y": wave()}).values.shape == (1, 3, 1, 3)
 
@@ -661,7 +661,11 @@ def test_series_that_are_too_short_have_no_forecast(short):
         ({"y": np.ones(N)}, {}, "table: column 'y' is constant (1); there is nothing to forecast."),
         ({"y": wave(), "x": np.ones(N)}, {"input": "x"}, "column 'x' is constant (1); leave it out."),
         ({"y": [*np.ones(200), *wave(40)]}, {}, "column 'y' is constant (1) in the training part of 192"),
-        ({"y": ["a"] * N}, {}, "table: y is a column of texts (1 value); a target must be numbers"),
+        (
+            {"y": ["a"] * N},
+            {},
+            "table: y is a column of text values (1 value); a target needs numeric values",
+        ),
         ({"y": wave(), "t": hours()[::-1]}, {}, "row 1, column 't': the time 2024-01-10 22:00 is before"),
         ({"y": wave(), "t": np.repeat(hours(N // 2), 2)}, {}, "the time 2024-01-01 is repeated"),
         ({"y": [1.0]}, {}, "table has one row; a forecast needs a history."),
@@ -671,7 +675,11 @@ def test_series_that_are_too_short_have_no_forecast(short):
         ({"y": [*wave(), np.nan]}, {}, "row 240, column 'y': the value is missing"),
         ({"y": [*wave(), np.inf]}, {}, "row 240, column 'y': found inf; expected a finite number."),
         ({"y": np.zeros(0)}, {}, "table has no rows."),
-        ({"y": wave() + 1j}, {}, "column 'y' has the type complex128; expected numbers, texts or times."),
+        (
+            {"y": wave() + 1j},
+            {},
+            "column 'y' has the type complex128; expected numeric values, text values or times.",
+        ),
         (
             {"y": wave()},
             {"bidirectional": True},
@@ -747,7 +755,7 @@ def test_series_that_are_too_short_have_no_forecast(short):
         (
             {"y": wave()},
             {"embedding": 2},
-            "embedding is 2, and no input of table is a column of texts; leave",
+            "embedding is 2, and no input of table is a column of text values; leave",
         ),
         ({"y": wave()}, {"target": 5.5}, "target is 5.5; expected names of columns."),
         ({"y": wave()}, {"target": 5}, "table has no column '5'; its columns are y (number)."),

@@ -334,9 +334,8 @@ class Option(_Declaration, Generic[T]):
         """The allowed values, for error messages."""
         if self.choices is not None:
             return "expected one of " + ", ".join(repr(choice) for choice in self.choices)
-        bounds = [f"at least {self.low:g}"] if self.low is not None else []
-        bounds += [f"at most {self.high:g}"] if self.high is not None else []
-        bounds += [f"below {self.below:g}"] if self.below is not None else []
+        limits = (("at least", self.low), ("at most", self.high), ("below", self.below))
+        bounds = [f"{word} {_limit_text(limit)}" for word, limit in limits if limit is not None]
         kind = {bool: "true or false", int: "an integer", float: "a finite number", str: "a string"}[
             self.type
         ]
@@ -355,6 +354,10 @@ class Option(_Declaration, Generic[T]):
         # Kernels take 64-bit integers.
         is_number = -(2**63) <= value < 2**63 if self.type is int else math.isfinite(value)
         return is_number and inside and (below is None or value < below)
+
+
+def _limit_text(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) and abs(limit) >= 1_000_000 else f"{limit:g}"
 
 
 _READERS: dict[type, Callable[[str], Any]] = {

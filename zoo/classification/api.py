@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.classification.predictor import Predictions, Predictor
+from zoo.data.training_files import check_training_files
 from zoo.model.checkpoint import CellClasses, open_run
 
 
@@ -42,4 +43,7 @@ def predict(run: Any, data: Any = None, *, cell: CellClasses = None) -> Predicti
         UsageError: if an argument is invalid.
         CheckpointError: if the run does not exist, or is damaged.
     """
-    return open_predictor(run, cell).predict(data)
+    predictor = open_predictor(run, cell)
+    if data is None:
+        check_training_files(run, [predictor.data])
+    return predictor.predict(data)

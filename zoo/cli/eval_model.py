@@ -18,6 +18,7 @@ from zoo.data import (
     split,
 )
 from zoo.data.corpus import CODE_LEVELS, TextLevel, byte_sizes
+from zoo.data.training_files import check_training_files
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.model import AnyModel, LanguageModel, model_from
 from zoo.model.checkpoint import CellClasses, read_run
@@ -145,6 +146,7 @@ def _read_corpus(
         )
     if config is None:
         raise UsageError(f"{trained.source} has no record of its training text; name a text with --data.")
+    check_training_files(trained.source, config.data)
     corpus = text_of_run(trained.source, config, model.vocab, glob)
     if corpus.sha256 != trained.sha256:
         raise DataError(

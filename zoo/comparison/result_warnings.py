@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 def list_warnings(results: Comparison) -> Iterator[str]:
     """Warnings about the results, a sentence each."""
     for records in _group_failures(results):
-        others = f" and {counted(len(records) - 1, 'other run')}" if len(records) > 1 else ""
-        yield f"{records[0].path}{others} {records[0].status}: {records[0].error}"
+        run, others = records[0], len(records) - 1
+        runs = run.path + (f" and {counted(others, 'other run')}" if others else "")
+        if run.status != "failed":
+            yield f"{runs} {run.status}: {run.error}"
+            continue
+        yield (
+            f"{run.cell} on {run.task} failed ({runs}): {run.error.removesuffix('.')}. Remove the cause and "
+            f"repeat the command, which tries failed runs again and keeps finished ones."
+        )
     yield from _solved_in_validation_only(results)
     yield from _off_budget(results)
     yield from _fixed_sizes(results)

@@ -238,9 +238,10 @@ class _ColumnBuilder:
                 column = DataColumn(self.name, "category", np.arange(len(self._codes)), tuple(self._codes))
                 kind = mixed_kind(column)
                 among = "" if kind is None else f", {first_unlike(column, kind)[1][:40]!r} among {kind}s"
+                advice = "remove it from the file" if kind is None else "correct this value"
                 raise DataError(
                     f"{self.owner}: column {self.name!r} holds more than {_MAX_CATEGORIES:,} different "
-                    f"texts{among}; {'remove it from the file' if kind is None else 'correct this value'}."
+                    f"text values{among}; {advice}."
                 )
         self._rows += len(texts)
 

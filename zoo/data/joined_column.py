@@ -69,4 +69,4 @@ class JoinedColumn:
         self._values.append(missing_values(kind, self._rows))
 
 
-_NOUNS: dict[ColumnKind, str] = {"number": "numbers", "category": "texts", "time": "times"}
+_NOUNS: dict[ColumnKind, str] = {"number": "numeric values", "category": "text values", "time": "times"}

@@ -288,7 +288,9 @@ def _unusable(table: DataTable, column: DataColumn) -> str:
     if column.kind == "time":
         return "times"
     if column.kind == "category" and len(column.categories) > _MAX_ONE_HOT:
-        return f"{len(column.categories):,} different texts; to include it, list all inputs with `input`"
+        return (
+            f"{len(column.categories):,} different text values; to include it, list all inputs with `input`"
+        )
     return "constant" if is_constant(column) else ""
 
 

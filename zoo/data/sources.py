@@ -146,7 +146,8 @@ def _missing(path: Path) -> str:
     bare = PurePosixPath(path.as_posix().rpartition(":")[2]).stem
     hint = _did_you_mean(bare, cutoff=0.85)  # a missing shell.txt is not a misspelt hello
     text = str(path)
-    return f"{text if text.isprintable() else repr(text)}: no such file or directory{hint or '.'}"
+    advice = hint or "; give the path of a file or of a directory, '-' or builtin:NAME."
+    return f"{text if text.isprintable() else repr(text)}: no such file or directory{advice}"
 
 
 def _read_path(path: Path, glob: str, max_bytes: int | None) -> SourceContent:

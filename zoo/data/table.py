@@ -229,7 +229,9 @@ class DataTable:
         column = self.column(name, numbers)
         if column.kind == "number" or mixed_kind(column) == "number":
             return self.numbers(name)
-        holds = "times" if column.kind == "time" else f"texts ({counted(len(column.categories), 'value')})"
+        holds = (
+            "times" if column.kind == "time" else f"text values ({counted(len(column.categories), 'value')})"
+        )
         known = ", ".join(numbers[:_SHOWN_COLUMNS]) or "this table has no column of numbers"
         hint = ""
         if column.kind == "category":
@@ -238,7 +240,7 @@ class DataTable:
             write = "" if number is None else f"; write {number}"
             hint = f" {self.where(row, name)}: found {column.text(row)[:40]!r}{write}."
         raise DataError(
-            f"{self.name}: {name} is a column of {holds}; a target must be numbers: {known}.{hint}"
+            f"{self.name}: {name} is a column of {holds}; a target needs numeric values: {known}.{hint}"
         )
 
     def numbers(self, name: str) -> Array:
@@ -370,7 +372,7 @@ def as_column(name: str, values: Any, owner: str) -> DataColumn:
     if array.dtype.kind in "UTO":
         return _column_of_objects(name, array.tolist(), owner)
     raise UsageError(
-        f"{owner}: column {name!r} has the type {array.dtype}; expected numbers, texts or times."
+        f"{owner}: column {name!r} has the type {array.dtype}; expected numeric values, text values or times."
     )
 
 
@@ -407,8 +409,8 @@ def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColu
         return DataColumn(name, "time", times, is_utc=True in texts)
     kinds = sorted({type(value).__name__ for value in present})
     raise UsageError(
-        f"{owner}: column {name!r} holds values of the types {', '.join(kinds)}; expected numbers, texts or "
-        f"times."
+        f"{owner}: column {name!r} holds values of the types {', '.join(kinds)}; expected numeric values, "
+        f"text values or times."
     )
 
 

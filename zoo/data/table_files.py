@@ -32,6 +32,11 @@ from zoo.data.table import FILE_COLUMN, FOLDER_COLUMN, DataColumn, DataTable, as
 from zoo.errors import DataError, MissingSourceError
 
 
+def _missing(path: Path) -> str:
+    name = short_repr(str(path))[1:-1]
+    return f"{name}: no such file or directory; give the path of a table, or of a directory of tables."
+
+
 def _read_csv_file(path: Path, name: str) -> DataTable:
     with open_data_file(path, name) as file:
         return read_csv(file, name)
@@ -52,12 +57,12 @@ def load_arrays(path: Path) -> Any:
         with loaded:
             return {name: _load_member(loaded, name) for name in loaded.files}
     except FileNotFoundError:
-        raise MissingSourceError(f"{short_repr(str(path))[1:-1]}: no such file or directory.") from None
+        raise MissingSourceError(_missing(path)) from None
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         if "Object arrays" in str(error):
             raise DataError(
                 f"{path.name} holds an array of Python objects, which zoo does not read; save numbers, as "
-                f"array.astype(float) makes them, or texts, as array.astype(str) does."
+                f"array.astype(float) makes them, or strings, as array.astype(str) does."
             ) from None
         raise DataError(f"{path.name} is not a file of NumPy arrays ({error}).") from None
 
@@ -175,7 +180,7 @@ def read_table(source: str | os.PathLike[str]) -> DataTable:
 
 def _read_file(path: Path, name: str) -> DataTable:
     if not path.is_file():
-        raise MissingSourceError(f"{short_repr(str(path))[1:-1]}: no such file or directory.")
+        raise MissingSourceError(_missing(path))
     suffix = Path(uncompressed_name(path.name)).suffix.lower()
     reader = _READERS.get(suffix, _read_csv_file)
     if reader is _read_csv_file:

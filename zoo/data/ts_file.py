@@ -81,7 +81,7 @@ def read_ts_file(path: Path) -> TsContent:
             text = io.TextIOWrapper(io.BufferedReader(reader, 2**16), encoding="utf-8")
             return _read_lines(text, path.name, reader)
     except FileNotFoundError:
-        raise MissingSourceError(f"{path}: no such file or directory.") from None
+        raise MissingSourceError(f"{path}: no such file or directory; give the path of a .ts file.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {str(path)!r}: {error}.") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo.data.training_files import check_training_files
 from zoo.forecasting.forecaster import Backtest, Forecast, Forecaster
 from zoo.model.checkpoint import CellClasses, open_run
 
@@ -51,7 +52,10 @@ def forecast(
         UsageError: if an argument is invalid, or the steps are more than the model can forecast.
         CheckpointError: if the run does not exist, or is damaged.
     """
-    return open_forecaster(run, cell).forecast(data, steps, level=level)
+    forecaster = open_forecaster(run, cell)
+    if data is None:
+        check_training_files(run, [forecaster.data])
+    return forecaster.forecast(data, steps, level=level)
 
 
 def backtest(
@@ -81,4 +85,7 @@ def backtest(
         UsageError: if an argument is invalid.
         CheckpointError: if the run does not exist, or is damaged.
     """
-    return open_forecaster(run, cell).backtest(data, steps=steps, stride=stride, part=part, level=level)
+    forecaster = open_forecaster(run, cell)
+    if data is None:
+        check_training_files(run, [forecaster.data])
+    return forecaster.backtest(data, steps=steps, stride=stride, part=part, level=level)

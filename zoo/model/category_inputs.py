@@ -173,7 +173,7 @@ def category_inputs(
         first += count or 1
     if not codes:
         raise UsageError(
-            f"embedding is {size}, and no input of {source} is a column of texts; leave it out. A column "
-            f"with many different texts is an input only if `input` names it."
+            f"embedding is {size}, and no input of {source} is a column of text values; leave it out. A "
+            f"column with many different text values is an input only if `input` names it."
         )
     return CategoryInputs(input_size, size, tuple(codes))

@@ -13,7 +13,7 @@ from zoo.base import Cell
 from zoo.base.loss import Loss
 from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.data import vocabulary_from_json
-from zoo.errors import CheckpointError, UnknownNameError, UsageError, warn_caller
+from zoo.errors import CheckpointError, DefinitionError, UnknownNameError, UsageError, warn_caller
 from zoo.kernels.precision import BF16, bf16_problem
 from zoo.layers.config import StackConfig
 from zoo.layers.parameters import MAX_PARAMETERS, array_shapes, strip_prefixes
@@ -38,6 +38,8 @@ CALIBRATION_PREFIX = "calibration."
 
 # Prefixes of the names of arrays that are allowed only along with metadata of training.
 _TRAINING_PREFIXES = ("optimizer.", "state.")
+
+_CLASS_ADVICE = "give the class of training with `cell` (FILE.py:Class on the command line)."
 
 _REPR = reprlib.Repr()  # values in an untrusted file may be megabytes long
 _REPR.maxstring = 80
@@ -200,6 +202,10 @@ def _build(
         make, outputs, config = _from_metadata(kind, metadata, len(arrays), classes, source)
         rows, tie = _embedding_shape(kind, metadata, outputs or 0)
         stack = Stack(config)
+    except DefinitionError as error:
+        raise CheckpointError(
+            f"{source}: {str(error).removesuffix('.')}. Correct the class, or {_CLASS_ADVICE}"
+        ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{source}: its description of the model is not one zoo wrote ({str(error)[:200]})."
@@ -207,7 +213,14 @@ def _build(
     params = stack.param_shapes if outputs is None else model_shapes(stack, outputs, rows, tie)
     shapes = array_shapes(params, stack.buffer_shapes)
     expected = {name: (shape, config.dtype) for name, shape in shapes.items()}
-    expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
+    try:
+        expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
+    except CheckpointError as error:
+        if not classes:
+            raise
+        names = " and ".join(cell.error_name() for cell in classes)
+        problem = str(error).partition(". Load it with")[0].replace("this model", names, 1)
+        raise CheckpointError(f"{problem}. Correct the class, or {_CLASS_ADVICE}") from error
     return make(config=config, threads=threads, initial=strip_prefixes(arrays))
 
 
@@ -220,9 +233,12 @@ def cell_classes(given: Any, source: str) -> tuple[type[Cell], ...]:
     classes = tuple(given) if isinstance(given, (list, tuple)) else () if given is None else (given,)
     for cell in classes:
         if not (isinstance(cell, type) and issubclass(cell, Cell) and hasattr(cell, "name")):
+            is_cell = isinstance(cell, Cell)
+            advice = f"Give the class, `cell={type(cell).__name__}`, or " if is_cell else ""
+            advice += "leave the argument out for a registered cell, which is found by its name."
             raise UsageError(
-                f"{source}: cell is {short_repr(cell)}; expected a class derived from zoo.Cell. A registered "
-                f"cell is found by its name: leave the argument out."
+                f"{source}: cell is {short_repr(cell)}; expected a class derived from zoo.Cell. "
+                f"{advice[0].upper()}{advice[1:]}"
             )
     return classes
 
@@ -340,7 +356,10 @@ def _find_cells(metadata: Any, classes: tuple[type[Cell], ...], source: str) -> 
         if not any(cell in fitting for fitting in fits):
             shown = _REPR.repr(names) if isinstance(metadata, list) else _REPR.repr(names[0])
             made = f"cell{'s' * isinstance(metadata, list)} {shown}"
-            raise CheckpointError(f"{source}: made with the {made}; found {cell.label()}, which is another.")
+            raise CheckpointError(
+                f"{source}: made with the {made}; found {cell.error_name()}, which is {cell.label()}. "
+                f"Leave it out for a registered cell, or {_CLASS_ADVICE}"
+            )
     cells = [
         _find_cell(cell, fitting_class(name, fitting, source), source)
         for name, cell, fitting in zip(names, each_layer, fits, strict=True)

@@ -235,9 +235,15 @@ def sampler_advice(name: str, value: object) -> str:
     """The sampler of this name in place of an unknown argument; empty if there is none."""
     if name not in list_samplers():
         return ""
-    options = get_sampler(name).options
-    given = f", {next(iter(options))}={short_repr(value)}" if options else ""
-    return f" Give sampler=zoo.get_sampler({name!r}{given})."
+    option = next(iter(get_sampler(name).options), None)
+    if option is None:
+        return f" Give sampler=zoo.get_sampler({name!r})."
+    try:
+        get_sampler(name, **{option: value})
+    except UsageError as error:
+        sentence = str(error)
+        return f" Give sampler=zoo.get_sampler({name!r}, {option}=X). {sentence[0].upper()}{sentence[1:]}"
+    return f" Give sampler=zoo.get_sampler({name!r}, {option}={short_repr(value)})."
 
 
 def sampled_chunks(model: Model, start: Tokens, chain: Chain, seed: int, draws: range) -> Iterator[Tokens]:

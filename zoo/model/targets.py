@@ -52,7 +52,8 @@ def as_targets(
             )
         raise UsageError(f"{owner}: targets are {dtype_and_shape(targets)}; expected {numbers}.")
     shape = times_rows if is_class else (*times_rows, outputs)
-    if targets.shape == shape[1:] and times_rows[0] > 0:
+    is_of_last_step = targets.shape == shape[1:] and times_rows[0] > 0
+    if is_of_last_step:
         if weights is not None and np.ndim(given) == 2:
             raise UsageError(
                 f"{owner}: targets {targets.shape} are for the last step, which alone counts; found "
@@ -74,7 +75,7 @@ def as_targets(
     if not (times_rows[0] if weights is None else weights.any()):
         raise UsageError(f"{owner}: nothing counts, in {times_rows[0]} steps; expected a weight above zero.")
     masked = targets if weights is None else _masked_targets(targets, weights)
-    return _checked(masked, loss, outputs, dtype, f"{owner}: targets"), weights
+    return _checked(masked, loss, outputs, dtype, f"{owner}: targets", is_of_last_step), weights
 
 
 def as_weights(weights: Any, times_rows: tuple[int, int], owner: str) -> Array | None:
@@ -116,9 +117,18 @@ def _masked_targets(targets: Array, weights: Array) -> Array:
     return np.where(has_loss if targets.ndim == 2 else has_loss[..., None], targets, 0)
 
 
-def _checked(targets: Array, loss: Loss, outputs: int, dtype: np.dtype[Any], owner: str) -> Array:
+def _checked(
+    targets: Array, loss: Loss, outputs: int, dtype: np.dtype[Any], owner: str, is_of_last_step: bool
+) -> Array:
     """Check the values of targets and convert their dtype."""
     if loss.target == "class":
+        is_invalid = (targets < 0) | (targets >= outputs)
+        if is_of_last_step and is_invalid.any():
+            step, sequence = np.argwhere(is_invalid)[0]
+            raise UsageError(
+                f"{owner}[{sequence}] is {targets[step, sequence]}, the class of the last step of sequence "
+                f"{sequence}; expected classes from 0 to {outputs - 1}."
+            )
         return as_tokens(targets, outputs, owner, "classes")
     values = as_floats(targets, targets.shape, dtype, owner)
     if loss.target == "probability" and not ((values >= 0) & (values <= 1)).all():

@@ -185,7 +185,7 @@ def _python_file(path: str | Path) -> Path:
     if Path(path).suffix != ".py":
         raise UsageError(f"{path} is not a Python file; its name should end in .py.")
     if not file.is_file():
-        raise UsageError(f"{path}: no such file or directory.")
+        raise UsageError(f"{path}: no such file or directory; give the path of a Python file.")
     return file
 
 

@@ -30,7 +30,7 @@ from zoo.kernels.cache_dir import (
 )
 from zoo.storage import strict_json
 from zoo.storage.atomic import write_bytes
-from zoo.storage.safe_read import opened
+from zoo.storage.safe_read import exists, opened
 
 _FORMAT, _VERSION = "zoo compiled kernels", 1
 _MANIFEST, _FOLDER = "manifest.json", "kernels/"
@@ -92,6 +92,8 @@ def import_kernels(path: str | Path) -> ArchiveCounts:
     directory = kernel_directory()
     if directory is None:
         raise UsageError(f"{cache_directory() / 'kernels'} cannot be used; `zoo doctor` names the reason.")
+    if not exists(Path(path)):
+        raise CheckpointError(f"{path}: no such file or directory; give a file of `zoo cache export FILE`.")
     already_stored = 0
     with _read(path) as archive:
         files = _checked_manifest(archive, path)

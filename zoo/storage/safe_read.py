@@ -76,7 +76,7 @@ def cannot_remove(path: StrPath, error: OSError) -> CheckpointError:
 def cannot_read(path: StrPath, error: OSError) -> CheckpointError:
     """The error for a file that could not be read at all."""
     if error.errno == errno.ENOENT:
-        return CheckpointError(f"{path}: no such file or directory.")
+        return CheckpointError(f"{path}: no such file or directory; check the path.")
     what, remedy = _explain(error, _READING)
     return CheckpointError(f"cannot read {path}: {what}; {remedy}.")
 

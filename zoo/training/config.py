@@ -318,8 +318,8 @@ class Config:
         "Loss of a forecast: interval (three quantiles), squared_error, absolute_error, huber:DELTA, "
         "quantile:Q; or one of the last four for each target, as in load=huber:0.5,price=quantile:0.9. "
         "Loss of a label: cross_entropy for classes, or a loss of numbers. FILE.py:NAME is a zoo.Loss in a "
-        "Python file.  [interval; for labels cross_entropy if they are texts or few whole numbers, else "
-        "squared_error]",
+        "Python file.  [interval; for labels cross_entropy if they are text values or few whole numbers, "
+        "else squared_error]",
         metavar="NAME|FILE.py:NAME",
         only="table sequences",
     )
@@ -340,7 +340,7 @@ class Config:
     embedding: int | None = _setting(
         None,
         POSITIVE_INT,
-        "Size of a trained vector for each token, or for each value of a column of texts, which the first "
+        "Size of a trained vector for each token, or for each value of a text column, which the first "
         "layer reads.  [one-hot codes]",
         metavar="N",
         comparable=True,

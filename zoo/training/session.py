@@ -19,6 +19,7 @@ from zoo.data.sequence_reader import is_arrays_of_sequences
 from zoo.data.sources import IN_MEMORY
 from zoo.data.table import is_table_like
 from zoo.data.table_files import IN_MEMORY_TABLE, is_table_directory, is_table_file
+from zoo.data.training_files import check_training_files
 from zoo.data.ts_file import is_ts_file
 from zoo.distributed import process_group
 from zoo.distributed.collectives import ProcessGroup
@@ -125,6 +126,8 @@ def train(
     has_schedule = settings.get("schedule") is not None
     if before:
         requested = fill_defaults_from(requested, before, has_schedule=has_schedule)
+        if requested.data == before.data:
+            check_training_files(out, before.data)
     elif requested.auto:
         requested = with_rules(requested, has_schedule=has_schedule)
     config, dataset = _prepare(requested, data, resolved_task, out if resume else None)

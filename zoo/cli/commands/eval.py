@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -224,26 +225,43 @@ def _on_text(trained: LoadedModel, _: Config, options: _Options) -> _Evaluation:
 
 
 def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evaluation:
-    from zoo.forecasting.api import backtest
+    from zoo.data.table_files import read_table
+    from zoo.forecasting.api import backtest, open_forecaster
 
     reason = f"{trained.source} was trained on the table {' '.join(config.data)}"
     options.check(reason, "glob", "on_unknown", "set", "eval_batches", "task", "noise")
     if len(options.data) > 1:
         raise UsageError(f"{reason}; --data takes one table.")
-    data = options.data[0] if options.data else None
-    facts = backtest(trained.source, data, stride=1, part=options.part, cell=options.cells).scores
+    data = read_table(options.data[0]) if options.data else None
+    run: Any = trained.source
+    if data is not None and data.sha256 == trained.sha256:  # a file that was moved since training
+        run, data = replace(open_forecaster(run, options.cells), data=data), None
+    facts = backtest(run, data, stride=1, part=options.part, cell=options.cells).scores
     return dict(facts), list(score_lines(facts))
 
 
 def _on_sequences(trained: LoadedModel, config: Config, options: _Options) -> _Evaluation:
     from zoo.classification.api import open_predictor
+    from zoo.data.training_files import check_training_files
 
     reason = f"{trained.source} was trained on the sequences {' '.join(config.data)}"
     options.check(reason, "glob", "on_unknown", "set", "eval_batches", "task", "noise")
     if len(options.data) > 1:
         raise UsageError(f"{reason}; --data takes one file.")
     data = options.data[0] if options.data else None
-    facts = open_predictor(trained.source, options.cells).evaluate(data, options.part)
+    predictor = open_predictor(trained.source, options.cells)
+    if data is not None and predictor.open_data(data)[0].sha256 == trained.sha256:  # moved since training
+        predictor, data = replace(predictor, data=data), None
+    advice = (
+        ""
+        if data is None
+        else (
+            f"The baselines of other data need it: restore it, or print the predictions alone, `zoo predict "
+            f"{trained.source} --data {data}`."
+        )
+    )
+    check_training_files(trained.source, [predictor.data], advice)
+    facts = predictor.evaluate(data, options.part)
     return facts, list(score_lines(facts))
 
 

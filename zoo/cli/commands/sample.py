@@ -97,6 +97,9 @@ def make_chain(names: Sequence[str], flags: Mapping[str, Any], assignments: Sequ
             f"--set {assignments[0]}: no sampler is in use; choose one with --sampler NAME or with a flag "
             f"such as --top-k 40."
         )
+    classes = {cls.name: cls for cls in order}
+    for shorthand in given:
+        _check_value(shorthand, classes[shorthand.sampler], flags[shorthand.flag])
     chosen = assign(assignments, targets)
     for shorthand in given:
         if shorthand.option in chosen[shorthand.sampler]:
@@ -106,6 +109,17 @@ def make_chain(names: Sequence[str], flags: Mapping[str, Any], assignments: Sequ
             )
         chosen[shorthand.sampler][shorthand.option] = flags[shorthand.flag]
     return Chain(tuple(cls(**chosen[cls.name]) for cls in order))
+
+
+def _check_value(shorthand: Shorthand, cls: type[Sampler], value: Any) -> None:
+    """Check the value of a flag, and name the flag in the error, not the option of the sampler."""
+    option = vars(cls)[shorthand.option]
+    try:
+        option.check(value, cls.label())
+    except UsageError as error:
+        flag = shorthand.flag.replace("_", "-")
+        expected = option.expects().replace("the sampler 'greedy'", "--sampler greedy")
+        raise UsageError(f"--{flag} is {value}; {expected}.") from error
 
 
 _HELP = """Generate text with a trained model.

@@ -133,7 +133,9 @@ def config_from_file(path: str) -> Config:
     if file.suffix.lower() not in (".toml", ".json"):
         raise UsageError(f"--config is {path!r}; expected a .toml file, a run, or the config.json of a run.")
     if not file.exists():
-        raise UsageError(f"{file}: no such file or directory.")
+        raise UsageError(
+            f"{file}: no such file or directory; give a .toml file, a run, or the config.json of a run."
+        )
     try:
         settings = read_toml(file) if file.suffix.lower() == ".toml" else read_json(file)
     except CheckpointError as error:
