@@ -355,8 +355,8 @@ def test_cell_in_a_file_resumes_when_named(leaky):
 
 def test_other_cell_in_a_file_is_an_error(hello):
     result = run("eval", hello, "--cell", f"{LEAKY}:Leaky")
-    found = "cell class Leaky (zoo_leaky.py), which is cell 'leaky'"
-    assert f"made with the cell 'vanilla'; found {found}. Leave it out" in result.stderr
+    named = "cell class Leaky (zoo_leaky.py), which is cell 'leaky'"
+    assert f"made with the cell 'vanilla'; found {named}. Leave it out" in result.stderr
 
 
 # ---- signals and pipes, with real processes -----------------------------------------------------------
