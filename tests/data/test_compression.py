@@ -263,8 +263,7 @@ def test_file_is_closed(tmp_path):
     file = open_data_file(write(tmp_path / "a.txt.gz", b"text"), "a.txt.gz")
     with file:
         assert file.read() == b"text"
-    assert file.raw._file.closed
-    assert file.raw._raw.closed
+    assert all(each.closed for each in file.raw._open_files)
 
 
 def test_compressed_standard_input_is_named(monkeypatch):

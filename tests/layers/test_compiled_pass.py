@@ -8,6 +8,7 @@ import math
 import os
 import pickle
 import threading
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from zoo_cells.classic import vanilla
 import zoo
 from zoo import kernels
 from zoo.errors import DefinitionError
+from zoo.layers.batch import BatchRun
 from zoo.layers.compiled_pass import CompiledSegments
 
 pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="compiled code alone")
@@ -97,6 +99,13 @@ def is_compiled(layer):
     return isinstance(layer._tape.segments_by_shard, CompiledSegments)
 
 
+@pytest.fixture
+def no_python(monkeypatch):
+    """Make passes in Python fail."""
+    monkeypatch.setattr(BatchRun, "forward", None)
+    monkeypatch.setattr(BatchRun, "backward", None)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("cell", "options"), STACKS)
 def test_compiled_passes_equal_those_in_python(cell, options, dtype):
@@ -125,6 +134,87 @@ def test_compiled_passes_equal_those_in_python(cell, options, dtype):
         dx, _ = each.backward(dy, needs_dx=False)
         assert dx is None
     np.testing.assert_array_equal(layer.grad, expected.grad)
+    kinds = [(kind, is_without_dx) for kind, is_without_dx in passes_of(layer)._backward if kind == dtype]
+    assert sorted(kinds) == [(np.dtype(dtype), False), (np.dtype(dtype), True)]
+
+
+def test_no_pass_runs_in_python(request):
+    rng = np.random.default_rng(0)
+    x, dy = rng.normal(size=(4, 20, 3)), rng.normal(size=(4, 20, 5))
+    layer = warmed_up(zoo.Recurrent("lstm", 3, 5), x, dy)
+    expected = results(layer, x, dy)
+    request.getfixturevalue("no_python")
+    assert_same(results(layer, x, dy), expected)
+
+
+class NamedTape(NamedTuple):
+    h0: Any
+    h: Any
+
+
+@zoo.njit
+def named_forward(params, x, state):
+    y, last, tape = vanilla.forward(params, x, state)
+    return y, last, NamedTape(state[0], tape[0])
+
+
+@zoo.njit
+def named_backward(params, x, state, tape, dy, dlast):
+    dx, dstate, dparams = vanilla.backward(params, x, (tape.h0,), (tape.h,), dy, dlast)
+    return dx, dstate, dparams
+
+
+@zoo.njit
+def view_forward(params, x, state):
+    y, last, tape = vanilla.forward(params, x, state)
+    return y, last, (state[0], tape[0])
+
+
+@zoo.njit
+def view_backward(params, x, state, tape, dy, dlast):
+    return vanilla.backward(params, x, (tape[0],), (tape[1],), dy, dlast)
+
+
+class Named(Odd):
+    """A cell whose tape is a named tuple, so that its passes run in Python."""
+
+    odd = None
+    forward, backward = named_forward, named_backward
+
+
+class Views(Odd):
+    """A cell whose tape has a view of the initial state."""
+
+    odd = None
+    forward, backward = view_forward, view_backward
+
+
+@pytest.mark.parametrize("cell", [Named, Views])
+def test_tapes_with_names_and_views(cell):
+    rng = np.random.default_rng(0)
+    x, dy, h = (rng.normal(size=(*shape, 5)).astype("f") for shape in ((4, 20), (4, 20), (20,)))
+    layer = warmed_up(zoo.Recurrent(cell, 5, 5), x, dy)
+    for _ in range(2):
+        assert_same(results(layer, x, dy, state=h), results(zoo.Recurrent("vanilla", 5, 5), x, dy, state=h))
+        assert is_compiled(layer) == (cell is Views)
+    if cell is Views:
+        *_, tape = layer.apply(layer.theta, x, h.copy())
+        saved = tape.segments_by_shard[0][0].tape[0].directions[0][0].saved
+        del tape
+        gc.collect()
+        np.testing.assert_array_equal(saved[0], h[: len(saved[0])])
+
+
+@pytest.mark.parametrize("kind", ["every second element", "float64"])
+def test_a_destination_of_another_kind(kind):
+    rng = np.random.default_rng(0)
+    x, dy = rng.normal(size=(4, 20, 3)).astype("f"), rng.normal(size=(4, 20, 5)).astype("f")
+    layer = warmed_up(zoo.Recurrent("gru", 3, 5), x, dy)
+    out = np.zeros(2 * layer.theta.size, "f")[::2] if kind != "float64" else np.zeros(layer.theta.size)
+    *_, tape = layer.apply(layer.theta, x)
+    layer.functional.vjp(tape, dy, None, 2, out)
+    *_, expected = layer.vjp(tape, dy)
+    np.testing.assert_allclose(out, expected, rtol=1e-6)
 
 
 @given(batch=st.integers(1, 70), steps=st.integers(0, 12), threads=st.integers(1, 3), seed=st.integers(0, 99))
@@ -148,6 +238,7 @@ def test_passes_are_compiled_after_some_shards():
     assert list(passes_of(layer)._backward) == []  # a tape of a pass in Python has other arrays
     layer.forward(x)
     layer.backward(dy)
+    assert list(passes_of(layer)._backward) == []  # after five shards
 
 
 @pytest.mark.parametrize("batch", [1, 20])

@@ -15,7 +15,7 @@ from zoo.errors import DataError
 class Compression(NamedTuple):
     """A format of compressed files.
 
-    Attributes:
+    Args:
         ending: The ending of their names.
         module: The module of the standard library that reads them.
         program: The program that writes them.
@@ -81,9 +81,11 @@ class _DecompressingReader(io.RawIOBase):
     """The decompressed bytes of a file; invalid data raise a `DataError`."""
 
     def __init__(self, raw: io.BufferedReader, module: Any, name: str, compression: Compression) -> None:
-        self._raw, self._name, self._compression = raw, name, compression
+        self._open_files: list[BinaryIO] = [raw]
+        self._name, self._compression = name, compression
         self._has_magic = raw.peek(len(compression.magic)).startswith(compression.magic)
         self._file: BinaryIO = module.open(raw, "rb")
+        self._open_files.insert(0, self._file)
         self._errors = (OSError, zlib.error, getattr(module, "LZMAError", OSError))
 
     def readable(self) -> bool:
@@ -102,8 +104,8 @@ class _DecompressingReader(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        self._file.close()
-        self._raw.close()
+        for file in self._open_files:
+            file.close()
         super().close()
 
     def _other(self) -> DataError:
@@ -122,11 +124,14 @@ class _DecompressingReader(io.RawIOBase):
 
 
 def check_single_copies(names: Iterable[str], directory: Path) -> None:
-    """Raise an error if a directory holds a file and its compressed copy, whose data would be read twice.
+    """Check that no file of a directory has a compressed copy there, whose data would be read twice.
 
     Args:
         names: The files that are read.
         directory: The directory, for messages.
+
+    Raises:
+        DataError: naming the first file and its copy.
     """
     copies = dict[str, str]()
     for name in names:

@@ -128,9 +128,9 @@ def _emit_zeros_if(_typing: Any, condition: Any, shape: Any, like: Any) -> Any:
 
 @emitted_by(_emit_zeros_if)
 def zeros_if(condition: bool, shape: tuple[int, ...], like: Array) -> Array:
-    """A new array of zeros if the condition is true, else of uninitialised values; else as :func:`zeros`.
+    """A new array in the dtype of ``like``: zeros if the condition is true, uninitialised values otherwise.
 
-    For a sum whose first term replaces the values of the array.
+    Large arrays are on huge pages. Use it for a sum whose first term replaces the values.
     """
     return np.zeros(shape, like.dtype) if condition else np.empty(shape, like.dtype)
 

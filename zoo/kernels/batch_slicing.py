@@ -25,7 +25,7 @@ _ALIGNMENT = 64  # bytes of a vector register
 
 @intrinsic
 def slice_rows(_typing: Any, arrays: Any, _first: Any, _end: Any) -> Any:
-    """Rows of C-contiguous arrays ``(B, ...)`` in nested tuples, as views without an owner."""
+    """Rows of C-contiguous arrays ``(B, ...)`` in nested tuples, as views."""
 
     def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
         return _for_each(context, builder, arrays, args[0], functools.partial(_sliced_rows, span=args[1:]))
@@ -140,7 +140,9 @@ def _sliced_rows(context: Any, builder: ir.IRBuilder, kind: Any, array: Any, spa
     first, end = span
     _, *others = builder_tools.unpack_tuple(builder, array.shape)
     data = builder.gep(array.data, [_product(builder, [first, *others])])
-    return _make_array(context, builder, kind, [builder.sub(end, first), *others], data, None)
+    # A tape may hold a view of an initial state, and outlive the call.
+    context.nrt.incref(builder, kind, array._getvalue())
+    return _make_array(context, builder, kind, [builder.sub(end, first), *others], data, array.meminfo)
 
 
 def _copied_columns(context: Any, builder: ir.IRBuilder, kind: Any, array: Any, span: Any) -> Any:

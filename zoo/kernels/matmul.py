@@ -170,7 +170,10 @@ def set_matmul(a: Array, panels: Array, c: Array) -> None:
 
 @njit(python_fallback=_py_affine)
 def affine(a: Array, panels: Array, bias: Array, c: Array) -> None:
-    """``c = a @ w + bias`` for ``a (M, K)``, ``c (M, N)``, ``bias (N,)`` and the panels of ``w (K, N)``."""
+    """``c = a @ w + bias`` for ``a (M, K)``, ``c (M, N)``, ``bias (N,)`` and the panels of ``w (K, N)``.
+
+    Nothing checks the length of the bias.
+    """
     rows, stride = a.shape
     strides = (tile_height() * stride, stride, 1, c.shape[1])
     set_panels(a, 0, panels, 0, c, 0, strides, (rows, panels.shape[1], c.shape[1]), bias)

@@ -2,9 +2,12 @@
 
 They call the same kernels as :mod:`zoo.layers.batch`, by the same machine code, so not a bit of the result
 differs. In Python, a shard takes 20 us in the forward pass and 27 us in the backward pass, and threads wait
-for each other: both passes over 100 steps of 16 sequences with 8 inputs and 64 units took 0.55 (vanilla),
-1.08 (gru) and 1.34 ms (lstm) with two threads of an AMD EPYC (Zen 4). Compiled, they take 0.39, 0.90 and
-1.20 ms. Tapes stay outside of Python until something else than the compiled backward pass reads them.
+for each other: both passes over 100 steps of 16 sequences with 8 inputs and 64 units took 0.57 (vanilla),
+1.13 (gru) and 1.41 ms (lstm) with two threads of an AMD EPYC (Zen 4). Compiled, they take 0.39, 0.93 and
+1.18 ms. Tapes stay outside of Python until something other than the compiled backward pass reads them.
+
+Compiled functions are called without a check of the types of their arguments. They take arrays that are
+C-contiguous, aligned and writeable; with others, Python runs the pass.
 """
 
 from __future__ import annotations
@@ -22,8 +25,7 @@ from zoo.array_types import Array, Arrays
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.codegen.writer import as_tuple
 from zoo.kernels.jit import is_pure_python
-from zoo.kernels.task_results import new_results, read_result, release_results
-from zoo.kernels.threadpool import run_with_pool
+from zoo.kernels.task_results import new_results, read_result, release_results, words_of
 from zoo.layers.batch import BatchRun
 from zoo.layers.direction import DirectionTape
 from zoo.layers.kernel_calls import (
@@ -32,18 +34,20 @@ from zoo.layers.kernel_calls import (
     PUT_GRADIENT,
     VarRef,
     backward_calls,
+    compile_for,
     emit_calls,
     forward_calls,
     has_compiled_kernels,
     is_plain,
     kernel_refs,
     resolve_calls,
+    run_shards,
 )
-from zoo.layers.sharding import can_divide_products, slice_states
+from zoo.layers.sharding import slice_states
 from zoo.layers.stack import LayerTape, Stack, StackParams
 from zoo.layers.time_chunks import Segment
 
-INTERPRETED_SHARDS = 100
+INTERPRETED_PASS_SHARDS = 100
 """Shards of a kind that run in Python first: it takes half a second to compile a pass."""
 
 
@@ -118,19 +122,19 @@ class SavedTypes(NamedTuple):
 
     Args:
         like: Empty arrays of these types: the inputs of each layer, and their tapes.
-        kind: The Numba type.
+        words: Words of the results of a shard.
         read: As :func:`read_result`.
         release: As :func:`release_results`.
     """
 
     like: tuple[tuple[Any, ...], tuple[Any, ...]]
-    kind: Any
+    words: int
     read: Callable[..., Any]
     release: Callable[..., None]
 
 
 class CompiledSegments(Sequence[list[Segment]]):
-    """The segments of each shard, one each, whose tapes become Python objects when they are read.
+    """Segments of a compiled forward pass, one for each shard. Reading one makes Python objects of its tape.
 
     Args:
         stack: The layers.
@@ -140,8 +144,8 @@ class CompiledSegments(Sequence[list[Segment]]):
     """
 
     def __init__(self, stack: Stack, run: BatchRun, shards: Sequence[slice], saved: SavedTypes) -> None:
-        self._stack, self._run, self._shards, self.saved = stack, run, shards, saved
-        self.results = new_results(saved.kind, len(shards))
+        self.saved, self.results = saved, new_results(len(shards), saved.words)
+        self._stack, self._run, self._shards = stack, run, shards
 
     @property
     def shard_rows(self) -> int:
@@ -186,10 +190,10 @@ class CompiledPasses:
         self._is_supported = has_compiled_kernels(stack) and not stack.inputs
         self._options = stack.directions[0].kernels.options
         self._output_sizes = tuple([layer.output_size for layer in stack.directions])
-        self.interpreted_shards = INTERPRETED_SHARDS
+        self.interpreted_shards = INTERPRETED_PASS_SHARDS
         self._seen_shards: Counter[Any] = Counter()
-        self._forward: dict[Any, tuple[SpecialisedPass, SavedTypes] | None] = {}
-        self._backward: dict[Any, SpecialisedPass | None] = {}
+        self._forward: dict[Any, tuple[SpecialisedPass, SavedTypes]] = {}
+        self._backward: dict[Any, SpecialisedPass] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CompiledPasses, (self._stack,)  # compiled functions exist in one process only
@@ -199,9 +203,9 @@ class CompiledPasses:
     ) -> tuple[CompiledSegments, Arrays] | None:
         """The segments of each shard, and the final states of the batch; None if Python has to run the pass.
 
-        That is the case with dropout, lengths, gradient checkpointing and auxiliary inputs, where a cell's
-        kernels are not ``zoo.njit`` functions, for the first shards, and if a kernel raises an error or
-        returns arrays that do not fit. Python then raises that error. It writes all results again.
+        That is the case for the first shards, with dropout, lengths, gradient checkpointing and auxiliary
+        inputs, for stacks that :func:`has_compiled_kernels` excludes, and if a kernel raises an error or
+        returns arrays that do not fit. Python then raises that error. It replaces all results.
 
         Args:
             run: The batch.
@@ -214,14 +218,16 @@ class CompiledPasses:
         is_whole = len(run.segments) == 1 and run.lengths is None
         if not self._is_supported or not shards or not is_whole or has_dropout or is_pure_python():
             return None
-        kind = run.x.dtype
+        kind, initial = run.x.dtype, run.state
+        params_of_layers = [array for each in params for array in each.arrays]
+        if not _are_ready(run.x, y, *initial.values(), *params_of_layers):
+            return None
         if not self._has_seen(kind, len(shards)):
             return None
-        initial = run.state
         final = _empty_states(initial)
         arguments = ForwardArguments(
             params=tuple([each.forward_params for each in params]),
-            inputs=_kernel_ready(run.x),
+            inputs=run.x,
             initial_states=self._by_layer(initial),
             options=self._options,
             output_sizes=self._output_sizes,
@@ -229,12 +235,11 @@ class CompiledPasses:
             outputs=y,
             final_states=self._by_layer(final),
         )
-        if kind not in self._forward:
-            self._forward[kind] = _compile_forward(self._stack, arguments)
-        specialised = self._forward[kind]
+        specialised = self._forward.get(kind) or _compile_forward(self._stack, arguments)
         if specialised is None:
+            self._seen_shards[kind] = 0  # the next ones may compile the kernels for these types
             return None
-        compiled, saved = specialised
+        self._forward[kind] = compiled, saved = specialised
         segments = CompiledSegments(self._stack, run, shards, saved)
         has_succeeded = _run(compiled, arguments, segments.results, threads, run.product_size)
         return (segments, final) if has_succeeded else None
@@ -262,8 +267,10 @@ class CompiledPasses:
             out: Destination of the gradient of the parameters, ``(P,)``.
             threads: Maximum number of threads.
         """
-        kind = run.x.dtype, dx is None
+        kind, needs_dx = (run.x.dtype, dx is None), [] if dx is None else [dx]
         if not isinstance(segments, CompiledSegments):  # other arrays may have other types
+            return None
+        if not _are_ready(dy, out, *needs_dx, *dfinal.values()) or out.dtype != dy.dtype:
             return None
         if is_pure_python() or not self._has_seen(kind, len(segments)):
             return None
@@ -274,19 +281,20 @@ class CompiledPasses:
             initial_states=self._by_layer(run.state),
             options=self._options,
             shard_rows=segments.shard_rows,
-            dy=_kernel_ready(dy),
+            dy=dy,
             dfinal=self._by_layer(dfinal),
             needs_dx=(dx is not None, *[True] * (len(self._stack.directions) - 1)),
             dinputs=dx,
             dinitial=self._by_layer(dinitial),
             gradients=out[np.newaxis],
         )
-        if kind not in self._backward:
-            self._backward[kind] = _compile_backward(self._stack, arguments)
-        compiled = self._backward[kind]
-        if compiled is None or not _run(compiled, arguments, segments.results, threads, run.product_size):
+        compiled = self._backward.get(kind) or _compile_backward(self._stack, arguments)
+        if compiled is None:
+            self._seen_shards[kind] = 0
             return None
-        return dinitial
+        self._backward[kind] = compiled
+        has_succeeded = _run(compiled, arguments, segments.results, threads, run.product_size)
+        return dinitial if has_succeeded else None
 
     def _has_seen(self, kind: Any, count: int) -> bool:
         """Count these shards; whether Python has run enough of this kind so far."""
@@ -295,9 +303,7 @@ class CompiledPasses:
         return has_seen
 
     def _by_layer(self, state: Mapping[str, Array]) -> tuple[tuple[Array, ...], ...]:
-        return tuple(
-            [tuple([_kernel_ready(state[name]) for name in layer.states]) for layer in self._stack.directions]
-        )
+        return tuple([tuple([state[name] for name in layer.states]) for layer in self._stack.directions])
 
 
 def _empty_states(state: Mapping[str, Array]) -> Arrays:
@@ -305,22 +311,18 @@ def _empty_states(state: Mapping[str, Array]) -> Arrays:
     return {name: np.empty(value.shape, value.dtype) for name, value in state.items()}
 
 
-def _kernel_ready(array: Array) -> Array:
-    """The array, or a copy: compiled functions take C-contiguous arrays that may be written to."""
-    return array if array.flags.c_contiguous and array.flags.writeable else array.copy()
+def _are_ready(*arrays: Array) -> bool:
+    """Whether compiled functions can take these arrays."""
+    return all(array.flags.carray for array in arrays)
 
 
 def _run(
     compiled: SpecialisedPass, arguments: NamedTuple, results: Array, threads: int, product_size: int
 ) -> bool:
     """Compute all shards; False if a kernel raised an error or its results do not fit."""
-    count = len(results)
-    passed = count, results, compiled.addresses, tuple(arguments)
-    divides_products = can_divide_products(count, threads, product_size)
-    return run_with_pool(
-        lambda pool_state: compiled.run(pool_state, *passed),
-        threads if divides_products else min(threads, count),
-        leaders=count if divides_products else 0,
+    passed = len(results), results, compiled.addresses, tuple(arguments)
+    return run_shards(
+        lambda pool_state: compiled.run(pool_state, *passed), len(results), threads, product_size
     )
 
 
@@ -341,7 +343,9 @@ def _compile_forward(stack: Stack, arguments: ForwardArguments) -> tuple[Special
     layers = range(len(stack.directions))
     inputs = [kinds["inputs"], *(known[f"x_{n}"] for n in layers[1:])]
     tapes = [known[f"tape_{n}"] for n in layers]
-    if not all(map(is_plain, tapes)):
+    if not all(map(is_plain, tapes)) or not _have_lengths(
+        known, "final", [len(each.states) for each in stack.directions]
+    ):
         return None
     like = tuple(map(_empty_like, inputs)), tuple(map(_empty_like, tapes))
     body = [
@@ -354,9 +358,9 @@ def _compile_forward(stack: Stack, arguments: ForwardArguments) -> tuple[Special
         f"store_result(results, number, (saved_inputs, {as_tuple([f'tape_{n}' for n in layers])}))",
         "return shapes_match",
     ]
-    kind, words = typeof(like), types.int64[:, ::1]
-    read = _compile(read_result, (words, types.int64, kind))
-    saved = SavedTypes(like, kind, read, _compile(release_results, (words, kind)))
+    kind, results = typeof(like), types.int64[:, ::1]
+    read = compile_for(read_result, (results, types.int64, kind))
+    saved = SavedTypes(like, words_of(kind), read, compile_for(release_results, (results, kind)))
     return _compile_pass("forward", stack, functions, arguments, addresses, body), saved
 
 
@@ -374,6 +378,10 @@ def _compile_backward(stack: Stack, arguments: BackwardArguments) -> Specialised
     resolved = resolve_calls(calls, functions, known, kinds["dy"].dtype)
     if resolved is None:
         return None
+    counts = [(len(each.states), len(each.params)) for each in stack.directions]
+    for name, lengths in zip(("dinitial", "gradients"), zip(*counts, strict=True), strict=True):
+        if not _have_lengths(resolved[1], name, lengths):
+            return None
     body = [
         "saved_inputs, tapes = load_result(results, number, like)",
         *(f"{name} = saved_inputs[{n}]" for n, name in enumerate(names)),
@@ -420,7 +428,7 @@ def _compile_pass(
     module = load_source(f"{stack.cell.name}_{name}", source, functions)
     typeof: Any = numba.typeof  # Numba's own functions are untyped
     own = types.int64[::1], types.int64, types.int64[:, ::1], typeof(addresses)
-    return SpecialisedPass(_compile(module.run, (*own, typeof(tuple(arguments)))), addresses)
+    return SpecialisedPass(compile_for(module.run, (*own, typeof(tuple(arguments)))), addresses)
 
 
 def _emit_pass(name: str, fields: tuple[str, ...], body: list[str]) -> Iterator[str]:
@@ -438,16 +446,14 @@ def _emit_pass(name: str, fields: tuple[str, ...], body: list[str]) -> Iterator[
     yield ""
 
 
-def _compile(kernel: Any, signature: tuple[Any, ...]) -> Callable[..., Any]:
-    kernel.dispatcher.compile(signature)
-    return kernel.dispatcher.get_overload(signature)  # type: ignore[no-any-return]
+def _have_lengths(kinds: Mapping[str, Any], name: str, lengths: Sequence[int]) -> bool:
+    """Whether the results of each layer with this name have these numbers of arrays."""
+    return [len(kinds[f"{name}_{n}"]) for n in range(len(lengths))] == list(lengths)
 
 
 def _empty_like(kind: Any) -> Any:
-    """Empty arrays of a Numba type, in tuples."""
+    """Empty arrays of a plain Numba type, in tuples."""
     if isinstance(kind, types.BaseTuple):
         parts: Any = kind  # Numba's own types are untyped
         return tuple(map(_empty_like, parts))
-    if not isinstance(kind, types.Array):
-        return None
     return np.empty((0,) * kind.ndim, numba.np.numpy_support.as_dtype(kind.dtype))

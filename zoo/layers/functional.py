@@ -116,7 +116,9 @@ class FunctionalStack:
         segments, all_shards = plan_segments(steps, batch, stack.config.recompute or recompute), shards(batch)
         if copy_inputs:
             initial = _copies(initial)
-            if len(segments) > 1 or len(all_shards) == 1:  # else each shard takes a copy of its rows anyway
+            if (
+                len(segments) > 1 or len(all_shards) == 1
+            ):  # else each shard copies its rows anyway, and so do compiled passes
                 x = x.copy()
                 if inputs:
                     aux_inputs = replace(aux_inputs, given=_copies(aux_inputs.given))

@@ -19,6 +19,8 @@ from zoo.array_types import Array
 from zoo.compiler.codegen.writer import as_tuple
 from zoo.kernels.address_calls import KernelRef
 from zoo.kernels.jit import EXACT, Kernel, njit
+from zoo.kernels.threadpool import run_with_pool
+from zoo.layers.sharding import can_divide_products
 from zoo.layers.stack import Stack
 
 MAX_COMPILED_LAYERS = 8
@@ -74,19 +76,12 @@ class Call(NamedTuple):
     mismatch: str = ""
 
 
-# Time of the interpreted and of the compiled step in us, one thread, float32, on an AMD EPYC with AVX-512 and
-# two cores, each the minimum of many interleaved repetitions. The gain is the most that support can bring.
-#
-#   T, B, V, H           vanilla        lstm          2 vanilla      2 vanilla, residual
-#   64, 32, 65, 128      1779   1580    5423   4644   4096   3455    3935   3526   10 to 16 %
-#   128, 16, 65, 64       752    654    1623   1492   1325   1157    1416   1244    8 to 13 %
-#   25, 1, 65, 100         93     53     170    118    151     89     154     93   31 to 43 %
-#
-# Residual layers cost one more call between two kernels. Dropout would cost two; drawing its masks takes 2 %
-# of a step. Gradient checkpointing and lengths run each segment with other rows, which the list of calls
-# cannot express. Segments of recompute="sqrt" have at least 1,024 tokens, where the gain is about 10 %.
 def has_compiled_kernels(stack: Stack) -> bool:
-    """Whether generated functions can call the kernels of the stack, with nothing in between."""
+    """Whether generated functions can call the kernels of the stack one after the other.
+
+    That is not the case with two directions, learned initial states, more than ``MAX_COMPILED_LAYERS``
+    layers, kernels that are not ``zoo.njit`` functions, and different cells of which one has options.
+    """
     config, kernels = stack.config, [direction.kernels for direction in stack.directions]
     are_compiled = all(isinstance(k, Kernel) for each in kernels for k in (each.forward, each.backward))
     # Kernels of a cell of its own take the values of its options, of which there is one tuple.
@@ -203,8 +198,13 @@ def resolve_calls(
 
 
 def is_plain(kind: Any, dtype: Any = None) -> bool:
-    """Whether this is the type of a C-contiguous array of a dtype, or of tuples of such arrays."""
-    if isinstance(kind, types.BaseTuple):
+    """Whether this is the type of a C-contiguous array of a dtype, or of plain tuples of such arrays.
+
+    Args:
+        kind: A Numba type.
+        dtype: Numba type of the elements; None for any.
+    """
+    if isinstance(kind, types.BaseTuple) and not isinstance(kind, types.BaseNamedTuple):
         parts: Any = kind  # Numba's own types are untyped
         return all(is_plain(part, dtype) for part in parts)
     return isinstance(kind, types.Array) and kind.layout == "C" and dtype in (None, kind.dtype)
@@ -259,3 +259,26 @@ for turn in range(turns):
 return shapes_match
 """
 """Lines that write the gradient of a shard, or add it to the sum in shard order."""
+
+
+def compile_for(kernel: Any, signature: tuple[Any, ...]) -> Callable[..., Any]:
+    """Compile a kernel for arguments of some types; the result does not check types."""
+    kernel.dispatcher.compile(signature)
+    return kernel.dispatcher.get_overload(signature)  # type: ignore[no-any-return]
+
+
+def run_shards(work: Callable[[Array], bool], count: int, threads: int, product_size: int) -> bool:
+    """``work(pool_state)`` for a number of shards, with other threads.
+
+    Args:
+        work: Runs the shards, and returns whether all succeeded.
+        count: Number of shards.
+        threads: Maximum number of threads.
+        product_size: As for :func:`can_divide_products`.
+    """
+    divides_products = can_divide_products(count, threads, product_size)
+    return run_with_pool(
+        work,
+        threads if divides_products else min(threads, count),
+        leaders=count if divides_products else 0,
+    )

@@ -71,7 +71,8 @@ def allocations(context: EmitContext) -> dict[str, str]:
 def _allocation(context: EmitContext, array: ArrayVar, shape: Shape) -> str:
     if array.name in context.zeroed:
         text = f"{_shape_text(array, shape)}, {context.like}"
-        # Without steps there is no block, whose product would replace the values.
+        # The product of the first block replaces the values. A sequence of no steps has no block, and its
+        # gradient is zero.
         is_set = array.name in context.set_by_products
         return f"kernels.zeros_if(steps == 0, {text})" if is_set else f"kernels.zeros({text})"
     if array.layout == ArrayLayout.STEPS:

@@ -117,7 +117,7 @@ class EmitContext(FunctionVariables):
         input_layout: Kind of array of x and of auxiliary inputs.
         leaf_names: Variables of the arrays of the caller, of states and of their gradients.
         zeroed: Arrays that are allocated with zeros.
-        set_by_products: Arrays whose values the first product replaces.
+        set_by_products: Arrays whose values the first product replaces: sums over rows, and dx.
         assigned: Arrays that a kernel returns.
         states_before: For arrays of states before a step: the line that selects those of step ``time``.
         trajectories: For the same arrays: the initial states, and the states after every step.

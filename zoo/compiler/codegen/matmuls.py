@@ -144,7 +144,7 @@ def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -
         rows, width = node.shape[1:]
         call = f"add_matmul_heads({left}, {view.offset}, {panels}, {right}, 0, {width}, {rows})"
     else:
-        context.set_by_products |= {target.name} if not base else set()
+        context.set_by_products |= {target.name} if is_dx and not base else set()
         is_whole = view.is_whole or source.layout == ArrayLayout.SHARED
         call = "add_matmul" if base else "set_matmul"
         if is_whole:
