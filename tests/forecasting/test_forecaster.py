@@ -267,7 +267,7 @@ def test_errors_are_one_sentence(run, tmp_path):
     for values, sentence in (
         ([1.0], "table has 1 row with a target; the model reads 10 before a forecast"),
         ([np.nan, *range(20)], "row 0, column 'y': the value is missing; fill it."),  # no setting can change
-        ([1.0, "a"], "table: column 'y' holds values of the types float, str; expected numbers"),
+        ([1.0, "a"], "table: column 'y' holds values of the types float, str; expected numeric values"),
         ([1.0, np.inf, 2.0], "row 1, column 'y': found inf; expected a finite number"),
     ):
         with pytest.raises((DataError, UsageError)) as error:

@@ -60,8 +60,8 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
 COMPILED_CELLS = frozenset(
     {
         *("lstm", "phased_lstm", "skip_lstm", "on_lstm"),
-        *("gru", "clockwork", "exp_rnn", "fastrnn", "mgu3", "urnn", "adlif"),
-        *("mamba", "gla", "delta_net", "kalman_delta", "retnet", "rwkv4", "gsa", "titans"),
+        *("tau_gru", "clockwork", "exp_rnn", "fastrnn", "mgu3", "urnn", "adlif"),
+        *("mamba", "m2rnn", "delta_net", "kalman_delta", "retnet", "rwkv4", "gsa", "titans"),
         *("rg_lru", "rtu", "s4d", "slice"),
     }
 )
