@@ -69,14 +69,14 @@ def _fill_zeros(builder: ir.IRBuilder, array: ArrayFields) -> None:
     builder_tools.memset(builder, array["data"], builder.mul(array["nitems"], array["itemsize"]), 0)
 
 
-def _new(shape: Any, like: Any, finish: Callable[..., None], condition: Any = None) -> Any:
+def _new(shape: Any, like: Any, finish: Callable[..., None], has_condition: bool = False) -> Any:
     """A new array as an intrinsic.
 
     Args:
         shape: Type of the shape.
         like: Type of an array of the same dtype.
         finish: Emits what follows the allocation, from a builder, the array and the values of the arguments.
-        condition: Type of a condition, the first argument; None if there is none.
+        has_condition: Whether the first argument is a condition.
     """
     if not (isinstance(shape, types.BaseTuple) and isinstance(like, types.Array)):
         return None
@@ -89,8 +89,7 @@ def _new(shape: Any, like: Any, finish: Callable[..., None], condition: Any = No
         finish(builder, ArrayFields(context, builder, result, made), args)
         return made
 
-    first = [] if condition is None else [types.boolean]
-    return result(*first, sizes(types.intp, count), like), emit  # type: ignore[no-untyped-call]
+    return result(*[types.boolean] * has_condition, sizes(types.intp, count), like), emit  # type: ignore[no-untyped-call]
 
 
 def _emit_empty(_typing: Any, shape: Any, like: Any) -> Any:
@@ -117,13 +116,13 @@ def zeros(shape: tuple[int, ...], like: Array) -> Array:
     return np.zeros(shape, like.dtype)
 
 
-def _emit_zeros_if(_typing: Any, condition: Any, shape: Any, like: Any) -> Any:
+def _emit_zeros_if(_typing: Any, _condition: Any, shape: Any, like: Any) -> Any:
     def finish(builder: ir.IRBuilder, array: ArrayFields, args: Any) -> None:
         _advise_huge_pages(builder, array)
         with builder.if_then(args[0], likely=False):
             _fill_zeros(builder, array)
 
-    return _new(shape, like, finish, condition)
+    return _new(shape, like, finish, has_condition=True)
 
 
 @emitted_by(_emit_zeros_if)

@@ -86,14 +86,7 @@ def pack_transposed(w: Array) -> Panels:
 @njit(shared=True, python_fallback=_py_add_matmul_offset)
 def add_matmul_offset(a: Array, a0: int, panels: Panels, c: Array, c0: int, width: int) -> None:
     """See :func:`zoo.kernels.add_matmul_offset`."""
-    packed, depth = panels
-    rows, stride = a.shape
-    pairs = packed.shape[1]
-    strides = (tile_height() * pairs, pairs, 1, c.shape[1])
-    for first in range(0, rows, BLOCK_ROWS):
-        count = kernels.int_min(BLOCK_ROWS, rows - first)
-        left = pairs_in_rows(a, first * stride + a0, stride, count, depth)
-        add_panels(left, 0, packed, 0, c, first * c.shape[1] + c0, strides, (count, pairs, width))
+    _multiply(a, a0, panels, c, c0, width, True, None)
 
 
 @njit
@@ -105,7 +98,7 @@ def add_matmul(a: Array, panels: Panels, c: Array) -> None:
 @njit(shared=True, python_fallback=_py_set_matmul_offset)
 def set_matmul_offset(a: Array, a0: int, panels: Panels, c: Array, c0: int, width: int) -> None:
     """See :func:`zoo.kernels.set_matmul_offset`."""
-    _set_products(a, a0, panels, c, c0, width, None)
+    _multiply(a, a0, panels, c, c0, width, False, None)
 
 
 @njit
@@ -117,14 +110,25 @@ def set_matmul(a: Array, panels: Panels, c: Array) -> None:
 @njit(shared=True, python_fallback=_py_affine)
 def affine(a: Array, panels: Panels, bias: Array, c: Array) -> None:
     """See :func:`zoo.kernels.affine`."""
-    _set_products(a, 0, panels, c, 0, c.shape[1], bias)
+    _multiply(a, 0, panels, c, 0, c.shape[1], False, bias)
 
 
 @njit(inline=True)
-def _set_products(
-    a: Array, a0: int, panels: Panels, c: Array, c0: int, width: int, bias: Array | None
+def _multiply(
+    a: Array, a0: int, panels: Panels, c: Array, c0: int, width: int, adds: bool, bias: Array | None
 ) -> None:
-    """``c[:, c0 : c0 + width] = a[:, a0 : a0 + K] @ w + bias``; zeros for None."""
+    """Add ``a[:, a0 : a0 + K] @ w`` to some columns of c, or replace them by the product plus a bias.
+
+    Args:
+        a: As for :func:`add_matmul_offset`.
+        a0: As for :func:`add_matmul_offset`.
+        panels: As for :func:`add_matmul_offset`.
+        c: As for :func:`add_matmul_offset`.
+        c0: As for :func:`add_matmul_offset`.
+        width: As for :func:`add_matmul_offset`.
+        adds: Whether to add.
+        bias: ``(width,)``; None for zeros, and to add.
+    """
     packed, depth = panels
     rows, stride = a.shape
     pairs = packed.shape[1]
@@ -132,7 +136,11 @@ def _set_products(
     for first in range(0, rows, BLOCK_ROWS):
         count = kernels.int_min(BLOCK_ROWS, rows - first)
         left = pairs_in_rows(a, first * stride + a0, stride, count, depth)
-        set_panels(left, 0, packed, 0, c, first * c.shape[1] + c0, strides, (count, pairs, width), bias)
+        target, sizes = first * c.shape[1] + c0, (count, pairs, width)
+        if adds:
+            add_panels(left, 0, packed, 0, c, target, strides, sizes)
+        else:
+            set_panels(left, 0, packed, 0, c, target, strides, sizes, bias)
 
 
 @njit(shared=True, python_fallback=_py_add_matmul_ta_offset)

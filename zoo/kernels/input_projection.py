@@ -136,8 +136,8 @@ def projection_buffer(x: Array, b: Array) -> Array:
 def project_at(buffer: Array, t: int, x: Array, weights: Array, b: Array) -> Array:
     """``x @ w + b`` at step t, which the caller may change.
 
-    Call it once for every step from 0 on, in this order: in another order, results are wrong. Dense inputs of
-    all steps in the buffer are projected at the first of them, in one product.
+    Call it for step 0, then 1, and so on: the results of another order are wrong. Dense inputs of all steps
+    in the buffer are projected at the first of them, in one product.
 
     Args:
         buffer: From :func:`projection_buffer`.

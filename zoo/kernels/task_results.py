@@ -18,8 +18,6 @@ from zoo.array_types import Array
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.jit import njit
 
-_WORD = ir.IntType(64)
-
 
 def words_of(kind: Any) -> int:
     """Number of words of a row for results of a Numba type. It takes 0.2 ms."""

@@ -24,7 +24,6 @@ from numba import types
 from zoo.array_types import Array, Arrays
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.codegen.writer import as_tuple
-from zoo.kernels.jit import is_pure_python
 from zoo.kernels.task_results import new_results, read_result, release_results, words_of
 from zoo.layers.batch import BatchRun
 from zoo.layers.direction import DirectionTape
@@ -216,7 +215,7 @@ class CompiledPasses:
         """
         has_dropout = run.aux_inputs.noise_key is not None and run.aux_inputs.dropout > 0
         is_whole = len(run.segments) == 1 and run.lengths is None
-        if not self._is_supported or not shards or not is_whole or has_dropout or is_pure_python():
+        if not self._is_supported or not shards or not is_whole or has_dropout:
             return None
         kind, initial = run.x.dtype, run.state
         params_of_layers = [array for each in params for array in each.arrays]
@@ -272,7 +271,7 @@ class CompiledPasses:
             return None
         if not _are_ready(dy, out, *needs_dx, *dfinal.values()) or out.dtype != dy.dtype:
             return None
-        if is_pure_python() or not self._has_seen(kind, len(segments)):
+        if not self._has_seen(kind, len(segments)):
             return None
         dinitial = _empty_states(run.state)
         arguments = BackwardArguments(

@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
+from zoo.kernels.jit import is_pure_python
 from zoo.layers.batch import BatchRun
 from zoo.layers.fingerprint import Fingerprint, fingerprint
 from zoo.layers.parameters import ParameterLayout
@@ -116,9 +117,8 @@ class FunctionalStack:
         segments, all_shards = plan_segments(steps, batch, stack.config.recompute or recompute), shards(batch)
         if copy_inputs:
             initial = _copies(initial)
-            if (
-                len(segments) > 1 or len(all_shards) == 1
-            ):  # else each shard copies its rows anyway, and so do compiled passes
+            # Several shards copy their rows anyway.
+            if len(segments) > 1 or len(all_shards) == 1:
                 x = x.copy()
                 if inputs:
                     aux_inputs = replace(aux_inputs, given=_copies(aux_inputs.given))
@@ -133,7 +133,9 @@ class FunctionalStack:
             if tracer is not None:
                 tracer.collect(run.iter_tapes(segment, tape, prepared))
 
-        compiled = None if tracer else self._compiled.forward(run, prepared, all_shards, y, threads)
+        compiled = None
+        if tracer is None and not is_pure_python():
+            compiled = self._compiled.forward(run, prepared, all_shards, y, threads)
         if compiled is None:
             forward = partial(run.forward, on_output=on_output, params=prepared)
             results = map_shards(forward, all_shards, threads, run.product_size)
@@ -194,7 +196,7 @@ class FunctionalStack:
             return slice_batch(dy, segment.time_slice, segment.rows), []
 
         params = run.prepare(backward=True, needs_dx=dx is not None)
-        if tracer is None:
+        if tracer is None and not is_pure_python():
             dinitial = self._compiled.backward(
                 run, params, tape.segments_by_shard, dy, dfinal, dx, dtheta, threads
             )
