@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-import pickle
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,78 +13,20 @@ import numpy as np
 import pytest
 
 import zoo
+from zoo.compiler import compiler_process
 from zoo.compiler import second_compiler as module
 from zoo.compiler.codegen.source_module import load_source
-from zoo.compiler.second_compiler import KernelCall, list_kernels, second_compiler
+from zoo.compiler.compiler_process import HAS_LOCKS, CompilerProcess, KernelCall
+from zoo.compiler.second_compiler import list_kernels, second_compiler
 from zoo.distributed.collectives import ProcessGroup
-from zoo.kernels.cache_dir import cached_files, kernel_directory
+from zoo.kernels.cache_dir import cached_files
 from zoo.kernels.jit import pure_python
 from zoo.training import trainer as trainer_module
 from zoo.training.preview import SmallBatches
 
 pytestmark = pytest.mark.skipif(
-    bool(numba.config.DISABLE_JIT) or not module.HAS_LOCKS, reason="nothing is compiled, or twice"
+    bool(numba.config.DISABLE_JIT) or not HAS_LOCKS, reason="nothing is compiled, or twice"
 )
-
-KERNELS = """
-import zoo
-
-@zoo.njit
-def first(x):
-    return x + 1
-
-@zoo.njit
-def second(x, y):
-    return first(x) * y
-
-@zoo.njit
-def plus_two(x):
-    return x + 2
-
-@zoo.njit
-def third(x):
-    return plus_two(x) + first(x)
-
-@zoo.njit
-def fourth(x):
-    return second(x, 0.5)
-
-@zoo.njit
-def apply(function, x):
-    return function(x)
-
-@zoo.njit
-def fifth(x):
-    return apply(print, x)
-
-@zoo.njit
-def times(x, factor=2):
-    return x * factor
-
-@zoo.njit
-def sixth(x):
-    return times(x) + plus_two(x=x)
-"""
-
-
-@pytest.fixture
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty directory of kernels."""
-    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("ZOO_COMPILE_PROCESSES", "2")
-    monkeypatch.setattr(module, "available_processors", lambda: 2)
-    kernel_directory.cache_clear()
-    yield tmp_path / "cache" / "kernels"
-    kernel_directory.cache_clear()
-
-
-@pytest.fixture
-def kernels(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """A module that the second process can import, with kernels that nobody has compiled."""
-    (tmp_path / "second_compiler_kernels.py").write_text(KERNELS, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield importlib.import_module("second_compiler_kernels")
-    del sys.modules["second_compiler_kernels"]
 
 
 def wait_for(name: str) -> None:
@@ -151,16 +89,14 @@ def test_nested_kernels_are_listed_where_they_run_first(kernels: ModuleType) -> 
 def test_second_process_compiles_first_what_the_first_does_not_need(
     kernels: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests: list[bytes] = []
-    monkeypatch.setattr(module._SecondCompiler, "__init__", lambda self, request: requests.append(request))
-
     def preview() -> None:
         kernels.fourth(1)
         kernels.third(1)
 
-    module._SecondCompiler.start(list_kernels(preview))
-    _, tasks = pickle.loads(requests[0])
-    calls = [pickle.loads(task) for task in tasks]
+    started: list[list[KernelCall]] = []
+    monkeypatch.setattr(CompilerProcess, "start", started.append)
+    with second_compiler(preview, threads=2):
+        (calls,) = started
     names = ["plus_two", "third", "first", "second", "fourth"]
     assert [call.kernel.__name__ for call in calls] == names
     assert [call.is_nested for call in calls] == [True, False, True, True, False]
@@ -217,12 +153,10 @@ def test_failure_of_the_second_process_is_logged_and_harmless(
     def run() -> float:
         return float(kernels.second(kernels.first(1), 0.5))
 
-    monkeypatch.setattr(module, "_PROGRAM", "sys.exit('it is broken')")
+    monkeypatch.setattr(compiler_process, "_PROGRAM", "sys.exit('it is broken')")
     started: list[Any] = []
-    start = module._SecondCompiler.start
-    monkeypatch.setattr(
-        module._SecondCompiler, "start", lambda kernels: started.append(start(kernels)) or started[0]
-    )
+    start = CompilerProcess.start
+    monkeypatch.setattr(CompilerProcess, "start", lambda calls: started.append(start(calls)) or started[0])
     with caplog.at_level(logging.WARNING, "zoo.compile"), second_compiler(run, threads=2):
         started[0]._process.wait()
         assert run() == 1.5
@@ -232,55 +166,27 @@ def test_failure_of_the_second_process_is_logged_and_harmless(
 
 @pytest.mark.parametrize("reason", ["one thread", "one processor", "no directory", "switched off"])
 def test_no_second_process(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
-    monkeypatch.setattr(module, "_SecondCompiler", None)  # fails if it is used
+    monkeypatch.setattr(module, "CompilerProcess", None)  # fails if it is used
     if reason == "one processor":
-        monkeypatch.setattr(module, "available_processors", lambda: 1)
+        monkeypatch.setattr(compiler_process, "available_processors", lambda: 1)
     if reason == "no directory":
-        monkeypatch.setattr(module, "kernel_directory", lambda: None)
+        monkeypatch.setattr(compiler_process, "kernel_directory", lambda: None)
     if reason == "switched off":
         monkeypatch.setenv("ZOO_COMPILE_PROCESSES", "1")
     with second_compiler(lambda: kernels.first(1), threads=1 if reason == "one thread" else 2):
         pass
 
 
-def test_second_process_ends_with_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "slow_import.py").write_text("import time\ntime.sleep(600)\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    task = b"cslow_import\nkernel\n."  # the pickle of `slow_import.kernel`
-    compiler = module._SecondCompiler(pickle.dumps(([], [task])))
-    assert compiler._process.stdin is not None
-    compiler._process.stdin.close()  # as the system does when the parent ends
-    assert compiler._process.wait(60) == 0
-    compiler.stop()
-
-
-def test_unexpected_error_of_the_second_process_is_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("WARNING", logger="zoo.compile")  # commands of other tests have raised it
-    (tmp_path / "broken_import.py").write_text("1 / 0\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    tasks = [b"cmissing_module\nkernel\n.", b"cbroken_import\nkernel\n."]
-    compiler = module._SecondCompiler(pickle.dumps(([], tasks)))
-    assert compiler._process.wait(60) == 1
-    compiler.stop()
-    (record,) = caplog.records
-    assert record.getMessage().endswith("failed (exit code 1): ZeroDivisionError: division by zero")
-
-
-def test_second_process_that_does_not_read_blocks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PROGRAM", "import time; time.sleep(600)")
-    module._SecondCompiler(bytes(10**6)).stop()
-
-
 def test_preview_lists_the_kernels_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[list[KernelCall]] = []
-    monkeypatch.setattr(module, "_is_compiled", lambda call: False)
+    monkeypatch.setattr(KernelCall, "is_compiled", False)
 
     class Trainer(trainer_module.Trainer):
-        def _run_once(self) -> None:
+        def _run_once(self, wait: bool) -> None:
             listed.append([*list_kernels(self._preview)])
-            listed.append([*list_kernels(super()._run_once)])  # as pure Python with the whole batch
+            listed.append(
+                [*list_kernels(lambda: super(Trainer, self)._run_once(wait))]
+            )  # as pure Python with the whole batch
 
     monkeypatch.setattr("zoo.training.session.Trainer", Trainer)
     (tmp_path / "abc.txt").write_text("abc" * 100, encoding="utf-8")
@@ -303,10 +209,10 @@ def test_preview_continues_without_a_validation(
     error: Exception | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     listed: list[str] = []
-    monkeypatch.setattr(module, "_is_compiled", lambda call: False)
+    monkeypatch.setattr(KernelCall, "is_compiled", False)
 
     class Trainer(trainer_module.Trainer):
-        def _run_once(self) -> None:
+        def _run_once(self, wait: bool) -> None:
             dataset = type(self.dataset)
             if error is not None:
                 monkeypatch.setattr(dataset, "compile_kernels", lambda *_: (_ for _ in ()).throw(error))
@@ -335,16 +241,16 @@ class RecordingGroup(ProcessGroup):
 
 
 def test_kernels_are_compiled_without_other_ranks(
-    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kernel_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One rank of each machine compiles first, while the others wait: it must not wait for them."""
-    listed: list[module.KernelTypes] = []
+    listed: list[KernelCall] = []
 
     class Trainer(trainer_module.Trainer):
-        def compile_kernels(self) -> None:
+        def compile_kernels(self, **arguments: Any) -> None:
             group = self.model.process_group
             RecordingGroup.used = []
-            super().compile_kernels()
+            super().compile_kernels(**arguments)
             # `local_shards` needs no other rank.
             assert RecordingGroup.used == ["one_per_node_first", "local_shards"]
             assert self.model.process_group is group
@@ -352,8 +258,8 @@ def test_kernels_are_compiled_without_other_ranks(
     RecordingGroup.used = []
     monkeypatch.setattr("zoo.training.session.process_group", RecordingGroup)
     monkeypatch.setattr("zoo.training.session.Trainer", Trainer)
-    monkeypatch.setattr(module, "_is_compiled", lambda call: False)
-    monkeypatch.setattr(module._SecondCompiler, "start", listed.extend)
+    monkeypatch.setattr(KernelCall, "is_compiled", False)
+    monkeypatch.setattr(CompilerProcess, "start", listed.extend)
     with pure_python():
         options = {"length": 4}
         zoo.train(

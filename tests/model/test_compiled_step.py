@@ -199,6 +199,41 @@ def test_compile_training_step_skips_the_interpreted_shards():
     assert compiled_steps(model)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_interpreted_step_computes_while_another_process_compiles(tmp_path, monkeypatch, dtype):
+    from zoo.compiler import compiler_process
+    from zoo.kernels.cache_dir import kernel_directory
+
+    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("ZOO_COMPILE_PROCESSES", "2")
+    monkeypatch.setattr(compiler_process, "available_processors", lambda: 2)
+    kernel_directory.cache_clear()
+
+    class Waiting(zoo.Cell):
+        """A cell with its own equations, which no other test compiles."""
+
+        W, a = zoo.Param("I", "H", init="glorot_uniform"), zoo.Param("H", init="ones")
+        h = zoo.State("H")
+
+        def step(self, x, h):
+            return np.tanh(self.a * h + x @ self.W) * 0.75
+
+    try:
+        model = zoo.SequenceModel(Waiting, H, V, H, dtype=dtype, threads=2)
+        rng = np.random.default_rng(0)
+        batches = [(rng.normal(size=(4, 9, H)), rng.integers(V, size=(4, 9))) for _ in range(3)]
+        expected = [step(model, "interpreted", *batch) for batch in batches]
+        model.compile_training_step(wait=False)
+        for batch, results in zip(batches, expected, strict=True):
+            assert same(step(model, "compiled", *batch), results)
+        (compiled,) = compiled_steps(model)
+        while compiled.compilation.function() is None:
+            assert same(step(model, "compiled", *batches[0]), expected[0])
+        assert same(step(model, "compiled", *batches[1]), expected[1])
+    finally:
+        kernel_directory.cache_clear()
+
+
 @pytest.mark.parametrize(("steps", "compiled"), [(7, 0), (8, 1), (200, 1)])
 def test_run_of_eight_shards_compiles_before_its_first_step(tmp_path, steps, compiled):
     seen = []
@@ -214,7 +249,9 @@ def test_run_of_eight_shards_compiles_before_its_first_step(tmp_path, steps, com
 
     with pytest.MonkeyPatch.context() as patch:
         run_once = Trainer._run_once
-        patch.setattr(Trainer, "_run_once", lambda self: (run_once(self), seen.append(self.model)))
+        patch.setattr(
+            Trainer, "_run_once", lambda self, wait: (run_once(self, wait), seen.append(self.model))
+        )
         settings = {"task": "copying", "cell": "vanilla", "hidden": 4, "batch": 2, "steps": steps}
         with pytest.raises(StopTest):
             zoo.train(**settings, out=tmp_path / "run", on_event=look)

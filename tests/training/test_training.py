@@ -730,13 +730,13 @@ def test_ignored_signal_stays_ignored():
 @pytest.mark.parametrize(("steps", "count"), [(7, 0), (8, 1)])
 def test_training_step_is_compiled_before_the_first_update(run, monkeypatch, steps, count):
     """A batch of two sequences is one shard, and the model would compile it during the eighth update."""
-    compile_step = compiled_step.compile_training_step
+    generate_step = compiled_step.generate_training_step
 
     def recorded(*arguments):
         run.events.append({"event": "compiled step"})
-        return compile_step(*arguments)
+        return generate_step(*arguments)
 
-    monkeypatch.setattr(compiled_step, "compile_training_step", recorded)
+    monkeypatch.setattr(compiled_step, "generate_training_step", recorded)
     run(steps=steps, log_every=1)
     kinds = [event["event"] for event in run.events]
     assert kinds.count("compiled step") == kinds[: kinds.index("compiled")].count("compiled step") == count

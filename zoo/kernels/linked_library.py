@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
@@ -57,9 +58,20 @@ def _load_or_compile(symbol: str, write: Callable[[ir.Module], None]) -> Any:
         unlock_kernel(path)
 
 
+class _TileLibrary(JITCodeLibrary):
+    """A library of which LLVM optimises each function alone.
+
+    LLVM's passes for whole modules make the GEMM library no faster (0.97 to 1.00 of the speed for eight
+    sizes, AMD EPYC, Zen 4), and took 0.3 of the 0.85 s of its compilation.
+    """
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+
 def _compile_library(symbol: str, write: Callable[[ir.Module], None]) -> Any:
     codegen = cpu_target.target_context.codegen()
-    library = codegen.create_library(symbol)
+    library: Any = _TileLibrary(codegen, symbol)  # type: ignore[no-untyped-call]
     library.enable_object_caching()
     module = library.create_ir_module(symbol)
     write(module)

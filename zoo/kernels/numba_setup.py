@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numpy as np
+from numba.core import base as numba_base
 from numba.core import event as numba_event
 from numba.core.runtime.context import NRTContext
 from numba.np import linalg
@@ -71,6 +72,19 @@ def _reference_counts(self: Any, builder: Any, ty: Any, val: Any) -> list[tuple[
 
 
 NRTContext.get_meminfos = _reference_counts  # type: ignore[method-assign]  # Numba has no setting for it
+
+
+def _remove_lock_timers() -> None:
+    """Stop the timers of calls of LLVM, which nothing reads: 5 % of a first ``zoo train``.
+
+    Numba sends two events for each of 20,000 calls, to every function that waits for another one to compile.
+    """
+    for callbacks in list(llvm.ffi.lib._lock._cblist):
+        if callbacks[0].__module__ == numba_base.__name__:
+            llvm.ffi.unregister_lock_callback(*callbacks)
+
+
+_remove_lock_timers()
 
 
 def _import_array_functions() -> None:

@@ -24,6 +24,7 @@ from numba import types
 from zoo.array_types import Array, Arrays
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.codegen.writer import as_tuple
+from zoo.compiler.compiler_process import KernelCall
 from zoo.kernels.task_results import new_results, read_result, release_results, words_of
 from zoo.layers.batch import BatchRun
 from zoo.layers.direction import DirectionTape
@@ -33,7 +34,6 @@ from zoo.layers.kernel_calls import (
     PUT_GRADIENT,
     VarRef,
     backward_calls,
-    compile_for,
     emit_calls,
     forward_calls,
     has_compiled_kernels,
@@ -358,8 +358,8 @@ def _compile_forward(stack: Stack, arguments: ForwardArguments) -> tuple[Special
         "return shapes_match",
     ]
     kind, results = typeof(like), types.int64[:, ::1]
-    read = compile_for(read_result, (results, types.int64, kind))
-    saved = SavedTypes(like, words_of(kind), read, compile_for(release_results, (results, kind)))
+    read = KernelCall(read_result, (results, types.int64, kind)).compile()
+    saved = SavedTypes(like, words_of(kind), read, KernelCall(release_results, (results, kind)).compile())
     return _compile_pass("forward", stack, functions, arguments, addresses, body), saved
 
 
@@ -427,7 +427,7 @@ def _compile_pass(
     module = load_source(f"{stack.cell.name}_{name}", source, functions)
     typeof: Any = numba.typeof  # Numba's own functions are untyped
     own = types.int64[::1], types.int64, types.int64[:, ::1], typeof(addresses)
-    return SpecialisedPass(compile_for(module.run, (*own, typeof(tuple(arguments)))), addresses)
+    return SpecialisedPass(KernelCall(module.run, (*own, typeof(tuple(arguments)))).compile(), addresses)
 
 
 def _emit_pass(name: str, fields: tuple[str, ...], body: list[str]) -> Iterator[str]:

@@ -261,12 +261,6 @@ return shapes_match
 """Lines that write the gradient of a shard, or add it to the sum in shard order."""
 
 
-def compile_for(kernel: Any, signature: tuple[Any, ...]) -> Callable[..., Any]:
-    """Compile a kernel for arguments of some types; the result does not check types."""
-    kernel.dispatcher.compile(signature)
-    return kernel.dispatcher.get_overload(signature)  # type: ignore[no-any-return]
-
-
 def run_shards(work: Callable[[Array], bool], count: int, threads: int, product_size: int) -> bool:
     """``work(pool_state)`` for a number of shards, with other threads.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numba
@@ -24,8 +24,10 @@ from numba import types
 
 from zoo.array_types import Array, Arrays
 from zoo.compiler.codegen.source_module import load_source
+from zoo.compiler.compiler_process import Compilation, KernelCall
 from zoo.kernels.address_calls import KernelRef
 from zoo.kernels.jit import is_pure_python, njit
+from zoo.kernels.threadpool import worker_loop
 from zoo.layers.batch import BatchRun
 from zoo.layers.kernel_calls import (
     ARRAY_FUNCTIONS,
@@ -34,7 +36,6 @@ from zoo.layers.kernel_calls import (
     Call,
     VarRef,
     backward_calls,
-    compile_for,
     emit_calls,
     forward_calls,
     has_compiled_kernels,
@@ -115,22 +116,29 @@ def scatter_steps(steps: Array, indices: Array, like: Array) -> Array:
     return whole
 
 
+_WORKER_CALL = KernelCall(worker_loop, (types.int64[::1], types.int64))
+"""The loop of the threads that run the shards."""
+
 _ARRAY_FUNCTIONS = {**ARRAY_FUNCTIONS, "gather_steps": gather_steps, "scatter_steps": scatter_steps}
 
 
 class SpecialisedStep(NamedTuple):
-    """The step compiled for arguments of some types.
+    """The step for arguments of some types.
 
     Args:
-        function: ``(pool_state, count, addresses, arguments)``.
+        compilation: Its function ``(pool_state, count, addresses, arguments)``.
         addresses: Addresses of the kernels, in the order of the calls.
     """
 
-    function: Callable[..., bool]
+    compilation: Compilation
     addresses: tuple[int, ...]
 
     def run(self, arguments: StepArguments, count: int, threads: int, product_size: int) -> bool:
-        """Compute ``count`` shards; False if a kernel raised an error or its results do not fit.
+        """Compute ``count`` shards.
+
+        Returns:
+            False if another process still compiles the step, if a kernel raised an error, or if its results
+            do not fit.
 
         Args:
             arguments: Arguments of the step.
@@ -141,17 +149,22 @@ class SpecialisedStep(NamedTuple):
         Raises:
             MemoryError: if the memory does not suffice for prepared parameters.
         """
+        function = self.compilation.function()
+        if function is None:
+            return False
         passed = count, self.addresses, tuple(arguments)
-        return run_shards(lambda pool_state: self.function(pool_state, *passed), count, threads, product_size)
+        return run_shards(lambda pool_state: function(pool_state, *passed), count, threads, product_size)
 
 
-def compile_training_step(
+def generate_training_step(
     stack: Stack, readout_loss_and_grad: Any, arguments: StepArguments
-) -> SpecialisedStep | None:
-    """Compile the step for arguments of these types.
+) -> tuple[KernelCall, tuple[int, ...]] | None:
+    """Generate the step for arguments of these types.
 
-    None if a kernel was not called from Python yet with the types that the one before it returns, or does not
-    return C-contiguous arrays.
+    Returns:
+        The call of its function, to be compiled, and the addresses that it takes. None if a kernel was not
+        called from Python yet with the types that the one before it returns, or does not return C-contiguous
+        arrays.
     """
     names = "forward", "backward", "prepare_forward", "prepare_backward"
     readout = KernelRef(readout_loss_and_grad)
@@ -169,7 +182,7 @@ def compile_training_step(
     source = "\n".join(_emit_module(preparation, calls, functions, stack, has_dinputs))
     step = load_source(f"{stack.cell.name}_step", source, functions).run
     signature = (types.int64[::1], types.int64, typeof(addresses), typeof(tuple(arguments)))
-    return SpecialisedStep(compile_for(step, signature), addresses)
+    return KernelCall(step, signature), addresses
 
 
 def _empty_input_types(kinds: dict[str, Any]) -> dict[str, Any]:
@@ -304,7 +317,7 @@ def _emit_outputs(stack: Stack, has_dinputs: bool) -> Iterator[str]:
 # of a step. Gradient checkpointing and lengths run each segment with other rows, which the list of calls
 # cannot express. Segments of recompute="sqrt" have at least 1,024 tokens, where the gain is about 10 %.
 INTERPRETED_SHARDS = 8
-"""Shards that the interpreted step computes first: to compile takes half a second, too long for few steps."""
+"""Shards that the interpreted step computes first: to compile takes a second, too long for few steps."""
 
 
 class CompiledStep:
@@ -317,6 +330,8 @@ class CompiledStep:
 
     Attributes:
         interpreted_shards: Shards of each kind of batch that the interpreted step computes first.
+        in_background: Whether another process compiles the step, if one can be started. The interpreted step
+            computes in the meantime.
     """
 
     def __init__(self, stack: Stack, params: StackParams, readout: tuple[Array, Array]) -> None:
@@ -328,7 +343,7 @@ class CompiledStep:
         self._needs_dx_above = (True,) * (len(stack.directions) - 1)
         self._no_aux: tuple[tuple[Array, ...], ...] = ((),) * len(stack.directions)
         self._zero_states: dict[int, tuple[tuple[Array, ...], ...]] = {}
-        self.interpreted_shards = INTERPRETED_SHARDS
+        self.interpreted_shards, self.in_background = INTERPRETED_SHARDS, False
         self._seen_shards: Counter[Any] = Counter()
         self._steps: dict[Any, SpecialisedStep | None] = {}
 
@@ -338,8 +353,9 @@ class CompiledStep:
         """As ``BatchLoss.loss_and_grad`` for all these shards; None if the interpreted step has to do it.
 
         That is the case with dropout, lengths and gradient checkpointing, where a cell's kernels are not
-        ``zoo.njit`` functions, for the first few shards, and if a kernel raises an error or returns arrays
-        that do not fit. The interpreted step then raises that error. It writes all results again.
+        ``zoo.njit`` functions, for the first few shards, while another process compiles the step, and if a
+        kernel raises an error or returns arrays that do not fit. The interpreted step then raises that error.
+        It writes all results again.
 
         Args:
             batch_loss: The loss of a batch.
@@ -395,7 +411,7 @@ class CompiledStep:
             dinputs=dinputs,
             needs_dx=(whole is not None, *self._needs_dx_above),
         )
-        step = self._step_for(batch_loss, arguments)
+        step = self._step_for(batch_loss, arguments, threads)
         product_size = max(batch_run.product_size, shard_rows * self._readout[0].size)
         if step is None or not step.run(arguments, len(shards), threads, product_size):
             return None
@@ -405,13 +421,19 @@ class CompiledStep:
             losses[:, read_steps] = read_losses
         return losses, final
 
-    def _step_for(self, batch_loss: BatchLoss, arguments: StepArguments) -> SpecialisedStep | None:
+    def _step_for(
+        self, batch_loss: BatchLoss, arguments: StepArguments, threads: int
+    ) -> SpecialisedStep | None:
         kind = *_batch_kind(batch_loss), arguments.read_steps is None
         if kind not in self._steps:
-            self._steps[kind] = compile_training_step(
-                self._stack, batch_loss.kernels.loss_and_grad, arguments
-            )
+            generated = generate_training_step(self._stack, batch_loss.kernels.loss_and_grad, arguments)
+            self._steps[kind] = generated and self._specialise(*generated, threads)
         return self._steps[kind]
+
+    def _specialise(self, call: KernelCall, addresses: tuple[int, ...], threads: int) -> SpecialisedStep:
+        if not self.in_background:
+            return SpecialisedStep(Compilation(call), addresses)
+        return SpecialisedStep(Compilation.in_background([_WORKER_CALL, call], threads), addresses)
 
     def _aux_inputs(self, run: BatchRun, rows: slice) -> tuple[tuple[Array, ...], ...] | None:
         """Auxiliary inputs of each layer; None if there is dropout between two layers."""

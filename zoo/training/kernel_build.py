@@ -51,5 +51,5 @@ def _compile(cell: Cell, config: Config, dataset: Any) -> None:
     state = TrainingState(optimizer.init(model.theta), schedule.init())
     parts = model, optimizer, schedule, state, None, SINGLE_PROCESS
     trainer = Trainer(config, dataset, *parts, emit=lambda _: None)
-    trainer.compile_kernels()
+    trainer.compile_kernels(wait=True)
     trainer.clip.apply(np.full_like(model.grad, 1e3))  # a gradient that is clipped

@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from zoo.base.param_groups import AnyOptimizer
-from zoo.compiler.second_compiler import LOGGER, PreviewEnd, second_compiler
+from zoo.compiler.compiler_process import LOGGER
+from zoo.compiler.second_compiler import PreviewEnd, second_compiler
 from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import ZooError
 from zoo.kernels.cache_dir import WRITTEN
@@ -176,8 +177,13 @@ class Trainer:
         state.means = RunningMeans()
         self.process_group.check_equal(self.model.theta, "parameters")
 
-    def compile_kernels(self) -> None:
-        """Run every kernel once, drop the results, and emit how long compilation took."""
+    def compile_kernels(self, *, wait: bool = False) -> None:
+        """Run every kernel once, drop the results, and emit how long compilation took.
+
+        Args:
+            wait: Also wait for the compiled training step; otherwise, another process compiles it while
+                training begins.
+        """
         written, started = len(WRITTEN), time.perf_counter()
         self._emit("compiling")
         with (
@@ -185,7 +191,7 @@ class Trainer:
             self._without_other_ranks(),
             second_compiler(self._preview, self.model.threads),
         ):
-            self._run_once()
+            self._run_once(wait)
         self._emit("compiled", seconds=time.perf_counter() - started, fresh=len(WRITTEN) > written)
         self.speed.restart()
 
@@ -198,12 +204,13 @@ class Trainer:
         finally:
             self.model.process_group = group
 
-    def _run_once(self) -> None:
+    def _run_once(self, wait: bool) -> None:
         """Run a step and a validation once."""
         self.dataset.compile_kernels(self.model)
         self.dataset.loss_and_grad(self.model, 0, None, (self.config.seed, 0))
         if self._will_compile_step():
-            self.model.compile_training_step()
+            # Each rank would have such a process.
+            self.model.compile_training_step(wait=wait or self.process_group.size > 1)
             self.dataset.loss_and_grad(self.model, 0, None, (self.config.seed, 0))
         grad = self.clip.apply(self.model.grad).grad
         self.optimizer.apply(self.model.theta, grad, self.state.optimizer_state, 1, 0.0)
@@ -211,8 +218,8 @@ class Trainer:
     def _will_compile_step(self) -> bool:
         """Whether the remaining updates have so many shards that the model compiles its training step.
 
-        It is then compiled before the first update. The time of a later update would include it: 4.9 s for a
-        GRU.
+        Another process then begins with it before the first update, or this one compiles it: the time of a
+        later update would include 4.9 s for a GRU.
         """
         updates = (self.config.steps or 0) - self.state.step
         shards = self.process_group.local_shards(self.dataset.batch_size)

@@ -1,0 +1,219 @@
+"""Compile kernels in another process, which stores them in the cache.
+
+Numba compiles one function at a time, however many threads a process has. The other process is a new one, not
+a fork: forks copy locks that other threads hold, and NumPy's BLAS has threads. Whatever happens to it, this
+process compiles what is missing. The code is the same in both cases.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from numba.core.errors import NumbaError
+
+from zoo.compiler.codegen.source_module import load_generated, source_of
+from zoo.kernels.cache import KernelCache
+from zoo.kernels.cache_dir import kernel_directory
+from zoo.kernels.cache_lock import HAS_LOCKS
+from zoo.kernels.jit import Kernel
+from zoo.processes import available_processors, python_command, python_environment
+from zoo.run_module import FILE_MODULE
+
+LOGGER = logging.getLogger("zoo.compile")
+
+_PROGRAM = "from zoo.compiler.compiler_process import main; main()"
+
+
+class KernelCall(NamedTuple):
+    """A kernel with the types of a call.
+
+    Args:
+        kernel: The kernel.
+        types: The Numba types of its arguments.
+        is_nested: Whether another kernel calls it.
+    """
+
+    kernel: Kernel[Any, Any]
+    types: tuple[Any, ...]
+    is_nested: bool = False
+
+    @property
+    def dispatcher(self) -> Any:
+        """The Numba dispatcher that compiles it."""
+        return self.kernel.inlined if self.is_nested else self.kernel.dispatcher
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether it is compiled or stored; True for a kernel that cannot be stored."""
+        dispatcher = self.dispatcher
+        cache = getattr(dispatcher, "_cache", None)
+        if not isinstance(cache, KernelCache) or self.types in dispatcher.overloads:
+            return True
+        return cache.path(self.types, dispatcher.targetctx).exists()
+
+    def compile(self) -> Callable[..., Any]:
+        """Compile or load it; the result does not check types."""
+        self.dispatcher.compile(self.types)
+        return self.dispatcher.get_overload(self.types)  # type: ignore[no-any-return]
+
+
+def can_start_process(threads: int) -> bool:
+    """Whether another process may compile kernels, which needs a second processor and a directory of kernels.
+
+    ``ZOO_COMPILE_PROCESSES=1`` forbids it.
+
+    Args:
+        threads: Number of threads that this process may use.
+    """
+    allowed = os.environ.get("ZOO_COMPILE_PROCESSES") != "1" and HAS_LOCKS
+    return allowed and min(threads, available_processors()) > 1 and kernel_directory() is not None
+
+
+class CompilerProcess:
+    """A process that compiles kernels.
+
+    Args:
+        request: Pickled modules and calls, for :func:`main`.
+    """
+
+    def __init__(self, request: bytes) -> None:
+        with contextlib.ExitStack() as opened:
+            self._errors = opened.enter_context(tempfile.TemporaryFile())
+            file = opened.enter_context(tempfile.TemporaryFile())
+            file.write(request)  # a pipe holds 64 kB: to write more is to wait for the reader
+            file.seek(0)
+            self._process = subprocess.Popen(
+                python_command(_PROGRAM, str(file.fileno())),
+                env=python_environment(),
+                pass_fds=[file.fileno()],
+                stdin=subprocess.PIPE,  # closed by the system if this process is killed
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+            )
+            file.close()
+            opened.pop_all()  # `stop` closes the other one
+
+    @classmethod
+    def start(cls, calls: Sequence[KernelCall]) -> CompilerProcess | None:
+        """Start it for these kernels; None if no process can be started."""
+        try:
+            return cls(pickle.dumps((_generated_modules(calls), pickled_calls(calls))))
+        except (OSError, TypeError) as error:  # too many processes, no memory, or a Python without a program
+            LOGGER.info("no second process can be started (%s); this one compiles all kernels", error)
+            return None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it still compiles."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """End the process, and log its error if it has failed."""
+        code = self._process.poll()
+        self._process.kill()  # this one needs no further kernel
+        with self._process, self._errors:  # closes stdin, and waits
+            if code not in (None, 0):
+                self._errors.seek(0)
+                lines = self._errors.read().decode(errors="replace").split("\n")
+                text = next(filter(None, reversed(lines)), "")
+                LOGGER.warning("a second process that compiles kernels failed (exit code %s): %s", code, text)
+
+
+class Compilation:
+    """The compilation of a kernel, in this process or in another one.
+
+    Args:
+        call: The kernel, with the types of its arguments.
+        process: The process that compiles it; None for this one.
+    """
+
+    def __init__(self, call: KernelCall, process: CompilerProcess | None = None) -> None:
+        self._call, self._process = call, process
+        self._function: Callable[..., Any] | None = None
+        self._stop = weakref.finalize(self, process.stop) if process is not None else None
+
+    @classmethod
+    def in_background(cls, calls: Sequence[KernelCall], threads: int) -> Compilation:
+        """Let another process compile the last of some kernels, unless it is stored or no process can start.
+
+        Args:
+            calls: The kernel, after others that a program needs along with it.
+            threads: Number of threads that this process may use.
+        """
+        call = calls[-1]
+        if call.is_compiled or not can_start_process(threads) or not pickled_calls([call]):
+            return cls(call)
+        return cls(call, CompilerProcess.start(calls))
+
+    def function(self) -> Callable[..., Any] | None:
+        """The compiled kernel, which does not check types; None while another process compiles it."""
+        if self._function is None and not (self._process is not None and self._process.is_running):
+            if self._stop is not None:
+                self._stop()
+            self._function = self._call.compile()
+        return self._function
+
+
+def pickled_calls(calls: Iterable[KernelCall]) -> list[bytes]:
+    """Pickle kernels, by module and name, and types; not those that are compiled or cannot be imported."""
+    tasks = []
+    for call in calls:
+        module = call.kernel.__module__
+        if module == "__main__" or module.startswith(FILE_MODULE) or call.is_compiled:
+            continue
+        with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError):  # defined in a function
+            tasks.append(pickle.dumps(call))
+    return tasks
+
+
+def _generated_modules(calls: Iterable[KernelCall]) -> list[tuple[str, str, bytes]]:
+    """Name, text and functions of the generated modules of kernels; a module follows those that it uses."""
+    modules: dict[str, tuple[str, str, bytes]] = {}
+
+    def add(name: str) -> None:
+        source = source_of(name)
+        if source is None or name in modules:
+            return
+        for function in source.functions.values():
+            add(getattr(function, "__module__", ""))
+        with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError):
+            modules[name] = (name, source.text, pickle.dumps(dict(source.functions)))
+
+    for call in calls:
+        add(call.kernel.__module__)
+    return list(modules.values())
+
+
+def main() -> None:
+    """The second process: compile the kernels listed in an open file, until stdin is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; its parent decides when to end
+    threading.Thread(target=_exit_at_end, daemon=True).start()
+    with os.fdopen(int(sys.argv[1]), "rb") as file:
+        modules, tasks = pickle.load(file)  # its parent wrote it
+    for name, text, functions in modules:
+        with contextlib.suppress(ImportError, AttributeError):  # its parent compiles these kernels
+            load_generated(name, text, pickle.loads(functions))
+    for task in tasks:
+        try:
+            call: KernelCall = pickle.loads(task)
+        except (ImportError, AttributeError):
+            continue
+        with contextlib.suppress(NumbaError):  # its parent raises it
+            call.dispatcher.compile(call.types)
+
+
+def _exit_at_end() -> None:
+    """End this process when its parent has ended or closed stdin."""
+    os.read(0, 1)  # without the lock of `sys.stdin`, which an interpreter that ends waits for
+    os._exit(0)
