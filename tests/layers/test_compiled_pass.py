@@ -68,7 +68,7 @@ def passes_of(layer):
 
 
 def in_python(layer):
-    passes_of(layer).interpreted_shards = math.inf
+    passes_of(layer).shards.interpreted = math.inf
     return layer
 
 
@@ -76,7 +76,7 @@ def warmed_up(layer, x, dy):
     """The layer after a pass in Python, which compiles its kernels; all others are compiled."""
     in_python(layer).forward(x)
     layer.backward(dy)
-    passes_of(layer).interpreted_shards = 0
+    passes_of(layer).shards.interpreted = 0
     return layer
 
 
@@ -228,7 +228,7 @@ def test_any_batch_and_number_of_threads(batch, steps, threads, seed):
 
 def test_passes_are_compiled_after_some_shards():
     layer, x, dy = zoo.Recurrent("lstm", 3, 5), np.ones((2, 9, 3)), np.ones((2, 9, 5))
-    passes_of(layer).interpreted_shards = 5
+    passes_of(layer).shards.interpreted = 5
     kinds = []
     for _ in range(5):
         layer.forward(x)
@@ -395,7 +395,7 @@ def test_other_batches_run_in_python(reason):
     options = {"recompute": {"recompute": 2}, "bidirectional": {"bidirectional": True}}.get(reason, {})
     options |= {"num_layers": 2, "dropout": 0.5} if reason == "dropout" else {}
     layer = zoo.Recurrent("gru", 3, 5, **options)
-    passes_of(layer).interpreted_shards = 0
+    passes_of(layer).shards.interpreted = 0
     arguments = {"lengths": {"lengths": [1, 2, 3]}, "dropout": {"noise": (0, 0)}}.get(reason, {})
     x = np.ones((4, 3, 3))
     layer.forward(x)  # for the types

@@ -47,7 +47,7 @@ CELLS = [("vanilla", 1), ("lstm", 2), (Odd, 2)]
 def step(model, kind, *batch, **arguments):
     """Loss, gradient and final states of the interpreted step, or of the compiled one if there is one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model._compiled_step, "interpreted_shards", math.inf if kind == "interpreted" else 0)
+        patch.setattr(model._compiled_step.shards, "interpreted", math.inf if kind == "interpreted" else 0)
         model.grad = np.full_like(model.grad, 7)
         loss, last = model.loss_and_grad(*batch, **arguments)
     return [np.float64(loss), model.grad.copy(), *last.values()]

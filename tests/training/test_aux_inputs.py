@@ -86,7 +86,7 @@ def test_models_give_what_their_layers_give():
 def test_compiled_step_gives_the_same_bits():
     compiled, interpreted = make_model("ctrnn"), make_model("ctrnn")
     compiled.compile_training_step()
-    interpreted._compiled_step.interpreted_shards = 10**9
+    interpreted._compiled_step.shards.interpreted = 10**9
     for seed in range(4):
         x, targets, dt = batch(seed)
         losses = [model.loss_and_grad(x, targets, dt=dt)[0] for model in (compiled, interpreted)]

@@ -13,7 +13,6 @@ C-contiguous, aligned and writeable; with others, Python runs the pass.
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -32,6 +31,7 @@ from zoo.layers.kernel_calls import (
     ARRAY_FUNCTIONS,
     IMPORTS,
     PUT_GRADIENT,
+    ShardCounter,
     VarRef,
     backward_calls,
     emit_calls,
@@ -41,6 +41,7 @@ from zoo.layers.kernel_calls import (
     kernel_refs,
     resolve_calls,
     run_shards,
+    states_by_layer,
 )
 from zoo.layers.sharding import slice_states
 from zoo.layers.stack import LayerTape, Stack, StackParams
@@ -181,7 +182,7 @@ class CompiledPasses:
         stack: The layers.
 
     Attributes:
-        interpreted_shards: Shards of each kind of batch that run in Python first.
+        shards: Counts the shards that run in Python first.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -189,8 +190,7 @@ class CompiledPasses:
         self._is_supported = has_compiled_kernels(stack) and not stack.inputs
         self._options = stack.directions[0].kernels.options
         self._output_sizes = tuple([layer.output_size for layer in stack.directions])
-        self.interpreted_shards = INTERPRETED_PASS_SHARDS
-        self._seen_shards: Counter[Any] = Counter()
+        self.shards = ShardCounter(INTERPRETED_PASS_SHARDS)
         self._forward: dict[Any, tuple[SpecialisedPass, SavedTypes]] = {}
         self._backward: dict[Any, SpecialisedPass] = {}
 
@@ -221,22 +221,22 @@ class CompiledPasses:
         params_of_layers = [array for each in params for array in each.arrays]
         if not _are_ready(run.x, y, *initial.values(), *params_of_layers):
             return None
-        if not self._has_seen(kind, len(shards)):
+        if not self.shards.count(kind, len(shards)):
             return None
         final = _empty_states(initial)
         arguments = ForwardArguments(
             params=tuple([each.forward_params for each in params]),
             inputs=run.x,
-            initial_states=self._by_layer(initial),
+            initial_states=states_by_layer(self._stack, initial),
             options=self._options,
             output_sizes=self._output_sizes,
             shard_rows=shards[0].stop,
             outputs=y,
-            final_states=self._by_layer(final),
+            final_states=states_by_layer(self._stack, final),
         )
         specialised = self._forward.get(kind) or _compile_forward(self._stack, arguments)
         if specialised is None:
-            self._seen_shards[kind] = 0  # the next ones may compile the kernels for these types
+            self.shards.restart(kind)  # the next ones may compile the kernels for these types
             return None
         self._forward[kind] = compiled, saved = specialised
         segments = CompiledSegments(self._stack, run, shards, saved)
@@ -271,38 +271,29 @@ class CompiledPasses:
             return None
         if not _are_ready(dy, out, *needs_dx, *dfinal.values()) or out.dtype != dy.dtype:
             return None
-        if not self._has_seen(kind, len(segments)):
+        if not self.shards.count(kind, len(segments)):
             return None
         dinitial = _empty_states(run.state)
         arguments = BackwardArguments(
             params=tuple([each.backward_params for each in params]),
             like=segments.saved.like,
-            initial_states=self._by_layer(run.state),
+            initial_states=states_by_layer(self._stack, run.state),
             options=self._options,
             shard_rows=segments.shard_rows,
             dy=dy,
-            dfinal=self._by_layer(dfinal),
+            dfinal=states_by_layer(self._stack, dfinal),
             needs_dx=(dx is not None, *[True] * (len(self._stack.directions) - 1)),
             dinputs=dx,
-            dinitial=self._by_layer(dinitial),
+            dinitial=states_by_layer(self._stack, dinitial),
             gradients=out[np.newaxis],
         )
         compiled = self._backward.get(kind) or _compile_backward(self._stack, arguments)
         if compiled is None:
-            self._seen_shards[kind] = 0
+            self.shards.restart(kind)
             return None
         self._backward[kind] = compiled
         has_succeeded = _run(compiled, arguments, segments.results, threads, run.product_size)
         return dinitial if has_succeeded else None
-
-    def _has_seen(self, kind: Any, count: int) -> bool:
-        """Count these shards; whether Python has run enough of this kind so far."""
-        has_seen = self._seen_shards[kind] >= self.interpreted_shards
-        self._seen_shards[kind] += count * (not has_seen)
-        return has_seen
-
-    def _by_layer(self, state: Mapping[str, Array]) -> tuple[tuple[Array, ...], ...]:
-        return tuple([tuple([state[name] for name in layer.states]) for layer in self._stack.directions])
 
 
 def _empty_states(state: Mapping[str, Array]) -> Arrays:

@@ -9,7 +9,8 @@ and ``gradients_n`` are results of layer n.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,6 +89,33 @@ def has_compiled_kernels(stack: Stack) -> bool:
     has_options = any(each.options for each in kernels) and not config.has_single_cell
     has_extras = config.bidirectional or config.learned_state or has_options
     return are_compiled and not has_extras and config.num_layers <= MAX_COMPILED_LAYERS
+
+
+class ShardCounter:
+    """Counts the shards that Python computes before a compiled function replaces it.
+
+    Attributes:
+        interpreted: Number of these shards, of each kind of batch.
+    """
+
+    def __init__(self, interpreted: int) -> None:
+        self.interpreted = interpreted
+        self._counts: Counter[Any] = Counter()
+
+    def count(self, kind: Any, shards: int) -> bool:
+        """Count these shards; whether Python has computed enough of this kind before them."""
+        is_enough = self._counts[kind] >= self.interpreted
+        self._counts[kind] += shards * (not is_enough)
+        return is_enough
+
+    def restart(self, kind: Any) -> None:
+        """Let Python compute as many shards of this kind again."""
+        self._counts[kind] = 0
+
+
+def states_by_layer(stack: Stack, state: Mapping[str, Array]) -> tuple[tuple[Array, ...], ...]:
+    """The states of each layer, from a mapping from their names in the stack."""
+    return tuple([tuple([state[name] for name in layer.states]) for layer in stack.directions])
 
 
 def kernel_suffixes(stack: Stack) -> list[str]:

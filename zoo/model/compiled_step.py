@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -34,6 +33,7 @@ from zoo.layers.kernel_calls import (
     IMPORTS,
     PUT_GRADIENT,
     Call,
+    ShardCounter,
     VarRef,
     backward_calls,
     emit_calls,
@@ -43,6 +43,7 @@ from zoo.layers.kernel_calls import (
     kernel_suffixes,
     resolve_calls,
     run_shards,
+    states_by_layer,
 )
 from zoo.layers.sharding import slice_states
 from zoo.layers.stack import Stack, StackParams
@@ -329,7 +330,7 @@ class CompiledStep:
         readout: ``Why (H, V)`` and ``by (V,)``.
 
     Attributes:
-        interpreted_shards: Shards of each kind of batch that the interpreted step computes first.
+        shards: Counts the shards that the interpreted step computes first.
         in_background: Whether another process compiles the step, if one can be started. The interpreted step
             computes in the meantime.
     """
@@ -343,8 +344,7 @@ class CompiledStep:
         self._needs_dx_above = (True,) * (len(stack.directions) - 1)
         self._no_aux: tuple[tuple[Array, ...], ...] = ((),) * len(stack.directions)
         self._zero_states: dict[int, tuple[tuple[Array, ...], ...]] = {}
-        self.interpreted_shards, self.in_background = INTERPRETED_SHARDS, False
-        self._seen_shards: Counter[Any] = Counter()
+        self.shards, self.in_background = ShardCounter(INTERPRETED_SHARDS), False
         self._steps: dict[Any, SpecialisedStep | None] = {}
 
     def loss_and_grad(
@@ -370,7 +370,7 @@ class CompiledStep:
         is_whole = len(batch_run.segments) == 1 and batch_run.lengths is None
         if not self._is_supported or not shards or not is_whole or is_pure_python():
             return None
-        if self._is_interpreted(batch_loss, len(shards)):
+        if not self.shards.count(_batch_kind(batch_loss), len(shards)):
             return None
         (time_slice,) = batch_run.segments
         rows = slice(shards[0].start, shards[-1].stop)
@@ -393,7 +393,7 @@ class CompiledStep:
         arguments = StepArguments(
             params=self._params,
             inputs=slice_batch(batch_run.x, time_slice, rows),
-            initial_states=self._group_by_layer(initial),
+            initial_states=states_by_layer(self._stack, initial),
             aux=aux,
             options=self._options,
             readout=self._readout,
@@ -406,7 +406,7 @@ class CompiledStep:
             output_sizes=self._output_sizes,
             shard_rows=shard_rows,
             losses=read_losses,
-            final_states=self._group_by_layer(final),
+            final_states=states_by_layer(self._stack, final),
             gradients=out,
             dinputs=dinputs,
             needs_dx=(whole is not None, *self._needs_dx_above),
@@ -449,18 +449,8 @@ class CompiledStep:
         if batch not in self._zero_states:
             shapes, dtype = self._stack.state_shapes, self._readout[0].dtype
             zeros = {name: np.zeros((batch, *shape), dtype) for name, shape in shapes.items()}
-            self._zero_states[batch] = self._group_by_layer(zeros)
+            self._zero_states[batch] = states_by_layer(self._stack, zeros)
         return self._zero_states[batch]
-
-    def _is_interpreted(self, batch_loss: BatchLoss, count: int) -> bool:
-        """Count these shards; whether the interpreted step has computed too few of this kind so far."""
-        kind = _batch_kind(batch_loss)
-        is_interpreted = self._seen_shards[kind] < self.interpreted_shards
-        self._seen_shards[kind] += count * is_interpreted
-        return is_interpreted
-
-    def _group_by_layer(self, state: Arrays) -> tuple[tuple[Array, ...], ...]:
-        return tuple([tuple([state[name] for name in layer.states]) for layer in self._stack.directions])
 
 
 def _batch_kind(batch_loss: BatchLoss) -> tuple[Any, Any]:

@@ -253,7 +253,7 @@ class Model(FlatParameters):
             wait: False lets another process compile it, if this one may use two threads. Until then, a step
                 calls its kernels from Python, which takes up to a third longer. Results are equal to the bit.
         """
-        self._compiled_step.interpreted_shards, self._compiled_step.in_background = 1, not wait
+        self._compiled_step.shards.interpreted, self._compiled_step.in_background = 1, not wait
 
     def loss_and_grad(
         self,
