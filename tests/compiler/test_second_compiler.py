@@ -179,7 +179,7 @@ def test_no_second_process(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch,
 
 def test_preview_lists_the_kernels_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[list[KernelCall]] = []
-    monkeypatch.setattr(KernelCall, "is_compiled", False)
+    monkeypatch.setattr(KernelCall, "is_missing", True)
 
     class Trainer(trainer_module.Trainer):
         def _run_once(self, wait: bool) -> None:
@@ -209,7 +209,7 @@ def test_preview_continues_without_a_validation(
     error: Exception | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     listed: list[str] = []
-    monkeypatch.setattr(KernelCall, "is_compiled", False)
+    monkeypatch.setattr(KernelCall, "is_missing", True)
 
     class Trainer(trainer_module.Trainer):
         def _run_once(self, wait: bool) -> None:
@@ -258,7 +258,7 @@ def test_kernels_are_compiled_without_other_ranks(
     RecordingGroup.used = []
     monkeypatch.setattr("zoo.training.session.process_group", RecordingGroup)
     monkeypatch.setattr("zoo.training.session.Trainer", Trainer)
-    monkeypatch.setattr(KernelCall, "is_compiled", False)
+    monkeypatch.setattr(KernelCall, "is_missing", True)
     monkeypatch.setattr(CompilerProcess, "start", listed.extend)
     with pure_python():
         options = {"length": 4}

@@ -8,6 +8,7 @@ import math
 import os
 import pickle
 import threading
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,10 @@ from zoo_cells.classic import vanilla
 
 import zoo
 from zoo import kernels
+from zoo.compiler import compiler_process
 from zoo.errors import DefinitionError
+from zoo.kernels.cache_dir import kernel_directory
+from zoo.layers import compiled_pass
 from zoo.layers.batch import BatchRun
 from zoo.layers.compiled_pass import CompiledSegments
 
@@ -97,6 +101,17 @@ def assert_same(one, other):
 
 def is_compiled(layer):
     return isinstance(layer._tape.segments_by_shard, CompiledSegments)
+
+
+def is_backward_compiled(layer):
+    passes = list(passes_of(layer)._backward.values())
+    return bool(passes) and passes[0].compilation.function() is not None
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch):
+    """Compile a pass when its shards in Python are done."""
+    monkeypatch.setattr(compiled_pass, "INTERPRETED_PASSES", 0)
 
 
 @pytest.fixture
@@ -239,6 +254,68 @@ def test_passes_are_compiled_after_some_shards():
     layer.forward(x)
     layer.backward(dy)
     assert list(passes_of(layer)._backward) == []  # after five shards
+
+
+def own_cell(factor):
+    """A cell of which no other test compiles the passes."""
+
+    class Own(zoo.Cell):
+        """A cell with one constant."""
+
+        W, h = zoo.Param("I", "H", init="glorot_uniform"), zoo.State("H")
+        factor = zoo.Option(0.0, help="the constant")
+
+        def step(self, x, h):
+            return np.tanh(x @ self.W + self.factor * h)
+
+    return Own(factor=factor)
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_without_another_process_many_passes_run_in_python(monkeypatch, tmp_path, is_stored):
+    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path))
+    kernel_directory.cache_clear()
+
+    def passes(patience):
+        monkeypatch.setattr(compiled_pass, "INTERPRETED_PASSES", patience)
+        layer, x, dy = zoo.Recurrent(own_cell(0.625), 3, 5, threads=1), np.ones((2, 3, 3)), np.ones((2, 3, 5))
+        passes_of(layer).shards.interpreted = 1
+        kinds = []
+        for _ in range(6):
+            layer.forward(x)
+            kinds.append(is_compiled(layer))
+            layer.backward(dy)
+        return kinds
+
+    try:
+        if is_stored:
+            passes(0)
+        assert passes(3) == ([False, *[True] * 5] if is_stored else [*[False] * 4, True, True])
+    finally:
+        kernel_directory.cache_clear()
+
+
+def test_python_runs_passes_while_another_process_compiles(monkeypatch, tmp_path):
+    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("ZOO_COMPILE_PROCESSES", "2")
+    monkeypatch.setattr(compiler_process, "available_processors", lambda: 2)
+    kernel_directory.cache_clear()
+    try:
+        layer, expected = (zoo.Recurrent(own_cell(0.375), 3, 5, threads=2) for _ in range(2))
+        rng = np.random.default_rng(0)
+        x, dy = rng.normal(size=(4, 19, 3)), rng.normal(size=(4, 19, 5))
+        in_python(expected)
+        passes_of(layer).shards.interpreted = 1
+        deadline, count = time.monotonic() + 120, 0
+        while not is_backward_compiled(layer):
+            assert_same(results(layer, x, dy), results(expected, x, dy))
+            assert time.monotonic() < deadline
+            count += not is_compiled(layer)
+        assert count >= 2  # the first one, and one while the other process began
+        assert_same(results(layer, x, dy), results(expected, x, dy))
+        assert is_compiled(layer)
+    finally:
+        kernel_directory.cache_clear()
 
 
 @pytest.mark.parametrize("batch", [1, 20])

@@ -55,12 +55,18 @@ class KernelCall(NamedTuple):
 
     @property
     def is_compiled(self) -> bool:
-        """Whether it is compiled or stored; True for a kernel that cannot be stored."""
-        dispatcher = self.dispatcher
-        cache = getattr(dispatcher, "_cache", None)
-        if not isinstance(cache, KernelCache) or self.types in dispatcher.overloads:
-            return True
-        return cache.path(self.types, dispatcher.targetctx).exists()
+        """Whether it is compiled in this process, or stored."""
+        return self.types in self.dispatcher.overloads or self._is_stored()
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether another process can compile it for this one: it can be stored, and is not."""
+        can_be_stored = isinstance(getattr(self.dispatcher, "_cache", None), KernelCache)
+        return can_be_stored and not self.is_compiled
+
+    def _is_stored(self) -> bool:
+        cache = getattr(self.dispatcher, "_cache", None)
+        return isinstance(cache, KernelCache) and cache.path(self.types, self.dispatcher.targetctx).exists()
 
     def compile(self) -> Callable[..., Any]:
         """Compile or load it; the result does not check types."""
@@ -71,7 +77,7 @@ class KernelCall(NamedTuple):
 def can_start_process(threads: int) -> bool:
     """Whether another process may compile kernels, which needs a second processor and a directory of kernels.
 
-    ``ZOO_COMPILE_PROCESSES=1`` forbids it.
+    Not under ``ZOO_COMPILE_PROCESSES=1``.
 
     Args:
         threads: Number of threads that this process may use.
@@ -136,33 +142,44 @@ class Compilation:
     Args:
         call: The kernel, with the types of its arguments.
         process: The process that compiles it; None for this one.
+        patience: Calls of :meth:`function` before this process compiles it.
     """
 
-    def __init__(self, call: KernelCall, process: CompilerProcess | None = None) -> None:
-        self._call, self._process = call, process
+    def __init__(self, call: KernelCall, process: CompilerProcess | None = None, patience: int = 0) -> None:
+        self._call, self._process, self._patience = call, process, patience
         self._function: Callable[..., Any] | None = None
         self._stop = weakref.finalize(self, process.stop) if process is not None else None
 
     @classmethod
-    def in_background(cls, calls: Sequence[KernelCall], threads: int) -> Compilation:
-        """Let another process compile the last of some kernels, unless it is stored or no process can start.
+    def in_background(cls, calls: Sequence[KernelCall], threads: int, patience: int = 0) -> Compilation:
+        """Compile the last of some kernels: load it if it is stored, or let another process compile it.
 
         Args:
             calls: The kernel, after others that a program needs along with it.
             threads: Number of threads that this process may use.
+            patience: As for the class, if the kernel is not stored and no process can be started.
         """
         call = calls[-1]
-        if call.is_compiled or not can_start_process(threads) or not pickled_calls([call]):
+        if call.is_compiled:
             return cls(call)
-        return cls(call, CompilerProcess.start(calls))
+        can_start = can_start_process(threads) and pickled_calls([call])
+        process = CompilerProcess.start(calls) if can_start else None
+        return cls(call, process, 0 if process is not None else patience)
 
     def function(self) -> Callable[..., Any] | None:
-        """The compiled kernel, which does not check types; None while another process compiles it."""
-        if self._function is None and not (self._process is not None and self._process.is_running):
-            if self._stop is not None:
-                self._stop()
+        """The compiled kernel, which does not check types; None if it is not compiled yet."""
+        if self._function is None and self._is_due():
             self._function = self._call.compile()
         return self._function
+
+    def _is_due(self) -> bool:
+        """Whether the kernel is stored, or this process has to compile it."""
+        if self._process is not None and self._process.is_running:
+            return False
+        if self._stop is not None:
+            self._stop()
+        self._patience -= 1
+        return self._patience < 0
 
 
 def pickled_calls(calls: Iterable[KernelCall]) -> list[bytes]:
@@ -170,7 +187,7 @@ def pickled_calls(calls: Iterable[KernelCall]) -> list[bytes]:
     tasks = []
     for call in calls:
         module = call.kernel.__module__
-        if module == "__main__" or module.startswith(FILE_MODULE) or call.is_compiled:
+        if module == "__main__" or module.startswith(FILE_MODULE) or not call.is_missing:
             continue
         with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError):  # defined in a function
             tasks.append(pickle.dumps(call))

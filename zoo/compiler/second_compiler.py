@@ -88,7 +88,7 @@ def list_kernels(preview: Callable[[], object]) -> dict[KernelCall, list[KernelC
     def note(kernel: Kernel[Any, Any], arguments: tuple[Any, ...]) -> None:
         nonlocal nested
         call = KernelCall(kernel, tuple(map(typeof, arguments)))
-        if not kernels and call.is_compiled:
+        if not kernels and not call.is_missing:
             raise PreviewEnd
         nested = kernels.setdefault(call, [])
 

@@ -12,6 +12,7 @@ C-contiguous, aligned and writeable; with others, Python runs the pass.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from numba import types
 from zoo.array_types import Array, Arrays
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.codegen.writer import as_tuple
-from zoo.compiler.compiler_process import KernelCall
+from zoo.compiler.compiler_process import Compilation, KernelCall
 from zoo.kernels.task_results import new_results, read_result, release_results, words_of
 from zoo.layers.batch import BatchRun
 from zoo.layers.direction import DirectionTape
@@ -31,6 +32,7 @@ from zoo.layers.kernel_calls import (
     ARRAY_FUNCTIONS,
     IMPORTS,
     PUT_GRADIENT,
+    WORKER_CALL,
     ShardCounter,
     VarRef,
     backward_calls,
@@ -48,7 +50,10 @@ from zoo.layers.stack import LayerTape, Stack, StackParams
 from zoo.layers.time_chunks import Segment
 
 INTERPRETED_PASS_SHARDS = 100
-"""Shards of a kind that run in Python first: it takes half a second to compile a pass."""
+"""Shards of a kind that run in Python first: to load a compiled pass takes some milliseconds."""
+
+INTERPRETED_PASSES = 2_500
+"""Passes that run in Python if nothing is stored and no other process compiles: to compile takes a second."""
 
 
 class ForwardArguments(NamedTuple):
@@ -106,31 +111,43 @@ class BackwardArguments(NamedTuple):
 
 
 class SpecialisedPass(NamedTuple):
-    """A pass that is compiled for arguments of some types.
+    """A pass for arguments of some types.
 
     Args:
-        run: ``(pool_state, count, results, addresses, arguments)``; whether all shards succeeded.
+        compilation: Its function ``(pool_state, count, results, addresses, arguments)``. It returns whether
+            all shards succeeded.
         addresses: Addresses of the kernels, in the order of the calls.
     """
 
-    run: Callable[..., bool]
+    compilation: Compilation
     addresses: tuple[int, ...]
 
 
-class SavedTypes(NamedTuple):
+class SavedTypes:
     """The types of the arrays that a forward pass saves for each shard, and functions for them.
 
     Args:
         like: Empty arrays of these types: the inputs of each layer, and their tapes.
-        words: Words of the results of a shard.
-        read: As :func:`read_result`.
-        release: As :func:`release_results`.
     """
 
-    like: tuple[tuple[Any, ...], tuple[Any, ...]]
-    words: int
-    read: Callable[..., Any]
-    release: Callable[..., None]
+    def __init__(self, like: tuple[tuple[Any, ...], tuple[Any, ...]]) -> None:
+        typeof: Any = numba.typeof  # Numba's own functions are untyped
+        kind, results = typeof(like), types.int64[:, ::1]
+        self.like, self.words = like, words_of(kind)  # words of the results of a shard
+        self.calls = (
+            KernelCall(read_result, (results, types.int64, kind)),
+            KernelCall(release_results, (results, kind)),
+        )
+
+    @functools.cached_property
+    def read(self) -> Callable[..., Any]:
+        """As :func:`read_result`."""
+        return self.calls[0].compile()
+
+    @functools.cached_property
+    def release(self) -> Callable[..., None]:
+        """As :func:`release_results`."""
+        return self.calls[1].compile()
 
 
 class CompiledSegments(Sequence[list[Segment]]):
@@ -145,6 +162,7 @@ class CompiledSegments(Sequence[list[Segment]]):
 
     def __init__(self, stack: Stack, run: BatchRun, shards: Sequence[slice], saved: SavedTypes) -> None:
         self.saved, self.results = saved, new_results(len(shards), saved.words)
+        self._release = saved.release  # compiled before memory has to be released
         self._stack, self._run, self._shards = stack, run, shards
 
     @property
@@ -154,7 +172,7 @@ class CompiledSegments(Sequence[list[Segment]]):
         return rows
 
     def __del__(self) -> None:
-        self.saved.release(self.results, self.saved.like)
+        self._release(self.results, self.saved.like)
 
     def __len__(self) -> int:
         return len(self._shards)
@@ -183,6 +201,8 @@ class CompiledPasses:
 
     Attributes:
         shards: Counts the shards that run in Python first.
+        in_background: Whether Python runs passes while another process compiles, or, if none can be started,
+            ``INTERPRETED_PASSES`` of them.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -190,7 +210,7 @@ class CompiledPasses:
         self._is_supported = has_compiled_kernels(stack) and not stack.inputs
         self._options = stack.directions[0].kernels.options
         self._output_sizes = tuple([layer.output_size for layer in stack.directions])
-        self.shards = ShardCounter(INTERPRETED_PASS_SHARDS)
+        self.shards, self.in_background = ShardCounter(INTERPRETED_PASS_SHARDS), True
         self._forward: dict[Any, tuple[SpecialisedPass, SavedTypes]] = {}
         self._backward: dict[Any, SpecialisedPass] = {}
 
@@ -234,13 +254,21 @@ class CompiledPasses:
             outputs=y,
             final_states=states_by_layer(self._stack, final),
         )
-        specialised = self._forward.get(kind) or _compile_forward(self._stack, arguments)
-        if specialised is None:
-            self.shards.restart(kind)  # the next ones may compile the kernels for these types
+        if kind not in self._forward:
+            generated = _generate_forward(self._stack, arguments)
+            if generated is None:
+                self.shards.restart(kind)  # the next ones may compile the kernels for these types
+                return None
+            call, addresses, saved = generated
+            calls = *saved.calls, call
+            self._forward[kind] = SpecialisedPass(self._compilation(calls, threads), addresses), saved
+        compiled, saved = self._forward[kind]
+        function = compiled.compilation.function()
+        if function is None:
             return None
-        self._forward[kind] = compiled, saved = specialised
         segments = CompiledSegments(self._stack, run, shards, saved)
-        has_succeeded = _run(compiled, arguments, segments.results, threads, run.product_size)
+        passed = segments.results, compiled.addresses, arguments
+        has_succeeded = _run(function, *passed, threads, run.product_size)
         return (segments, final) if has_succeeded else None
 
     def backward(
@@ -287,13 +315,25 @@ class CompiledPasses:
             dinitial=states_by_layer(self._stack, dinitial),
             gradients=out[np.newaxis],
         )
-        compiled = self._backward.get(kind) or _compile_backward(self._stack, arguments)
-        if compiled is None:
-            self.shards.restart(kind)
+        if kind not in self._backward:
+            generated = _generate_backward(self._stack, arguments)
+            if generated is None:
+                self.shards.restart(kind)
+                return None
+            call, addresses = generated
+            self._backward[kind] = SpecialisedPass(self._compilation((call,), threads), addresses)
+        compiled = self._backward[kind]
+        function = compiled.compilation.function()
+        if function is None:
             return None
-        self._backward[kind] = compiled
-        has_succeeded = _run(compiled, arguments, segments.results, threads, run.product_size)
+        passed = segments.results, compiled.addresses, arguments
+        has_succeeded = _run(function, *passed, threads, run.product_size)
         return dinitial if has_succeeded else None
+
+    def _compilation(self, calls: tuple[KernelCall, ...], threads: int) -> Compilation:
+        if not self.in_background:
+            return Compilation(calls[-1])
+        return Compilation.in_background([WORKER_CALL, *calls], threads, INTERPRETED_PASSES)
 
 
 def _empty_states(state: Mapping[str, Array]) -> Arrays:
@@ -307,21 +347,26 @@ def _are_ready(*arrays: Array) -> bool:
 
 
 def _run(
-    compiled: SpecialisedPass, arguments: NamedTuple, results: Array, threads: int, product_size: int
+    function: Callable[..., bool],
+    results: Array,
+    addresses: tuple[int, ...],
+    arguments: NamedTuple,
+    threads: int,
+    product_size: int,
 ) -> bool:
     """Compute all shards; False if a kernel raised an error or its results do not fit."""
-    passed = len(results), results, compiled.addresses, tuple(arguments)
-    return run_shards(
-        lambda pool_state: compiled.run(pool_state, *passed), len(results), threads, product_size
-    )
+    passed = len(results), results, addresses, tuple(arguments)
+    return run_shards(lambda pool_state: function(pool_state, *passed), len(results), threads, product_size)
 
 
 def _layer_params(n: int) -> VarRef:
     return VarRef("params", n)
 
 
-def _compile_forward(stack: Stack, arguments: ForwardArguments) -> tuple[SpecialisedPass, SavedTypes] | None:
-    """Compile the forward pass; None if a kernel was not called from Python yet with these types."""
+def _generate_forward(
+    stack: Stack, arguments: ForwardArguments
+) -> tuple[KernelCall, tuple[int, ...], SavedTypes] | None:
+    """Generate the forward pass; None if a kernel was not called from Python yet with these types."""
     functions = {**kernel_refs(stack, ("forward",)), **ARRAY_FUNCTIONS}
     calls = forward_calls(stack, _layer_params)
     typeof: Any = numba.typeof  # Numba's own functions are untyped
@@ -348,14 +393,13 @@ def _compile_forward(stack: Stack, arguments: ForwardArguments) -> tuple[Special
         f"store_result(results, number, (saved_inputs, {as_tuple([f'tape_{n}' for n in layers])}))",
         "return shapes_match",
     ]
-    kind, results = typeof(like), types.int64[:, ::1]
-    read = KernelCall(read_result, (results, types.int64, kind)).compile()
-    saved = SavedTypes(like, words_of(kind), read, KernelCall(release_results, (results, kind)).compile())
-    return _compile_pass("forward", stack, functions, arguments, addresses, body), saved
+    return _pass_call("forward", stack, functions, arguments, addresses, body), addresses, SavedTypes(like)
 
 
-def _compile_backward(stack: Stack, arguments: BackwardArguments) -> SpecialisedPass | None:
-    """Compile the backward pass; None if a kernel was not called from Python yet with these types."""
+def _generate_backward(
+    stack: Stack, arguments: BackwardArguments
+) -> tuple[KernelCall, tuple[int, ...]] | None:
+    """Generate the backward pass; None if a kernel was not called from Python yet with these types."""
     functions = {**kernel_refs(stack, ("backward",)), **ARRAY_FUNCTIONS}
     has_dinputs, layers = arguments.dinputs is not None, range(len(stack.directions))
     calls = backward_calls(stack, _layer_params, has_dinputs)
@@ -385,7 +429,8 @@ def _compile_backward(stack: Stack, arguments: BackwardArguments) -> Specialised
         "gradient_arrays = " + " + ".join(f"gradients_{n}" for n in layers),
         *PUT_GRADIENT.split("\n")[1:-1],
     ]
-    return _compile_pass("backward", stack, functions, arguments, resolved[0], body)
+    addresses, _ = resolved
+    return _pass_call("backward", stack, functions, arguments, addresses, body), addresses
 
 
 _SLICE_INPUTS = """
@@ -405,20 +450,20 @@ dinitial = slice_rows(dinitial, first, end)
 """
 
 
-def _compile_pass(
+def _pass_call(
     name: str,
     stack: Stack,
     functions: dict[str, Any],
     arguments: Any,
     addresses: tuple[int, ...],
     body: list[str],
-) -> SpecialisedPass:
-    """Compile a pass for these arguments, given the lines for one shard."""
+) -> KernelCall:
+    """The function of a pass for these arguments, given the lines for one shard."""
     source = "\n".join(_emit_pass(name, arguments._fields, body))
     module = load_source(f"{stack.cell.name}_{name}", source, functions)
     typeof: Any = numba.typeof  # Numba's own functions are untyped
     own = types.int64[::1], types.int64, types.int64[:, ::1], typeof(addresses)
-    return SpecialisedPass(KernelCall(module.run, (*own, typeof(tuple(arguments)))).compile(), addresses)
+    return KernelCall(module.run, (*own, typeof(tuple(arguments))))
 
 
 def _emit_pass(name: str, fields: tuple[str, ...], body: list[str]) -> Iterator[str]:

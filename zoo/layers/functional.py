@@ -67,6 +67,10 @@ class FunctionalStack:
 
         return CompiledPasses(self.stack)
 
+    def compile_passes(self) -> None:
+        """Compile each pass as a whole on its next call but one, and wait for it. Use it before timing."""
+        self._compiled.shards.interpreted, self._compiled.in_background = 1, False
+
     @cached_property
     def layout(self) -> ParameterLayout:
         """Layout of the parameters in a flat vector ``(P,)``."""

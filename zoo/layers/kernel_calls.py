@@ -18,9 +18,10 @@ from numba import types
 
 from zoo.array_types import Array
 from zoo.compiler.codegen.writer import as_tuple
+from zoo.compiler.compiler_process import KernelCall
 from zoo.kernels.address_calls import KernelRef
 from zoo.kernels.jit import EXACT, Kernel, njit
-from zoo.kernels.threadpool import run_with_pool
+from zoo.kernels.threadpool import run_with_pool, worker_loop
 from zoo.layers.sharding import can_divide_products
 from zoo.layers.stack import Stack
 
@@ -44,6 +45,10 @@ def residual_sum(y: Array, x: Array) -> Array:
 
 ARRAY_FUNCTIONS: dict[str, Any] = {"residual_sum": residual_sum}
 """Functions of arrays that generated functions call by name; they return the type of their first argument."""
+
+
+WORKER_CALL = KernelCall(worker_loop, (types.int64[::1], types.int64))
+"""The loop of the threads that run shards in compiled functions."""
 
 
 class VarRef(NamedTuple):

@@ -26,12 +26,12 @@ from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.compiler_process import Compilation, KernelCall
 from zoo.kernels.address_calls import KernelRef
 from zoo.kernels.jit import is_pure_python, njit
-from zoo.kernels.threadpool import worker_loop
 from zoo.layers.batch import BatchRun
 from zoo.layers.kernel_calls import (
     ARRAY_FUNCTIONS,
     IMPORTS,
     PUT_GRADIENT,
+    WORKER_CALL,
     Call,
     ShardCounter,
     VarRef,
@@ -116,9 +116,6 @@ def scatter_steps(steps: Array, indices: Array, like: Array) -> Array:
         whole[indices[n]] = steps[n]
     return whole
 
-
-_WORKER_CALL = KernelCall(worker_loop, (types.int64[::1], types.int64))
-"""The loop of the threads that run the shards."""
 
 _ARRAY_FUNCTIONS = {**ARRAY_FUNCTIONS, "gather_steps": gather_steps, "scatter_steps": scatter_steps}
 
@@ -433,7 +430,7 @@ class CompiledStep:
     def _specialise(self, call: KernelCall, addresses: tuple[int, ...], threads: int) -> SpecialisedStep:
         if not self.in_background:
             return SpecialisedStep(Compilation(call), addresses)
-        return SpecialisedStep(Compilation.in_background([_WORKER_CALL, call], threads), addresses)
+        return SpecialisedStep(Compilation.in_background([WORKER_CALL, call], threads), addresses)
 
     def _aux_inputs(self, run: BatchRun, rows: slice) -> tuple[tuple[Array, ...], ...] | None:
         """Auxiliary inputs of each layer; None if there is dropout between two layers."""

@@ -15,7 +15,7 @@ from zoo.errors import UsageError, ZooError
 from zoo.garbage_collection import reduce_collections
 from zoo.processes import python_environment, wait_or_kill
 from zoo.registry import load_plugin_file
-from zoo.testing.report import Outcome, Report, Status, law_of, name_of, run_checks
+from zoo.testing.report import Outcome, Report, Status, law_of, name_of
 from zoo.testing.settings import EXAMPLES_VARIABLE
 from zoo.testing.suites import parse_spec
 
@@ -102,9 +102,7 @@ def main() -> None:
         return
     label = " with ".join(filter(None, [component.label(), ", ".join(options)]))
     send({"component": (label, [(name_of(check), law_of(check)) for check in checks])})
-    run_checks(
-        component, checks, on_fail="collect", callback=lambda outcome: send({"outcome": asdict(outcome)})
-    )
+    suite.run(component, None, "collect", callback=lambda outcome: send({"outcome": asdict(outcome)}))
     send({"done": True})
 
 

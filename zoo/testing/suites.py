@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from zoo._lazy import require
 from zoo.base import Block, Cell, Component, Constraint, Optimizer, Penalty, Sampler, Task
 from zoo.base.names import with_article
 from zoo.errors import UsageError
+from zoo.processes import available_processors
 from zoo.registry import load_class_file, registry_of, resolve_cell, split_name
 from zoo.registry.plugin_files import is_file_spec
 from zoo.testing.report import Check, Outcome, Report, check_expected_failures, name_of, run_checks
@@ -30,11 +33,13 @@ class CheckSuite:
         base: Base class of the kind.
         module: Module with the laws, imported at first use since it needs the testing extra.
         table: Name of the list in that module.
+        preview: Module and name of a function of a component that calls the kernels that its laws compile.
     """
 
     base: type[Component]
     module: str
     table: str
+    preview: tuple[str, str] | None = None
 
     @property
     def kind(self) -> str:
@@ -82,11 +87,33 @@ class CheckSuite:
         callback: Callback | None,
     ) -> Report:
         """Try every law on a component; see :func:`check_cell`."""
-        target, checks = self.resolve(component), self.checks()
-        return run_checks(target, checks, expected_failures, on_fail=on_fail, callback=callback)
+        return self.run(self.resolve(component), expected_failures, on_fail, callback)
+
+    def run(
+        self,
+        component: Component,
+        expected_failures: Mapping[str, str] | None,
+        on_fail: OnFail,
+        callback: Callback | None,
+    ) -> Report:
+        """Try every law on a component, while a second process compiles some of the kernels."""
+        checks = self.checks()
+        with self._second_compiler(component):
+            return run_checks(component, checks, expected_failures, on_fail=on_fail, callback=callback)
+
+    def _second_compiler(self, component: Component) -> contextlib.AbstractContextManager[None]:
+        if self.preview is None:
+            return contextlib.nullcontext()
+        from zoo.compiler.second_compiler import second_compiler  # imports Numba
+
+        module, name = self.preview
+        call_kernels = getattr(importlib.import_module(module), name)
+        return second_compiler(functools.partial(call_kernels, component), available_processors())
 
 
-CELLS = CheckSuite(Cell, "zoo.testing.laws", "CELL_CHECKS")
+CELLS = CheckSuite(
+    Cell, "zoo.testing.laws", "CELL_CHECKS", preview=("zoo.testing.laws.preview", "call_kernels")
+)
 
 BLOCKS = CheckSuite(Block, "zoo.testing.blocks", "BLOCK_CHECKS")
 

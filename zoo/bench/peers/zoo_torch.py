@@ -59,4 +59,5 @@ def _layer(problem: Problem) -> Any:
     layer.load_state_dict(
         {name: torch_peer.tensor(value) for name, value in {**params, **rnn.buffers}.items()}
     )
+    layer._shared.pure(np.dtype(problem.dtype)).compile_passes()
     return layer

@@ -101,7 +101,7 @@ def _full_name(name: str) -> str:
 
 
 def _spinner(text: str, quiet: bool) -> contextlib.AbstractContextManager[object]:
-    # The first check of a cell compiles for a minute.
+    # The first check of a cell compiles for up to half a minute.
     if quiet or not is_terminal(sys.stderr):
         return contextlib.nullcontext()
     return make_console(sys.stderr).status(rich_text(text), spinner_style="cyan")

@@ -32,7 +32,7 @@ TOKENS = (TOKENS64, TOKENS32)
 def check_softmax(case: Case) -> None:
     """The readout's softmax sums to one, and loss and gradient are finite, also for very large logits."""
     meaning = "Outputs should be of moderate size, or the readout overflows."
-    model, tokens = _model(case)
+    model, tokens = language_model(case)
     for scale in (1, 1e6):
         model.params["Why"][...] *= scale
         logits, _ = model.logits(tokens)
@@ -63,7 +63,7 @@ def _check_row(cell: Cell, logits: Array, meaning: str) -> None:
 def check_save_load(case: Case) -> None:
     """A loaded model has the saved cell, and bitwise equal parameters, buffers and outputs."""
     meaning = "A cell is saved as its class and options: attributes set in __init__ are lost."
-    model, tokens = _model(case)
+    model, tokens = language_model(case)
     expected = _model_arrays(model, tokens)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "model.safetensors"
@@ -74,7 +74,7 @@ def check_save_load(case: Case) -> None:
     assert_same(case.cell, _model_arrays(loaded, tokens), expected, meaning)
 
 
-def _model(case: Case) -> tuple[LanguageModel, Array]:
+def language_model(case: Case) -> tuple[LanguageModel, Array]:
     """A language model with noisy parameters, and tokens for it."""
     inputs, hidden, layers = case.sizes
     trial = make_trial(case)
