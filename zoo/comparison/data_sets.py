@@ -32,7 +32,7 @@ from zoo.training.series_dataset import SeriesDataset
 from zoo.training.session import prepare_data
 
 _SPLIT_SEED = 0
-"""The default. All runs have the same parts, so the sweep never trains on test sequences of a compared run."""
+"""The default. All runs have the same parts, so that the sweep never trains on test sequences of a run."""
 
 Facts = Mapping[str, Any]
 """Scores on the test part, as the event ``end`` of a run stores them."""
