@@ -194,7 +194,7 @@ def _interpolated(values: Array) -> Array:
 def _strongest_lag(values: Array) -> int:
     """The lag of the largest local maximum of the autocorrelation of the changes above 0.3; else 1.
 
-    The changes of a season have the sum zero, so their autocorrelation is negative at a lag within the season.
+    The changes of a season have the sum zero, so their autocorrelation is negative at a lag within it.
     Local maxima before the first negative value come from noise, which makes lag 1 smaller than lag 2.
     """
     changes = np.diff(values)
