@@ -12,9 +12,8 @@ from typing import Any
 
 from zoo.base import Cell, Task
 from zoo.classification import Predictor
-from zoo.data.table_files import read_table
 from zoo.data.training_files import check_training_files
-from zoo.errors import DataError, UnknownNameError, UsageError, ZooError, ZooWarning
+from zoo.errors import UnknownNameError, UsageError, ZooError, ZooWarning
 from zoo.forecasting import Forecaster
 from zoo.model import AnyModel, model_from
 from zoo.model.checkpoint import CellClasses, cell_classes, fitting_class
@@ -88,10 +87,6 @@ class RunData:
         """
         check_training_files(self.directory.path, self.sources)
 
-    def _check_moved_data(self, digest: str) -> None:
-        if digest != self.digest:
-            raise DataError(f"{self.sources[0]} is not the data of training, whose sha256 is {self.digest}.")
-
     @property
     def start_event(self) -> Mapping[str, Any]:
         """The last event that started or resumed the run."""
@@ -116,17 +111,12 @@ class RunData:
 
         Raises:
             MissingSourceError: if the table is missing.
-            DataError: if the table that replaces it has another content.
         """
         if self.checkpoint is None:
             return None
         forecaster = Forecaster.from_checkpoint(self.checkpoint, str(self.directory.path), self.cell_class)
         self.check_sources()
-        if not self.moved_data:
-            return forecaster
-        table = read_table(self.moved_data[0])
-        self._check_moved_data(table.sha256)
-        return replace(forecaster, data=table)
+        return replace(forecaster, data=self.moved_data[0]) if self.moved_data else forecaster
 
     @cached_property
     def predictor(self) -> Predictor | None:
@@ -134,16 +124,12 @@ class RunData:
 
         Raises:
             MissingSourceError: if the file is missing.
-            DataError: if the file that replaces it has another content.
         """
         if self.checkpoint is None:
             return None
         predictor = Predictor.from_checkpoint(self.checkpoint, str(self.directory.path), self.cell_class)
         self.check_sources()
-        if not self.moved_data:
-            return predictor
-        self._check_moved_data(predictor.open_data(self.moved_data[0])[0].sha256)
-        return replace(predictor, data=self.moved_data[0])
+        return replace(predictor, data=self.moved_data[0]) if self.moved_data else predictor
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
