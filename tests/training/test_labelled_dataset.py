@@ -484,7 +484,7 @@ def test_archive_files_train_and_test(tmp_path):
     result = command("train", "--data", paths[0], *words, "--out", out)
     assert result.exit_code == 0, result.stderr
     assert (zoo.Run(out).config.kind, zoo.Run(out).config.label) == ("sequences", "label")
-    assert "label, all part, 40 sequences" in command("eval", out, "--data", paths[1]).stdout
+    assert "label, all 40 sequences" in command("eval", out, "--data", paths[1]).stdout
     assert command("train", "--resume", "--out", out, "--steps", 8, "--quiet").exit_code == 0
 
 
