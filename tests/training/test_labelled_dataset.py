@@ -541,7 +541,11 @@ def test_data_frames_and_arrays_in_the_order_of_their_columns():
     [
         (["a"] * 60, {}, "arrays: all 60 sequences have the label 'a'; expected two classes or more."),
         (["a"] * 59 + ["b"], {}, "class 'b' has one sequence; expected two or more, to train and to test."),
-        ([1] * 59 + [2], {}, "or leave the class out. For labels that are numbers and not classes, give `loss="),
+        (
+            [1] * 59 + [2],
+            {},
+            "or leave the class out. For labels that are numbers and not classes, give `loss=",
+        ),
         (list(map(str, range(60))), {}, "class '0' has one sequence (60 classes have one); expected two"),
         ([0.5] * 60, {}, "all labels of the training part (42 sequences) are equal"),
         (["a", "b"] * 30, {"loss": "squared_error"}, "loss is 'squared_error', a loss of numbers, but a"),
