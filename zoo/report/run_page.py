@@ -18,7 +18,7 @@ from zoo.base.data_kinds import DATA_KINDS
 from zoo.base.tracker import Event
 from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cell_pages.diagram import draw
-from zoo.errors import DefinitionError
+from zoo.errors import DataError, DefinitionError
 from zoo.model import AnyModel, LanguageModel
 from zoo.model.checkpoint import CellClasses
 from zoo.report import forecasts, labels
@@ -123,7 +123,9 @@ def _units(run: RunData, symbols: int) -> PageBlock:
 
 def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | TextBlock:
     if "-" in run.sources:
-        return TextBlock("The text came from standard input, and is not there to be read again.")
+        raise DataError(
+            "the text came from standard input, which is not read again; name its file with `data=FILE`."
+        )
     if not isinstance(model, LanguageModel):
         return TextBlock("The model does not read a text.")
     run.check_sources()
@@ -131,7 +133,7 @@ def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activation
     corpus = text_of_run(run.directory.path, config, model.vocab)
     _, text = prepare_text(config, corpus)
     if text.metadata()["sha256"] != run.digest:
-        return TextBlock("The text has changed since training, so hidden units are not shown.", warning=True)
+        raise DataError(f"the text {' '.join(run.sources)} has changed since training; restore it.")
     part = text.parts.valid if text.has_validation else text.parts.train
     name = "validation" if text.has_validation else "training"
     return read_text(model, text.corpus.vocabulary, part, symbols, name)
@@ -140,7 +142,9 @@ def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activation
 def _task_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | TextBlock:
     _, dataset = prepare_task(run.config, run.task)
     if dataset.metadata()["sha256"] != run.digest:
-        return TextBlock("The task has changed since training, so hidden units are not shown.", warning=True)
+        raise DataError(
+            f"the task {run.config.task!r} has changed since training; it gives other examples now."
+        )
     if not isinstance(model, LanguageModel):
         return read_examples(model, dataset.task, symbols)
     tokens = dataset.task.batch(0, 1, 0, "valid").inputs[:symbols, 0]
