@@ -37,12 +37,12 @@ def check_training_files(run: object, sources: Iterable[object], advice: str = "
 
 
 def check_unchanged(name: str, now: str, then: str, command: str) -> None:
-    """Check that the data of training have the same content: otherwise other rows are in each part.
+    """Check that the data of training have not changed; changed data have other rows in each part.
 
     Args:
-        name: Their name, for messages.
-        now: Their SHA-256.
-        then: That of training; empty if it is unknown, which passes.
+        name: The name of the data, for messages.
+        now: SHA-256 of the data.
+        then: SHA-256 of the data during training; empty if it is unknown, then there is no check.
         command: The command that reads other data, such as ``eval``.
 
     Raises:
@@ -51,6 +51,6 @@ def check_unchanged(name: str, now: str, then: str, command: str) -> None:
     if then and now != then:
         raise DataError(
             f"{name} has changed since training (sha256 {then[:12]} then, {now[:12]} now), so its training, "
-            f"validation and test parts are others; restore it, or read it as other data, `zoo {command} RUN "
+            f"validation and test parts differ; restore it, or read it as other data, `zoo {command} RUN "
             f"--data FILE`."
         )
