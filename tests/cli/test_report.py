@@ -38,6 +38,33 @@ def test_run_with_a_report_can_be_resumed(run):
     assert resumed.ended == "finished"
 
 
+def test_data_that_were_moved_are_named_by_a_flag(tmp_path):
+    run = examples.train(tmp_path, steps=1)
+    moved = (tmp_path / "text.txt").rename(tmp_path / "moved.txt")
+    done = report(run, "--symbols", 30)
+    assert done.exit_code == 0, done.output
+    assert (
+        "is missing: no such file or directory. Restore it, or name the file with --data FILE." in done.stderr
+    )
+    done = report(run, "--symbols", 30, "--data", moved)
+    assert (done.exit_code, done.stderr) == (0, "Open it in a browser; it needs no network.\n")
+    done = report(run, "--data", "nothing.txt")
+    assert (done.exit_code, "nothing.txt, is missing" in done.stderr) == (0, True)
+
+
+def test_text_of_standard_input_is_named_by_a_flag(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text(examples.TEXT, encoding="utf-8")
+    with zoo.kernels.pure_python():
+        words = ["train", "--data", "-", "--hidden", 4, "--steps", 1, "--out", tmp_path / "run", "--quiet"]
+        trained = CliRunner().invoke(cli, [str(word) for word in words], input=examples.TEXT)
+    assert trained.exit_code == 0, trained.output
+    done = report(tmp_path / "run", "--symbols", 30)
+    assert "standard input, which is not read again; name its file with --data FILE." in done.stderr
+    done = report(tmp_path / "run", "--symbols", 30, "--data", text)
+    assert (done.exit_code, done.stderr) == (0, "Open it in a browser; it needs no network.\n")
+
+
 def test_figures(run, tmp_path):
     pytest.importorskip("matplotlib")
     done = report(

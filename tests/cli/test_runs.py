@@ -725,6 +725,54 @@ def test_eval_of_a_moved_file_prints_the_scores_from_before(kind, moved):
     assert (result.exit_code, result.stdout) == (0, scores[kind])
 
 
+CHANGES = {
+    "rows at the end": lambda lines: [*lines, *lines[-6:]],
+    "rows missing": lambda lines: lines[:-6],
+    "a shorter last value": lambda lines: [*lines[:-1], lines[-1][:-1]],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        ("text", "eval"),
+        ("table", "eval"),
+        ("table", "backtest"),
+        ("sequences", "eval"),
+        ("sequences", "predict"),
+    ],
+)
+def test_parts_of_changed_data_are_not_scored(kind, command, change, moved):
+    """The parts of other rows would have rows of training in the test part."""
+    folder, scores = moved
+    path = folder / kind
+    name, text, _ = MOVED[kind]
+    changed = "\n".join(CHANGES[change](text.splitlines())) + "\n"
+    (folder / name).write_text(changed, encoding="utf-8")
+    try:
+        result = run(command, path)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert name in result.stderr
+        assert "has changed since training (sha256 " in result.stderr
+        (folder / name).write_text(text, encoding="utf-8")
+        assert run("eval", path).stdout == scores[kind]
+    finally:
+        (folder / name).unlink()
+
+
+def test_a_table_that_grew_is_forecast_from_its_end(moved):
+    folder, _ = moved
+    name, text, _ = MOVED["table"]
+    (folder / name).write_text(text + text.splitlines()[-1] + "\n", encoding="utf-8")
+    try:
+        rows = run("forecast", folder / "table").stdout.splitlines()
+    finally:
+        (folder / name).unlink()
+    (folder / "grown.csv").write_text(text + text.splitlines()[-1] + "\n", encoding="utf-8")
+    assert rows == run("forecast", folder / "table", "--data", folder / "grown.csv").stdout.splitlines()
+
+
 def test_other_sequences_need_the_file_of_training_for_their_baselines(moved, tmp_path):
     folder, _ = moved
     other = tmp_path / "other.csv"

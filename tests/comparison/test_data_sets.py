@@ -13,6 +13,7 @@ import pytest
 from comparison_records import record
 
 import zoo
+from zoo.cli.commands.compare import command
 from zoo.cli.format import data_header
 from zoo.comparison import execute
 from zoo.comparison.data_sets import (
@@ -23,11 +24,12 @@ from zoo.comparison.data_sets import (
     score_fields,
     target_fields,
 )
-from zoo.comparison.plan import DEFAULTS, PlanEntry
+from zoo.comparison.plan import DATA_SETTINGS, DEFAULTS, PlanEntry
 from zoo.comparison.resolve import count_parameters, count_parts
 from zoo.comparison.statistics import mean_gain, summarize_targets
 from zoo.comparison.student import student_quantile
-from zoo.errors import CheckpointError, UsageError
+from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.training.config import Config
 from zoo.training.session import prepare_data
 
 SIZES = {"jobs": 0, "seeds": 2, "hidden": 4, "steps": 6, "batch": 4, "lr_grid": (0.001, 0.01)}
@@ -111,6 +113,58 @@ def test_all_runs_have_the_same_test_sequences(made):
         for run in runs
     ]
     assert tests.count(tests[0]) == len(runs), "baselines have the same scores on the same sequences"
+
+
+def write_groups(path):
+    """Sequences of six persons; persons e and f alone have the class swim."""
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{person}{number},{person},{'swim' if person in 'ef' else 'walk'},{value:.3f}"
+        for person in "abcdef"
+        for number in range(2)
+        for value in rng.normal(size=3)
+    ]
+    path.write_text("\n".join(["id,person,activity,x", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_split_seed_divides_the_sequences_of_all_runs(tmp_path):
+    """A division of groups may leave no sequence of a class for training; the error names the setting."""
+    data = str(write_groups(tmp_path / "walks.csv"))
+    given = {**LABELS, "group": "person"}
+
+    def has_all_classes(seed):
+        try:
+            prepare_data(data, {**given, "split_seed": seed})
+        except DataError:
+            return False
+        return True
+
+    def compared(seed):
+        sizes = {**SIZES, "lr_grid": None, "lr": 0.01, "steps": 1}
+        with zoo.kernels.pure_python():
+            return zoo.compare("vanilla", data=data, out=tmp_path / "runs", **given, **sizes, split_seed=seed)
+
+    seeds = {has_all_classes(seed): seed for seed in range(1, 30)}
+    with pytest.raises(DataError, match="set another `split_seed`"):
+        compared(seeds[False])
+    done = compared(seeds[True])
+    assert {zoo.Run(done.path / run.path).config.split_seed for run in done.runs} == {seeds[True]}
+    assert f"--split-seed {seeds[True]}" in done.metadata["command"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        entry.name
+        for entry in dataclasses.fields(Config)
+        if entry.metadata["only"] in ("table", "sequences", "table sequences")
+        and not entry.name.endswith("options")  # by --set
+    ],
+)
+def test_settings_of_data_are_flags_of_the_command(name):
+    assert name in DATA_SETTINGS
+    assert name in {param.name for param in command.params}
 
 
 def test_table_has_baselines_and_clear_differences(made):

@@ -347,19 +347,27 @@ def test_invalid_tables(data, roles, sentence):
 @pytest.mark.parametrize(
     ("inputs", "arguments", "sentence"),
     [
-        ([], {}, "arrays has no sequences."),
+        ([], {}, "arrays has no sequences; give at least one."),
         ([np.ones((3, 2)), np.ones((3, 1))], {}, "sequence '1' has 1 channel and sequence '0' has 2"),
         ([np.ones((3, 2)), np.ones((0, 2))], {}, "arrays, sequence '1' has no steps; remove it."),
         ([np.ones((3, 2)), np.ones((2, 2, 2))], {}, "arrays, sequence 1 is float64(2, 2, 2); expected"),
         ([["a"]], {}, "arrays, sequence 0 holds values of the type <U1; expected numbers."),
-        (np.ones((2, 3, 1)), {"labels": ["a"]}, "arrays has 2 sequences and 1 label."),
+        (
+            np.ones((2, 3, 1)),
+            {"labels": ["a"]},
+            "arrays has 2 sequences and 1 label; give one for each sequence.",
+        ),
         (np.ones(3), {}, "arrays holds float64(3,); expected sequences (N, T, I) or (N, T)"),
         (np.ones((2, 3, 1)), {"lengths": [2, 4]}, "arrays: a length is 4; the sequences have 3 steps."),
         (np.ones((2, 3, 1)), {"lengths": [2, 0]}, "arrays, sequence '1' has no steps; remove it."),
         (np.ones((9, 1)), {"lengths": [2, 4]}, "and 2 lengths with the sum 6; expected a length for each"),
         (np.ones((2, 3, 1)), {"lengths": [2.5, 1]}, "lengths are"),
         (np.ones((2, 3, 1)), {"ids": ["a", "a"]}, "arrays has 2 ids; expected 2 different ones."),
-        (np.ones((2, 3, 1)), {"groups": ["a"]}, "arrays has 2 sequences and 1 group."),
+        (
+            np.ones((2, 3, 1)),
+            {"groups": ["a"]},
+            "arrays has 2 sequences and 1 group; give one for each sequence.",
+        ),
         (np.ones((2, 3, 1)), {"weights": ["a", "b"]}, "arrays: weights hold 'a'; expected numbers above 0."),
         (np.ones((1, 2, 1)), {"times": [["a", "b"]]}, "arrays, sequence '0': times are "),
         (np.ones((2, 3, 1)), {"times": [1, 2]}, "arrays: times have other lengths than the"),
@@ -411,7 +419,10 @@ def test_invalid_values_and_labels_of_arrays():
         (TS.replace("1:1:walk", "::walk"), "a.ts, line 11 has no steps; remove it."),
         (TS.replace("1:1:walk", "1:walk"), "a.ts, line 11 has 1 channel and line 8 has 2; expected the same"),
         (TS.replace("@data", "data"), "a.ts, line 7: found 'data'; expected @data before it."),
-        ("@problemName A\n@classLabel false\n@data\n", "a.ts has no sequences."),
+        (
+            "@problemName A\n@classLabel false\n@data\n",
+            "a.ts has no sequences; give at least one after @data.",
+        ),
         (
             TS.replace("true rest walk", "false").replace("@classLabel", "@targetLabel true\n@classLabel"),
             "a.ts, line 9, label: found 'walk'; expected a number",

@@ -105,6 +105,22 @@ def test_invalid_utf8_names_file_offset_and_byte(tmp_path, data, offset, byte):
     assert len(read_text(path, level="byte")) == len(data)
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+@pytest.mark.parametrize("level", ["char", "word"])
+def test_file_of_another_encoding_names_the_conversion(tmp_path, encoding, level):
+    """The level of a model is fixed, so an error names no other one."""
+    path = write(tmp_path / "book.txt", "Où est Zoë ? À la plage.".encode(encoding))
+    name = "WINDOWS-1252" if encoding == "cp1252" else "UTF-16"
+    with pytest.raises(DataError, match=f"`iconv -f {name} -t UTF-8 OLD > NEW`"):
+        read_text(path, level=level)
+    with pytest.raises(DataError, match="> NEW") as caught:
+        read_text(path, level=level, vocabulary=zoo.data.Vocabulary("abc"))
+    assert "level" not in str(caught.value)
+    with pytest.raises(DataError, match="> NEW") as caught:
+        read_text(path, level="char")
+    assert "or read bytes with `level='byte'`" in str(caught.value)
+
+
 def test_binary_file(tmp_path):
     path = write(tmp_path / "a.png", b"\x89PNG\0\0")
     with pytest.raises(DataError, match=r"a\.png' looks binary.*NUL byte at offset 4.*`level='byte'`"):
@@ -436,7 +452,7 @@ def test_tokens_in_another_vocabulary():
     other = zoo.data.Vocabulary("xolleh"[:3] + "eh")
     assert other.decode(corpus.tokens_in(other)) == "hello"
     lacking = zoo.data.Vocabulary("hel")
-    with pytest.raises(DataError, match=r"vocabulary: 'o'; .*`on_unknown`"):
+    with pytest.raises(DataError, match=r"stdin: .* vocabulary: 'o'; .*`on_unknown='skip'`"):
         corpus.tokens_in(lacking)
     assert lacking.decode(corpus.tokens_in(lacking, on_unknown="skip")) == "hell"
     assert corpus.tokens_in(lacking, on_unknown="skip").dtype == np.int32

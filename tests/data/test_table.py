@@ -92,7 +92,7 @@ def test_times_are_iso_8601_and_utc(text, moment):
     ("text", "sentence"),
     [
         ("", "x.csv is empty; expected a line with the names of the columns, then the values."),
-        ("a,b\n", "x.csv has a header and no rows."),
+        ("a,b\n", "x.csv has a header and no rows; give at least one row."),
         ("1,2\n3,4\n", "x.csv has no header: its first line holds numbers (1, 2); add a line with"),
         ("a,a\n1,2\n", "x.csv, line 1: found the name 'a' twice; give each column a name of its own."),
         ("a,\n1,2\n", "x.csv, line 1: found a column without a name"),
@@ -672,7 +672,7 @@ def test_directory_is_one_table_with_the_files_as_columns(tmp_path):
         ),
         ("t,x,file\n1,2,u\n", "recordings/b.csv has a column 'file', and zoo adds a column of this name to"),
         ("t,x\n1\n", "recordings/b.csv, line 2: found 1 value; expected 2"),
-        ("t,x\n", "recordings/b.csv has a header and no rows."),
+        ("t,x\n", "recordings/b.csv has a header and no rows; give at least one row."),
     ],
 )
 def test_files_of_a_directory_that_do_not_fit_are_errors(second, sentence, tmp_path):

@@ -146,7 +146,7 @@ def test_unknown_symbols_are_listed():
         vocabulary.encode("a\nxbx\x1b\ud800")
     message = str(exc.value)
     assert r"the 2 symbols of the vocabulary: '\n', 'x', '\x1b', '\ud800';" in message
-    assert "set `on_unknown` to 'skip'" in message
+    assert "or skip them with `on_unknown='skip'`" in message
     with pytest.raises(DataError, match=r"'l' and 2 more;"):
         vocabulary.encode("abcdefghijklmn")
     with pytest.raises(DataError, match=r"vocabulary: 0x63, 0xff;"):

@@ -123,6 +123,25 @@ def test_season_follows_from_the_times_or_the_autocorrelation(step, season):
     assert guess_season(panel, np.array([240])) == season
 
 
+@pytest.mark.parametrize("season", [7, 12, 24, 52])
+@pytest.mark.parametrize("share", [0.01, 0.03, 0.1])
+@pytest.mark.parametrize("run", [1, 4], ids=["single rows", "runs of four"])
+def test_missing_values_do_not_change_the_season(season, share, run):
+    rng = np.random.default_rng(season)
+    angle = 2 * np.pi * np.arange(900) / season
+    values = np.sin(angle) + np.sin(2 * angle + 1) / 2 + rng.normal(size=900) * 0.03
+    for first in rng.choice(900 // run, int(900 * share / run), replace=False) * run:
+        values[first : first + run] = np.nan
+    panel = make_panel(DataTable.from_arrays({"y": values}), ColumnRoles(("y",)), "mask")
+    assert guess_season(panel, np.array([720])) == season
+
+
+def test_a_training_part_without_values_has_no_season():
+    values = np.concatenate([np.full(50, np.nan), np.arange(50.0)])
+    panel = make_panel(DataTable.from_arrays({"y": values}), ColumnRoles(("y",)), "mask")
+    assert guess_season(panel, np.array([50])) == 1
+
+
 def test_noise_has_no_season():
     panel = make_panel(
         DataTable.from_arrays({"y": np.random.default_rng(0).normal(size=300)}), ColumnRoles(("y",))

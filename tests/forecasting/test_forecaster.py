@@ -279,8 +279,15 @@ def test_errors_are_one_sentence(run, tmp_path):
         zoo.forecast(run, short)
     with pytest.raises(DataError, match="table has no column 'y'"):
         zoo.forecast(run, {"month": months(), "x": wave()})
-    with pytest.raises(DataError, match="no window of 10 steps with 40 steps after it lies in this part"):
+    with pytest.raises(
+        DataError,
+        match="the test part of the table has 16 rows, too few for 40 steps after a context of 10 rows, ",
+    ):
         zoo.backtest(run, steps=40, part="test")
+    with pytest.raises(
+        DataError, match="the table has 10 rows, too few for 1 step after a context of 10 rows; give"
+    ):
+        zoo.backtest(run, table(10))
     with pytest.raises(UsageError, match="steps is 0; expected an integer of at least 1"):
         zoo.forecast(run, steps=0)
     with pytest.raises(UsageError, match="part is 'best'; expected one of 'train', 'valid', 'test', 'all'"):

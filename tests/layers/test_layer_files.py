@@ -61,8 +61,11 @@ def test_layers_round_trip(make, tmp_path):
 
 def test_layer_in_place_of_a_model(tmp_path):
     LAYERS["plain"]().save(tmp_path / "layer")
-    with pytest.raises(CheckpointError, match="holds 'recurrent layer'; expected a language model or a seq"):
+    with pytest.raises(
+        CheckpointError, match="holds 'recurrent layer'; expected a language model or a seq"
+    ) as caught:
         load_model(tmp_path / "layer")
+    assert str(caught.value).endswith(f"Load a layer in Python, zoo.load({str(tmp_path / 'layer')!r}).")
     LAYERS["buffers"]().save(tmp_path / "layer")
     with pytest.raises(CheckpointError, match="'unregistered', which is not registered here"):
         zoo.load(tmp_path / "layer")

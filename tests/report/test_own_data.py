@@ -20,9 +20,9 @@ from zoo.tables import Table
 STEPS = 6
 
 
-def report_of(run, symbols=40):
+def report_of(run, symbols=40, data=None):
     with zoo.kernels.pure_python():
-        return make_report(run, symbols=symbols)
+        return make_report(run, symbols=symbols, data=data)
 
 
 def charts(report):
@@ -90,6 +90,52 @@ def sequences(folder):
     """The run on the sequences and its report."""
     run = train(folder, "walks.csv", label="activity", series="id", input="x,y")
     return run, report_of(run)
+
+
+RUNS = {
+    "load.csv": {
+        "target": "load",
+        "series": "station",
+        "known_future": "day",
+        "horizon": 3,
+        "context": 5,
+        "season": 7,
+    },
+    "walks.csv": {"label": "activity", "series": "id", "input": "x,y"},
+    "text.txt": {},
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_data_may_be_moved_but_not_changed(folder, tmp_path, name):
+    content = "\n".join(f"line {n} of a text" for n in range(120))
+    text = (folder / name).read_text() if name != "text.txt" else content
+    (tmp_path / name).write_text(text)
+    run = train(tmp_path, name, **RUNS[name])
+    before = html(report_of(run))
+    moved = (tmp_path / name).rename(tmp_path / f"moved-{name}")
+
+    with pytest.warns(zoo.ZooWarning) as caught:
+        assert "Hidden units left out" in html(report_of(run))
+    missing = (
+        f"{tmp_path / name}, is missing: no such file or directory. Restore it, or name the file with `data"
+    )
+    assert all(missing in str(warning.message) for warning in caught)
+    assert html(report_of(run, data=moved)) == before
+
+    moved.write_text(text + text.splitlines()[-1] + "\n")
+    with pytest.warns(zoo.ZooWarning, match=f"moved-{name} has changed since training"):
+        assert "has changed since training" in html(report_of(run, data=moved))
+
+
+def test_data_that_do_not_apply_are_errors(table, tmp_path):
+    run, _ = table
+    with pytest.raises(zoo.UsageError, match=r"data are 2 files; .* was trained on one"):
+        report_of(run, data=["a.csv", "b.csv"])
+    with zoo.kernels.pure_python():
+        on_task = zoo.train(task="adding", hidden=2, steps=1, out=tmp_path / "task").path
+    with pytest.raises(zoo.UsageError, match="on the task 'adding'; `data` does not apply to it"):
+        report_of(on_task, data="a.csv")
 
 
 def test_forecasts_have_an_interval(table):

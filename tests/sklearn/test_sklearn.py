@@ -703,6 +703,18 @@ def test_unknown_argument_has_a_suggestion(estimator):
         estimator(hidden=8)
 
 
+@pytest.mark.parametrize(
+    "convert", [list, np.array, lambda y: np.array(y, object)], ids=["list", "U", "object"]
+)
+def test_texts_for_a_regressor_name_the_classifier(convert):
+    x, texts = [np.ones((3, 1))] * 4, convert(["up", "down", "up", "down"])
+    words = "SequenceRegressor: y holds texts; expected numbers. For classes use SequenceClassifier."
+    with pytest.raises(ValueError, match=words):
+        SequenceRegressor(cell="vanilla", epochs=1).fit(x, texts)
+    with pytest.raises(ValueError, match=words):
+        SequenceRegressor(cell="vanilla", epochs=1).fit(x, [1.0, 2.0, 3.0, 4.0], validation=(x, texts))
+
+
 def test_form_of_fit_is_required(forecaster):
     series, phase = wave()
     with pytest.raises(ValueError, match="fit was given no y; give the same here"):

@@ -484,7 +484,7 @@ def test_archive_files_train_and_test(tmp_path):
     result = command("train", "--data", paths[0], *words, "--out", out)
     assert result.exit_code == 0, result.stderr
     assert (zoo.Run(out).config.kind, zoo.Run(out).config.label) == ("sequences", "label")
-    assert "label, all part, 40 sequences" in command("eval", out, "--data", paths[1]).stdout
+    assert "label, all 40 sequences" in command("eval", out, "--data", paths[1]).stdout
     assert command("train", "--resume", "--out", out, "--steps", 8, "--quiet").exit_code == 0
 
 
@@ -541,7 +541,11 @@ def test_data_frames_and_arrays_in_the_order_of_their_columns():
     [
         (["a"] * 60, {}, "arrays: all 60 sequences have the label 'a'; expected two classes or more."),
         (["a"] * 59 + ["b"], {}, "class 'b' has one sequence; expected two or more, to train and to test."),
-        ([1] * 59 + [2], {}, "or leave the class out. For labels that are numbers and not classes, set `"),
+        (
+            [1] * 59 + [2],
+            {},
+            "or leave the class out. For labels that are numbers and not classes, give `loss=",
+        ),
         (list(map(str, range(60))), {}, "class '0' has one sequence (60 classes have one); expected two"),
         ([0.5] * 60, {}, "all labels of the training part (42 sequences) are equal"),
         (["a", "b"] * 30, {"loss": "squared_error"}, "loss is 'squared_error', a loss of numbers, but a"),

@@ -86,11 +86,29 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` with the nearest known name, a flag or not; empty if none is near."""
     known = list(known)
     translated = [each for each in known if each.lstrip("-") == zoo_name(name)]
-    same_letters = [each for each in known if each.casefold() == name.casefold()]
-    near = translated or same_letters or difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    # For difflib, 'tmep' is as near to 'time' as to 'temp'. Swapped letters are the likelier mistake.
-    near.sort(key=lambda each: sorted(each) != sorted(name))
+    near = translated or near_names(name, known)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def near_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """Known names that may be meant by a misspelt or shortened one, the likeliest first.
+
+    Args:
+        name: The name. Dashes at the beginning do not count: with them, ``--temp`` is near to ``--help``.
+        known: The names that exist.
+        most: Largest number of results.
+    """
+    bare, by_bare = name.lstrip("-"), {each.lstrip("-"): each for each in known}
+    if same := [each for each in by_bare.values() if each.lstrip("-").casefold() == bare.casefold()]:
+        return same[:most]
+    longer = [each for each in by_bare if len(bare) >= _SHORTEST_BEGINNING and each.startswith(bare)]
+    near = dict.fromkeys([*sorted(longer, key=len), *difflib.get_close_matches(bare, by_bare, 8, cutoff=0.6)])
+    # For difflib, 'tmep' is as near to 'time' as to 'temp'. Swapped letters are the likelier mistake.
+    ordered = sorted(near, key=lambda each: sorted(each) != sorted(bare))
+    return [by_bare[each] for each in ordered[:most]]
+
+
+_SHORTEST_BEGINNING = 3
 
 
 def matching_names(pattern: str, names: Iterable[str], setting: str, others: Sequence[str] = ()) -> list[str]:

@@ -20,6 +20,7 @@ from zoo.data.sequence_reader import read_sequences
 from zoo.data.sources import STDIN
 from zoo.data.table import FOLDER_COLUMN, as_column, columns_to_csv
 from zoo.data.table_files import IN_MEMORY_TABLE
+from zoo.data.training_files import check_unchanged
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses, command_for
@@ -94,12 +95,14 @@ class Predictor:
         spec: Its inputs and outputs.
         data: The sequences of training, or the name of their file.
         main: The score that the comparison with the baselines uses.
+        sha256: Digest of the sequences of training; empty if it is unknown or they are in memory.
     """
 
     model: SequenceModel
     spec: SequenceSpec
     data: Any = field(repr=False)
     main: str = "accuracy"
+    sha256: str = field(default="", repr=False)
 
     @classmethod
     def from_checkpoint(
@@ -133,7 +136,8 @@ class Predictor:
         sources = config.get("data")
         named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None
         main = main_score(spec.classes, config.get("class_weights"))
-        return cls(model, spec, named if data is None else data, main)
+        digest = str(stored.get("sha256", "")) if data is None else ""
+        return cls(model, spec, named if data is None else data, main, digest)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``.safetensors`` file without the sequences, which :func:`zoo.predict` reads.
@@ -217,7 +221,15 @@ class Predictor:
     def open_data(
         self, data: Any = None, needs_labels: bool = True
     ) -> tuple[LabelledSequences, ScaledSequences]:
-        """The sequences of some data, as for :meth:`predict`, and the same in the units of the model."""
+        """The sequences of some data, as for :meth:`predict`, and the same in the units of the model.
+
+        Args:
+            data: The data; None for those of training.
+            needs_labels: Whether sequences without labels are an error.
+
+        Raises:
+            DataError: if the data cannot be read or do not fit, or those of training have changed.
+        """
         source = self.data if data is None else data
         if source is None:
             raise UsageError("data is None, and the checkpoint names no file; give the sequences.")
@@ -226,6 +238,8 @@ class Predictor:
                 "the sequences came from standard input, which is not read again; name them with `data`."
             )
         given = read_sequences(source, self.spec.roles(), self.spec.missing, needs_labels)
+        if data is None:
+            check_unchanged(given.name, given.sha256, self.sha256, "predict")
         return given, ScaledSequences.make(given, self.spec, self.model.dtype)
 
 

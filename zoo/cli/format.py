@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zoo.arguments import counted
 from zoo.base.tracker import Event
 from zoo.tables import align
 from zoo.training.config import number_format
@@ -128,7 +129,7 @@ def _table_header(start: Event) -> dict[str, str]:
     full = table.get("full_context")
     shortened = f" (shortened from {full:,}, since the table is short)" if full else ""
     linear = ", as corrections of a linear autoregression" if sizes.get("autoregression") else ""
-    ahead = f"{sizes['horizon']:,} steps ahead from {sizes['context']:,}{shortened}{season}{linear}"
+    ahead = f"{counted(sizes['horizon'], 'step')} ahead from {sizes['context']:,}{shortened}{season}{linear}"
     uneven = (
         f"{table['uneven']:.1%} of the steps differ from {table['step']}; only cells such as ctrnn, cfc, ltc "
         f"and gru_ode read the time between rows"
@@ -326,6 +327,22 @@ _FEW_VALIDATIONS = 4
 """A shorter run is a trial."""
 
 
+def _is_far_worse(event: Event) -> bool:
+    """Whether the error of a target is far above those of all baselines, as after too large a learning rate.
+
+    At the beginning, forecasts are near the last value or the mean, so training too short is no reason.
+    """
+    return any(
+        metrics["model"]["mae"]["value"]
+        > _FAR_WORSE * max(values["mae"]["value"] for name, values in metrics.items() if name != "model")
+        for scores in event.get("test", {"targets": ()})["targets"]
+        if "mae" in (metrics := scores["metrics"])["model"]
+    )
+
+
+_FAR_WORSE = 10
+
+
 def with_flags(text: str) -> str:
     """A warning of a run, in which settings have their names in Python, with flags."""
     from zoo.cli.errors import name_flags
@@ -340,7 +357,8 @@ def result(event: Event, start: Event, extra_flags: Sequence[str]) -> Iterator[s
     if "test" in event:
         yield from score_lines(event["test"])
     if _undertrained(event, start):
-        yield "the last validation was the best: train longer (--resume with more --steps), or raise --lr"
+        rate = "change --lr, since all baselines are far better" if _is_far_worse(event) else "raise --lr"
+        yield f"the last validation was the best: train longer (--resume with more --steps), or {rate}"
     for verb, command in _kind(start).next_commands.items():
         data = ["--data", "FILE"] if _needs_data(command, start) else []
         yield f"{verb} with: {shlex.join(['zoo', command, start['out'], *data, *extra_flags])}"
@@ -372,7 +390,9 @@ def score_lines(test: Mapping[str, Any]) -> Iterator[str]:
     for scores in test["targets"]:
         values = [value for metrics in scores["metrics"].values() for value in metrics.values()]
         intervals = ", 95 % intervals" if any(value["low"] is not None for value in values) else ""
-        yield f"{scores['target']}, {test['part']} part, {test[noun]:,} {noun}{intervals}:"
+        number = counted(test[noun], noun.removesuffix("s"))
+        part = f"all {number}" if test["part"] == "all" else f"{test['part']} part, {number}"
+        yield f"{scores['target']}, {part}{intervals}:"
         names = [name for name in _METRICS if name in scores["metrics"]["model"]]
         rows = [
             [name, *(_estimate(values[metric]) if metric in values else "" for metric in names)]

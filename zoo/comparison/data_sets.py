@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.classification.metrics import HIGHER_IS_BETTER
 from zoo.classification.spec import SequenceSpec
@@ -32,7 +33,7 @@ from zoo.training.series_dataset import SeriesDataset
 from zoo.training.session import prepare_data
 
 _SPLIT_SEED = 0
-"""All runs have the same parts, so that the sweep never trains on test sequences of a compared run."""
+"""The default. All runs have the same parts, so that the sweep never trains on test sequences of a run."""
 
 Facts = Mapping[str, Any]
 """Scores on the test part, as the event ``end`` of a run stores them."""
@@ -144,8 +145,8 @@ def _summary(config: Config, dataset: SeriesDataset | LabelledDataset) -> str:
         targets, series = ", ".join(config.target), facts["series"]
         of = f" of {series:,} series" if series > 1 else ""
         return (
-            f"Forecast {targets} {config.horizon} steps ahead from {config.context}: {facts['rows']:,} rows"
-            f"{of} in {facts['name']}."
+            f"Forecast {targets} {counted(config.horizon, 'step')} ahead from {config.context}: "
+            f"{facts['rows']:,} rows{of} in {facts['name']}."
         )
     classes = f" ({len(facts['classes'])} classes)" if facts["classes"] else ""
     return f"Predict {config.label}{classes}: {facts['sequences']:,} sequences in {facts['name']}."

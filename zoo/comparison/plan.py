@@ -26,7 +26,7 @@ DATA_SETTINGS = tuple(
     entry.name
     for entry in dataclasses.fields(Config)
     if not {"table", "sequences"}.isdisjoint(entry.metadata["only"].split())
-    and entry.name not in ("data", "epochs", "split_seed")
+    and entry.name not in ("data", "epochs")
 )
 """Arguments of ``zoo.train`` that belong to a table or to labelled sequences."""
 

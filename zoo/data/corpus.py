@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.arguments import as_instance
-from zoo.data.vocabulary import OnUnknown, Symbols, Vocabulary
+from zoo.data.vocabulary import OnUnknown, Symbols, Vocabulary, name_text
 from zoo.errors import DataError
 
 TextLevel = Literal["char", "byte", "word", "token", "tokenizer"]
@@ -83,7 +83,8 @@ class Corpus:
                 f"{self.name} was read at level {self.level}, the vocabulary holds {vocabulary.level} "
                 "symbols; read the text at the vocabulary's `level`."
             )
-        table = vocabulary.find(self.symbols, on_unknown)
+        with name_text(self.name):
+            table = vocabulary.find(self.symbols, on_unknown)
         translated = table[self.tokens]
         return translated[translated >= 0]
 

@@ -170,7 +170,7 @@ def _read_blocks(reader: Any, builders: Sequence[_ColumnBuilder], name: str) -> 
         if is_irregular:
             numbers.add(count, line)
     if not count:
-        raise DataError(f"{name} has a header and no rows.")
+        raise DataError(f"{name} has a header and no rows; give at least one row.")
     return numbers
 
 

@@ -119,7 +119,7 @@ class LabelledSequences:
         """
         parts = _split_array(inputs, lengths, name)
         if not parts:
-            raise DataError(f"{name} has no sequences.")
+            raise DataError(f"{name} has no sequences; give at least one.")
         names = _texts(ids, len(parts), "ids", name) or tuple(map(str, range(len(parts))))
         vectors = [None] * len(parts) if times is None else _time_vectors(times, parts, name)
         builder = SequenceBuilder(name)
@@ -160,7 +160,8 @@ def column_of_sequences(values: Any, count: int, what: str, name: str) -> DataCo
     column = as_column(what, _plain_labels(values), name)
     if len(column) != count:
         raise DataError(
-            f"{name} has {counted(count, 'sequence')} and {counted(len(column), what.removesuffix('s'))}."
+            f"{name} has {counted(count, 'sequence')} and {counted(len(column), what.removesuffix('s'))}; "
+            f"give one for each sequence."
         )
     if what == "weights" and column.kind != "number":
         raise DataError(f"{name}: weights hold {column.text(0)!r}; expected numbers above 0.")

@@ -513,7 +513,7 @@ def _with_missing(panel: Panel, missing: str) -> Panel:
         if missing == "reject":
             count = int(absent.sum())
             others = f", one of {count:,} in this column" if count > 1 else ""
-            setting = ", or set `missing` to 'forward' or 'mask'" if panel.is_training else ""
+            setting = ", or give `missing='forward'` or `missing='mask'`" if panel.is_training else ""
             raise DataError(
                 f"{panel.where(int(absent.argmax()), name)}: the value is missing{others}; fill it{setting}."
             )
@@ -550,7 +550,7 @@ def _forward_filled(panel: Panel, column: DataColumn) -> DataColumn:
     filled = column.take(source)
     leading = filled.missing()
     if leading.any():
-        advice = "remove the row, or set `missing` to 'mask'" if panel.is_training else "or remove the row"
+        advice = "remove the row, or give `missing='mask'`" if panel.is_training else "or remove the row"
         raise DataError(
             f"{panel.where(int(leading.argmax()), column.name)}: the value is missing, and there is none "
             f"before it in its series; fill it, {advice}."

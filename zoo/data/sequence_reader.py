@@ -200,7 +200,7 @@ def _with_missing(given: LabelledSequences, missing: str, is_training: bool) -> 
     if missing == "mask" or not given.has_missing.any():
         return given
     if missing == "reject":
-        setting = ", or set `missing` to 'forward' or 'mask'" if is_training else ""
+        setting = ", or give `missing='forward'` or `missing='mask'`" if is_training else ""
         count = sum(int(np.isnan(values[rows]).sum()) for rows in row_chunks(*values.shape))
         others = f", one of {count:,}" if count > 1 else ""
         is_padded = bool(np.isnan(values[given.offsets[1:] - 1]).all(axis=1).any())
@@ -215,7 +215,7 @@ def _with_missing(given: LabelledSequences, missing: str, is_training: bool) -> 
         np.maximum.accumulate(source, axis=0, out=source)
         filled.values[ends[0] : ends[-1]] = np.take_along_axis(part, source, axis=0)
     if filled.has_missing.any():
-        setting = ", or set `missing` to 'mask'" if is_training else ""
+        setting = ", or give `missing='mask'`" if is_training else ""
         raise DataError(
             f"{_first_missing(filled)}: the value is missing, and there is none before it in its sequence; "
             f"fill it{setting}."

@@ -26,7 +26,7 @@ from zoo.data.compression import (
 from zoo.data.corpus import CODE_LEVELS, Corpus, TextLevel, byte_sizes
 from zoo.data.token_files import TokenVocabulary, check_token_dtype, check_tokens, read_token_file
 from zoo.data.tokenizer import TokenizerVocabulary, load_tokenizer
-from zoo.data.vocabulary import OnUnknown, Symbols, Vocabulary
+from zoo.data.vocabulary import OnUnknown, Symbols, Vocabulary, name_text
 from zoo.data.words import WordVocabulary, count_words, split_words
 from zoo.errors import DataError, MissingSourceError, UsageError
 
@@ -317,7 +317,7 @@ def read_text(
         UsageError: if an argument is invalid.
     """
     as_choice(level, "level", LEVELS)
-    vocabulary = _vocabulary(vocabulary, tokenizer, level)
+    given_vocabulary, vocabulary = vocabulary, _vocabulary(vocabulary, tokenizer, level)
     if level == "token" or isinstance(vocabulary, TokenVocabulary):
         size = vocab_size if vocabulary is None else len(vocabulary)
         return _token_corpus(_source_list(sources), glob, max_bytes, size, token_dtype)
@@ -329,7 +329,7 @@ def read_text(
     name = read[0].name if len(read) == 1 else f"{len(files)} files"
     content = SourceContent(name, tuple(files))
     if vocabulary is None and level in CODE_LEVELS:
-        return _corpus(content, level)
+        return _corpus(content, level, "" if given_vocabulary else _BYTES_ADVICE)
     return _split_corpus(content, vocabulary, min_count, max_vocab, on_unknown)
 
 
@@ -357,7 +357,7 @@ def _split_corpus(
     on_unknown: OnUnknown,
 ) -> Corpus:
     """A corpus of words, of the tokens of a tokenizer, or of the symbols of a vocabulary."""
-    text = "".join(_decode(file) for file in read.files)
+    text = "".join(_decode(file, "") for file in read.files)
     if not text:
         raise DataError(f"{_label(read)} is empty; give a text with at least two different symbols.")
     if isinstance(vocabulary, TokenizerVocabulary):
@@ -372,7 +372,8 @@ def _split_corpus(
         tokens = vocabulary.find(words, on_unknown)
         sizes = np.fromiter((len(word.encode("utf-8")) for word in words), np.uint32, len(words))
     else:
-        tokens = vocabulary.find(text, on_unknown)
+        with name_text(read.name):
+            tokens = vocabulary.find(text, on_unknown)
         sizes = byte_sizes(vocabulary, tokens)
     is_known = tokens >= 0
     skipped = len(tokens) - int(is_known.sum())
@@ -420,9 +421,19 @@ def _source_list(sources: Source | Sequence[Source]) -> Sequence[Source]:
     return source_list
 
 
-def _corpus(read: SourceContent, level: TextLevel) -> Corpus:
-    decode = _characters if level == "char" else _bytes
-    codes = np.concatenate([decode(file) for file in read.files])
+_BYTES_ADVICE = ", or read bytes with `level='byte'`"
+
+
+def _corpus(read: SourceContent, level: TextLevel, advice: str) -> Corpus:
+    """A corpus of characters or bytes.
+
+    Args:
+        read: The files.
+        level: Their level.
+        advice: The other way to read a file that is not UTF-8; empty if a model determines the level.
+    """
+    files = read.files
+    codes = np.concatenate([_characters(file, advice) if level == "char" else _bytes(file) for file in files])
     used_codes, tokens = _tokenise(codes)
     symbols: Symbols = tuple(map(chr, used_codes)) if level == "char" else tuple(used_codes)
     _check_two_symbols(read, symbols, len(tokens))
@@ -441,38 +452,38 @@ def _bytes(file: FileContent) -> _Codes:
     return np.frombuffer(file.raw, np.uint8)
 
 
-def _characters(file: FileContent) -> _Codes:
-    return np.frombuffer(_decode(file).encode("utf-32-le"), "<u4")
+def _characters(file: FileContent, advice: str) -> _Codes:
+    return np.frombuffer(_decode(file, advice).encode("utf-32-le"), "<u4")
 
 
-def _decode(file: FileContent) -> str:
+def _decode(file: FileContent, advice: str) -> str:
     """The text of a file, without a byte order mark."""
-    _check_not_binary(file)
+    _check_not_binary(file, advice)
     try:
         return file.raw.decode("utf-8").removeprefix(_BOM)
     except UnicodeDecodeError as exc:
         raise DataError(
             f"{file.label} is not UTF-8: byte 0x{file.raw[exc.start]:02x} at offset {exc.start} "
-            f"({exc.reason}); convert it to UTF-8, or read bytes with `level='byte'`{_glob_hint(file)}."
+            f"({exc.reason}); convert it to UTF-8 (for a file of Windows: `iconv -f WINDOWS-1252 -t UTF-8 "
+            f"OLD > NEW`){advice}{_glob_hint(file)}."
         ) from exc
 
 
-def _check_not_binary(file: FileContent) -> None:
+def _check_not_binary(file: FileContent, advice: str) -> None:
     offset = file.raw.find(b"\0")
     if offset < 0:
         return
-    kind = "UTF-16" if file.raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "binary"
+    is_utf16 = file.raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    kind, how = ("UTF-16", " (`iconv -f UTF-16 -t UTF-8 OLD > NEW`)") if is_utf16 else ("binary", "")
     raise DataError(
         f"{file.label} looks {kind}, not UTF-8 text: NUL byte at offset {offset}; "
-        f"convert it to UTF-8, {_binary_hint(file)}read bytes with `level='byte'`{_glob_hint(file)}."
+        f"convert it to UTF-8{how}{_array_hint(file) if advice else ''}{advice}{_glob_hint(file)}."
     )
 
 
-def _binary_hint(file: FileContent) -> str:
+def _array_hint(file: FileContent) -> str:
     is_array = file.label.strip("'\"").lower().endswith((".npy", ".bin"))
-    if not is_array:
-        return "or "
-    return "read token numbers with `level='token'`, a table with `kind='table'`, or "
+    return ", read token numbers with `level='token'`, a table with `kind='table'`" if is_array else ""
 
 
 def _glob_hint(file: FileContent) -> str:

@@ -1,4 +1,4 @@
-"""Check that the files of the data that a run was trained on still exist."""
+"""Check that the data that a run was trained on still exist and have not changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from zoo.data.builtin import PREFIX
 from zoo.data.sources import IN_MEMORY, STDIN
 from zoo.data.table_files import IN_MEMORY_TABLE
-from zoo.errors import MissingSourceError
+from zoo.errors import DataError, MissingSourceError
 
 
 def check_training_files(run: object, sources: Iterable[object], advice: str = "") -> None:
@@ -34,3 +34,23 @@ def check_training_files(run: object, sources: Iterable[object], advice: str = "
                 f"{owner}: the file of its training data, {source}, is missing: no such file or directory. "
                 f"{advice}"
             )
+
+
+def check_unchanged(name: str, now: str, then: str, command: str) -> None:
+    """Check that the data of training have not changed; changed data have other rows in each part.
+
+    Args:
+        name: The name of the data, for messages.
+        now: SHA-256 of the data.
+        then: SHA-256 of the data during training; empty if it is unknown, then there is no check.
+        command: The command that reads other data, such as ``eval``.
+
+    Raises:
+        DataError: if they have changed.
+    """
+    if then and now != then:
+        raise DataError(
+            f"{name} has changed since training (sha256 {then[:12]} then, {now[:12]} now), so its training, "
+            f"validation and test parts differ; restore it, or read it as other data, `zoo {command} RUN "
+            f"--data FILE`."
+        )

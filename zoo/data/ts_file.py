@@ -106,7 +106,7 @@ def _read_lines(text: Iterable[str], name: str, reader: DigestReader) -> TsConte
         builder.append(_sequence(fields, where), f"line {number}", stamps)
     values = builder.finish()
     if len(values.offsets) == 1:
-        raise DataError(f"{name} has no sequences.")
+        raise DataError(f"{name} has no sequences; give at least one after @data.")
     return TsContent(values, labels if has_classes or has_numbers else None, reader.digest.hexdigest())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeGuard
@@ -22,6 +23,15 @@ Symbols = tuple[str, ...] | tuple[int, ...]
 MAX_SYMBOLS = 1_114_112  # Unicode's code points; also the limit of a stored vocabulary
 
 _MAX_LISTED = 10
+
+
+@contextmanager
+def name_text(name: str) -> Iterator[None]:
+    """Begin errors of a vocabulary with the name of the text that it encodes."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
 
 
 def check_symbols(symbols: Sequence[object]) -> Symbols:
@@ -235,7 +245,7 @@ class Vocabulary:
             names = list_symbols(text[index] for index in unknown.tolist())
             raise DataError(
                 f"not among the {len(self)} symbols of the vocabulary: {names}; "
-                "leave them out of the text, or set `on_unknown` to 'skip'."
+                "leave them out of the text, or skip them with `on_unknown='skip'`."
             )
         return tokens
 

@@ -177,12 +177,26 @@ def guess_season(panel: Panel, train_ends: Array) -> int:
         return usual if 2 * usual < length else 1
     longest = int(np.argmax(train_ends - panel.offsets[:-1]))
     values = panel.numbers(panel.roles.target[0])[panel.offsets[longest] : train_ends[longest]][-20_000:]
-    season = _strongest_lag(values[~np.isnan(values)])
+    season = _strongest_lag(_interpolated(values))
     return season if 2 * season < length else 1
 
 
+def _interpolated(values: Array) -> Array:
+    """The values with a line across each gap, so that each lag keeps its rows.
+
+    Without the missing rows, a season of 24 becomes one of 23 if 3 % of the values are missing.
+    """
+    rows = np.arange(len(values))
+    present = ~np.isnan(values)
+    return np.interp(rows, rows[present], values[present]) if present.any() else values[:0]
+
+
 def _strongest_lag(values: Array) -> int:
-    """The lag of the largest local maximum of the autocorrelation of the changes above 0.3; else 1."""
+    """The lag of the largest local maximum of the autocorrelation of the changes above 0.3; else 1.
+
+    The changes of a season have the sum zero, so their autocorrelation is negative at a lag within it.
+    Local maxima before the first negative value come from noise, which makes lag 1 smaller than lag 2.
+    """
     changes = np.diff(values)
     changes = changes - changes.mean() if len(changes) else changes
     most = min(len(changes) // 3, 400)
@@ -193,5 +207,7 @@ def _strongest_lag(values: Array) -> int:
     spectrum = np.fft.rfft(changes, size)
     correlation = np.fft.irfft(spectrum * spectrum.conj(), size)[: most + 2] / energy
     inner = correlation[2 : most + 1]
-    peaks = (inner > 0.3) & (inner >= correlation[1:most]) & (inner >= correlation[3 : most + 2])
+    is_after_negative = np.minimum.accumulate(correlation[1:most]) < 0
+    peaks = is_after_negative & (inner > 0.3) & (inner >= correlation[1:most])
+    peaks &= inner >= correlation[3 : most + 2]
     return int(np.argmax(np.where(peaks, inner, -1.0))) + 2 if peaks.any() else 1

@@ -348,14 +348,24 @@ def forecast_part(
     steps = spec.horizon if steps is None else steps
     origins = spread(part_origins(panel, cuts, part, spec, steps, stride), MAX_TEST_WINDOWS)
     if not len(origins):
-        raise DataError(
-            f"{panel.table.name}: no window of {counted(spec.context, 'step')} with "
-            f"{counted(steps, 'step')} after it lies in this part; choose another part, a shorter "
-            f"horizon, or give more rows."
-        )
+        raise _no_window(panel, cuts, part, spec, steps)
     interval, note = make_interval(model, windows, panel, calibration, origins, level)
     values = predict(model, windows, origins, steps, interval)
     return PartForecasts(part, origins, values, () if interval is None else interval.levels, note)
+
+
+def _no_window(panel: Panel, cuts: Array, part: str, spec: ForecastSpec, steps: int) -> DataError:
+    """The error for a part without a window, with the rows of the longest series."""
+    starts, ends = part_rows(panel, cuts, part)
+    rows = counted(int((ends - starts).max()), "row")
+    owner = "the longest series" if len(panel.names) > 1 else "the table"
+    after = f"{counted(steps, 'step')} after a context of {counted(spec.context, 'row')}"
+    if part == "all":
+        return DataError(f"{panel.table.name}: {owner} has {rows}, too few for {after}; give more rows.")
+    return DataError(
+        f"{panel.table.name}: the {part} part of {owner} has {rows}, too few for {after}, which may lie "
+        f"before the part; give more rows, or choose another `part`."
+    )
 
 
 def score_forecasts(

@@ -17,6 +17,7 @@ from zoo.data.panel import Panel, make_panel, step_text
 from zoo.data.sources import STDIN
 from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, value_texts
 from zoo.data.table_files import IN_MEMORY_TABLE, read_table
+from zoo.data.training_files import check_unchanged
 from zoo.errors import CheckpointError, DataError, UsageError, warn_caller
 from zoo.forecasting.baselines import History, seasonal_naive
 from zoo.forecasting.calibration import Calibration
@@ -121,6 +122,7 @@ class Forecaster:
         scaling: The units of the series of training.
         data: The table of training, or the name of its file.
         calibration: The errors on the validation part, for intervals; None without them.
+        sha256: Digest of the table of training; empty if it is unknown or in memory.
     """
 
     model: SequenceModel
@@ -128,6 +130,7 @@ class Forecaster:
     scaling: Scaling
     data: Any = field(repr=False)
     calibration: Calibration | None = field(default=None, repr=False)
+    sha256: str = field(default="", repr=False)
 
     @classmethod
     def from_checkpoint(
@@ -162,7 +165,8 @@ class Forecaster:
         sources = config.get("data")
         named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None
         calibration = Calibration.from_checkpoint(checkpoint.arrays, stored.get("last_seen"), spec, source)
-        return cls(model, spec, scaling, named if data is None else data, calibration)
+        digest = str(stored.get("sha256", "")) if data is None else ""
+        return cls(model, spec, scaling, named if data is None else data, calibration, digest)
 
     def to_checkpoint(self) -> Checkpoint:
         """The model with its inputs, outputs, units and errors, without the table of training."""
@@ -206,7 +210,8 @@ class Forecaster:
                 not known, or the level is invalid.
         """
         steps = self.spec.horizon if steps is None else as_integer(steps, "steps", 1)
-        panel, windows = self.open_data(data)
+        panel = self._panel(data)
+        windows = self._windows(panel, panel.ends)
         spec, origins = self.spec, panel.ends - 1
         is_long = self._check_history(panel)
         self._compare_steps(panel)
@@ -247,7 +252,8 @@ class Forecaster:
             level: As for :meth:`forecast`.
 
         Raises:
-            DataError: if the data cannot be read, or the part has no windows.
+            DataError: if the data cannot be read, the part has no windows, or the table of training has
+                changed.
             UsageError: if an argument is invalid.
         """
         steps = self.spec.horizon if steps is None else as_integer(steps, "steps", 1)
@@ -255,6 +261,8 @@ class Forecaster:
         if part is not None:
             as_choice(part, "part", (*PARTS, "all"))
         panel = self._panel(data)
+        if data is None:
+            check_unchanged(panel.table.name, panel.table.sha256, self.sha256, "eval")
         self._compare_steps(panel)
         cuts = split_ends(panel, self.spec.split)
         has_new_series = not set(panel.names) <= set(self.scaling.names)
@@ -283,9 +291,14 @@ class Forecaster:
         )
         return Backtest(forecast, scores, seasonal_naive(history, origins))
 
-    def open_data(self, data: Any = None) -> tuple[Panel, Windows]:
-        """The series of some data, as for :meth:`forecast`, and their windows in the units of the model."""
-        panel = self._panel(data)
+    def open_data(self) -> tuple[Panel, Windows]:
+        """The series of training, and their windows in the units of the model.
+
+        Raises:
+            DataError: if the table cannot be read, or has changed.
+        """
+        panel = self._panel(None)
+        check_unchanged(panel.table.name, panel.table.sha256, self.sha256, "eval")
         return panel, self._windows(panel, panel.ends)
 
     def _panel(self, data: Any) -> Panel:

@@ -189,8 +189,9 @@ def _build(
     classes = cell_classes(cell, source)
     kind = checkpoint.meta.get("kind")
     if not isinstance(kind, str) or kind not in kinds:
+        use = f" Load a layer in Python, zoo.load({source!r})." if kind == Recurrent.kind else ""
         raise CheckpointError(
-            f"{source}: holds {_REPR.repr(kind)}; expected a {' or a '.join(kinds)} saved by zoo."
+            f"{source}: holds {_REPR.repr(kind)}; expected a {' or a '.join(kinds)} saved by zoo.{use}"
         )
     ignored = (
         *(_TRAINING_PREFIXES if "training" in checkpoint.meta else ()),

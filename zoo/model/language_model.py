@@ -16,7 +16,7 @@ from zoo.arrays import as_array
 from zoo.base import Chain, Sampler
 from zoo.base.loss import Loss
 from zoo.data import Decoder, Vocabulary
-from zoo.data.vocabulary import OnUnknown
+from zoo.data.vocabulary import OnUnknown, name_text
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
 from zoo.layers.config import STACK_DEFAULTS, CellLike, StackConfig, StackOptions, with_advice, with_options
@@ -360,7 +360,8 @@ def encode_text(model: LanguageModel, text: Any, on_unknown: str, name: str = "p
         text = as_elements(text, name, "a string, bytes, symbols, or tokens")
         if text and all(isinstance(each, (int, np.integer)) for each in text):
             return as_tokens(np.array(text)[:, None], len(model.vocab), f"{name}: tokens")[:, 0]
-    return model.vocab.encode(text, on_unknown=cast(OnUnknown, on_unknown))
+    with name_text(name):
+        return model.vocab.encode(text, on_unknown=cast(OnUnknown, on_unknown))
 
 
 def _decode_chunks(decoder: Decoder, chunks: Iterable[Tokens]) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import inspect
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from zoo.arguments import short_repr
 from zoo.base import Component
 from zoo.base.card import TEMPLATE
 from zoo.base.loss import REGISTERED_LOSSES, Loss, loss_table
-from zoo.base.names import snake_case, with_article
+from zoo.base.names import near_names, snake_case, with_article
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.installation import DISTRIBUTION
 from zoo.registry.hookspecs import hook_name, plural
@@ -217,7 +216,7 @@ class Registry(Generic[M]):
 
     def _unknown(self, name: str) -> str:
         known = self._known_names()
-        near = difflib.get_close_matches(snake_case(name).replace("-", "_"), known, n=3, cutoff=0.6)
+        near = near_names(snake_case(name).replace("-", "_"), known)
         meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         return f"unknown {self.kind} {name!r}.{meant} {self._listing()}{self._hint()}"
 

@@ -25,6 +25,8 @@ from zoo.storage import RunDirectory, write_bytes
 from zoo.storage.safe_read import exists
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zoo.model.checkpoint import CellClasses
 
 SYMBOLS = 1000
@@ -41,6 +43,7 @@ def make_report(
     cell: CellClasses = None,
     symbols: int = SYMBOLS,
     task: type[Task] | None = None,
+    data: str | Path | Sequence[str | Path] | None = None,
 ) -> ReportPage:
     """Make the report of a run or a comparison, as plain data.
 
@@ -49,16 +52,22 @@ def make_report(
         cell: The class of the cell of a run, if it is not registered; several for several cells.
         symbols: Length of the text for hidden units; 0 to leave them out.
         task: The class of the task of a run, if it is not registered.
+        data: The file of the training data of a run, if it was moved or renamed; several files of a text.
 
     Raises:
-        UsageError: if the directory is neither, or the length is negative or above 100,000.
+        UsageError: if the directory is neither, the length is negative or above 100,000, or ``data`` does not
+            apply.
         CheckpointError: if a file in it is damaged.
     """
     as_integer(symbols, "report: symbols", 0, MAX_SYMBOLS)
     path = as_path(path, "report: path")
     if not path.is_dir():
         raise UsageError(_no_directory(path))
+    files = [data] if isinstance(data, (str, Path)) else data or ()
+    sources = [str(as_path(file, "report: data")) for file in files]
     if exists(path / RESULTS):
+        if sources:
+            raise UsageError(f"report: {path} is a comparison; `data` does not apply to it.")
         from zoo.report.comparison import comparison_report
 
         return comparison_report(path)
@@ -66,7 +75,7 @@ def make_report(
         raise UsageError(_neither(path))
     from zoo.report.run_page import run_report  # which imports the compiler
 
-    return run_report(path, cell, symbols, task)
+    return run_report(path, cell, symbols, task, sources)
 
 
 def write_page(report: ReportPage, out: str | Path) -> Path:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from zoo.base import Cell, Task
 from zoo.classification import Predictor
-from zoo.errors import UnknownNameError, ZooError, ZooWarning
+from zoo.data.training_files import check_training_files
+from zoo.errors import UnknownNameError, UsageError, ZooError, ZooWarning
 from zoo.forecasting import Forecaster
 from zoo.model import AnyModel, model_from
 from zoo.model.checkpoint import CellClasses, cell_classes, fitting_class
@@ -34,6 +35,7 @@ class RunData:
         history: The log.
         cell_class: The class of the cell, if it is not registered; several for several cells.
         task_class: The class of the task, if it is not registered.
+        moved_data: The files of the training data, if they are not where they were; otherwise empty.
     """
 
     directory: RunDirectory
@@ -41,17 +43,49 @@ class RunData:
     history: RunHistory
     cell_class: CellClasses
     task_class: type[Task] | None = None
+    moved_data: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, path: Path, cell_class: CellClasses, task_class: type[Task] | None = None) -> RunData:
+    def open(
+        cls,
+        path: Path,
+        cell_class: CellClasses,
+        task_class: type[Task] | None = None,
+        moved_data: Sequence[str] = (),
+    ) -> RunData:
         """Open a run directory.
 
         Raises:
             CheckpointError: if its configuration or its log is missing or damaged.
+            UsageError: if ``moved_data`` is given for a run on a task, or has several files of a table.
         """
         directory = RunDirectory(path)
         config = config_from_json(directory.read_config(), str(directory.config_path))
-        return cls(directory, config, RunHistory.read(directory), cell_class, task_class)
+        if moved_data and config.task is not None:
+            raise UsageError(f"{path} was trained on the task {config.task!r}; `data` does not apply to it.")
+        if len(moved_data) > 1 and config.data_kind != "text":
+            raise UsageError(f"data are {len(moved_data)} files; {path} was trained on one.")
+        history = RunHistory.read(directory)
+        return cls(directory, config, history, cell_class, task_class, tuple(moved_data))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The data of training, where they are now."""
+        return self.moved_data or self.config.data
+
+    @property
+    def digest(self) -> Any:
+        """SHA-256 of the data or the task of training, of the best checkpoint; None if it has none."""
+        metadata = self.checkpoint.meta.get(self.config.data_kind) if self.checkpoint else None
+        return metadata.get("sha256") if isinstance(metadata, dict) else None
+
+    def check_sources(self) -> None:
+        """Check that the data of training exist.
+
+        Raises:
+            MissingSourceError: if a file is missing.
+        """
+        check_training_files(self.directory.path, self.sources)
 
     @property
     def start_event(self) -> Mapping[str, Any]:
@@ -73,17 +107,29 @@ class RunData:
 
     @cached_property
     def forecaster(self) -> Forecaster | None:
-        """The forecaster of the best checkpoint of a run on a table; None before the first."""
+        """The forecaster of the best checkpoint of a run on a table; None before the first.
+
+        Raises:
+            MissingSourceError: if the table is missing.
+        """
         if self.checkpoint is None:
             return None
-        return Forecaster.from_checkpoint(self.checkpoint, str(self.directory.path), self.cell_class)
+        forecaster = Forecaster.from_checkpoint(self.checkpoint, str(self.directory.path), self.cell_class)
+        self.check_sources()
+        return replace(forecaster, data=self.moved_data[0]) if self.moved_data else forecaster
 
     @cached_property
     def predictor(self) -> Predictor | None:
-        """The predictor of the best checkpoint of a run on labelled sequences; None before the first."""
+        """The predictor of the best checkpoint of a run on labelled sequences; None before the first.
+
+        Raises:
+            MissingSourceError: if the file is missing.
+        """
         if self.checkpoint is None:
             return None
-        return Predictor.from_checkpoint(self.checkpoint, str(self.directory.path), self.cell_class)
+        predictor = Predictor.from_checkpoint(self.checkpoint, str(self.directory.path), self.cell_class)
+        self.check_sources()
+        return replace(predictor, data=self.moved_data[0]) if self.moved_data else predictor
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

@@ -7,7 +7,7 @@ import inspect
 import re
 import statistics
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from zoo.base.data_kinds import DATA_KINDS
 from zoo.base.tracker import Event
 from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cell_pages.diagram import draw
-from zoo.errors import DefinitionError
+from zoo.errors import DataError, DefinitionError
 from zoo.model import AnyModel, LanguageModel
 from zoo.model.checkpoint import CellClasses
 from zoo.report import forecasts, labels
@@ -49,7 +49,13 @@ from zoo.training.task_dataset import prepare_task
 from zoo.training.text_dataset import prepare_text
 
 
-def run_report(path: Path, cell: CellClasses, symbols: int, task: type[Task] | None = None) -> ReportPage:
+def run_report(
+    path: Path,
+    cell: CellClasses,
+    symbols: int,
+    task: type[Task] | None = None,
+    data: Sequence[str] = (),
+) -> ReportPage:
     """Make the report of a run, which may still be running.
 
     If a part cannot be made (the cell is not registered, the text is missing), the page gives the reason, and
@@ -60,11 +66,13 @@ def run_report(path: Path, cell: CellClasses, symbols: int, task: type[Task] | N
         cell: The class of the cell, if it is not registered; several for several cells.
         symbols: Length of the text for hidden units; 0 to leave them out.
         task: The class of the task, if it is not registered.
+        data: The files of the training data, if they are not where they were.
 
     Raises:
         CheckpointError: if the configuration or the log is damaged.
+        UsageError: if ``data`` is given for a run on a task, or has several files of a table.
     """
-    run = RunData.open(path, cell, task)
+    run = RunData.open(path, cell, task, data)
     return ReportPage(path.resolve().name, subtitle(run), tuple(tiles(run)), tuple(_sections(run, symbols)))
 
 
@@ -114,14 +122,18 @@ def _units(run: RunData, symbols: int) -> PageBlock:
 
 
 def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | TextBlock:
-    if "-" in run.config.data:
-        return TextBlock("The text came from standard input, and is not there to be read again.")
+    if "-" in run.sources:
+        raise DataError(
+            "the text came from standard input, which is not read again; name its file with `data=FILE`."
+        )
     if not isinstance(model, LanguageModel):
         return TextBlock("The model does not read a text.")
-    corpus = text_of_run(run.directory.path, run.config, model.vocab)
-    _, text = prepare_text(run.config, corpus)
-    if text.metadata()["sha256"] != _digest(run, "text"):
-        return TextBlock("The text has changed since training, so hidden units are not shown.", warning=True)
+    run.check_sources()
+    config = replace(run.config, data=run.sources)
+    corpus = text_of_run(run.directory.path, config, model.vocab)
+    _, text = prepare_text(config, corpus)
+    if text.metadata()["sha256"] != run.digest:
+        raise DataError(f"the text {' '.join(run.sources)} has changed since training; restore it.")
     part = text.parts.valid if text.has_validation else text.parts.train
     name = "validation" if text.has_validation else "training"
     return read_text(model, text.corpus.vocabulary, part, symbols, name)
@@ -129,8 +141,10 @@ def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activation
 
 def _task_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | TextBlock:
     _, dataset = prepare_task(run.config, run.task)
-    if dataset.metadata()["sha256"] != _digest(run, "task"):
-        return TextBlock("The task has changed since training, so hidden units are not shown.", warning=True)
+    if dataset.metadata()["sha256"] != run.digest:
+        raise DataError(
+            f"the task {run.config.task!r} has changed since training; it gives other examples now."
+        )
     if not isinstance(model, LanguageModel):
         return read_examples(model, dataset.task, symbols)
     tokens = dataset.task.batch(0, 1, 0, "valid").inputs[:symbols, 0]
@@ -153,11 +167,6 @@ _ACTIVATIONS: dict[str, Callable[[RunData, AnyModel, int], Activations | TextBlo
     "table": _table_activations,
     "sequences": _sequence_activations,
 }
-
-
-def _digest(run: RunData, kind: str) -> Any:
-    metadata = run.checkpoint.meta.get(kind) if run.checkpoint else None
-    return metadata.get("sha256") if isinstance(metadata, dict) else None
 
 
 def _samples(events: list[Event]) -> Samples:

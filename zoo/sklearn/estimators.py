@@ -218,11 +218,18 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         """Validate the targets.
 
         Raises:
-            ValueError: if y is None, NaN or infinite.
+            ValueError: if y is None, NaN or infinite, or holds texts in place of numbers.
         """
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        targets: Array = check_array(y, ensure_2d=False, dtype=dtype, input_name="y")
+        try:
+            targets: Array = check_array(y, ensure_2d=False, dtype=dtype, input_name="y")
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            raise ValueError(
+                f"{type(self).__name__}: y holds texts; expected numbers. For classes use SequenceClassifier."
+            ) from error
         return targets
 
     def _validation_rows(self, validation: Any) -> tuple[list[Array], Any]:

@@ -125,6 +125,11 @@ def _header(file: BufferedIOBase, size: int) -> tuple[dict[str, object], int]:
     start = file.read(_LENGTH_BYTES)
     if other := next((text for signature, text in _OTHER_FORMATS.items() if start.startswith(signature)), ""):
         raise ValueError(f"it is not a checkpoint (.safetensors) but {other}")
+    if _is_text(start):
+        raise ValueError(
+            "it is a text and not a checkpoint (.safetensors); give the directory of a run, or a "
+            ".safetensors file that zoo has written"
+        )
     length = int.from_bytes(start, "little")
     if length > MAX_HEADER_BYTES:
         raise ValueError(
@@ -135,6 +140,17 @@ def _header(file: BufferedIOBase, size: int) -> tuple[dict[str, object], int]:
     if body_bytes < 0:
         raise ValueError(f"it is cut short: a header of {length:,} bytes in a file of {size:,}")
     return strict_json.loads_object(file.read(length)), body_bytes
+
+
+def _is_text(beginning: bytes) -> bool:
+    """Whether bytes begin a text of UTF-8 without control characters; a valid length ends with zeros."""
+    text = beginning.decode("utf-8", "ignore")
+    has_controls = any(not character.isprintable() and not character.isspace() for character in text)
+    return bool(text) and not has_controls and len(text.encode()) > len(beginning) - _LONGEST_CHARACTER
+
+
+_LONGEST_CHARACTER = 4
+"""Bytes of a character, the last of which may be cut."""
 
 
 def _tensor_range(name: str, info: object) -> TensorRange:

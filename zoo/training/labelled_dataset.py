@@ -343,7 +343,7 @@ def _check_classes(
         name = classes[int(counts.argmin())]
         others = f" ({int((counts < 2).sum())} classes have one)" if (counts < 2).sum() > 1 else ""
         of_numbers = (
-            " For labels that are numbers and not classes, set `loss` to 'squared_error'."
+            " For labels that are numbers and not classes, give `loss='squared_error'`."
             if given.labels is not None and given.labels.kind == "number"
             else ""
         )

@@ -135,6 +135,10 @@ def _adapted(flag: Flag) -> Flag:
     if flag.name == "schedule":
         text, _, _ = (flag.help or "").partition("  [")
         other.help = f"{text}  [cosine, after a warm-up over 5 % of the updates]"
+    if flag.name == "split_seed":
+        other.help = (
+            "Seed that divides sequences, or groups of series, into parts, the same for all runs.  [0]"
+        )
     return other
 
 
@@ -147,7 +151,7 @@ _OF_DATA = [
         metavar="FILE",
         help="A table to forecast, or labelled sequences; may be repeated, for several data sets.",
     ),
-    *(flag for flag in FLAGS if flag.name in DATA_SETTINGS),
+    *(_adapted(flag) for flag in FLAGS if flag.name in DATA_SETTINGS),
 ]
 
 _COMPARED, _LENGTH = "Cells and tasks", "Size and length"

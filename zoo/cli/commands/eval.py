@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from zoo.arguments import check_seed
+from zoo.arguments import check_seed, counted
 from zoo.base import Cell, Noise, Task
 from zoo.base.set_options import assign, component_target
 from zoo.cli.completion import complete_runs
@@ -293,7 +293,7 @@ def _text_report(facts: dict[str, Any]) -> list[str]:
     part = "whole text" if facts["part"] == "all" else f"{facts['part']} part"
     skipped = f", {facts['skipped']:,} unknown ones left out" if facts["skipped"] else ""
     rows = [
-        ("text", f"{facts['text']}, {part}: {facts['symbols']:,} symbols predicted{skipped}"),
+        ("text", f"{facts['text']}, {part}: {counted(facts['symbols'], 'symbol')} predicted{skipped}"),
         ("loss", f"{decimal(facts['loss'])} nats, {decimal(facts['bits'])} bits/{noun}{bytes_too}"),
         ("perplexity", f"{facts['perplexity']:.3f}"),
     ]

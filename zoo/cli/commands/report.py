@@ -23,6 +23,12 @@ from zoo.errors import UsageError
     shell_complete=complete_reports,
 )
 @option(
+    "--data",
+    multiple=True,
+    metavar="FILE",
+    help="The file of the training data, if it was moved or renamed; may be repeated for a text.",
+)
+@option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -52,6 +58,7 @@ from zoo.errors import UsageError
 @plugin_option
 def command(
     directory: Path,
+    data: tuple[str, ...],
     out: Path | None,
     figures: tuple[str, Path] | None,
     paper: Path | None,
@@ -80,7 +87,7 @@ def command(
         raise UsageError(f"{out.parent}: no such file or directory; create it first.")
     if paper and RunDirectory(directory).holds_run():
         raise UsageError(f"--paper {paper}: {directory} is a run; give the directory of a comparison.")
-    report = make_report(directory, cell=file_cells(cell), symbols=symbols, task=file_task(task))
+    report = make_report(directory, cell=file_cells(cell), symbols=symbols, task=file_task(task), data=data)
     page = write_page(report, out or directory / PAGE)
     echo(f"{page}  {format_bytes(page.stat().st_size)}")
     for file in write_figures(report, figures[1], figures[0]) if figures else ():

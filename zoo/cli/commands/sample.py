@@ -215,6 +215,7 @@ def run(
     load_plugins(plugin)
     chain = make_chain(names, shorthands, assignments)
 
+    from zoo.data.vocabulary import name_text
     from zoo.model import LanguageModel, generate
     from zoo.model.checkpoint import model_from, read_run, use_of
 
@@ -226,7 +227,8 @@ def run(
         raise UsageError(f"{path} holds a {model.kind}, which cannot generate text; {advice}.")
     text = _read_prompt(model.vocab.level) if prompt == "-" else prompt
     try:
-        tokens = model.vocab.encode(text, on_unknown)
+        with name_text("the prompt"):
+            tokens = model.vocab.encode(text, on_unknown)
     except DataError as error:
         raise UsageError(str(error)) from None
     _write(generate(model, text, length, chain, seed, on_unknown), len(tokens))

@@ -1,0 +1,61 @@
+"""Suggestions for misspelt and shortened names."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+import zoo
+from zoo.base.names import did_you_mean, near_names
+from zoo.cli.commands.compare import command as compare
+from zoo.cli.commands.eval import command as evaluate
+from zoo.cli.commands.sample import command as sample
+from zoo.cli.commands.train import command as train
+
+NAMES = [*zoo.list_cells(), *zoo.list_tasks(), *zoo.list_optimizers()]
+
+
+def swapped(name):
+    """The name with two neighbouring letters exchanged, at each place."""
+    for at in range(len(name) - 1):
+        if name[at] != name[at + 1]:
+            yield name[:at] + name[at + 1] + name[at] + name[at + 2 :]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_swapped_letters_suggest_the_name_first(name):
+    for misspelt in swapped(name):
+        if misspelt not in NAMES and len(name) > 2:
+            first = near_names(misspelt, NAMES)[0]
+            assert sorted(first) == sorted(name), f"{misspelt}: {first}"
+
+
+@pytest.mark.parametrize("command", [train, compare, sample, evaluate], ids=lambda command: command.name)
+def test_the_beginning_of_a_flag_suggests_a_flag_that_begins_so(command):
+    flags = [flag for param in command.params if isinstance(param, click.Option) for flag in param.opts]
+    flags = ["--help", *(flag for flag in flags if flag.startswith("--"))]
+    for flag in flags:
+        for end in range(len("--abc"), len(flag)):
+            short = flag[:end]
+            if short not in flags:
+                first = near_names(short, flags)[0]
+                assert first.startswith(short) or sorted(first) == sorted(short), short  # --ste: --set
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "meant"),
+    [
+        ("--temp", ["--help", "--temperature"], "--temperature"),
+        ("--level", ["--help", "--data"], None),
+        ("--HIDDEN", ["--hidden"], "--hidden"),
+        ("hiden", ["--hidden"], "--hidden"),
+        ("--hid", ["--hidden-size", "--hidden"], "--hidden"),
+        ("learning_rate", ["--lr", "--learning"], "--lr"),
+        ("te", ["temperature"], None),
+        ("tmep", ["time", "temp"], "temp"),
+        ("qqq", ["gru", "lstm"], None),
+        ("x", [], None),
+    ],
+)
+def test_did_you_mean(name, known, meant):
+    assert did_you_mean(name, known) == (f" Did you mean {meant!r}?" if meant else "")
