@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from zoo.arguments import short_repr
-from zoo.base.component import Component, check_kernel_signature, declarations_of
+from zoo.base.component import Component, check_kernel_signature, declarations_of, with_lengths
 from zoo.base.declarations import ArrayDeclaration, Buffer, Input, Param, State
 from zoo.base.gates import Gates
 from zoo.base.noise import Noise
@@ -258,7 +258,7 @@ class Cell(Component, abstract=True):
             arrays: Arrays in place of the declared parameters and buffers.
             lengths: Symbolic lengths in place of the values of options, for the compiler.
         """
-        cell = self.with_lengths(lengths)
+        cell = with_lengths(self, lengths)
         vars(cell).update(arrays)
         return cell
 

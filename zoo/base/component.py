@@ -172,12 +172,6 @@ class Component:
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return type(self)(**self.options)
 
-    def with_lengths(self: ComponentT, lengths: Mapping[str, Any]) -> ComponentT:
-        """A copy that has symbolic lengths in place of the values of some options, for the compiler."""
-        duplicate = copy.copy(self)
-        duplicate.options = MappingProxyType({**self.options, **lengths})
-        return duplicate
-
     def refreshed(self: ComponentT) -> ComponentT:
         """This instance, or an equal one with the present code if the code of the class has changed.
 
@@ -252,6 +246,13 @@ def _cached_names(cls: type) -> set[str]:
         for name, value in vars(base).items()
         if isinstance(value, functools.cached_property)
     }
+
+
+def with_lengths(component: ComponentT, lengths: Mapping[str, Any]) -> ComponentT:
+    """A copy that has symbolic lengths in place of the values of some options."""
+    duplicate = copy.copy(component)
+    duplicate.options = MappingProxyType({**component.options, **lengths})
+    return duplicate
 
 
 def first_paragraph(documented: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from zoo.base import Block, Buffer, Cell, Input, Option, Output, Param, State
 from zoo.base.block import BLOCK_PREFIX, PLACEMENT_OPTIONS
+from zoo.base.component import with_lengths
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initializer_of
 from zoo.base.modifier import StepResult, substitute_sizes
@@ -96,7 +97,7 @@ class ComposedBlock:
             for name, array in declared.items()
             if name.startswith(BLOCK_PREFIX)
         }
-        bound = block.with_lengths(lengths_of(block, lengths, f"{block.name}_"))
+        bound = with_lengths(block, lengths_of(block, lengths, f"{block.name}_"))
         vars(bound).update({name: own[name] for name in (*block.params, *block.buffers)})
         inner = InnerCell(self, arrays, states, lengths)
         width = bound.project(x) if block.is_first else x

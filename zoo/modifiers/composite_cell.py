@@ -15,7 +15,7 @@ import numpy as np
 
 from zoo.base import Buffer, Card, Cell, Component, Input, Option, Output, Param, State
 from zoo.base.card import UNPUBLISHED, unique_entries
-from zoo.base.cell import count_formula
+from zoo.base.cell import NO_LENGTHS, count_formula
 from zoo.base.component import check_importable
 from zoo.compiler.frontend.symbolic import SymbolBase
 
@@ -69,6 +69,7 @@ class CompositeCell(Cell, abstract=True):
 
     base: ClassVar[type[Cell]]
     component: ClassVar[type[Component]]
+    _lengths: Mapping[str, Any] = NO_LENGTHS
     compose_class: ClassVar[Callable[..., type[Cell]]]
     """The function ``(base, component)`` that makes the class."""
 
@@ -98,11 +99,11 @@ class CompositeCell(Cell, abstract=True):
         """Prefix of the names of the component's options, ``"zoneout_"``."""
         return f"{cls.component.name}_"
 
-    def with_lengths(self, lengths: Mapping[str, Any]) -> Any:
-        """A copy whose step passes symbolic lengths on to the cell and the component."""
-        duplicate = copy.copy(self)
-        vars(duplicate)["_lengths"] = lengths
-        return duplicate
+    def with_arrays(self, arrays: Mapping[str, Any], lengths: Mapping[str, Any] = NO_LENGTHS) -> Any:
+        """A copy on which to call ``step``. It passes symbolic lengths on to the cell and the component."""
+        cell = super().with_arrays(arrays)
+        cell._lengths = lengths
+        return cell
 
     def base_cell(self) -> Cell:
         """The inner cell with its options."""
@@ -118,7 +119,7 @@ class CompositeCell(Cell, abstract=True):
         inputs = dict(zip(self.inputs, arguments[len(states) :], strict=True))
         arrays = {name: vars(self)[name] for name in (*self.params, *self.buffers)}
         if isinstance(x, SymbolBase):
-            return self.composed.step({**arrays, **inputs}, x, states, vars(self)["_lengths"])
+            return self.composed.step({**arrays, **inputs}, x, states, self._lengths)
         return self._evaluate(x, arrays, states, inputs)
 
     def _evaluate(self, x: Any, arrays: Any, states: Any, inputs: Any) -> Output:
@@ -172,7 +173,7 @@ def lengths_of(component: Component, lengths: Mapping[str, Any], prefix: str = "
 
     Args:
         component: The inner cell, the modifier or the block.
-        lengths: Those of the composite cell.
+        lengths: Symbolic lengths of the composite cell, by its names of options.
         prefix: Prefix of the names of its options.
     """
     return {name: lengths[prefix + name] for name in component.options if prefix + name in lengths}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from zoo.base import Cell, Modifier, Output
+from zoo.base.component import with_lengths
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initializer_of
 from zoo.base.modifier import CellDeclarations, StepContext, StepResult, check_declarations
@@ -55,7 +56,7 @@ class ComposedCell:
             return self._inner_step(ctx, x, states, arrays if others is None else others, lengths)
 
         own = lengths_of(self.modifier, lengths, f"{self.modifier.name}_")
-        modifier = self.modifier.with_lengths(own) if own else self.modifier
+        modifier = with_lengths(self.modifier, own) if own else self.modifier
         result = modifier.step(ctx, inner_step, x, states)
         new_states = tuple(result.states[name] for name in self.spec.states)
         return new_states if result.y is None else Output(result.y, *new_states)

@@ -228,7 +228,7 @@ def _pair(letters: Letters) -> tuple[list[str], list[Quotient], list[str]]:
 def _product(letters: Letters, factor: int) -> str:
     factors, quotients, rest = _pair(letters)
     text = " * ".join(sorted([*factors, *(each.name for each in quotients)]))
-    if not text or rest:  # a division that is no size fails in a kernel, in place of cutting off
+    if not text or rest:  # kernels with a fraction as a size fail, and do not round it
         return " / ".join([" * ".join(filter(None, [str(factor), text])), *rest])
     return text if factor == 1 else f"-{text}" if factor == -1 else f"{factor} * {text}"
 
