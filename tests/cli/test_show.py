@@ -288,7 +288,8 @@ def test_graph_with_sizes_and_options(file: str) -> None:
     ).output
     assert "heads=2" in output.splitlines()[0]
     assert "One step of one sequence, for I=3 and H=10" in output
-    assert ["H·H", "+", "2·H·I", "160"] in [line.split()[-4:] for line in output.splitlines()]
+    lines = [line.split() for line in output.splitlines()]
+    assert ["2·H·H/heads", "+", "2·H·I", "160"] in [words[-4:] for words in lines]
 
 
 @pytest.mark.parametrize("name", ["lru", "nvar", "lstm+zoneout", "m2rnn"])

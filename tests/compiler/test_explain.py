@@ -202,7 +202,7 @@ WORD = re.compile(r"[A-Za-z_]\w*'?")
 @every_cell
 def test_every_value_is_explained_before_use(cell: zoo.Cell) -> None:
     explanation = explain(cell)
-    leaves = {"x", "I", "H", *cell.params, *cell.buffers, *cell.states, *cell.inputs}
+    leaves = {"x", *cell.size_values(1, 1), *cell.params, *cell.buffers, *cell.states, *cell.inputs}
     known = leaves | _unexplained(explanation.forward, leaves)
     assert {f"{name}'" for name in cell.states} <= known
     kept = {kept.name for kept in explanation.saved}
@@ -299,9 +299,8 @@ def _run(cell: zoo.Cell, tokens: bool, module: Any = kernels) -> tuple[Any, dict
 @every_cell
 def test_tape_holds_saved_values(cell: zoo.Cell) -> None:
     tape, _ = _run(cell, tokens=False)
-    saved = [
-        value.elements.evaluate({"I": 4, "H": 8}) for value in explain(cell).saved if value.interval == 1
-    ]
+    sizes = cell.size_values(4, 8)
+    saved = [value.elements.evaluate(sizes) for value in explain(cell).saved if value.interval == 1]
     memories = {slot for slot, each in enumerate(plan_kernels(cell).tape) if each.memory}
     assert sum(array.size for slot, array in enumerate(tape) if slot not in memories) == 3 * 2 * sum(saved)
 
@@ -312,7 +311,7 @@ def test_tape_holds_one_memory_of_a_chunk(cell: zoo.Cell) -> None:
     memories = [value for value in explain(cell).saved if value.interval > 1]
     expected = [as_dim(2 * value.interval) * value.elements for value in memories]
     actual = [tape[slot].size for slot, each in enumerate(plan_kernels(cell).tape) if each.memory]
-    assert actual == [each.evaluate({"H": 8}) for each in expected]
+    assert actual == [each.evaluate(cell.size_values(4, 8)) for each in expected]
 
 
 @every_cell
@@ -322,7 +321,7 @@ def test_costs_of_products(cell: zoo.Cell, tokens: bool) -> None:
     _, flops = _run(cell, tokens)
     for direction, cost in (("forward", explanation.forward_cost), ("backward", explanation.backward_cost)):
         said = cost.by_tokens if tokens else cost.products
-        assert flops[direction] == said.evaluate({"I": 4, "H": 8}), direction
+        assert flops[direction] == said.evaluate(cell.size_values(4, 8)), direction
 
 
 @every_cell

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -10,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from zoo.arguments import short_repr
-from zoo.base.component import Component, check_kernel_signature, declarations_of
+from zoo.base.component import Component, check_kernel_signature, declarations_of, with_lengths
 from zoo.base.declarations import ArrayDeclaration, Buffer, Input, Param, State
 from zoo.base.gates import Gates
 from zoo.base.noise import Noise
@@ -42,6 +41,9 @@ NEEDS_DX = "needs_dx"
 
 # Arguments of layers and models, which take auxiliary inputs by name too.
 _RESERVED = ("self", "theta", "x", "inputs", "targets", "weights", "state", "noise", "lengths", "trace")
+
+
+NO_LENGTHS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Cell(Component, abstract=True):
@@ -249,11 +251,21 @@ class Cell(Component, abstract=True):
         arguments = *BACKWARD_ARGUMENTS[:3], *extra, *BACKWARD_ARGUMENTS[3:]
         check_kernel_signature(cls, "backward", arguments, NEEDS_DX)
 
-    def with_arrays(self, arrays: Mapping[str, Any]) -> Any:
-        """A copy with arrays in place of its declared parameters and buffers, on which to call ``step``."""
-        cell = copy.copy(self)
+    def with_arrays(self, arrays: Mapping[str, Any], lengths: Mapping[str, Any] = NO_LENGTHS) -> Any:
+        """A copy on which to call ``step``.
+
+        Args:
+            arrays: Arrays in place of the declared parameters and buffers.
+            lengths: Symbolic lengths in place of the values of options, for the compiler.
+        """
+        cell = with_lengths(self, lengths)
         vars(cell).update(arrays)
         return cell
+
+    def size_values(self, input_size: int, hidden_size: int) -> dict[str, int]:
+        """All letters of sizes: I, H and the integer options."""
+        options = {name: value for name, value in self.options.items() if type(value) is int}
+        return {"I": input_size, "H": hidden_size, **options}
 
     def param_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter for ``I = input_size`` and ``H = hidden_size``.
@@ -308,8 +320,7 @@ class Cell(Component, abstract=True):
     def _shapes(
         self, arrays: Mapping[str, ArrayDeclaration], input_size: int, hidden_size: int
     ) -> dict[str, tuple[int, ...]]:
-        env = {"I": input_size, "H": hidden_size}
-        env |= {name: value for name, value in self.options.items() if type(value) is int}
+        env = self.size_values(input_size, hidden_size)
         try:
             return {name: _stored_shape(array, env) for name, array in arrays.items()}
         except UsageError as error:

@@ -248,6 +248,13 @@ def _cached_names(cls: type) -> set[str]:
     }
 
 
+def with_lengths(component: ComponentT, lengths: Mapping[str, Any]) -> ComponentT:
+    """A copy that has symbolic lengths in place of the values of some options."""
+    duplicate = copy.copy(component)
+    duplicate.options = MappingProxyType({**component.options, **lengths})
+    return duplicate
+
+
 def first_paragraph(documented: Any) -> str:
     """The first paragraph of the docstring of a class, function or module, in one line."""
     return " ".join(re.split(r"\n\s*\n", inspect.getdoc(documented) or "", maxsplit=1)[0].split())

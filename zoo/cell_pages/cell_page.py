@@ -214,17 +214,18 @@ def _has_default_size(cell: Cell) -> bool:
 def _planned_rows(cell: Cell, fits: bool) -> list[CostRow]:
     plan = plan_kernels(cell)
     forward, backward = cost_of(plan.forward), cost_of(plan.backward, plan.gradient.dx)
-    return [*_pass_rows("forward", forward, fits), *_pass_rows("backward", backward, fits)]
+    return [*_pass_rows(cell, "forward", forward, fits), *_pass_rows(cell, "backward", backward, fits)]
 
 
-def _pass_rows(name: str, cost: Cost, fits: bool) -> Iterator[CostRow]:
-    yield _cost_row(f"Matmul FLOPs ({name})", cost.products, fits)
-    yield _cost_row(f"Matmul FLOPs ({name}), with token input", cost.by_tokens, fits)
-    yield _cost_row(f"element-wise operations ({name})", cost.arithmetic, fits)
-    yield _cost_row(f"transcendental evaluations ({name})", cost.functions, fits)
+def _pass_rows(cell: Cell, name: str, cost: Cost, fits: bool) -> Iterator[CostRow]:
+    yield _cost_row(cell, f"Matmul FLOPs ({name})", cost.products, fits)
+    yield _cost_row(cell, f"Matmul FLOPs ({name}), with token input", cost.by_tokens, fits)
+    yield _cost_row(cell, f"element-wise operations ({name})", cost.arithmetic, fits)
+    yield _cost_row(cell, f"transcendental evaluations ({name})", cost.functions, fits)
 
 
-def _cost_row(what: str, dim: Dim, fits: bool) -> CostRow:
+def _cost_row(cell: Cell, what: str, dim: Dim, fits: bool) -> CostRow:
+    dim = dim.substitute(cell.options)
     return CostRow(
         what, format_polynomial(dim), int(dim.evaluate({"I": INPUT_SIZE, "H": HIDDEN_SIZE})) if fits else None
     )
@@ -233,7 +234,7 @@ def _cost_row(what: str, dim: Dim, fits: bool) -> CostRow:
 def _saved_row(cell: Cell, fits: bool) -> CostRow:
     what = "stored activations"
     if cell.is_derived():
-        return _cost_row(what, explain(cell).saved_elements, fits)
+        return _cost_row(cell, what, explain(cell).saved_elements, fits)
     return CostRow(what, "", tape_elements_per_token(cell, INPUT_SIZE, HIDDEN_SIZE) if fits else None)
 
 

@@ -69,7 +69,7 @@ def graph_lines(explanation: Explanation, input_size: int, hidden_size: int) -> 
     yield from ("", bold("Backward"), *_sections(explanation.backward, _BACKWARD_TITLES))
     yield from ("", bold("Recomputed in the backward pass"), *indent(_recomputed(explanation)))
     yield from ("", bold(f"One step of one sequence, for I={input_size} and H={hidden_size}"))
-    yield from indent(_costs(explanation, {"I": input_size, "H": hidden_size}))
+    yield from indent(_costs(explanation, explanation.cell.size_values(input_size, hidden_size)))
 
 
 def _sections(sections: Iterable[SectionEquations], titles: dict[str, str]) -> Iterator[str]:

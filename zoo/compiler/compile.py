@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -10,8 +11,12 @@ from zoo.base import Cell
 from zoo.compiler.codegen.decode_step import decode_source
 from zoo.compiler.codegen.kernel_source import TapeArray, backward_source, forward_source
 from zoo.compiler.codegen.source_module import load_source
-from zoo.compiler.frontend.trace_step import StepGraph, check_shapes, trace_step
+from zoo.compiler.codegen.writer import RESERVED
+from zoo.compiler.frontend.trace_step import StepGraph, check_shapes, trace_for_all_sizes
 from zoo.compiler.frontend.value_names import ValueNames
+from zoo.compiler.ir.dims import ONE
+from zoo.compiler.ir.graph import Node, ancestors
+from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.passes.autodiff import StepGradient, differentiate
 from zoo.compiler.passes.sequence_states import find_sequence_states
 from zoo.compiler.schedule.sections import (
@@ -53,11 +58,7 @@ def plan_kernels(cell: Cell) -> KernelPlan:
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
     """
-    step_graph = trace_step(cell)
-    sequence_graph = find_sequence_states(step_graph)
-    gradient = decoded = gradient_with_copies(differentiate(sequence_graph))
-    if gradient.step_graph.memories:  # single steps update the states themselves
-        decoded = gradient_with_copies(differentiate(step_graph))
+    gradient, decoded = _gradients(cell)
     forward, backward = forward_schedule(gradient), backward_schedule(gradient)
     names = gradient.value_names()
     forward_lines, tape = forward_source(gradient, forward, names)
@@ -65,6 +66,39 @@ def plan_kernels(cell: Cell) -> KernelPlan:
     decode_lines = decode_source(decoded, decode_schedule(decoded.step_graph), decoded.value_names())
     source = _module_source(cell, forward_lines, backward_lines, *decode_lines)
     return KernelPlan(gradient, forward, backward, names, source, tuple(tape))
+
+
+def _gradients(cell: Cell) -> tuple[StepGradient, StepGradient]:
+    """The graphs of both passes, and those of the decode step.
+
+    An option over which a loop sums stays a number. LLVM adds in an order that depends on a known length, so
+    results would change in the last bits.
+    """
+    numbers = set(RESERVED)
+    while True:
+        step_graph = trace_for_all_sizes(cell, numbers)
+        sequence_graph = find_sequence_states(step_graph)
+        gradient = decoded = gradient_with_copies(differentiate(sequence_graph))
+        if gradient.step_graph.memories:  # single steps update the states themselves
+            decoded = gradient_with_copies(differentiate(step_graph))
+        outputs = [*gradient.forward_outputs, *gradient.backward_outputs]
+        summed = _summed_options(outputs) | _summed_options(decoded.step_graph.outputs)
+        if not summed:
+            return gradient, decoded
+        numbers |= summed
+
+
+def _summed_options(outputs: Iterable[Node]) -> set[str]:
+    """The options that are the length of an innermost loop that accumulates."""
+    options: set[str] = set()
+    for node in ancestors(outputs):
+        if node.op.kind is Kind.REDUCTION:
+            axis, length = next(
+                (axis, dim) for axis, dim in reversed([*enumerate(node.inputs[0].shape)]) if dim != ONE
+            )
+            if axis in node.attr and not length.depends_on_layer:
+                options |= length.letters
+    return options
 
 
 def load_module(cell: Cell, precision: str | None = None) -> ModuleType:
@@ -88,7 +122,7 @@ def output_size(step_graph: StepGraph, input_size: int, hidden_size: int) -> int
     """
     check_shapes(step_graph, input_size, hidden_size)
     (dim,) = step_graph.y.shape
-    size = dim.evaluate({"I": input_size, "H": hidden_size})
+    size = dim.evaluate(step_graph.cell.size_values(input_size, hidden_size))
     if size < 1 or size.denominator != 1:
         raise UsageError(
             f"{step_graph.cell.label()}: the output has {dim} features, which is {size} for I={input_size}, "

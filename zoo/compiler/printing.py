@@ -44,7 +44,7 @@ _ASSOCIATIVE = {"add": ("add", "subtract"), "multiply": ("multiply",)}
 
 def format_dim(dim: Dim) -> str:
     """A size as text: ``4H``, ``8·H·I + 3H``."""
-    text = str(dim).replace(" * ", "·").replace(" // ", "/")
+    text = str(dim).replace(" * ", "·").replace(" // ", "/").replace("_per_", "/")
     return re.sub(r"\b(\d+)·([A-Z])(?!·)", r"\1\2", text)
 
 

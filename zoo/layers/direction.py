@@ -303,7 +303,7 @@ def tape_elements_per_token(cell: Cell, input_size: int, hidden_size: int) -> in
     if cell.is_derived():
         from zoo.compiler.explain import explain  # the compiler, which kernels from the cache do not need
 
-        return int(explain(cell).saved_elements.evaluate({"I": input_size, "H": hidden_size}))
+        return int(explain(cell).saved_elements.evaluate(cell.size_values(input_size, hidden_size)))
     return _measure_tape(direction, 2) - _measure_tape(direction, 1)
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from zoo.base import Block, Buffer, Cell, Input, Option, Output, Param, State
 from zoo.base.block import BLOCK_PREFIX, PLACEMENT_OPTIONS
+from zoo.base.component import with_lengths
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initializer_of
 from zoo.base.modifier import StepResult, substitute_sizes
@@ -26,6 +27,7 @@ from zoo.modifiers.composite_cell import (
     CompositeCell,
     composite_card,
     composite_docstring,
+    lengths_of,
     renamed_options,
 )
 from zoo.modifiers.matmuls import size_texts
@@ -80,25 +82,24 @@ class ComposedBlock:
     cell_input: str
     spec: BlockDeclarations
 
-    def step(self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any]) -> Any:
-        """Compute one step on symbolic arrays.
-
-        Args:
-            arrays: Parameters, buffers and auxiliary inputs by name.
-            x: The input.
-            states: States before the step by name.
-        """
+    def step(
+        self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any], lengths: Mapping[str, Any]
+    ) -> Any:
+        """Compute one step on symbolic arrays, see :class:`zoo.modifiers.composite_cell.Composition`."""
         block, graph = self.block, x.graph
+        values = {name: value for name, value in self.options.items() if name not in lengths}
         declared: dict[str, ArrayDeclaration] = {**self.spec.params, **self.spec.buffers, **self.spec.states}
         known = {**arrays, **states}
         own = {
-            name.removeprefix(BLOCK_PREFIX): known[name] if name in known else placeholder(self, array, graph)
+            name.removeprefix(BLOCK_PREFIX): known[name]
+            if name in known
+            else placeholder(values, array, graph)
             for name, array in declared.items()
             if name.startswith(BLOCK_PREFIX)
         }
-        bound = copy.copy(block)
+        bound = with_lengths(block, lengths_of(block, lengths, f"{block.name}_"))
         vars(bound).update({name: own[name] for name in (*block.params, *block.buffers)})
-        inner = InnerCell(self, arrays, states)
+        inner = InnerCell(self, arrays, states, lengths)
         width = bound.project(x) if block.is_first else x
         result = bound.step(width, *(own[name] for name in block.states), inner)
         y, *after = result if isinstance(result, tuple) else (result,)
@@ -133,10 +134,17 @@ class InnerCell:
         composed: The cell and the block.
         arrays: Parameters, buffers and auxiliary inputs by name.
         states: States before the step by name.
+        lengths: Symbolic lengths in place of the values of options.
     """
 
-    def __init__(self, composed: ComposedBlock, arrays: Mapping[str, Any], states: Mapping[str, Any]) -> None:
-        self._composed, self._arrays, self._states = composed, arrays, states
+    def __init__(
+        self,
+        composed: ComposedBlock,
+        arrays: Mapping[str, Any],
+        states: Mapping[str, Any],
+        lengths: Mapping[str, Any],
+    ) -> None:
+        self._composed, self._arrays, self._states, self._lengths = composed, arrays, states, lengths
         self.result: StepResult | None = None
 
     def __call__(self, u: Any) -> Any:
@@ -144,7 +152,8 @@ class InnerCell:
         cell, composed = self._composed.cell, self._composed
         if self.result is not None:
             raise TraceError(f"the step of {composed.block.label()} calls the cell twice; call it once")
-        expected = (dim_of(parse_shape((composed.cell_input,))[0], composed.options),)
+        values = {name: value for name, value in composed.options.items() if name not in self._lengths}
+        expected = (dim_of(parse_shape((composed.cell_input,))[0], values),)
         if not isinstance(u, SymbolicArray) or u.dims != expected:
             shown = f"shape {_shape(u)}" if isinstance(u, SymbolicArray) else describe(u)
             size, _ = composed.block.cell_sizes(composed.block.is_mixer)
@@ -152,7 +161,8 @@ class InnerCell:
         arrays = {name: self._arrays[name] for name in (*cell.params, *cell.buffers)}
         states = [self._states[name] for name in cell.states]
         inputs = [self._arrays[name] for name in cell.inputs]
-        self.result = step_result(cell, cell.with_arrays(arrays).step(u, *states, *inputs))
+        bound = cell.with_arrays(arrays, lengths_of(cell, self._lengths))
+        self.result = step_result(cell, bound.step(u, *states, *inputs))
         return self.result.output
 
     def new_states(self) -> dict[str, Any]:

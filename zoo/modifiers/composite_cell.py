@@ -15,7 +15,7 @@ import numpy as np
 
 from zoo.base import Buffer, Card, Cell, Component, Input, Option, Output, Param, State
 from zoo.base.card import UNPUBLISHED, unique_entries
-from zoo.base.cell import count_formula
+from zoo.base.cell import NO_LENGTHS, count_formula
 from zoo.base.component import check_importable
 from zoo.compiler.frontend.symbolic import SymbolBase
 
@@ -47,8 +47,17 @@ class Composition(Protocol):
     def spec(self) -> Declarations:
         """Their declarations."""
 
-    def step(self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any]) -> Any:
-        """One step on symbolic arrays: the output, and the new states in the order of ``states``."""
+    def step(
+        self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any], lengths: Mapping[str, Any]
+    ) -> Any:
+        """One step on symbolic arrays: the output, and the new states in the order of ``states``.
+
+        Args:
+            arrays: Parameters, buffers and auxiliary inputs by name.
+            x: The input.
+            states: States before the step by name.
+            lengths: Symbolic lengths in place of the values of options.
+        """
 
 
 class CompositeCell(Cell, abstract=True):
@@ -60,6 +69,7 @@ class CompositeCell(Cell, abstract=True):
 
     base: ClassVar[type[Cell]]
     component: ClassVar[type[Component]]
+    _lengths: Mapping[str, Any] = NO_LENGTHS
     compose_class: ClassVar[Callable[..., type[Cell]]]
     """The function ``(base, component)`` that makes the class."""
 
@@ -89,6 +99,12 @@ class CompositeCell(Cell, abstract=True):
         """Prefix of the names of the component's options, ``"zoneout_"``."""
         return f"{cls.component.name}_"
 
+    def with_arrays(self, arrays: Mapping[str, Any], lengths: Mapping[str, Any] = NO_LENGTHS) -> Any:
+        """A copy on which to call ``step``. It passes symbolic lengths on to the cell and the component."""
+        cell = super().with_arrays(arrays)
+        cell._lengths = lengths
+        return cell
+
     def base_cell(self) -> Cell:
         """The inner cell with its options."""
         return self.base(**{name: self.options[name] for name in self.base.declared_options})
@@ -103,7 +119,7 @@ class CompositeCell(Cell, abstract=True):
         inputs = dict(zip(self.inputs, arguments[len(states) :], strict=True))
         arrays = {name: vars(self)[name] for name in (*self.params, *self.buffers)}
         if isinstance(x, SymbolBase):
-            return self.composed.step({**arrays, **inputs}, x, states)
+            return self.composed.step({**arrays, **inputs}, x, states, self._lengths)
         return self._evaluate(x, arrays, states, inputs)
 
     def _evaluate(self, x: Any, arrays: Any, states: Any, inputs: Any) -> Output:
@@ -150,6 +166,17 @@ class CompositeCell(Cell, abstract=True):
         """SHA-256 of the sources of the cell and the component; empty without a source."""
         both = cls.base.source_digest() + cls.component.source_digest()
         return hashlib.sha256(both.encode()).hexdigest() if both else ""
+
+
+def lengths_of(component: Component, lengths: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The symbolic lengths of a component that is a part of a composite cell, by its own names.
+
+    Args:
+        component: The inner cell, the modifier or the block.
+        lengths: Symbolic lengths of the composite cell, by its names of options.
+        prefix: Prefix of the names of its options.
+    """
+    return {name: lengths[prefix + name] for name in component.options if prefix + name in lengths}
 
 
 def renamed_options(component: type[Component], prefix: str) -> dict[str, Option[Any]]:

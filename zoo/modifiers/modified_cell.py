@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from zoo.base import Cell, Modifier, Output
+from zoo.base.component import with_lengths
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initializer_of
 from zoo.base.modifier import CellDeclarations, StepContext, StepResult, check_declarations
@@ -23,6 +24,7 @@ from zoo.modifiers.composite_cell import (
     CompositeCell,
     composite_card,
     composite_docstring,
+    lengths_of,
     renamed_options,
 )
 from zoo.modifiers.matmuls import GraphMatmul, find_matmuls, find_sums, size_texts, split_parameter_matmul
@@ -42,41 +44,43 @@ class ComposedCell:
     modifier: Modifier
     spec: CellDeclarations
 
-    def step(self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any]) -> Any:
-        """Compute one step on symbolic arrays.
-
-        Args:
-            arrays: Parameters, buffers and auxiliary inputs by name.
-            x: The input.
-            states: States before the step by name.
-        """
+    def step(
+        self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any], lengths: Mapping[str, Any]
+    ) -> Any:
+        """Compute one step on symbolic arrays, see :class:`zoo.modifiers.composite_cell.Composition`."""
         ctx = StepContext(arrays, self.spec)
 
         def inner_step(
             x: Any, states: Mapping[str, Any], others: Mapping[str, Any] | None = None
         ) -> StepResult:
-            return self._inner_step(ctx, x, states, arrays if others is None else others)
+            return self._inner_step(ctx, x, states, arrays if others is None else others, lengths)
 
-        result = self.modifier.step(ctx, inner_step, x, states)
+        own = lengths_of(self.modifier, lengths, f"{self.modifier.name}_")
+        modifier = with_lengths(self.modifier, own) if own else self.modifier
+        result = modifier.step(ctx, inner_step, x, states)
         new_states = tuple(result.states[name] for name in self.spec.states)
         return new_states if result.y is None else Output(result.y, *new_states)
 
     def _inner_step(
-        self, ctx: StepContext, x: Any, states: Mapping[str, Any], arrays: Mapping[str, Any]
+        self,
+        ctx: StepContext,
+        x: Any,
+        states: Mapping[str, Any],
+        arrays: Mapping[str, Any],
+        lengths: Mapping[str, Any],
     ) -> StepResult:
         """The step of the cell, in which the modifier replaces the products."""
         cell = self.cell
         params = {name: arrays[name] for name in (*cell.params, *cell.buffers) if name in arrays}
         placeholders = {
-            name: placeholder(cell, param, x.graph)
+            name: placeholder(cell.options, param, x.graph)
             for name, param in cell.params.items()
             if name not in params
         }
         old_states = [states[name] for name in cell.states]
         with matmul_hook(self._matmul_hook(ctx)):
-            result = cell.with_arrays({**params, **placeholders}).step(
-                x, *old_states, *(arrays[name] for name in cell.inputs)
-            )
+            bound = cell.with_arrays({**params, **placeholders}, lengths_of(cell, lengths))
+            result = bound.step(x, *old_states, *(arrays[name] for name in cell.inputs))
         return step_result(cell, result)
 
     def _matmul_hook(self, ctx: StepContext) -> Handler:
@@ -134,9 +138,9 @@ def _non_matmul_params(outputs: Any, matmuls: list[GraphMatmul]) -> frozenset[st
     return frozenset(node.attr for node in reached if node.op == PARAM)
 
 
-def placeholder(owner: Any, array: ArrayDeclaration, graph: Graph) -> Any:
-    """A symbolic array with the shape of one that was removed; ``owner.options`` may be in the shape."""
-    dims = tuple(dim_of(size, owner.options) for size in array.shape)
+def placeholder(options: Mapping[str, Any], array: ArrayDeclaration, graph: Graph) -> Any:
+    """A symbolic array with the shape of one that was removed; the options may be in the shape."""
+    dims = tuple(dim_of(size, options) for size in array.shape)
     planes = (as_dim(2),) if array.complex else ()
     node = graph.node(PLACEHOLDER, attr=array.name, shape=(*planes, *dims), level=Level.ONCE)  # type: ignore[arg-type]
     return Complex(SymbolicArray(node)[0], SymbolicArray(node)[1]) if array.complex else SymbolicArray(node)

@@ -163,9 +163,7 @@ def _planned_flops(cell: Cell, input_size: int, hidden: int) -> int:
     from zoo.compiler.compile import plan_kernels
     from zoo.compiler.explain import cost_of
 
-    sizes = {"I": input_size, "H": hidden}
-    sizes |= {name: value for name, value in cell.options.items() if type(value) is int}
-    return int(cost_of(plan_kernels(cell).forward).by_tokens.evaluate(sizes))
+    return int(cost_of(plan_kernels(cell).forward).by_tokens.evaluate(cell.size_values(input_size, hidden)))
 
 
 def input_weights(cell: Cell) -> list[str]:

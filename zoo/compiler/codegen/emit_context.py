@@ -10,6 +10,7 @@ from zoo.compiler.codegen.array_variables import BLOCK, BLOCK_IN_FULL_ARRAY, Arr
 from zoo.compiler.codegen.writer import ARRAY_SUFFIXES, Names, NumberVars, Writer
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.value_names import ValueNames
+from zoo.compiler.ir.dims import quotients_of
 from zoo.compiler.ir.graph import Node, view_of
 from zoo.compiler.ir.structural_ops import swaps_last_axes, transpose_last
 from zoo.compiler.schedule.fusion import ArrayLayout
@@ -146,6 +147,8 @@ class EmitContext(FunctionVariables):
         self.name, self.by_blocks = name, False
         if by_blocks:
             self.begin_blocks()
+        options = step_graph.size_options
+        self.names.taken |= {*options, *(quotient.name for quotient in quotients_of(options))}
         self.names.taken |= {name + suffix for name in (*taken, "dy", "dx") for suffix in ARRAY_SUFFIXES}
         self.leaf_names = LeafNames(step_graph, self.names, _SUFFIXES[self.input_layout])
         self.numbers = NumberVars(self.names, _option_names(step_graph))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-_RESERVED = {
+RESERVED = {
     *keyword.kwlist,
     *dir(builtins),
     *("kernels", "math", "np", "zoo"),
@@ -31,7 +31,7 @@ ARRAY_SUFFIXES = ("", "_row", "_flat")
 class Names:
     """Unique names within one function."""
 
-    taken: set[str] = field(default_factory=lambda: set(_RESERVED))
+    taken: set[str] = field(default_factory=lambda: set(RESERVED))
     _next: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
 
     def fresh(self, preferred: str, suffixes: tuple[str, ...] = ("",)) -> str:

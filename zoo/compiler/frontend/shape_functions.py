@@ -22,11 +22,13 @@ from zoo.compiler.frontend.symbolic import (
     as_length,
     as_node,
     graph_of,
+    is_negative,
     make_symbolic,
     nodes_of,
     normal_axes,
     normal_axis,
     resolve_shape,
+    unknown_length_error,
 )
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE, Dim, as_dim
@@ -125,7 +127,7 @@ def _diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
 
 def _diagonal_offset(number: Dim) -> tuple[bool, Dim]:
     """Whether a diagonal is the main one or above it, and its distance from the main one."""
-    is_above = number.signs() != {-1}
+    is_above = not is_negative(number)
     return is_above, number if is_above else ZERO - number
 
 
@@ -212,10 +214,17 @@ def _expand_dims(a: Any, axis: Any) -> Any:
 
 def _squeeze(a: Any, axis: Any = None) -> Any:
     axes = normal_axes(axis, a.ndim)
+    if axis is None and any(_may_be_one(dim) for dim in a.dims):
+        raise unknown_length_error(f"whether an axis of shape {format_shape(a.dims)} has length 1")
     if axis is not None and any(a.dims[each] != ONE for each in axes):
         raise TraceError(f"axis {axis} of an array of shape {format_shape(a.dims)} has not length 1")
     shape = tuple(dim for each, dim in enumerate(a.dims) if each not in axes or dim != ONE)
     return make_symbolic(ops.reshape, a.node, shape)
+
+
+def _may_be_one(dim: Dim) -> bool:
+    """Whether it depends on the values of options if a length is one."""
+    return not dim.depends_on_layer and dim != ONE and 0 in (dim - ONE).signs()
 
 
 def _broadcast_to(array: Any, shape: Any) -> Any:
@@ -231,7 +240,9 @@ def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
     whole, moved = a.dims[axis], as_length(shift)
     if whole.integer is not None and moved.integer is not None:
         moved = as_dim(moved.integer % whole.integer)
-    cut = as_dim(0) - moved if moved.signs() == {-1} else whole - moved
+    elif not whole.depends_on_layer and -1 in (whole - moved).signs() | (whole + moved).signs():
+        raise unknown_length_error(f"{moved} % {whole}")
+    cut = as_dim(0) - moved if is_negative(moved) else whole - moved
     back = ops.slice_axis(a.node, axis, cut, whole)
     front = ops.slice_axis(a.node, axis, as_dim(0), cut)
     return make_symbolic(ops.concatenate, [back, front], axis)

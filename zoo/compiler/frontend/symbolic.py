@@ -27,11 +27,12 @@ from zoo.compiler.ir.structural_ops import ARRAY, CONSTANT, SIZE
 
 
 class SymbolicLength(NDArrayOperatorsMixin):
-    """The length of an axis where it depends on I or H.
+    """The length of an axis where it depends on I or H, or an option that is a size.
 
     Sums, differences, products and integer quotients of lengths are lengths, for slices and ``reshape``. Any
     other operation converts it to a symbolic array. A comparison is valid if its result is the same for all I
-    and H.
+    and H. An operation on options that needs more than a size raises an error: then the step is traced with
+    the values of the options.
 
     Args:
         graph: The graph being built.
@@ -44,7 +45,13 @@ class SymbolicLength(NDArrayOperatorsMixin):
         self.graph, self.dim = graph, dim
 
     def as_array(self) -> Any:
-        """Return the length as a symbolic array."""
+        """Return the length as a symbolic array.
+
+        Raises:
+            TraceError: if it depends on options alone. As a number in Python, such a value has 64 bits.
+        """
+        if not self.dim.depends_on_layer:
+            raise unknown_length_error(str(self.dim))
         return SymbolicArray(self.graph.node(SIZE, attr=self.dim))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -56,6 +63,8 @@ class SymbolicLength(NDArrayOperatorsMixin):
         return getattr(ufunc, method)(*arrays, **kwargs)
 
     def __hash__(self) -> int:
+        if not self.dim.depends_on_layer:  # a dictionary may have its value as a key
+            raise unknown_length_error(str(self.dim))
         return hash(self.dim)
 
     def __index__(self) -> int:
@@ -77,7 +86,21 @@ def _quotient(a: Dim, b: Dim) -> Dim:
     quotient = a.floor_divide(b)
     if quotient is None:
         raise TraceError(f"{a} cannot be divided by {b} for every I and H; make one of them an option")
-    return quotient
+    return check_option_terms(quotient)
+
+
+def check_option_terms(rounded: Dim) -> Dim:
+    """Return a rounded quotient, if its terms of options are integers for all values: it is exact.
+
+    Raises:
+        TraceError: for another one, such as ``order // 2``.
+    """
+    for letters, factor in rounded.terms:
+        term = Dim(((letters, factor),))
+        is_integer = factor.denominator == 1 and not any(each.startswith("/") for each in letters)
+        if letters and not term.depends_on_layer and not is_integer:
+            raise unknown_length_error(str(term))
+    return rounded
 
 
 def _comparison(symbol: str, compare: Callable[[int, int], bool]) -> Callable[[Dim, Dim], bool]:
@@ -611,7 +634,11 @@ def _slice_bounds(key: slice, whole: Dim) -> tuple[Dim, Dim, Dim]:
     span = stop - start if step > 0 else start - stop
     if 1 not in span.signs() and stop != start:
         raise TraceError(f"the slice from {start} to {stop} of an axis of length {whole} is empty")
-    return start, as_dim(int(step)), span.ceil_divide(abs(int(step)))
+    return start, as_dim(int(step)), _ceil_divide(span, abs(int(step)))
+
+
+def _ceil_divide(span: Dim, step: int) -> Dim:
+    return span if step == 1 else check_option_terms(span.ceil_divide(step))
 
 
 def as_index(value: Any, whole: Dim) -> Dim:
@@ -621,11 +648,23 @@ def as_index(value: Any, whole: Dim) -> Dim:
         TraceError: if it is out of range for every I and H.
     """
     index = as_length(value)
-    if index.signs() == {-1}:
+    if is_negative(index):
         index = whole + index
     if index.signs() == {-1} or (whole - index).signs() == {-1}:
         raise _out_of_range(value, whole)
     return index
+
+
+def is_negative(number: Dim) -> bool:
+    """Return whether a number is negative for all sizes of a layer.
+
+    Raises:
+        TraceError: if that depends on the values of options.
+    """
+    signs = number.signs()
+    if not number.depends_on_layer and signs > {-1}:
+        raise unknown_length_error(f"whether {number} is negative")
+    return signs == {-1}
 
 
 def _out_of_range(value: Any, whole: Dim) -> TraceError:

@@ -7,7 +7,7 @@ results and arguments of named functions (:mod:`zoo.compiler.frontend.value_name
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from zoo.compiler.frontend.source_errors import (
     recorded_errors,
     step_location,
 )
-from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, as_node, describe
+from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, SymbolicLength, as_node, describe
 from zoo.compiler.frontend.value_names import (
     NamedCall,
     NameRecorder,
@@ -35,10 +35,22 @@ from zoo.compiler.frontend.value_names import (
     record_names,
 )
 from zoo.compiler.ir import structural_ops as ops
-from zoo.compiler.ir.dims import ONE, Dim, as_dim, dim_of
+from zoo.compiler.ir.dims import ONE, Dim, Quotient, Sizes, as_dim, dim_of, letter
 from zoo.compiler.ir.graph import Graph, Level, Node, Shape, ancestors, format_shape
 from zoo.compiler.ir.op_table import Kind, Op
-from zoo.compiler.ir.structural_ops import ARRAY, BUFFER, CONSTANT, INPUT, PARAM, SLICE, STATE, STRIDE, X
+from zoo.compiler.ir.solve_sizes import solve_sizes
+from zoo.compiler.ir.structural_ops import (
+    ARRAY,
+    BUFFER,
+    CONSTANT,
+    INPUT,
+    PARAM,
+    SIZE,
+    SLICE,
+    STATE,
+    STRIDE,
+    X,
+)
 from zoo.errors import DefinitionError, UsageError
 
 
@@ -61,6 +73,7 @@ class StepGraph:
         bindings: All values that a name of the author's was bound to, in order.
         memories: Results of the queries of states that kernels compute for all steps, by state
             (:mod:`zoo.compiler.passes.sequence_states`). ``new_states`` lacks these states.
+        size_options: Options that are letters in the sizes, so that the graph is the same for all values.
     """
 
     cell: Cell
@@ -76,6 +89,7 @@ class StepGraph:
     calls: Mapping[Node, NamedCall]
     bindings: Mapping[str, list[ValueNodes]]
     memories: Mapping[str, Node] = field(default_factory=dict)
+    size_options: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> list[Node]:
@@ -109,7 +123,13 @@ class StepGraph:
         )
 
 
-def trace_step(cell: Cell, *, allow_unused: bool = False, graph: Graph | None = None) -> StepGraph:
+def trace_step(
+    cell: Cell,
+    *,
+    allow_unused: bool = False,
+    graph: Graph | None = None,
+    size_options: tuple[str, ...] = (),
+) -> StepGraph:
     """Trace the ``step`` of a cell.
 
     ``step`` is called twice. A value that differs the second time, such as a random number, would become a
@@ -119,17 +139,20 @@ def trace_step(cell: Cell, *, allow_unused: bool = False, graph: Graph | None = 
         cell: The cell.
         allow_unused: Whether there may be parameters that the outputs do not depend on.
         graph: The graph to add to; by default a new one.
+        size_options: Options that are letters in the sizes.
 
     Raises:
         DefinitionError: if ``step`` cannot be compiled or differs the second time.
     """
     graph = Graph() if graph is None else graph
     x = graph.node(X, attr="x", shape=(_x_dim(cell),), level=Level.SEQUENCE)
-    params = _leaves(cell, graph, PARAM, cell.params, Level.ONCE)
-    buffers = _leaves(cell, graph, BUFFER, cell.buffers, Level.ONCE)
-    states = _leaves(cell, graph, STATE, cell.states, Level.STEP)
-    inputs = _leaves(cell, graph, INPUT, cell.inputs, Level.SEQUENCE)
-    bound = cell.with_arrays(_as_symbols(cell, {**params, **buffers}))
+    values = {name: value for name, value in cell.options.items() if name not in size_options}
+    params = _leaves(cell, values, graph, PARAM, cell.params, Level.ONCE)
+    buffers = _leaves(cell, values, graph, BUFFER, cell.buffers, Level.ONCE)
+    states = _leaves(cell, values, graph, STATE, cell.states, Level.STEP)
+    inputs = _leaves(cell, values, graph, INPUT, cell.inputs, Level.SEQUENCE)
+    lengths = {name: SymbolicLength(graph, letter(name)) for name in size_options}
+    bound = cell.with_arrays(_as_symbols(cell, {**params, **buffers}), lengths)
     arguments = (SymbolicArray(x), *_as_symbols(cell, {**states, **inputs}).values())
     arrays = dict(vars(bound))
     y, new_states, recorder = _call_step(bound, arguments, states)
@@ -156,12 +179,95 @@ def trace_step(cell: Cell, *, allow_unused: bool = False, graph: Graph | None = 
         default_names=default_names,
         calls=calls,
         bindings=bindings,
+        size_options=size_options,
     )
     if not allow_unused:
         _check_used(step_graph)
     _check_not_empty(step_graph)
     _check_discrete(step_graph, recorder.return_location or step_location(cell))
     return step_graph
+
+
+def trace_for_all_sizes(cell: Cell, numbers: Collection[str]) -> StepGraph:
+    """Trace the ``step`` of a cell with options as letters, where they are nothing but sizes.
+
+    An option stays a number if it is one or makes an axis of length one, which is left out of loops. It also
+    does if ``step`` needs its value, for example in a loop, or if values of parameters alone depend on it and
+    the shapes of parameters do not determine it.
+
+    Args:
+        cell: The cell.
+        numbers: Names of other options that stay numbers.
+
+    Raises:
+        DefinitionError: if ``step`` cannot be compiled.
+    """
+    names = tuple(name for name in _declared_size_options(cell) if name not in numbers)
+    step_graph = _trace_with_letters(cell, names) if names else None
+    if step_graph is None and len(names) > 1:
+        chosen: tuple[str, ...] = ()
+        for name in names:
+            if (wider := _trace_with_letters(cell, (*chosen, name))) is not None:
+                chosen, step_graph = (*chosen, name), wider
+    return trace_step(cell) if step_graph is None else step_graph
+
+
+def _declared_size_options(cell: Cell) -> Iterator[str]:
+    """Options above one that are in the size of an array."""
+    arrays: list[ArrayDeclaration] = [*cell.params.values(), *cell.buffers.values(), *cell.states.values()]
+    in_sizes = {name for array in arrays for size in array.shape for name in size.names}
+    return (name for name, value in cell.options.items() if name in in_sizes and value > 1)
+
+
+def _trace_with_letters(cell: Cell, names: tuple[str, ...]) -> StepGraph | None:
+    """The graph with options as letters; None if one of them is more than a size."""
+    try:
+        step_graph = trace_step(cell, size_options=names)
+    except (DefinitionError, TraceError, UsageError):
+        return None
+    checks = (_has_integer_quotients, _has_axes_longer_than_one, _can_prepare)
+    return step_graph if all(check(step_graph) for check in checks) else None
+
+
+def _has_integer_quotients(step_graph: StepGraph) -> bool:
+    """Whether I and H are only divided by options that divide them without a remainder."""
+    leaves = {**step_graph.params, **step_graph.buffers, **step_graph.states}.values()
+    integers = {quotient for node in leaves for dim in node.shape for quotient in _integer_quotient(dim)}
+    dims = {dim for node in ancestors(step_graph.outputs) for dim in _dims_of(node)}
+    return all(dim.quotients is not None and dim.quotients <= integers for dim in dims)
+
+
+def _has_axes_longer_than_one(step_graph: StepGraph) -> bool:
+    """Whether options make no axis of length one. Without such axes, kernels have fewer loops."""
+    dims = {dim for node in ancestors(step_graph.outputs) for dim in node.shape if dim != ONE}
+    options = step_graph.cell.options
+    return not any(not dim.depends_on_layer and dim.evaluate(options) == 1 for dim in dims)
+
+
+def _can_prepare(step_graph: StepGraph) -> bool:
+    """Whether the shapes of parameters determine the options that values of parameters alone depend on."""
+    leaves = {**step_graph.params, **step_graph.buffers}.values()
+    lengths = [("", dim) for node in leaves for dim in node.shape]
+    options = set(step_graph.size_options).difference(
+        solve_sizes(("I", "H", *step_graph.size_options), lengths)
+    )
+    nodes = (node for node in ancestors(step_graph.outputs) if node.level == Level.ONCE)
+    computed = [node for node in nodes if node.op.kind not in (Kind.VIEW, Kind.LEAF)]
+    lengths_in_them = [node for node in ancestors(computed) if node.op == SIZE]
+    return not any(options & dim.letters for node in [*computed, *lengths_in_them] for dim in _dims_of(node))
+
+
+def _integer_quotient(declared: Dim) -> frozenset[Quotient]:
+    """The quotient that is an integer because a declared size is: ``H / heads`` for ``H / (2 * heads)``."""
+    ((letters, factor), *others) = declared.terms
+    is_quotient = not others and len(letters) == 2 and factor.numerator == 1
+    return declared.quotients or frozenset() if is_quotient else frozenset()
+
+
+def _dims_of(node: Node) -> Iterator[Dim]:
+    """The sizes in the shape and the arguments of a node."""
+    attr = node.attr if isinstance(node.attr, tuple) else (node.attr,)
+    yield from (each for each in (*node.shape, *attr) if isinstance(each, Dim))
 
 
 def _x_dim(cell: Cell) -> Dim:
@@ -171,18 +277,23 @@ def _x_dim(cell: Cell) -> Dim:
 
 
 def _leaves(
-    cell: Cell, graph: Graph, op: Op, arrays: Mapping[str, ArrayDeclaration], level: Level
+    cell: Cell,
+    values: Mapping[str, Any],
+    graph: Graph,
+    op: Op,
+    arrays: Mapping[str, ArrayDeclaration],
+    level: Level,
 ) -> dict[str, Node]:
     return {
-        name: graph.node(op, attr=name, shape=_stored_shape(cell, array), level=level)
+        name: graph.node(op, attr=name, shape=_stored_shape(cell, values, array), level=level)
         for name, array in arrays.items()
     }
 
 
-def _stored_shape(cell: Cell, array: ArrayDeclaration) -> Shape:
+def _stored_shape(cell: Cell, values: Mapping[str, Any], array: ArrayDeclaration) -> Shape:
     shape = [as_dim(2)] if array.complex else []
     for size in array.shape:
-        dim = dim_of(size, cell.options)
+        dim = dim_of(size, values)
         if dim is None:
             raise DefinitionError(
                 f"{cell.error_name()}: size {size.text!r} of {array.kind} {array.name!r} cannot be compiled "
@@ -394,12 +505,13 @@ def check_shapes(step_graph: StepGraph, input_size: int, hidden_size: int) -> No
     Raises:
         UsageError: if an array has a negative or fractional length, or a slice is out of range.
     """
-    problem = _size_problem(step_graph.size_conditions, input_size, hidden_size)
+    cell = step_graph.cell
+    sizes = cell.size_values(input_size, hidden_size)
+    if _size_problem(step_graph.size_conditions, sizes) is not None and step_graph.size_options:
+        step_graph = step_graph_of(cell)  # whose message has the values of the options
+    problem = _size_problem(step_graph.size_conditions, sizes)
     if problem is not None:
-        cell = step_graph.cell
-        where = _location_of(
-            cell, lambda node: _size_problem(_conditions_of([node]), input_size, hidden_size)
-        )
+        where = _location_of(cell, lambda node: _size_problem(_conditions_of([node]), sizes))
         raise UsageError(
             f"{cell.label()}: {where}: {problem} for I={input_size}, H={hidden_size}; choose "
             f"{_fitting_sizes(step_graph, input_size, hidden_size)}."
@@ -409,11 +521,10 @@ def check_shapes(step_graph: StepGraph, input_size: int, hidden_size: int) -> No
 SizeConditions = Mapping[tuple[Dim, int], str]
 
 
-def _size_problem(conditions: SizeConditions, input_size: int, hidden_size: int) -> str | None:
+def _size_problem(conditions: SizeConditions, sizes: Sizes) -> str | None:
     """The first condition that does not hold, as the beginning of a sentence."""
-    env = {"I": input_size, "H": hidden_size}
     for (dim, minimum), description in conditions.items():
-        value = dim.evaluate(env)
+        value = dim.evaluate(sizes)
         if value.denominator != 1:
             return f"{description}, and {dim} is not an integer"
         if value < minimum:
@@ -429,7 +540,7 @@ def _fitting_sizes(step_graph: StepGraph, input_size: int, hidden_size: int) -> 
             ("H", input_size, hidden_size - distance),
             ("I", input_size + distance, hidden_size),
         ):
-            if h > 0 and _size_problem(step_graph.size_conditions, i, h) is None:
+            if h > 0 and _size_problem(step_graph.size_conditions, step_graph.cell.size_values(i, h)) is None:
                 return f"other sizes, for example {name}={h if name == 'H' else i}"
     return "other sizes"
 

@@ -1,24 +1,54 @@
-"""Sizes as polynomials in I and H: two sizes are equal exactly if they are equal for every I and H."""
+"""Sizes as polynomials in I, H and options: two sizes are equal exactly if they are so for all values.
+
+An option that is a size, such as ``heads``, is a letter like I and H, and may divide: ``H // heads``. Its
+value is at least two, because the kernels for one head have fewer axes.
+"""
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from zoo.base.size_expr import SizeExpr, Tree
 
-# A product of letters, sorted: ("H", "H", "I"); the empty product is the constant term.
+LAYER_LETTERS = ("I", "H")
+"""The letters that are sizes of a layer. All others are options."""
+
+
+class Quotient(NamedTuple):
+    """The quotient of a letter of the layer and an option, which kernels compute once.
+
+    Args:
+        dividend: ``I`` or ``H``.
+        option: Name of the option.
+    """
+
+    dividend: str
+    option: str
+
+    @property
+    def name(self) -> str:
+        """The variable of a kernel that holds it."""
+        return f"{self.dividend}_per_{self.option}"
+
+
+def quotients_of(options: Iterable[str]) -> Iterator[Quotient]:
+    """All quotients of letters of the layer and some options."""
+    return (Quotient(letter, option) for option in options for letter in LAYER_LETTERS)
+
+
+# A product of letters, sorted: ("H", "H", "I"); the empty product is the constant term. "/heads" divides.
 Letters = tuple[str, ...]
 Sizes: TypeAlias = Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Dim:
-    """A polynomial with rational coefficients, in canonical form.
+    """A polynomial with rational coefficients, in canonical form. Options may have negative powers.
 
     Args:
         terms: Pairs of letters and coefficient, sorted; no coefficient is zero.
@@ -47,7 +77,20 @@ class Dim:
     @property
     def letters(self) -> frozenset[str]:
         """The letters that it depends on."""
-        return frozenset(letter for letters, _ in self.terms for letter in letters)
+        return frozenset(letter.lstrip("/") for letters, _ in self.terms for letter in letters)
+
+    @property
+    def depends_on_layer(self) -> bool:
+        """Whether it depends on I or H."""
+        return not self.letters.isdisjoint(LAYER_LETTERS)
+
+    @property
+    def quotients(self) -> frozenset[Quotient] | None:
+        """The quotients in its text; None if an option divides neither I nor H."""
+        pairs = [_pair(letters) for letters, _ in self.terms]
+        if any(rest for _, _, rest in pairs):
+            return None
+        return frozenset(quotient for _, quotients, _ in pairs for quotient in quotients)
 
     def __add__(self, other: Dim) -> Dim:
         return _sum(self, other)
@@ -67,10 +110,13 @@ class Dim:
         for mine, value in self.terms:
             rest = list(mine)
             for letter in letters:
-                if letter not in rest:
+                if letter in rest:
+                    rest.remove(letter)
+                elif letter in LAYER_LETTERS:
                     return None
-                rest.remove(letter)
-            quotient.append((tuple(rest), value / factor))
+                else:
+                    rest.append(_reciprocal(letter))
+            quotient.append((_cancelled(tuple(rest)), value / factor))
         return _canonical(quotient)
 
     def floor_divide(self, other: Dim) -> Dim | None:
@@ -82,7 +128,7 @@ class Dim:
         if quotient is None or not quotient.terms or quotient.terms[-1][0]:
             return quotient
         *rest, (_, constant) = quotient.terms
-        even = all(factor.denominator == 1 for _, factor in rest)
+        even = all(factor.denominator == 1 and letters[0][0] != "/" for letters, factor in rest)
         return _canonical([*rest, ((), Fraction(math.floor(constant)))]) if even else quotient
 
     def ceil_divide(self, divisor: int) -> Dim:
@@ -92,26 +138,42 @@ class Dim:
         return _canonical([*rest, ((), Fraction(math.ceil(Fraction(constant) / divisor)))])
 
     def signs(self) -> set[int]:
-        """Return the signs, of -1, 0 and 1, that are possible if all letters are at least one."""
-        at_ones = sum(factor for _, factor in self.terms)
+        """Return the signs, of -1, 0 and 1, that are possible for I and H from one and options from two."""
+        at_least = sum(factor * _least(letters) for letters, factor in self.terms)
         growing = all(factor > 0 for letters, factor in self.terms if letters)
         falling = all(factor < 0 for letters, factor in self.terms if letters)
-        low = at_ones if growing else -math.inf
-        high = at_ones if falling else math.inf
+        low = at_least if growing else -math.inf
+        high = at_least if falling else math.inf
         possible = {-1: low < 0, 0: low <= 0 <= high, 1: high > 0}
         return {sign for sign, may_be in possible.items() if may_be}
+
+    def substitute(self, values: Mapping[str, object]) -> Dim:
+        """Return the size with the values of some letters."""
+        terms = []
+        for letters, factor in self.terms:
+            known = [each for each in letters if each.lstrip("/") in values]
+            rest = tuple(each for each in letters if each not in known)
+            term = Dim(((tuple(known), factor),))
+            terms.append((rest, term.evaluate(values)))  # type: ignore[arg-type]  # the letters are integers
+        return _canonical(terms)
 
     def evaluate(self, env: Sizes) -> Fraction:
         """Return the value for some letters."""
         total = Fraction(0)
         for letters, factor in self.terms:
             for letter in letters:
-                factor *= env[letter]
+                if letter[0] == "/":
+                    factor /= env[letter[1:]]
+                else:
+                    factor *= env[letter]
             total += factor
         return total
 
     def __str__(self) -> str:
-        """Format as Python code, ``4 * H + 1``; fractions become one division at the end."""
+        """Format as Python code, ``4 * H + 1``; fractions become one division at the end.
+
+        A quotient of two letters is a variable, ``4 * H_per_heads + 1``.
+        """
         if not self.terms:
             return "0"
         common = 1
@@ -133,10 +195,41 @@ def _gcd(a: int, b: int) -> int:
     return a
 
 
+def _reciprocal(letter: str) -> str:
+    return letter[1:] if letter[0] == "/" else f"/{letter}"
+
+
+# An integer option is below this.
+_OPTION_BOUND = 2**63
+
+
+def _least(letters: Letters) -> Fraction:
+    """A lower bound of a product of letters."""
+    least = Fraction(1)
+    for letter in letters:
+        if letter not in LAYER_LETTERS:
+            least *= Fraction(1, _OPTION_BOUND) if letter[0] == "/" else 2
+    return least
+
+
+def _pair(letters: Letters) -> tuple[list[str], list[Quotient], list[str]]:
+    """Pair each option that divides with I or H: the other factors, the pairs, and options without one."""
+    factors, quotients, rest = [each for each in letters if each[0] != "/"], [], []
+    for option in (each[1:] for each in letters if each[0] == "/"):
+        dividend = next((each for each in factors if each in LAYER_LETTERS), None)
+        if dividend is None:
+            rest.append(option)
+        else:
+            factors.remove(dividend)
+            quotients.append(Quotient(dividend, option))
+    return factors, quotients, rest
+
+
 def _product(letters: Letters, factor: int) -> str:
-    if not letters:
-        return str(factor)
-    text = " * ".join(letters)
+    factors, quotients, rest = _pair(letters)
+    text = " * ".join(sorted([*factors, *(each.name for each in quotients)]))
+    if not text or rest:  # kernels with a fraction as a size fail, and do not round it
+        return " / ".join([" * ".join(filter(None, [str(factor), text])), *rest])
     return text if factor == 1 else f"-{text}" if factor == -1 else f"{factor} * {text}"
 
 
@@ -156,7 +249,19 @@ def _sum(one: Dim, other: Dim) -> Dim:
 
 @functools.lru_cache(maxsize=4096)
 def _product_of_two(one: Dim, other: Dim) -> Dim:
-    return _canonical((tuple(sorted(a + b)), x * y) for a, x in one.terms for b, y in other.terms)
+    return _canonical((_cancelled(a + b), x * y) for a, x in one.terms for b, y in other.terms)
+
+
+def _cancelled(letters: Letters) -> Letters:
+    """A product of letters, sorted, without letters that are divided by themselves."""
+    rest: list[str] = []
+    for each in sorted(letters):
+        inverse = _reciprocal(each)
+        if inverse in rest:
+            rest.remove(inverse)
+        else:
+            rest.append(each)
+    return tuple(rest)
 
 
 def as_dim(value: int | Dim) -> Dim:
@@ -188,7 +293,7 @@ def _product_of(dims: tuple[Dim, ...]) -> Dim:
 
 
 def dim_of(size: SizeExpr, options: Mapping[str, object]) -> Dim | None:
-    """Return a declared size with the values of options; None where a division has a remainder."""
+    """Return a declared size; options without a value are letters. None where a division has a remainder."""
     return _dim_of(size.tree, options)
 
 
@@ -212,5 +317,14 @@ def concrete_shape(shape: Iterable[Dim], sizes: Sizes | None = None) -> tuple[in
 
 
 ZERO, ONE = as_dim(0), as_dim(1)
-GENERIC_SIZES = {"I": 7919, "H": 5040}
+
+
+class _GenericSizes(dict[str, int]):
+    """Sizes of layers, and one value for every option."""
+
+    def __missing__(self, option: str) -> int:
+        return 12
+
+
+GENERIC_SIZES: Sizes = _GenericSizes({"I": 7919, "H": 5040})
 """Sizes that decide which of two lengths is the longer; equality is decided exactly."""

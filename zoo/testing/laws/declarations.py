@@ -104,7 +104,7 @@ def check_parameter_count(cell: Cell) -> None:
 
 def _check_count(cell: Cell, inputs: int, hidden: int) -> None:
     expected = Recurrent(cell, inputs, hidden, threads=1).theta.size
-    letters = {"I": inputs, "H": hidden} | {k: v for k, v in cell.options.items() if type(v) is int}
+    letters = cell.size_values(inputs, hidden)
     formula = cell.parameter_formula()
     # Evaluate term by term: a size expression has a limited length, a formula does not.
     terms = formula.replace("·", "*").split(" + ")
