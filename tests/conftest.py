@@ -69,6 +69,7 @@ SLOW_FILES = {
     "comparison/test_comparison.py",
     "comparison/test_dask.py",
     "comparison/test_kill.py",
+    "compiler/test_background.py",
     "compiler/test_compiler_process.py",
     "compiler/test_elementwise_ops.py",
     "compiler/test_linear_algebra.py",

@@ -16,10 +16,11 @@ import zoo
 from zoo.compiler import compiler_process
 from zoo.compiler import second_compiler as module
 from zoo.compiler.codegen.source_module import load_source
-from zoo.compiler.compiler_process import HAS_LOCKS, CompilerProcess, KernelCall
+from zoo.compiler.compiler_process import CompilerProcess, KernelCall
 from zoo.compiler.second_compiler import list_kernels, second_compiler
 from zoo.distributed.collectives import ProcessGroup
 from zoo.kernels.cache_dir import cached_files
+from zoo.kernels.cache_lock import HAS_LOCKS
 from zoo.kernels.jit import pure_python
 from zoo.training import trainer as trainer_module
 from zoo.training.preview import SmallBatches

@@ -1,8 +1,8 @@
 """Compile kernels in another process, which stores them in the cache.
 
 Numba compiles one function at a time, however many threads a process has. The other process is a new one, not
-a fork: forks copy locks that other threads hold, and NumPy's BLAS has threads. Whatever happens to it, this
-process compiles what is missing. The code is the same in both cases.
+a fork: forks copy locks that other threads hold, and NumPy's BLAS has threads. If it fails, this process
+compiles the missing kernels. The machine code is the same in both cases.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ import contextlib
 import logging
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -27,7 +25,7 @@ from zoo.kernels.cache import KernelCache
 from zoo.kernels.cache_dir import kernel_directory
 from zoo.kernels.cache_lock import HAS_LOCKS
 from zoo.kernels.jit import Kernel
-from zoo.processes import available_processors, python_command, python_environment
+from zoo.processes import available_processors, describe_exit, python_command, python_environment
 from zoo.run_module import FILE_MODULE
 
 LOGGER = logging.getLogger("zoo.compile")
@@ -77,12 +75,14 @@ class KernelCall(NamedTuple):
 def can_start_process(threads: int) -> bool:
     """Whether another process may compile kernels, which needs a second processor and a directory of kernels.
 
-    Not under ``ZOO_COMPILE_PROCESSES=1``.
+    Not under ``ZOO_COMPILE_PROCESSES=1``, and not in a frozen or embedded application, whose executable is
+    not Python.
 
     Args:
         threads: Number of threads that this process may use.
     """
-    allowed = os.environ.get("ZOO_COMPILE_PROCESSES") != "1" and HAS_LOCKS
+    has_python = bool(sys.executable) and not getattr(sys, "frozen", False)
+    allowed = os.environ.get("ZOO_COMPILE_PROCESSES") != "1" and HAS_LOCKS and has_python
     return allowed and min(threads, available_processors()) > 1 and kernel_directory() is not None
 
 
@@ -90,10 +90,11 @@ class CompilerProcess:
     """A process that compiles kernels.
 
     Args:
-        request: Pickled modules and calls, for :func:`main`.
+        request: Pickled modules and calls, and whether the process ends with this one, for :func:`main`.
     """
 
     def __init__(self, request: bytes) -> None:
+        self._is_killed = False
         with contextlib.ExitStack() as opened:
             self._errors = opened.enter_context(tempfile.TemporaryFile())
             file = opened.enter_context(tempfile.TemporaryFile())
@@ -106,15 +107,21 @@ class CompilerProcess:
                 stdin=subprocess.PIPE,  # closed by the system if this process is killed
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
+                start_new_session=True,  # Ctrl-C ends this process, which decides about the other one
             )
             file.close()
-            opened.pop_all()  # `stop` closes the other one
+            opened.pop_all()  # `wait` closes the other one
 
     @classmethod
-    def start(cls, calls: Sequence[KernelCall]) -> CompilerProcess | None:
-        """Start it for these kernels; None if no process can be started."""
+    def start(cls, calls: Sequence[KernelCall], *, outlives_parent: bool = False) -> CompilerProcess | None:
+        """Start it for these kernels; None if no process can be started.
+
+        Args:
+            calls: The kernels.
+            outlives_parent: Whether it compiles all of them also if this process ends.
+        """
         try:
-            return cls(pickle.dumps((_generated_modules(calls), pickled_calls(calls))))
+            return cls(pickle.dumps((_generated_modules(calls), pickled_calls(calls), outlives_parent)))
         except (OSError, TypeError) as error:  # too many processes, no memory, or a Python without a program
             LOGGER.info("no second process can be started (%s); this one compiles all kernels", error)
             return None
@@ -124,74 +131,40 @@ class CompilerProcess:
         """Whether it still compiles."""
         return self._process.poll() is None
 
-    def stop(self) -> None:
-        """End the process, and log its error if it has failed."""
-        code = self._process.poll()
-        self._process.kill()  # this one needs no further kernel
-        with self._process, self._errors:  # closes stdin, and waits
-            if code not in (None, 0):
+    def kill(self) -> None:
+        """End the process, if it still runs: this one needs no further kernel."""
+        if self.is_running:
+            self._is_killed = True
+            self._process.kill()
+
+    def wait(self) -> None:
+        """Wait for the end of the process, and log its error if it has failed. Call it once."""
+        with self._process, self._errors:  # closes stdin at the end
+            code = self._process.wait()
+            if code and not self._is_killed:
                 self._errors.seek(0)
                 lines = self._errors.read().decode(errors="replace").split("\n")
-                text = next(filter(None, reversed(lines)), "")
-                LOGGER.warning("a second process that compiles kernels failed (exit code %s): %s", code, text)
-
-
-class Compilation:
-    """The compilation of a kernel, in this process or in another one.
-
-    Args:
-        call: The kernel, with the types of its arguments.
-        process: The process that compiles it; None for this one.
-        patience: Calls of :meth:`function` before this process compiles it.
-    """
-
-    def __init__(self, call: KernelCall, process: CompilerProcess | None = None, patience: int = 0) -> None:
-        self._call, self._process, self._patience = call, process, patience
-        self._function: Callable[..., Any] | None = None
-        self._stop = weakref.finalize(self, process.stop) if process is not None else None
-
-    @classmethod
-    def in_background(cls, calls: Sequence[KernelCall], threads: int, patience: int = 0) -> Compilation:
-        """Compile the last of some kernels: load it if it is stored, or let another process compile it.
-
-        Args:
-            calls: The kernel, after others that a program needs along with it.
-            threads: Number of threads that this process may use.
-            patience: As for the class, if the kernel is not stored and no process can be started.
-        """
-        call = calls[-1]
-        if call.is_compiled:
-            return cls(call)
-        can_start = can_start_process(threads) and pickled_calls([call])
-        process = CompilerProcess.start(calls) if can_start else None
-        return cls(call, process, 0 if process is not None else patience)
-
-    def function(self) -> Callable[..., Any] | None:
-        """The compiled kernel, which does not check types; None if it is not compiled yet."""
-        if self._function is None and self._is_due():
-            self._function = self._call.compile()
-        return self._function
-
-    def _is_due(self) -> bool:
-        """Whether the kernel is stored, or this process has to compile it."""
-        if self._process is not None and self._process.is_running:
-            return False
-        if self._stop is not None:
-            self._stop()
-        self._patience -= 1
-        return self._patience < 0
+                text = next((f": {line}" for line in reversed(lines) if line), "")
+                LOGGER.warning("a process that compiles kernels failed (%s)%s", describe_exit(code), text)
 
 
 def pickled_calls(calls: Iterable[KernelCall]) -> list[bytes]:
     """Pickle kernels, by module and name, and types; not those that are compiled or cannot be imported."""
     tasks = []
     for call in calls:
-        module = call.kernel.__module__
-        if module == "__main__" or module.startswith(FILE_MODULE) or not call.is_missing:
-            continue
-        with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError):  # defined in a function
-            tasks.append(pickle.dumps(call))
+        if call.is_missing and _can_be_imported(call.kernel.__module__):
+            with contextlib.suppress(
+                pickle.PicklingError, AttributeError, TypeError
+            ):  # defined in a function
+                tasks.append(pickle.dumps(call))
     return tasks
+
+
+def _can_be_imported(module: str) -> bool:
+    """Whether another process can import a module, or load it with all functions that it uses."""
+    source = source_of(module)
+    used = [] if source is None else [getattr(each, "__module__", "") for each in source.functions.values()]
+    return module != "__main__" and not module.startswith(FILE_MODULE) and all(map(_can_be_imported, used))
 
 
 def _generated_modules(calls: Iterable[KernelCall]) -> list[tuple[str, str, bytes]]:
@@ -213,11 +186,11 @@ def _generated_modules(calls: Iterable[KernelCall]) -> list[tuple[str, str, byte
 
 
 def main() -> None:
-    """The second process: compile the kernels listed in an open file, until stdin is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; its parent decides when to end
-    threading.Thread(target=_exit_at_end, daemon=True).start()
+    """The other process: compile the kernels listed in an open file."""
     with os.fdopen(int(sys.argv[1]), "rb") as file:
-        modules, tasks = pickle.load(file)  # its parent wrote it
+        modules, tasks, outlives_parent = pickle.load(file)  # its parent wrote it
+    if not outlives_parent:
+        threading.Thread(target=_exit_at_end, daemon=True).start()
     for name, text, functions in modules:
         with contextlib.suppress(ImportError, AttributeError):  # its parent compiles these kernels
             load_generated(name, text, pickle.loads(functions))

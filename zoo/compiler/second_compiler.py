@@ -55,7 +55,8 @@ def second_compiler(preview: Callable[[], object], threads: int) -> Iterator[Non
         yield
     finally:
         if process is not None:
-            process.stop()
+            process.kill()
+            process.wait()
 
 
 def _second_calls(kernels: dict[KernelCall, list[KernelCall]]) -> list[KernelCall]:

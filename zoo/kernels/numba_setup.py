@@ -75,11 +75,12 @@ NRTContext.get_meminfos = _reference_counts  # type: ignore[method-assign]  # Nu
 
 
 def _remove_lock_timers() -> None:
-    """Stop the timers of calls of LLVM, which nothing reads: 5 % of a first ``zoo train``.
+    """Stop the timers of calls of LLVM, which take 5 % of a first ``zoo train``.
 
-    Numba sends two events for each of 20,000 calls, to every function that waits for another one to compile.
+    Numba sends two events ``numba:llvm_lock`` for each of 20,000 calls, to every function that waits for
+    another one to compile. In exchange, the metadata of compiled functions have no time of LLVM.
     """
-    for callbacks in list(llvm.ffi.lib._lock._cblist):
+    for callbacks in list(getattr(getattr(llvm.ffi.lib, "_lock", None), "_cblist", [])):
         if callbacks[0].__module__ == numba_base.__name__:
             llvm.ffi.unregister_lock_callback(*callbacks)
 

@@ -22,9 +22,10 @@ import numpy as np
 from numba import types
 
 from zoo.array_types import Array, Arrays
+from zoo.compiler.background import Compilation
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.codegen.writer import as_tuple
-from zoo.compiler.compiler_process import Compilation, KernelCall
+from zoo.compiler.compiler_process import KernelCall
 from zoo.kernels.task_results import new_results, read_result, release_results, words_of
 from zoo.layers.batch import BatchRun
 from zoo.layers.direction import DirectionTape
@@ -114,8 +115,8 @@ class SpecialisedPass(NamedTuple):
     """A pass for arguments of some types.
 
     Args:
-        compilation: Its function ``(pool_state, count, results, addresses, arguments)``. It returns whether
-            all shards succeeded.
+        compilation: The compilation of its function ``(pool_state, count, results, addresses, arguments)``,
+            which returns whether all shards succeeded.
         addresses: Addresses of the kernels, in the order of the calls.
     """
 
@@ -161,8 +162,8 @@ class CompiledSegments(Sequence[list[Segment]]):
     """
 
     def __init__(self, stack: Stack, run: BatchRun, shards: Sequence[slice], saved: SavedTypes) -> None:
-        self.saved, self.results = saved, new_results(len(shards), saved.words)
-        self._release = saved.release  # compiled before memory has to be released
+        self.saved, self._release = saved, saved.release  # compiled before memory has to be released
+        self.results = new_results(len(shards), saved.words)
         self._stack, self._run, self._shards = stack, run, shards
 
     @property
@@ -263,7 +264,7 @@ class CompiledPasses:
             calls = *saved.calls, call
             self._forward[kind] = SpecialisedPass(self._compilation(calls, threads), addresses), saved
         compiled, saved = self._forward[kind]
-        function = compiled.compilation.function()
+        function = compiled.compilation.function(wait=not self.in_background)
         if function is None:
             return None
         segments = CompiledSegments(self._stack, run, shards, saved)
@@ -295,19 +296,20 @@ class CompiledPasses:
             threads: Maximum number of threads.
         """
         kind, needs_dx = (run.x.dtype, dx is None), [] if dx is None else [dx]
-        if not isinstance(segments, CompiledSegments):  # other arrays may have other types
+        if run.x.dtype not in self._forward:
             return None
         if not _are_ready(dy, out, *needs_dx, *dfinal.values()) or out.dtype != dy.dtype:
             return None
         if not self.shards.count(kind, len(segments)):
             return None
         dinitial = _empty_states(run.state)
+        # A tape of a pass in Python may have other arrays, but the pass can be compiled in the meantime.
         arguments = BackwardArguments(
             params=tuple([each.backward_params for each in params]),
-            like=segments.saved.like,
+            like=self._forward[run.x.dtype][1].like,
             initial_states=states_by_layer(self._stack, run.state),
             options=self._options,
-            shard_rows=segments.shard_rows,
+            shard_rows=segments.shard_rows if isinstance(segments, CompiledSegments) else 0,
             dy=dy,
             dfinal=states_by_layer(self._stack, dfinal),
             needs_dx=(dx is not None, *[True] * (len(self._stack.directions) - 1)),
@@ -323,17 +325,15 @@ class CompiledPasses:
             call, addresses = generated
             self._backward[kind] = SpecialisedPass(self._compilation((call,), threads), addresses)
         compiled = self._backward[kind]
-        function = compiled.compilation.function()
-        if function is None:
+        function = compiled.compilation.function(wait=not self.in_background)
+        if function is None or not isinstance(segments, CompiledSegments):
             return None
         passed = segments.results, compiled.addresses, arguments
         has_succeeded = _run(function, *passed, threads, run.product_size)
         return dinitial if has_succeeded else None
 
     def _compilation(self, calls: tuple[KernelCall, ...], threads: int) -> Compilation:
-        if not self.in_background:
-            return Compilation(calls[-1])
-        return Compilation.in_background([WORKER_CALL, *calls], threads, INTERPRETED_PASSES)
+        return Compilation([WORKER_CALL, *calls], threads, INTERPRETED_PASSES)
 
 
 def _empty_states(state: Mapping[str, Array]) -> Arrays:

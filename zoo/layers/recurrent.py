@@ -174,6 +174,13 @@ class Recurrent(FlatParameters):
         """Features of the output."""
         return self.stack.output_size
 
+    def compile_passes(self) -> None:
+        """Compile each pass as a whole on its next call but one, and wait for it. Use it before timing.
+
+        Otherwise another process compiles it after some passes, or this one after many.
+        """
+        self.functional.compile_passes()
+
     def forward(
         self,
         x: ArrayLike,

@@ -22,8 +22,9 @@ import numpy as np
 from numba import types
 
 from zoo.array_types import Array, Arrays
+from zoo.compiler.background import Compilation
 from zoo.compiler.codegen.source_module import load_source
-from zoo.compiler.compiler_process import Compilation, KernelCall
+from zoo.compiler.compiler_process import KernelCall
 from zoo.kernels.address_calls import KernelRef
 from zoo.kernels.jit import is_pure_python, njit
 from zoo.layers.batch import BatchRun
@@ -124,30 +125,33 @@ class SpecialisedStep(NamedTuple):
     """The step for arguments of some types.
 
     Args:
-        compilation: Its function ``(pool_state, count, addresses, arguments)``.
+        compilation: The compilation of its function ``(pool_state, count, addresses, arguments)``.
         addresses: Addresses of the kernels, in the order of the calls.
     """
 
     compilation: Compilation
     addresses: tuple[int, ...]
 
-    def run(self, arguments: StepArguments, count: int, threads: int, product_size: int) -> bool:
+    def run(
+        self, arguments: StepArguments, count: int, threads: int, product_size: int, *, wait: bool
+    ) -> bool:
         """Compute ``count`` shards.
-
-        Returns:
-            False if another process still compiles the step, if a kernel raised an error, or if its results
-            do not fit.
 
         Args:
             arguments: Arguments of the step.
             count: Number of shards.
             threads: Maximum number of threads.
             product_size: As for :func:`can_divide_products`.
+            wait: Whether to wait until the step is compiled.
+
+        Returns:
+            False if another process still compiles the step, if a kernel raised an error, or if its results
+            do not fit.
 
         Raises:
             MemoryError: if the memory does not suffice for prepared parameters.
         """
-        function = self.compilation.function()
+        function = self.compilation.function(wait=wait)
         if function is None:
             return False
         passed = count, self.addresses, tuple(arguments)
@@ -410,7 +414,8 @@ class CompiledStep:
         )
         step = self._step_for(batch_loss, arguments, threads)
         product_size = max(batch_run.product_size, shard_rows * self._readout[0].size)
-        if step is None or not step.run(arguments, len(shards), threads, product_size):
+        wait = not self.in_background
+        if step is None or not step.run(arguments, len(shards), threads, product_size, wait=wait):
             return None
         if dinputs is not None and dinputs is not whole:
             whole[:, rows] = dinputs
@@ -424,13 +429,10 @@ class CompiledStep:
         kind = *_batch_kind(batch_loss), arguments.read_steps is None
         if kind not in self._steps:
             generated = generate_training_step(self._stack, batch_loss.kernels.loss_and_grad, arguments)
-            self._steps[kind] = generated and self._specialise(*generated, threads)
+            self._steps[kind] = generated and SpecialisedStep(
+                Compilation([WORKER_CALL, generated[0]], threads), generated[1]
+            )
         return self._steps[kind]
-
-    def _specialise(self, call: KernelCall, addresses: tuple[int, ...], threads: int) -> SpecialisedStep:
-        if not self.in_background:
-            return SpecialisedStep(Compilation(call), addresses)
-        return SpecialisedStep(Compilation.in_background([WORKER_CALL, call], threads), addresses)
 
     def _aux_inputs(self, run: BatchRun, rows: slice) -> tuple[tuple[Array, ...], ...] | None:
         """Auxiliary inputs of each layer; None if there is dropout between two layers."""

@@ -33,7 +33,8 @@ class CheckSuite:
         base: Base class of the kind.
         module: Module with the laws, imported at first use since it needs the testing extra.
         table: Name of the list in that module.
-        preview: Module and name of a function of a component that calls the kernels that its laws compile.
+        preview: Module and name of a function. It takes a component and calls the kernels that the laws
+            compile.
     """
 
     base: type[Component]

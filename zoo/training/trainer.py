@@ -209,7 +209,7 @@ class Trainer:
         self.dataset.compile_kernels(self.model)
         self.dataset.loss_and_grad(self.model, 0, None, (self.config.seed, 0))
         if self._will_compile_step():
-            # Each rank would have such a process.
+            # With `wait=False`, each rank would start a process.
             self.model.compile_training_step(wait=wait or self.process_group.size > 1)
             self.dataset.loss_and_grad(self.model, 0, None, (self.config.seed, 0))
         grad = self.clip.apply(self.model.grad).grad

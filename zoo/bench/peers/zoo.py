@@ -95,7 +95,7 @@ def loaded_layer(problem: Problem) -> Recurrent:
     types: Any = {"dtype": problem.dtype, "precision": problem.precision, "threads": problem.threads}
     rnn = Recurrent(cell, problem.input_size, problem.hidden, **types)
     rnn.fill({name: problem.params[name.removeprefix("l0.")] for name in rnn.params})
-    rnn.functional.compile_passes()
+    rnn.compile_passes()
     return rnn
 
 
