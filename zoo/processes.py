@@ -136,6 +136,11 @@ def python_command(program: str, *arguments: str, python: str | None = None) -> 
     return [python or sys.executable, "-c", _HEAD + program, *arguments]
 
 
+def has_python_command() -> bool:
+    """Whether this executable is Python, and not a frozen or embedded application."""
+    return bool(sys.executable) and not getattr(sys, "frozen", False)
+
+
 def python_environment() -> dict[str, str]:
     """The environment in which a child process of this interpreter finds the same modules."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import types
 from pathlib import Path
 from types import ModuleType
@@ -93,7 +94,7 @@ def test_applications_that_are_no_python_start_no_process(
     kernel_cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
 ) -> None:
     assert can_start_process(2)
-    monkeypatch.setattr(module.sys, name, value, raising=False)
+    monkeypatch.setattr(sys, name, value, raising=False)
     assert not can_start_process(2)
 
 

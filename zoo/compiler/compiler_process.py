@@ -25,7 +25,13 @@ from zoo.kernels.cache import KernelCache
 from zoo.kernels.cache_dir import kernel_directory
 from zoo.kernels.cache_lock import HAS_LOCKS
 from zoo.kernels.jit import Kernel
-from zoo.processes import available_processors, describe_exit, python_command, python_environment
+from zoo.processes import (
+    available_processors,
+    describe_exit,
+    has_python_command,
+    python_command,
+    python_environment,
+)
 from zoo.run_module import FILE_MODULE
 
 LOGGER = logging.getLogger("zoo.compile")
@@ -81,8 +87,7 @@ def can_start_process(threads: int) -> bool:
     Args:
         threads: Number of threads that this process may use.
     """
-    has_python = bool(sys.executable) and not getattr(sys, "frozen", False)
-    allowed = os.environ.get("ZOO_COMPILE_PROCESSES") != "1" and HAS_LOCKS and has_python
+    allowed = os.environ.get("ZOO_COMPILE_PROCESSES") != "1" and HAS_LOCKS and has_python_command()
     return allowed and min(threads, available_processors()) > 1 and kernel_directory() is not None
 
 
