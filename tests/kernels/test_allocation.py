@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -46,6 +47,13 @@ def test_new_arrays_have_shapes_and_values(kind: str) -> None:
     np.testing.assert_array_equal(copy, like)
     np.testing.assert_array_equal(filled, np.zeros((2, 3)))
     assert {array.dtype for array in (empty, zeros, copy, filled)} == {like.dtype}
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="NumPy chooses the alignment")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_new_arrays_begin_at_a_cache_line(dtype: type) -> None:
+    made = [new_arrays(np.ones((2, 3), dtype), rows) for rows in range(1, 20)]
+    assert {array.ctypes.data % 64 for arrays in made for array in arrays} == {0}
 
 
 @zoo.njit

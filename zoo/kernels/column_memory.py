@@ -285,7 +285,7 @@ def _backward_chunks(
                     )
                     multiply_rows(dchunk.rates[t], dvalue, products[t])  # what the probe has read
             _reader_gradient(count, total, chunk, dchunk, memory, gradient, writes)
-            store_chunk_gradients(drows, rows, start, count, head_index, first_query, dchunk, flags)
+            store_chunk_gradients(drows, rows, start, count, head_index, first_query, chunk, dchunk, flags)
 
 
 @njit(inline=True)

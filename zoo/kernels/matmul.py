@@ -92,10 +92,18 @@ def pack_panel(w: Array, w0: int, stride: int, depth: int, size: int, panels: Ar
 @njit(shared=True, python_fallback=_py_pack)
 def pack(w: Array) -> Array:
     """Panels of ``w (K, N)`` for ``add_matmul(a, panels, c)``, ``c += a @ w``."""
-    depth, width = w.shape
     columns = panel_width(w)
     # On huge pages if they are large; in the array of a sequence, panels are the steps.
-    panels = kernels.empty_sequence((width + columns - 1) // columns, depth, columns, w)
+    panels = kernels.empty_sequence((w.shape[1] + columns - 1) // columns, w.shape[0], columns, w)
+    pack_into(w, panels)
+    return panels
+
+
+@njit(shared=True)
+def pack_into(w: Array, panels: Array) -> None:
+    """Write the panels of ``w`` to an array of their shape, see :func:`pack`."""
+    depth, width = w.shape
+    columns = panel_width(w)
     whole = width // columns
     # Four rows at once: panel by panel, each row is on another page, and 256 by 1024 took 50 us, not 27.
     for start in range(0, depth, 4):
@@ -105,17 +113,33 @@ def pack(w: Array) -> Array:
     rest = width - whole * columns
     if rest > 0:
         pack_panel(w, width - rest, width, depth, rest, panels, whole * depth * columns)
-    return panels
 
 
 @njit(shared=True, python_fallback=_py_pack_transposed)
 def pack_transposed(w: Array) -> Array:
     """Panels of the transpose of ``w (N, K)`` for ``add_matmul(a, panels, c)``, ``c += a @ w.T``."""
     width, depth = w.shape
-    columns, block = panel_width(w), block_size(w)
+    columns = panel_width(w)
     panels = kernels.empty_sequence((width + columns - 1) // columns, depth, columns, w)
-    last, whole = kernels.empty((block, depth), w), depth // block * block
-    for first in range(0, panels.shape[0] * columns, block):
+    last = kernels.empty((block_size(w), depth), w)
+    pack_transposed_into(w, panels, last, panels.shape[0] * columns)
+    return panels
+
+
+@njit(shared=True)
+def pack_transposed_into(w: Array, panels: Array, last: Array, width_written: int) -> None:
+    """Write the panels of the transpose of ``w (N, K)`` to an array of their shape.
+
+    Args:
+        w: The matrix.
+        panels: As :func:`pack_transposed` returns them.
+        last: Overwritten, ``(block_size, K)``.
+        width_written: Columns to write, at least N. The columns after N are zeros.
+    """
+    width, depth = w.shape
+    columns, block = panel_width(w), block_size(w)
+    whole = depth // block * block
+    for first in range(0, width_written, block):
         source, start = w, first * depth
         if first + block > width:  # missing rows are zeros
             flat, inside = kernels.flat_slice(last, 0, last.size), kernels.int_max(0, width - first) * depth
@@ -131,7 +155,6 @@ def pack_transposed(w: Array) -> Array:
         for row in range(first, first + block):
             for k in range(whole, depth):
                 panels[row // columns, k, row % columns] = source[start // depth + row - first, k]
-    return panels
 
 
 @njit

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from zoo import kernels
 from zoo.array_types import Array
+from zoo.kernels.chunk_products import empty_panels
 from zoo.kernels.jit import njit
 
 CHUNK = 16
@@ -69,6 +70,7 @@ class ChunkArrays(NamedTuple):
         reads: Results of the readers, ``(2 * CHUNK, D)``.
         dots: Products of readers and keys, ``(2 * CHUNK, W)``, unless each row has a decay.
         weights: Weights of the values in the reads, ``(2 * CHUNK, W)``.
+        panels: For panels of operands (:mod:`zoo.kernels.chunk_products`); unused among gradients.
     """
 
     values: Array
@@ -85,6 +87,7 @@ class ChunkArrays(NamedTuple):
     reads: Array
     dots: Array
     weights: Array
+    panels: Array
 
 
 @njit(inline=True)
@@ -122,4 +125,5 @@ def empty_chunk(writes: int, depth: int, width: int, decay_size: int, like: Arra
         kernels.empty((2 * CHUNK, width), like),  # reads
         kernels.empty((2 * CHUNK, writes * CHUNK), like),  # dots
         kernels.empty((2 * CHUNK, writes * CHUNK), like),  # weights
+        empty_panels(max(depth, width, max(writes, 2) * CHUNK), like),
     )

@@ -9,7 +9,8 @@ from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
 from zoo.kernels.memory_chunk import NO_DECAY, NO_ROTATION, TRAINED_ROTATION, ChunkArrays, MemoryFlags
-from zoo.kernels.memory_rotation import angle_gradient
+from zoo.kernels.memory_rotation import add_angle, angle_gradient, set_rotated_row
+from zoo.kernels.prefetch import prefetch
 from zoo.kernels.row_loops import set_row
 
 
@@ -37,29 +38,45 @@ def _load_operands(row: Array, t: int, first_query: int, chunk: ChunkArrays, fla
         kernels.flat_slice(values, writes * t * width, writes * width),
         kernels.flat_slice(row, 0, writes * width),
     )
-    start = writes * width
-    set_row(
-        kernels.flat_slice(keys, writes * t * depth, writes * depth),
-        kernels.flat_slice(row, start, writes * depth),
-    )
-    start += writes * depth
-    set_row(readers[first_query + t], kernels.flat_slice(row, start, depth))
-    start += depth
+    first_key = writes * width
+    query = first_key + writes * depth
+    start = query + depth
     if flags.decays != NO_DECAY:
         set_row(decay[t], kernels.flat_slice(row, start, decay.shape[1]))
         start += decay.shape[1]
     if flags.rotations != NO_ROTATION:
         set_row(chunk.cosines[t], kernels.flat_slice(row, start, depth // 2))
         set_row(chunk.sines[t], kernels.flat_slice(row, start + depth // 2, depth // 2))
+        if t > 0:
+            add_angle(chunk.cosines[t], chunk.sines[t], chunk.cosines[t - 1], chunk.sines[t - 1])
         start += depth
+        # The copy rotates. With a loop over all rows after it, the backward pass took 0.5 us more for a chunk
+        # of a memory of 32 x 32, 6 % (AMD EPYC, Zen 4, float32).
+        for n in range(writes):
+            key = kernels.flat_slice(row, first_key + n * depth, depth)
+            set_rotated_row(keys[writes * t + n], key, t, chunk, True)
+    else:
+        set_row(
+            kernels.flat_slice(keys, writes * t * depth, writes * depth),
+            kernels.flat_slice(row, first_key, writes * depth),
+        )
+    last = t - 1 if flags.query_first else t  # the last step whose angle rotates the query
+    last, before = (-1, -1) if flags.rotations == NO_ROTATION else (last, t - 1)
+    set_rotated_row(readers[first_query + t], kernels.flat_slice(row, query, depth), last, chunk, True)
     if flags.has_probe:
-        set_row(readers[t], kernels.flat_slice(row, start, depth))
+        set_rotated_row(readers[t], kernels.flat_slice(row, start, depth), before, chunk, True)
         set_row(rates[t], kernels.flat_slice(row, start + depth, width))
 
 
 @njit(inline=True)
 def _store_gradients(
-    drow: Array, row: Array, t: int, first_query: int, dchunk: ChunkArrays, flags: MemoryFlags
+    drow: Array,
+    row: Array,
+    t: int,
+    first_query: int,
+    chunk: ChunkArrays,
+    dchunk: ChunkArrays,
+    flags: MemoryFlags,
 ) -> None:
     """Copy the gradients of step ``t`` of a chunk to the gradients of its row of operands.
 
@@ -72,12 +89,19 @@ def _store_gradients(
         kernels.flat_slice(values, writes * t * width, writes * width),
     )
     start = writes * width
-    set_row(
-        kernels.flat_slice(drow, start, writes * depth),
-        kernels.flat_slice(keys, writes * t * depth, writes * depth),
-    )
+    if flags.rotations != NO_ROTATION:
+        for n in range(writes):
+            dkey = kernels.flat_slice(drow, start + n * depth, depth)
+            set_rotated_row(dkey, keys[writes * t + n], t, chunk, False)
+    else:
+        set_row(
+            kernels.flat_slice(drow, start, writes * depth),
+            kernels.flat_slice(keys, writes * t * depth, writes * depth),
+        )
     start += writes * depth
-    set_row(kernels.flat_slice(drow, start, depth), readers[first_query + t])
+    last = t - 1 if flags.query_first else t  # the last step whose angle rotates the query
+    last, before = (-1, -1) if flags.rotations == NO_ROTATION else (last, t - 1)
+    set_rotated_row(kernels.flat_slice(drow, start, depth), readers[first_query + t], last, chunk, False)
     start += depth
     if flags.decays != NO_DECAY:
         set_row(kernels.flat_slice(drow, start, decay.shape[1]), decay[t])
@@ -90,7 +114,7 @@ def _store_gradients(
             angle_gradient(dcosine, dsine, cosine, sine, dchunk.cosines[t])
         start += depth
     if flags.has_probe:
-        set_row(kernels.flat_slice(drow, start, depth), readers[t])
+        set_rotated_row(kernels.flat_slice(drow, start, depth), readers[t], before, chunk, False)
         set_row(kernels.flat_slice(drow, start + depth, width), dchunk.rates[t])
 
 
@@ -128,12 +152,19 @@ def load_chunk(
 
 
 @njit(inline=True)
+def prefetch_operands(rows: Array, start: int, count: int, head_index: int, flags: MemoryFlags) -> None:
+    """Prefetch the operands of the updates of a chunk, see :func:`load_chunk`."""
+    for t in range(count):
+        prefetch(_row_of_update(rows, start + t, head_index, flags))
+
+
+@njit(inline=True)
 def store_chunk_gradients(
     drows: Array, rows: Array, start: int, count: int, head_index: int, first_query: int,
-    dchunk: ChunkArrays, flags: MemoryFlags,
+    chunk: ChunkArrays, dchunk: ChunkArrays, flags: MemoryFlags,
 ) -> None:  # fmt: skip
     """Copy the gradients of a chunk to the gradients of the operands; see :func:`load_chunk`."""
     for t in range(count):
         drow = _row_of_update(drows, start + t, head_index, flags)
         row = _row_of_update(rows, start + t, head_index, flags)
-        _store_gradients(drow, row, t, first_query, dchunk, flags)
+        _store_gradients(drow, row, t, first_query, chunk, dchunk, flags)

@@ -11,24 +11,24 @@ from typing import Any
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
-from zoo.kernels.memory_chunk import TRAINED_ROTATION, ChunkArrays, MemoryFlags
-from zoo.kernels.row_loops import add_scaled
+from zoo.kernels.memory_chunk import ChunkArrays, MemoryFlags
+from zoo.kernels.row_loops import add_scaled, set_row
 from zoo.kernels.vector_loops import vector_loop
 
 
 @vector_loop(2, 2)
-def _add_angle(cosine: Any, sine: Any, other_cosine: Any, other_sine: Any) -> Any:
+def add_angle(cosine: Any, sine: Any, other_cosine: Any, other_sine: Any) -> Any:
     """Cosine and sine of the sum of two angles."""
     return cosine * other_cosine - sine * other_sine, sine * other_cosine + cosine * other_sine
 
 
-@vector_loop(2, 2)
-def _rotate(a: Any, b: Any, cosine: Any, sine: Any) -> Any:
+@vector_loop(2, 4)
+def _set_rotated(_real: Any, _imag: Any, a: Any, b: Any, cosine: Any, sine: Any) -> Any:
     return a * cosine - b * sine, b * cosine + a * sine
 
 
-@vector_loop(2, 2)
-def _rotate_back(a: Any, b: Any, cosine: Any, sine: Any) -> Any:
+@vector_loop(2, 4)
+def _set_rotated_back(_real: Any, _imag: Any, a: Any, b: Any, cosine: Any, sine: Any) -> Any:
     return a * cosine + b * sine, b * cosine - a * sine
 
 
@@ -56,72 +56,56 @@ def _add_angle_gradient(target: Any, da: Any, db: Any, a: Any, b: Any) -> Any:
 
 
 @njit(inline=True)
-def rotate_operands(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
-    """Add up the angles of the steps of a chunk, and rotate its keys and readers back by the sums."""
-    readers, cosines, sines = chunk.readers, chunk.cosines, chunk.sines
-    first = steps if flags.has_probe else 0
-    for t in range(steps):
-        if t > 0:
-            _add_angle(cosines[t], sines[t], cosines[t - 1], sines[t - 1])
-            if flags.query_first:
-                _rotate_row_back(readers, first + t, cosines[t - 1], sines[t - 1])
-            if flags.has_probe:
-                _rotate_row_back(readers, t, cosines[t - 1], sines[t - 1])
-        if not flags.query_first:
-            _rotate_row_back(readers, first + t, cosines[t], sines[t])
-        for n in range(flags.writes * t, flags.writes * (t + 1)):
-            _rotate_row_back(chunk.keys, n, cosines[t], sines[t])
+def set_rotated_row(target: Array, source: Array, t: int, chunk: ChunkArrays, back: bool) -> None:
+    """Set a row to another one, rotated by the sum of the angles of the steps up to t, or rotated back.
+
+    It is not rotated if t is negative.
+    """
+    if t < 0:
+        set_row(target, source)
+        return
+    size = chunk.cosines.shape[1]
+    real, imag = kernels.flat_slice(target, 0, size), kernels.flat_slice(target, size, size)
+    a, b = kernels.flat_slice(source, 0, size), kernels.flat_slice(source, size, size)
+    if back:
+        _set_rotated_back(real, imag, a, b, chunk.cosines[t], chunk.sines[t])
+    else:
+        _set_rotated(real, imag, a, b, chunk.cosines[t], chunk.sines[t])
 
 
 @njit(inline=True)
-def _rotate_row_back(rows: Array, number: int, cosine: Array, sine: Array) -> None:
-    size = cosine.size
+def _add_row_gradient(dangle: Array, rows: Array, drows: Array, number: int) -> None:
+    """Add the gradient of the angle by which a row is rotated back, given the rotated row."""
+    size = dangle.size
     start = 2 * number * size
     real, imag = kernels.flat_slice(rows, start, size), kernels.flat_slice(rows, start + size, size)
-    _rotate_back(real, imag, cosine, sine)
-
-
-@njit(inline=True)
-def _rotate_row_gradient(
-    rows: Array, drows: Array, number: int, cosine: Array, sine: Array, dangle: Array, trained: bool
-) -> None:
-    """Backward pass of :func:`_rotate_row_back`: rotate the gradient, add to the gradient of the angle."""
-    size = cosine.size
-    start = 2 * number * size
     dreal, dimag = kernels.flat_slice(drows, start, size), kernels.flat_slice(drows, start + size, size)
-    if trained:
-        real, imag = kernels.flat_slice(rows, start, size), kernels.flat_slice(rows, start + size, size)
-        _add_angle_gradient(dangle, dreal, dimag, real, imag)
-    _rotate(dreal, dimag, cosine, sine)
+    _add_angle_gradient(dangle, dreal, dimag, real, imag)
 
 
 @njit(inline=True)
-def rotate_operands_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, flags: MemoryFlags) -> None:
-    """Backward pass of :func:`rotate_operands`.
+def operand_angles_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, flags: MemoryFlags) -> None:
+    """Set the gradients of the angles of the steps of a chunk.
 
     Args:
         steps: Steps of the chunk.
-        chunk: Their operands, rotated back, with cosines and sines of the sums of angles.
-        dchunk: The gradients of the operands, which are rotated. ``cosines`` has the gradients of the sums of
-            angles, zero except for the last one. The kernel replaces them by the gradients of the angles.
+        chunk: Their operands, rotated back.
+        dchunk: The gradients of these operands. ``cosines`` has the gradients of the sums of angles, zero
+            except for the last one. The kernel replaces them by the gradients of the angles.
         flags: The form of the memory.
     """
-    keys, readers, cosines, sines = chunk.keys, chunk.readers, chunk.cosines, chunk.sines
-    dkeys, dreaders, dangles = dchunk.keys, dchunk.readers, dchunk.cosines
-    trained = flags.rotations == TRAINED_ROTATION
+    dangles = dchunk.cosines
     first = steps if flags.has_probe else 0
     for t in range(steps - 1, -1, -1):
         for n in range(flags.writes * t, flags.writes * (t + 1)):
-            _rotate_row_gradient(keys, dkeys, n, cosines[t], sines[t], dangles[t], trained)
+            _add_row_gradient(dangles[t], chunk.keys, dchunk.keys, n)
         if not flags.query_first:
-            _rotate_row_gradient(readers, dreaders, first + t, cosines[t], sines[t], dangles[t], trained)
+            _add_row_gradient(dangles[t], chunk.readers, dchunk.readers, first + t)
         if t + 1 < steps:
             if flags.query_first:
-                _rotate_row_gradient(
-                    readers, dreaders, first + t + 1, cosines[t], sines[t], dangles[t], trained
-                )
+                _add_row_gradient(dangles[t], chunk.readers, dchunk.readers, first + t + 1)
             if flags.has_probe:
-                _rotate_row_gradient(readers, dreaders, t + 1, cosines[t], sines[t], dangles[t], trained)
+                _add_row_gradient(dangles[t], chunk.readers, dchunk.readers, t + 1)
             add_scaled(dangles[t], dangles[t + 1], 1)
 
 

@@ -19,8 +19,9 @@ from typing import Any
 
 from zoo import kernels
 from zoo.array_types import Array
+from zoo.kernels.chunk_products import add_product_ta, panels_of, panels_of_transposed
 from zoo.kernels.jit import njit
-from zoo.kernels.memory_chunk import HEAD_DECAY, ChunkArrays, MemoryFlags
+from zoo.kernels.memory_chunk import CHUNK, HEAD_DECAY, ChunkArrays, MemoryFlags
 from zoo.kernels.row_loops import (
     add_product,
     add_scaled,
@@ -188,16 +189,17 @@ def head_decay_products(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> N
 
 
 @njit(inline=True)
-def _multiply_by_table(steps: int, weights: Array, table: Array, flags: MemoryFlags) -> None:
-    """Multiply the product of each reader and each key by the decays between them, or zero."""
+def _set_times_table(steps: int, target: Array, source: Array, table: Array, flags: MemoryFlags) -> None:
+    """Set elements of readers and keys to others times the decays between them, or zero."""
     size = table.shape[1]
     for first in range(0, 2 * steps if flags.has_probe else steps, steps):
         is_early = flags.query_first or (flags.has_probe and first == 0)
         if is_early:
-            kernels.fill_zeros(kernels.flat_slice(weights, first * size, size))
+            kernels.fill_zeros(kernels.flat_slice(target, first * size, size))
         start, count = (first + 1, steps - 1) if is_early else (first, steps)
-        multiply_by_row(
-            kernels.flat_slice(weights, start * size, count * size),
+        multiply_rows(
+            kernels.flat_slice(target, start * size, count * size),
+            kernels.flat_slice(source, start * size, count * size),
             kernels.flat_slice(table, 0, count * size),
         )
 
@@ -212,19 +214,20 @@ def head_decay_weights(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> No
     keys, decay, table, dots = chunk.keys, chunk.decay, chunk.table, chunk.dots
     writes, count = flags.writes, 2 * steps if flags.has_probe else steps
     kernels.fill_zeros(table)
-    for t in range(steps):
-        if t > 0:
-            set_scaled(table[t], table[t - 1], decay[t, 0])
-        for n in range(writes * t, writes * (t + 1)):
-            table[t, n] = 1
-    kernels.fill_zeros(dots)
-    panels = kernels.pack_transposed(kernels.slice_steps(keys, 0, writes * steps))
+    for n in range(writes * steps):
+        table[n // writes, n] = 1
+    # Added to the ones, not the ones to them: a vector that is loaded right after a store to one of its
+    # elements waits for this store.
+    for t in range(1, steps):
+        add_scaled(table[t], table[t - 1], decay[t, 0])
+    if steps < CHUNK:
+        kernels.fill_zeros(dots)
+    panels = panels_of_transposed(kernels.slice_steps(keys, 0, writes * steps), chunk.panels)
     steps_dots = kernels.slice_steps(dots, 0, count)
-    kernels.add_matmul_offset(
+    kernels.set_matmul_offset(
         kernels.slice_steps(chunk.readers, 0, count), 0, panels, steps_dots, 0, writes * steps
     )
-    set_row(kernels.flat(chunk.weights), kernels.flat(dots))
-    _multiply_by_table(steps, chunk.weights, table, flags)
+    _set_times_table(steps, chunk.weights, dots, table, flags)
     for n in range(writes * steps):
         set_scaled(chunk.remaining_keys[n], keys[n], table[steps - 1, n])
 
@@ -295,15 +298,17 @@ def head_decay_weights_gradient(
         for t in range(steps - 1, 0, -1):
             dchunk.decay[t, 0] += dot(dtable[t], table[t - 1])
             add_scaled(dtable[t - 1], dtable[t], decay[t, 0])
-    _multiply_by_table(steps, dweights, table, flags)
+    _set_times_table(steps, dweights, dweights, table, flags)
     for n in range(writes * steps):
         set_scaled(dkeys[n], dremaining_keys[n], table[steps - 1, n])
     ddots = kernels.slice_steps(dweights, 0, count)
     kernels.add_matmul(
         ddots,
-        kernels.pack(kernels.slice_steps(keys, 0, writes * steps)),
+        panels_of(kernels.slice_steps(keys, 0, writes * steps), chunk.panels),
         kernels.slice_steps(dchunk.readers, 0, count),
     )
-    kernels.add_matmul_ta(
-        ddots, kernels.slice_steps(readers, 0, count), kernels.slice_steps(dkeys, 0, writes * steps)
+    add_product_ta(
+        ddots,
+        panels_of(kernels.slice_steps(readers, 0, count), chunk.panels),
+        kernels.slice_steps(dkeys, 0, writes * steps),
     )

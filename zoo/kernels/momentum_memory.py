@@ -326,7 +326,7 @@ def _backward_chunks(
                 apply_probes_gradient(count, chunk, dchunk, 1)
             _read_gradient(count, total, chunk, extra, dchunk, dextra, M, P, dM, dP, flags)
             _factors_gradient(count, chunk.decay, extra, dextra, dchunk.decay)
-            store_chunk_gradients(drows, rows, start, count, head_index, first_query, dchunk, flags)
+            store_chunk_gradients(drows, rows, start, count, head_index, first_query, chunk, dchunk, flags)
 
 
 @njit(inline=True)

@@ -58,6 +58,12 @@ def dot(a: Any, b: Any) -> Any:
     return (a * b,)
 
 
+@vector_loop(1, 1, sums=1)
+def scale_and_dot(target: Any, other: Any, factor: Any) -> Any:
+    """``target @ other``, then ``target *= factor``."""
+    return target * factor, target * other
+
+
 @vector_loop(1, 1)
 def set_scaled(_target: Any, source: Any, factor: Any) -> Any:
     """``target = factor * source``."""
