@@ -29,7 +29,7 @@ def _py_empty_panels(_size: int, like: Array) -> Array:
 
 @njit(inline=True, python_fallback=_py_empty_panels)
 def empty_panels(size: int, like: Array) -> Array:
-    """An array for the panels of matrices of at most so many rows and columns, and for their products.
+    """An array for the panels of matrices of at most ``size`` rows and columns, and for their products.
 
     The columns of a panel that its matrix lacks may have any values: they are multiplied, but not stored.
     """

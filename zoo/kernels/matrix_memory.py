@@ -141,9 +141,10 @@ def _add_scaled_four(target: Any, a: Any, b: Any, c: Any, d: Any, p: Any, q: Any
     return (target + a * p + b * q + c * r + d * s,)
 
 
-@njit(inline=True)
+@njit(shared=True)
 def apply_probes(steps: int, chunk: ChunkArrays, writes: int) -> None:
     """Add the reads of the probes, times rates, to the last values that steps write."""
+    chunk = kernels.unowned(chunk)
     values, reads, weights = chunk.values, chunk.reads, chunk.weights
     for t in range(steps):
         count = writes * t
@@ -272,9 +273,10 @@ def _update_gradient(
     kernels.set_matmul(written, panels_of_transposed(gradient, buffer), dremaining_keys)
 
 
-@njit(inline=True)
+@njit(shared=True)
 def apply_probes_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, writes: int) -> None:
     """Backward pass of :func:`apply_probes`: ``dchunk`` has the gradients of the written values."""
+    chunk, dchunk = kernels.unowned((chunk, dchunk))
     dvalues, dreads = dchunk.values, dchunk.reads
     for t in range(steps - 1, -1, -1):
         count = writes * t

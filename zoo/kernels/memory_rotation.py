@@ -83,7 +83,7 @@ def _add_row_gradient(dangle: Array, rows: Array, drows: Array, number: int) -> 
     _add_angle_gradient(dangle, dreal, dimag, real, imag)
 
 
-@njit(inline=True)
+@njit(shared=True)
 def operand_angles_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, flags: MemoryFlags) -> None:
     """Set the gradients of the angles of the steps of a chunk.
 
@@ -94,6 +94,7 @@ def operand_angles_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays,
             except for the last one. The kernel replaces them by the gradients of the angles.
         flags: The form of the memory.
     """
+    chunk, dchunk = kernels.unowned((chunk, dchunk))
     dangles = dchunk.cosines
     first = steps if flags.has_probe else 0
     for t in range(steps - 1, -1, -1):
@@ -109,15 +110,16 @@ def operand_angles_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays,
             add_scaled(dangles[t], dangles[t + 1], 1)
 
 
-@njit(inline=True)
+@njit(shared=True)
 def rotate_memory(memory: Array, cosine: Array, sine: Array, back: bool) -> None:
     """Rotate the rows of a memory, or rotate them back."""
+    memory, cosine, sine = kernels.unowned((memory, cosine, sine))
     half = cosine.size
     for i in range(half):
         _rotate_rows(memory[i], memory[half + i], cosine[i], -sine[i] if back else sine[i])
 
 
-@njit(inline=True)
+@njit(shared=True)
 def memory_angle_gradient(
     memory: Array, gradient: Array, decay: Array, remaining_keys: Array, dremaining_keys: Array, dangle: Array
 ) -> None:
@@ -131,6 +133,8 @@ def memory_angle_gradient(
         dremaining_keys: Their gradients.
         dangle: Receives the gradient, ``(K / 2)``.
     """
+    memory, gradient, decay = kernels.unowned((memory, gradient, decay))
+    remaining_keys, dremaining_keys, dangle = kernels.unowned((remaining_keys, dremaining_keys, dangle))
     half = dangle.size
     for i in range(half):
         cross = _cross(gradient[i], gradient[half + i], memory[i], memory[half + i])

@@ -35,4 +35,4 @@ def _emit_prefetch(_typing: Any, array: Any) -> Any:
 
 @emitted_by(_emit_prefetch)
 def prefetch(array: Array) -> None:
-    """Bring a C-contiguous array to the second-level cache, while the kernel goes on."""
+    """Bring a C-contiguous array to the second-level cache, while the kernel continues."""
