@@ -233,9 +233,10 @@ def count_lines(cell: zoo.Cell) -> tuple[int, int | None]:
 
 def product_flops(cell: zoo.Cell, hidden: int) -> int:
     """Count operations in products per token, forward and backward. Only vanilla has its own kernels."""
-    plan = plan_kernels(cell if cell.is_derived() else DerivedVanilla())
+    derived = cell if cell.is_derived() else DerivedVanilla()
+    plan = plan_kernels(derived)
     costs = cost_of(plan.forward), cost_of(plan.backward, plan.gradient.dx)
-    return sum(int(cost.by_tokens.evaluate({"I": SYMBOLS, "H": hidden})) for cost in costs)
+    return sum(int(cost.by_tokens.evaluate(derived.size_values(SYMBOLS, hidden))) for cost in costs)
 
 
 # --- new processes, because only the first call compiles or loads --------------------------------------

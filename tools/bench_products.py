@@ -60,7 +60,7 @@ def products_of(cell: zoo.Cell, input_size: int, hidden_size: int) -> list[Produ
     """
     if not cell.is_derived():
         raise UsageError(f"{cell.label()} has its own kernels; choose a cell whose kernels zoo derives.")
-    plan, sizes = plan_kernels(cell), {"I": input_size, "H": hidden_size}
+    plan, sizes = plan_kernels(cell), cell.size_values(input_size, hidden_size)
     products = []
     for schedule in (plan.forward, plan.backward):
         for section in SECTIONS:

@@ -21,7 +21,7 @@ from zoo.compiler.compile import plan_kernels
 from zoo.compiler.frontend.trace_step import trace_step
 from zoo.compiler.ir.dims import ZERO, Dim, as_dim, letter, product, quotients_of
 from zoo.compiler.ir.solve_sizes import solve_sizes
-from zoo.errors import UsageError
+from zoo.errors import DefinitionError, UsageError
 
 no_files = checks.no_files
 
@@ -123,7 +123,12 @@ def test_an_option_that_is_more_than_a_size_stays_a_number(name: str, option: st
 @pytest.mark.parametrize("value", [3, 4])
 @pytest.mark.parametrize(("name", "option"), CASES, ids=str)
 def test_bits_are_those_of_kernels_for_one_value(name: str, option: str, value: int) -> None:
-    case = checks.trial(chosen(name, **{option: value}), sizes=(5, H))
+    assert_bits_of_numbers(chosen(name, **{option: value}), (5, H))
+
+
+def assert_bits_of_numbers(cell: zoo.Cell, sizes: tuple[int, int]) -> None:
+    """Compare with kernels for the values of the options, as plain Python."""
+    case = checks.trial(cell, sizes=sizes)
     with checks.interpreted(case):
         dense = case.both_passes(case.x)
         results = [dense, case.both_passes(case.x, "float32")]
@@ -221,6 +226,27 @@ class Counted(Kept):
         return np.mean(self.parts[:, :1] ** 2)
 
 
+class Formatted(Kept):
+    """A text."""
+
+    def value(self) -> Any:
+        return {"3": 0.5}.get(f"{self.size}", 0.25)
+
+
+class Typed(Kept):
+    """A number, if it is one."""
+
+    def value(self) -> Any:
+        return 0.5 if isinstance(self.size, int) and self.size > 3 else 0.25
+
+
+class Free(Kept):
+    """A size alone."""
+
+    def value(self) -> Any:
+        return 0.5
+
+
 KEPT = [Looped, Named, Compared, Divided, Rounded, Counted]
 
 
@@ -231,6 +257,52 @@ def test_options_of_your_cells_are_letters(groups: int, rank: int) -> None:
     assert letters(cell) == ("groups", "rank")
     assert plan_kernels(cell).source == plan_kernels(Grouped()).source
     checks.check(checks.trial(cell, sizes=(3, 6)))
+
+
+def test_option_that_is_a_size_alone_is_a_letter() -> None:
+    assert letters(Free(size=3)) == ("size",)
+
+
+class NegativeIndex(Kept):
+    """An index that is negative for some values of the option and some sizes of the layer."""
+
+    big = zoo.Param("4 * H", init="ones")
+
+    def value(self) -> Any:
+        return zoo.sigmoid(self.big[2 - self.size * self.parts.shape[1] :][0])
+
+
+class Emptied(Kept):
+    """An axis that is empty if the option is two."""
+
+    def value(self) -> Any:
+        return np.max(self.parts[2:], axis=0)
+
+
+@pytest.mark.parametrize("kind", [NegativeIndex, Emptied, Formatted, Typed])
+@pytest.mark.parametrize("size", [3, 4])
+def test_a_value_that_a_step_needs_without_an_error_counts(kind: type[Kept], size: int) -> None:
+    assert_bits_of_numbers(kind(size=size), (3, 4))
+
+
+def test_an_axis_that_is_empty_for_a_value_is_an_error() -> None:
+    plan_kernels(Emptied(size=4))
+    with pytest.raises(DefinitionError, match=r"shape \(0, H\), which is empty"):
+        plan_kernels(Emptied(size=2))
+
+
+def test_names_of_other_variables_stay_numbers() -> None:
+    class Colliding(zoo.Cell):
+        """A quotient of H by heads would have the name of the other option."""
+
+        heads, H_per_heads = zoo.Option(2, help="heads"), zoo.Option(3, help="a size")
+        W, b = zoo.Param("heads", "H / heads"), zoo.Param("H_per_heads", "I")
+        h = zoo.State("H")
+
+        def step(self, x, h):
+            return h * self.W.reshape(-1) + np.max(self.b @ x)
+
+    assert letters(Colliding()) == ("heads",)
 
 
 @pytest.mark.parametrize("kind", KEPT)

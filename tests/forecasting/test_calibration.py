@@ -39,7 +39,7 @@ def autoregression(n=N, seed=0):
 def forecaster():
     with pytest.MonkeyPatch.context() as patch:  # to compile a training step takes 4 s of a processor
         patch.setattr("zoo.model.compiled_step.INTERPRETED_SHARDS", math.inf)
-        patch.setattr(zoo.SequenceModel, "compile_training_step", lambda model: None)
+        patch.setattr(zoo.SequenceModel, "compile_training_step", lambda model, **_: None)
         return zoo.fit({"y": autoregression()}, "y", dtype="float64", steps=120, **SMALL)
 
 

@@ -21,6 +21,7 @@ from zoo_cells.classic import vanilla
 import zoo
 from zoo import kernels
 from zoo.compiler import compiler_process
+from zoo.compiler.background import PROCESS
 from zoo.errors import DefinitionError
 from zoo.kernels.cache_dir import kernel_directory
 from zoo.layers import compiled_pass
@@ -300,6 +301,7 @@ def test_python_runs_passes_while_another_process_compiles(monkeypatch, tmp_path
     monkeypatch.setenv("ZOO_COMPILE_PROCESSES", "2")
     monkeypatch.setattr(compiler_process, "available_processors", lambda: 2)
     kernel_directory.cache_clear()
+    PROCESS.stop()
     try:
         layer, expected = (zoo.Recurrent(own_cell(0.375), 3, 5, threads=2) for _ in range(2))
         rng = np.random.default_rng(0)

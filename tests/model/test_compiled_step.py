@@ -201,12 +201,14 @@ def test_compile_training_step_skips_the_interpreted_shards():
 
 def test_interpreted_step_computes_while_another_process_compiles(tmp_path, monkeypatch):
     from zoo.compiler import compiler_process
+    from zoo.compiler.background import PROCESS
     from zoo.kernels.cache_dir import kernel_directory
 
     monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("ZOO_COMPILE_PROCESSES", "2")
     monkeypatch.setattr(compiler_process, "available_processors", lambda: 2)
     kernel_directory.cache_clear()
+    PROCESS.stop()
 
     class Waiting(zoo.Cell):
         """A cell with its own equations, which no other test compiles."""
@@ -227,6 +229,7 @@ def test_interpreted_step_computes_while_another_process_compiles(tmp_path, monk
             assert same(step(model, "compiled", *batch), results)
         (compiled,) = compiled_steps(model)
         assert compiled.compilation.function() is None  # the interpreted step has computed these
+        assert compiled.compilation._has_process
         kernel = compiled.compilation._calls[-1].kernel
         model.compile_training_step()  # and wait
         assert same(step(model, "compiled", *batches[1]), expected[1])

@@ -11,8 +11,12 @@ from zoo.base import Cell
 from zoo.compiler.codegen.decode_step import decode_source
 from zoo.compiler.codegen.kernel_source import TapeArray, backward_source, forward_source
 from zoo.compiler.codegen.source_module import load_source
-from zoo.compiler.codegen.writer import RESERVED
-from zoo.compiler.frontend.trace_step import StepGraph, check_shapes, trace_for_all_sizes
+from zoo.compiler.frontend.trace_step import (
+    StepGraph,
+    check_shapes,
+    step_graph_of,
+    trace_for_all_sizes,
+)
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.graph import Node, ancestors
@@ -26,6 +30,7 @@ from zoo.compiler.schedule.sections import (
     forward_schedule,
     gradient_with_copies,
 )
+from zoo.compiler.size_options import agrees, is_variable
 from zoo.errors import UsageError
 from zoo.kernels.precision import with_precision
 
@@ -71,12 +76,18 @@ def plan_kernels(cell: Cell) -> KernelPlan:
 def _gradients(cell: Cell) -> tuple[StepGradient, StepGradient]:
     """The graphs of both passes, and those of the decode step.
 
-    An option over which a loop sums stays a number. LLVM adds in an order that depends on a known length, so
-    results would change in the last bits.
+    An option whose value ``step`` needs stays a number, and so does one over which a loop sums. LLVM adds in
+    an order that depends on a known length, so results would change in the last bits.
     """
-    numbers = set(RESERVED)
+    numbers = {name for name in cell.options if not is_variable(name)}
     while True:
         step_graph = trace_for_all_sizes(cell, numbers)
+        summed = _summed_options(step_graph.outputs)
+        if not summed and step_graph.size_options and not agrees(step_graph, step_graph_of(cell)):
+            summed = set(step_graph.size_options)
+        if summed:
+            numbers |= summed
+            continue
         sequence_graph = find_sequence_states(step_graph)
         gradient = decoded = gradient_with_copies(differentiate(sequence_graph))
         if gradient.step_graph.memories:  # single steps update the states themselves

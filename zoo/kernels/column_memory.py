@@ -35,11 +35,10 @@ from zoo.kernels.memory_chunk import (
     NO_ROTATION,
     ChunkArrays,
     MemoryFlags,
-    empty_chunk,
     packed_flags,
     unpacked_flags,
 )
-from zoo.kernels.memory_operands import load_chunk, store_chunk_gradients
+from zoo.kernels.memory_operands import empty_chunk, load_chunk, store_chunk_gradients
 from zoo.kernels.row_loops import (
     add_product,
     add_scaled,

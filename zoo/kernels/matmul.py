@@ -134,7 +134,8 @@ def pack_transposed_into(w: Array, panels: Array, last: Array, width_written: in
         w: The matrix.
         panels: As :func:`pack_transposed` returns them.
         last: Overwritten, ``(block_size, K)``.
-        width_written: Columns to write, at least N. The columns after N are zeros.
+        width_written: Columns to write, at least N, rounded up to whole blocks. Written columns after N are
+            zeros, and others keep their values.
     """
     width, depth = w.shape
     columns, block = panel_width(w), block_size(w)

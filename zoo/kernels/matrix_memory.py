@@ -65,11 +65,10 @@ from zoo.kernels.memory_chunk import (
     TRAINED_ROTATION,
     ChunkArrays,
     MemoryFlags,
-    empty_chunk,
     packed_flags,
     unpacked_flags,
 )
-from zoo.kernels.memory_operands import load_chunk, prefetch_operands, store_chunk_gradients
+from zoo.kernels.memory_operands import empty_chunk, load_chunk, prefetch_operands, store_chunk_gradients
 from zoo.kernels.memory_rotation import (
     memory_angle_gradient,
     operand_angles_gradient,

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from zoo import kernels
 from zoo.array_types import Array
-from zoo.kernels.chunk_products import empty_panels
 from zoo.kernels.jit import njit
 
 CHUNK = 16
@@ -103,27 +101,3 @@ def unpacked_flags(numbers: int) -> MemoryFlags:
     heads, updates, writes = numbers // 16384, numbers // 64 & 31, numbers // 2048 & 7
     decays, rotations, has_probe, query_first = numbers & 3, numbers // 4 & 3, numbers & 16, numbers & 32
     return MemoryFlags(heads, updates, writes, decays, rotations, has_probe != 0, query_first != 0)
-
-
-@njit(inline=True)
-def empty_chunk(writes: int, depth: int, width: int, decay_size: int, like: Array) -> ChunkArrays:
-    """Arrays for the values of a chunk, or for their gradients."""
-    decay = kernels.empty((CHUNK, decay_size), like)
-    kernels.flat(decay)[:] = 1
-    return ChunkArrays(
-        kernels.empty((writes * CHUNK, width), like),  # values
-        kernels.empty((writes * CHUNK, depth), like),  # keys
-        kernels.empty((2 * CHUNK, depth), like),  # readers
-        decay,
-        kernels.empty((CHUNK, width), like),  # rates
-        kernels.empty((CHUNK, depth // 2), like),  # cosines
-        kernels.empty((CHUNK, depth // 2), like),  # sines
-        kernels.empty((CHUNK, decay_size), like),  # products
-        kernels.empty((CHUNK, writes * CHUNK), like),  # table
-        kernels.empty((writes * CHUNK, depth), like),  # remaining keys
-        kernels.empty((2 * CHUNK, depth), like),  # decayed
-        kernels.empty((2 * CHUNK, width), like),  # reads
-        kernels.empty((2 * CHUNK, writes * CHUNK), like),  # dots
-        kernels.empty((2 * CHUNK, writes * CHUNK), like),  # weights
-        empty_panels(max(depth, width, max(writes, 2) * CHUNK), like),
-    )

@@ -1,4 +1,4 @@
-"""Operands of the steps of a matrix memory: copies between their rows and the arrays of a chunk.
+"""Operands of the steps of a matrix memory: arrays of a chunk, and copies between them and the rows of steps.
 
 :mod:`zoo.kernels.matrix_memory` has the order of the operands in a row.
 """
@@ -7,11 +7,36 @@ from __future__ import annotations
 
 from zoo import kernels
 from zoo.array_types import Array
+from zoo.kernels.chunk_products import empty_panels
 from zoo.kernels.jit import njit
-from zoo.kernels.memory_chunk import NO_DECAY, NO_ROTATION, TRAINED_ROTATION, ChunkArrays, MemoryFlags
+from zoo.kernels.memory_chunk import CHUNK, NO_DECAY, NO_ROTATION, TRAINED_ROTATION, ChunkArrays, MemoryFlags
 from zoo.kernels.memory_rotation import add_angle, angle_gradient, set_rotated_row
 from zoo.kernels.prefetch import prefetch
 from zoo.kernels.row_loops import set_row
+
+
+@njit(inline=True)
+def empty_chunk(writes: int, depth: int, width: int, decay_size: int, like: Array) -> ChunkArrays:
+    """Arrays for the values of a chunk, or for their gradients."""
+    decay = kernels.empty((CHUNK, decay_size), like)
+    kernels.flat(decay)[:] = 1
+    return ChunkArrays(
+        kernels.empty((writes * CHUNK, width), like),  # values
+        kernels.empty((writes * CHUNK, depth), like),  # keys
+        kernels.empty((2 * CHUNK, depth), like),  # readers
+        decay,
+        kernels.empty((CHUNK, width), like),  # rates
+        kernels.empty((CHUNK, depth // 2), like),  # cosines
+        kernels.empty((CHUNK, depth // 2), like),  # sines
+        kernels.empty((CHUNK, decay_size), like),  # products
+        kernels.empty((CHUNK, writes * CHUNK), like),  # table
+        kernels.empty((writes * CHUNK, depth), like),  # remaining keys
+        kernels.empty((2 * CHUNK, depth), like),  # decayed
+        kernels.empty((2 * CHUNK, width), like),  # reads
+        kernels.empty((2 * CHUNK, writes * CHUNK), like),  # dots
+        kernels.empty((2 * CHUNK, writes * CHUNK), like),  # weights
+        empty_panels(max(depth, width, max(writes, 2) * CHUNK), like),
+    )
 
 
 @njit(inline=True)

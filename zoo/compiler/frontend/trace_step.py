@@ -507,11 +507,12 @@ def check_shapes(step_graph: StepGraph, input_size: int, hidden_size: int) -> No
     """
     cell = step_graph.cell
     sizes = cell.size_values(input_size, hidden_size)
-    if _size_problem(step_graph.size_conditions, sizes) is not None and step_graph.size_options:
+    problem = size_problem(step_graph.size_conditions, sizes)
+    if problem is not None and step_graph.size_options:
         step_graph = step_graph_of(cell)  # whose message has the values of the options
-    problem = _size_problem(step_graph.size_conditions, sizes)
+        problem = size_problem(step_graph.size_conditions, sizes) or problem
     if problem is not None:
-        where = _location_of(cell, lambda node: _size_problem(_conditions_of([node]), sizes))
+        where = _location_of(cell, lambda node: size_problem(_conditions_of([node]), sizes))
         raise UsageError(
             f"{cell.label()}: {where}: {problem} for I={input_size}, H={hidden_size}; choose "
             f"{_fitting_sizes(step_graph, input_size, hidden_size)}."
@@ -521,7 +522,7 @@ def check_shapes(step_graph: StepGraph, input_size: int, hidden_size: int) -> No
 SizeConditions = Mapping[tuple[Dim, int], str]
 
 
-def _size_problem(conditions: SizeConditions, sizes: Sizes) -> str | None:
+def size_problem(conditions: SizeConditions, sizes: Sizes) -> str | None:
     """The first condition that does not hold, as the beginning of a sentence."""
     for (dim, minimum), description in conditions.items():
         value = dim.evaluate(sizes)
@@ -540,7 +541,7 @@ def _fitting_sizes(step_graph: StepGraph, input_size: int, hidden_size: int) -> 
             ("H", input_size, hidden_size - distance),
             ("I", input_size + distance, hidden_size),
         ):
-            if h > 0 and _size_problem(step_graph.size_conditions, step_graph.cell.size_values(i, h)) is None:
+            if h > 0 and size_problem(step_graph.size_conditions, step_graph.cell.size_values(i, h)) is None:
                 return f"other sizes, for example {name}={h if name == 'H' else i}"
     return "other sizes"
 

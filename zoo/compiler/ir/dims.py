@@ -323,7 +323,7 @@ class _GenericSizes(dict[str, int]):
     """Sizes of layers, and one value for every option."""
 
     def __missing__(self, option: str) -> int:
-        return 12
+        return 12  # divides 5040, so that H / heads is an integer
 
 
 GENERIC_SIZES: Sizes = _GenericSizes({"I": 7919, "H": 5040})
