@@ -22,7 +22,7 @@ _CASES = 2
 
 
 def is_variable(option: str) -> bool:
-    """Whether the name of an option can be that of a variable of kernels, and is not that of another one."""
+    """Whether a variable of kernels can have the name of an option, and no other variable has it."""
     return option not in RESERVED and "_per_" not in option and not option.endswith(ARRAY_SUFFIXES[1:])
 
 
