@@ -23,7 +23,8 @@ def test_products_are_those_of_the_costs(name):
     costs = cost_of(plan.forward), cost_of(plan.backward, plan.gradient.dx)
     products = products_of(cell, *SIZES.values())
     operations = sum(2 * each.inputs * each.outputs for each in products)
-    assert operations == sum(cost.products.evaluate(SIZES) for cost in costs)
+    sizes = cell.size_values(*SIZES.values())
+    assert operations == sum(cost.products.evaluate(sizes) for cost in costs)
 
 
 def test_products_of_an_lstm():
