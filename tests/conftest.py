@@ -261,3 +261,20 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def kernel_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty directory of kernels, which another process may fill."""
+    from zoo.compiler import compiler_process
+    from zoo.compiler.background import PROCESS
+    from zoo.kernels.cache_dir import kernel_directory
+
+    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("ZOO_COMPILE_PROCESSES", "2")
+    monkeypatch.setattr(compiler_process, "available_processors", lambda: 2)
+    kernel_directory.cache_clear()
+    PROCESS.stop()
+    yield tmp_path / "cache" / "kernels"
+    PROCESS.stop()
+    kernel_directory.cache_clear()

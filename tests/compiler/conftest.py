@@ -1,4 +1,4 @@
-"""An empty directory of kernels, and kernels that no process has compiled."""
+"""Kernels that no process has compiled."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-from zoo.compiler import compiler_process
-from zoo.kernels.cache_dir import kernel_directory
 
 KERNELS = """
 import zoo
@@ -52,17 +49,6 @@ def times(x, factor=2):
 def sixth(x):
     return times(x) + plus_two(x=x)
 """
-
-
-@pytest.fixture
-def kernel_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty directory of kernels."""
-    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("ZOO_COMPILE_PROCESSES", "2")
-    monkeypatch.setattr(compiler_process, "available_processors", lambda: 2)
-    kernel_directory.cache_clear()
-    yield tmp_path / "cache" / "kernels"
-    kernel_directory.cache_clear()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -25,13 +24,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 SLEEPING = "import time; time.sleep(600)"
-
-
-@pytest.fixture(autouse=True)
-def no_process() -> Iterator[None]:
-    """End the process of a test."""
-    yield
-    PROCESS.stop()
 
 
 @pytest.fixture

@@ -20,10 +20,7 @@ from zoo_cells.classic import vanilla
 
 import zoo
 from zoo import kernels
-from zoo.compiler import compiler_process
-from zoo.compiler.background import PROCESS
 from zoo.errors import DefinitionError
-from zoo.kernels.cache_dir import kernel_directory
 from zoo.layers import compiled_pass
 from zoo.layers.batch import BatchRun
 from zoo.layers.compiled_pass import CompiledSegments
@@ -273,9 +270,7 @@ def own_cell(factor):
 
 
 @pytest.mark.parametrize("is_stored", [False, True])
-def test_without_another_process_many_passes_run_in_python(monkeypatch, tmp_path, is_stored):
-    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path))
-    kernel_directory.cache_clear()
+def test_without_another_process_many_passes_run_in_python(kernel_cache, monkeypatch, is_stored):
 
     def passes(patience):
         monkeypatch.setattr(compiled_pass, "INTERPRETED_PASSES", patience)
@@ -288,42 +283,32 @@ def test_without_another_process_many_passes_run_in_python(monkeypatch, tmp_path
             layer.backward(dy)
         return kinds
 
-    try:
-        if is_stored:
-            passes(0)
-        assert passes(3) == ([False, *[True] * 5] if is_stored else [*[False] * 4, True, True])
-    finally:
-        kernel_directory.cache_clear()
+    if is_stored:
+        passes(0)
+    assert passes(3) == ([False, *[True] * 5] if is_stored else [*[False] * 4, True, True])
 
 
-def test_python_runs_passes_while_another_process_compiles(monkeypatch, tmp_path):
-    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path))
-    monkeypatch.setenv("ZOO_COMPILE_PROCESSES", "2")
-    monkeypatch.setattr(compiler_process, "available_processors", lambda: 2)
-    kernel_directory.cache_clear()
-    PROCESS.stop()
-    try:
-        layer, expected = (zoo.Recurrent(own_cell(0.375), 3, 5, threads=2) for _ in range(2))
-        rng = np.random.default_rng(0)
-        x, dy = rng.normal(size=(4, 19, 3)), rng.normal(size=(4, 19, 5))
-        in_python(expected)
-        passes_of(layer).shards.interpreted = 1
-        deadline = time.monotonic() + 600
+@pytest.mark.usefixtures("kernel_cache")
+def test_python_runs_passes_while_another_process_compiles():
+    layer, expected = (zoo.Recurrent(own_cell(0.375), 3, 5, threads=2) for _ in range(2))
+    rng = np.random.default_rng(0)
+    x, dy = rng.normal(size=(4, 19, 3)), rng.normal(size=(4, 19, 5))
+    in_python(expected)
+    passes_of(layer).shards.interpreted = 1
+    deadline = time.monotonic() + 600
+    assert_same(results(layer, x, dy), results(expected, x, dy))
+    assert_same(results(layer, x, dy), results(expected, x, dy))
+    assert not is_compiled(layer)  # while another process compiles
+    while not is_backward_compiled(layer):
         assert_same(results(layer, x, dy), results(expected, x, dy))
-        assert_same(results(layer, x, dy), results(expected, x, dy))
-        assert not is_compiled(layer)  # while another process compiles
-        while not is_backward_compiled(layer):
-            assert_same(results(layer, x, dy), results(expected, x, dy))
-            assert time.monotonic() < deadline
-        assert_same(results(layer, x, dy), results(expected, x, dy))
-        assert is_compiled(layer)
-        forward_passes = [each for each, _ in passes_of(layer)._forward.values()]
-        for each in (*forward_passes, *passes_of(layer)._backward.values()):
-            stats = each.compilation._calls[-1].kernel.dispatcher.stats
-            assert stats.cache_hits
-            assert not stats.cache_misses
-    finally:
-        kernel_directory.cache_clear()
+        assert time.monotonic() < deadline
+    assert_same(results(layer, x, dy), results(expected, x, dy))
+    assert is_compiled(layer)
+    forward_passes = [each for each, _ in passes_of(layer)._forward.values()]
+    for each in (*forward_passes, *passes_of(layer)._backward.values()):
+        stats = each.compilation._calls[-1].kernel.dispatcher.stats
+        assert stats.cache_hits
+        assert not stats.cache_misses
 
 
 @pytest.mark.parametrize("batch", [1, 20])

@@ -199,17 +199,8 @@ def test_compile_training_step_skips_the_interpreted_shards():
     assert compiled_steps(model)
 
 
-def test_interpreted_step_computes_while_another_process_compiles(tmp_path, monkeypatch):
-    from zoo.compiler import compiler_process
-    from zoo.compiler.background import PROCESS
-    from zoo.kernels.cache_dir import kernel_directory
-
-    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path))
-    monkeypatch.setenv("ZOO_COMPILE_PROCESSES", "2")
-    monkeypatch.setattr(compiler_process, "available_processors", lambda: 2)
-    kernel_directory.cache_clear()
-    PROCESS.stop()
-
+@pytest.mark.usefixtures("kernel_cache")
+def test_interpreted_step_computes_while_another_process_compiles():
     class Waiting(zoo.Cell):
         """A cell with its own equations, which no other test compiles."""
 
@@ -219,25 +210,22 @@ def test_interpreted_step_computes_while_another_process_compiles(tmp_path, monk
         def step(self, x, h):
             return np.tanh(self.a * h + x @ self.W) * 0.75
 
-    try:
-        model = zoo.SequenceModel(Waiting, H, V, H, threads=2)
-        rng = np.random.default_rng(0)
-        batches = [(rng.normal(size=(4, 9, H)), rng.integers(V, size=(4, 9))) for _ in range(3)]
-        expected = [step(model, "interpreted", *batch) for batch in batches]
-        model.compile_training_step(wait=False)
-        for batch, results in zip(batches, expected, strict=True):
-            assert same(step(model, "compiled", *batch), results)
-        (compiled,) = compiled_steps(model)
-        assert compiled.compilation.function() is None  # the interpreted step has computed these
-        assert compiled.compilation._has_process
-        kernel = compiled.compilation._calls[-1].kernel
-        model.compile_training_step()  # and wait
-        assert same(step(model, "compiled", *batches[1]), expected[1])
-        assert compiled.compilation.function() is not None
-        assert kernel.dispatcher.stats.cache_hits
-        assert not kernel.dispatcher.stats.cache_misses
-    finally:
-        kernel_directory.cache_clear()
+    model = zoo.SequenceModel(Waiting, H, V, H, threads=2)
+    rng = np.random.default_rng(0)
+    batches = [(rng.normal(size=(4, 9, H)), rng.integers(V, size=(4, 9))) for _ in range(3)]
+    expected = [step(model, "interpreted", *batch) for batch in batches]
+    model.compile_training_step(wait=False)
+    for batch, results in zip(batches, expected, strict=True):
+        assert same(step(model, "compiled", *batch), results)
+    (compiled,) = compiled_steps(model)
+    assert compiled.compilation.function() is None  # the interpreted step has computed these
+    assert compiled.compilation._has_process
+    kernel = compiled.compilation._calls[-1].kernel
+    model.compile_training_step()  # and wait
+    assert same(step(model, "compiled", *batches[1]), expected[1])
+    assert compiled.compilation.function() is not None
+    assert kernel.dispatcher.stats.cache_hits
+    assert not kernel.dispatcher.stats.cache_misses
 
 
 @pytest.mark.parametrize(("steps", "compiled"), [(7, 0), (8, 1), (200, 1)])

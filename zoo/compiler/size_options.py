@@ -22,7 +22,7 @@ _CASES = 2
 
 
 def is_variable(option: str) -> bool:
-    """Whether a variable of kernels can have the name of an option, and no other variable has it."""
+    """Whether kernels can have a variable with the name of an option: no other variable has this name."""
     return option not in RESERVED and "_per_" not in option and not option.endswith(ARRAY_SUFFIXES[1:])
 
 
