@@ -1,6 +1,6 @@
 """Emission of a step's values as ONNX nodes on many rows at once.
 
-The compiler's graph is that of one row. Here every value that depends on x or a state has leading axes:
+The compiler's graph describes one row. Here every value that depends on x or a state has leading axes:
 batch, or time and batch. Values of parameters alone have none, and ONNX broadcasts them as NumPy does. A
 value that is constant along an axis keeps length one there until an operation needs the full length.
 """
