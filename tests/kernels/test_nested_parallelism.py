@@ -23,10 +23,9 @@ from zoo.kernels.atomics import fetch_add
 from zoo.kernels.bound_calls import bind_call
 from zoo.kernels.nested_parallelism import (
     MIN_PART,
-    call_run_parts,
+    compute_parts,
     enter_slot,
     leave_slot,
-    part_limit,
     run_parts,
 )
 from zoo.kernels.threadpool import ThreadPool
@@ -161,13 +160,32 @@ def test_no_more_workers_than_slots() -> None:
     assert idle_workers() == 0
 
 
-def test_small_work_is_not_divided(workers: ThreadPool) -> None:
-    def limits() -> list[int]:
-        return [part_limit(work, 10) for work in (0, MIN_PART, 2 * MIN_PART, 5 * MIN_PART, 99 * MIN_PART)]
+@zoo.njit
+def count_parts_of_work(counts: Any, work: int, failing: int) -> bool:
+    return compute_parts(count_part, (counts, failing), work, 3)
+
+
+def test_large_work_is_divided_among_idle_workers(workers: ThreadPool) -> None:
+    def parts_of(*works: int) -> list[int]:
+        counts = [np.zeros(64, np.int64) for _ in works]
+        assert all(count_parts_of_work(*each, -1) for each in zip(counts, works, strict=True))
+        return [int(each[:63].sum()) for each in counts]
+
+    works = 0, MIN_PART, 2 * MIN_PART, 3 * MIN_PART, 99 * MIN_PART
+    wait_for_no_idle()
+    assert parts_of(*works) == [1] * 5
+    most = min(3, 1 + workers.count)
+    assert with_idle(workers, partial(parts_of, *works)) == [1, 1, 2, most, most]
+
+
+def test_a_failed_part_of_work_is_reported(workers: ThreadPool) -> None:
+    def is_successful(work: int, failing: int) -> bool:
+        return count_parts_of_work(np.zeros(64, np.int64), work, failing)
 
     wait_for_no_idle()
-    assert part_limit(99 * MIN_PART, 10) == 1
-    assert with_idle(workers, limits) == [1, 1, 2, 5, 10]
+    assert [is_successful(work, 0) for work in (0, 99 * MIN_PART)] == [False, False]
+    assert not with_idle(workers, partial(is_successful, 99 * MIN_PART, 1))
+    assert with_idle(workers, partial(is_successful, 99 * MIN_PART, 9))
 
 
 @given(data=st.data())
@@ -187,7 +205,7 @@ def test_products_have_the_same_bits(workers: ThreadPool, data: Any) -> None:
         product_and_bias(a, panels, b[0], with_bias)
         product_alone(a, panels, alone)
         gradient(a, b, dw)
-        return c, with_bias, alone, dw
+        return c, with_bias, alone, dw, kernels.pack(w), kernels.pack_transposed(w)
 
     by_one_thread, shared = results(), with_idle(workers, results)
     for one, other in zip(by_one_thread, shared, strict=True):
@@ -252,24 +270,12 @@ def four_processors(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "available_processors", lambda: 4)
 
 
-@zoo.njit
-def count_parts_by_address(counts: Any) -> bool:
-    code, data = bind_call(count_part, (counts, -1), ())
-    return call_run_parts(code, data, 60)
-
-
-def test_generated_code_calls_run_parts_by_its_address(workers: ThreadPool) -> None:
-    counts = np.zeros(64, np.int64)
-    assert with_idle(workers, partial(count_parts_by_address, counts))
-    assert counts[:63].sum() == 1 + workers.count
-
-
 @pytest.mark.usefixtures("four_processors")
 @pytest.mark.parametrize(("batch", "threads"), [(1, 2), (1, 3), (9, 3), (9, 4)])
 def test_idle_workers_take_parts_of_an_interpreted_step(
     batch: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if there are fewer idle workers than shards."""
+    """Also if there are fewer idle workers than shards, and while the weights are packed."""
     entered = []
     run = ThreadPool.run
 
@@ -281,7 +287,8 @@ def test_idle_workers_take_parts_of_an_interpreted_step(
     monkeypatch.setattr(ThreadPool, "run", wait_and_run)
     shards = 1 if batch < 8 else 2
     zoo.Recurrent("lstm", 7, 512, threads=threads)(np.ones((2, batch, 7), np.float32))
-    assert entered == [(threads - shards, shards)]
+    preparation, interpreted_pass = (threads - 1, 1), (threads - shards, shards)
+    assert entered == [preparation, interpreted_pass]
 
 
 @pytest.mark.usefixtures("four_processors")

@@ -27,29 +27,49 @@ def bind_call(typing: Any, function: Any, some: Any, others: Any) -> Any:
     Both are valid until the caller returns. Numba releases an array after its last use, so the caller of the
     caller must hold the arrays.
     """
-    callee = function.get_call_type(typing, (types.int64, types.int64, *some, *others), {})
+    callee = bound_signature(typing, function, some, others)
     result = types.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]
 
     def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        slots = [builder_tools.alloca_once_value(builder, each) for each in args[1:]]
-        data = builder_tools.pack_array(builder, [builder.ptrtoint(slot, _SIZE) for slot in slots])
-        data = builder_tools.alloca_once_value(builder, data)
-        code = new_bound_function(builder.module, f"{builder.function.name}.bound")
-        inside = ir.IRBuilder(code.append_basic_block())
-        address, *arguments = context.call_conv.decode_arguments(inside, _BOUND_TYPE.args, code)
-        addresses = inside.load(inside.inttoptr(address, data.type))
-        for n, kinds in enumerate((some, others)):
-            values = inside.inttoptr(inside.extract_value(addresses, n), slots[n].type)
-            arguments += [
-                inside.load(builder_tools.gep_inbounds(inside, values, 0, m)) for m in range(len(kinds))
-            ]
-        implementation = context.get_function(function, callee)
-        return_result(inside, implementation(inside, arguments))
-        context.add_linking_libs(getattr(implementation, "libs", ()))
-        pair = [builder.ptrtoint(each, _SIZE) for each in (code, data)]
+        pair = emit_bound_call(context, builder, function, callee, args[1:])
         return context.make_tuple(builder, result, pair)
 
     return result(function, some, others), emit
+
+
+def bound_signature(typing: Any, function: Any, *operands: Any) -> Any:
+    """The signature of ``function(number, count, ...)``, with the elements of some tuples as operands."""
+    kinds = [kind for each in operands for kind in each]
+    return function.get_call_type(typing, (types.int64, types.int64, *kinds), {})
+
+
+def emit_bound_call(
+    context: Any, builder: ir.IRBuilder, function: Any, callee: Any, operands: Sequence[Any]
+) -> list[Any]:
+    """Emit the addresses of code and data of a function with bound operands.
+
+    Args:
+        context: The target.
+        builder: Appends instructions.
+        function: Type of the function.
+        callee: From :func:`bound_signature`.
+        operands: The tuples of operands.
+    """
+    slots = [builder_tools.alloca_once_value(builder, each) for each in operands]
+    data = builder_tools.pack_array(builder, [builder.ptrtoint(slot, _SIZE) for slot in slots])
+    data = builder_tools.alloca_once_value(builder, data)
+    code = new_bound_function(builder.module, f"{builder.function.name}.bound")
+    inside = ir.IRBuilder(code.append_basic_block())
+    address, *arguments = context.call_conv.decode_arguments(inside, _BOUND_TYPE.args, code)
+    addresses = inside.load(inside.inttoptr(address, data.type))
+    for n, slot in enumerate(slots):
+        values = inside.inttoptr(inside.extract_value(addresses, n), slot.type)
+        count = len(slot.type.pointee)
+        arguments += [inside.load(builder_tools.gep_inbounds(inside, values, 0, m)) for m in range(count)]
+    implementation = context.get_function(function, callee)
+    return_result(inside, implementation(inside, arguments))
+    context.add_linking_libs(getattr(implementation, "libs", ()))
+    return [builder.ptrtoint(each, _SIZE) for each in (code, data)]
 
 
 @intrinsic

@@ -28,7 +28,7 @@ from numba.np.arrayobj import populate_array
 
 from zoo.array_types import Array
 from zoo.kernels.atomics import compare_exchange, fetch_add, load, spin_wait, store, yield_address
-from zoo.kernels.bound_calls import call_bound, emit_call
+from zoo.kernels.bound_calls import bound_signature, call_bound, emit_bound_call, emit_call
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.jit import is_pure_python, njit
 
@@ -80,13 +80,37 @@ def emit_run_parts(builder: ir.IRBuilder, code: Any, data: Any, max_parts: Any) 
 
 
 @intrinsic
-def call_run_parts(_typing: Any, _code: Any, _data: Any, _max_parts: Any) -> Any:
-    """:func:`run_parts` by its address, which is valid if there are idle workers."""
+def compute_parts(typing: Any, function: Any, operands: Any, _work: Any, _max_parts: Any) -> Any:
+    """``function(part, parts, *operands)`` for each part of some work; whether all succeeded.
 
-    def emit(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        return emit_run_parts(builder, *args)
+    Idle workers compute parts if the work is large. Small work is one part.
 
-    return types.boolean(*[types.int64] * 3), emit
+    Args:
+        typing: Numba's typing context.
+        function: A function that returns whether it succeeded.
+        operands: A tuple.
+        _work: Number of multiply-adds, or the number that takes as long.
+        _max_parts: The number of parts that the work can be divided into.
+    """
+    callee = bound_signature(typing, function, operands)
+
+    def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
+        code, data = emit_bound_call(context, builder, function, callee, args[1:2])
+        limit = builder.sdiv(args[2], _SIZE(MIN_PART))
+        limit = builder.select(builder.icmp_signed("<", limit, args[3]), limit, args[3])
+        is_large = builder.icmp_signed(">", limit, _SIZE(1))
+        is_divided = builder.and_(is_large, emit_has_idle_workers(builder))
+        with builder.if_else(is_divided, likely=False) as (divided, whole):
+            with divided:
+                results = [(emit_run_parts(builder, code, data, limit), builder.block)]
+            with whole:
+                results += [(emit_call(builder, code, [data, _SIZE(0), _SIZE(1)]), builder.block)]
+        succeeded = builder.phi(ir.IntType(1))
+        for result in results:
+            succeeded.add_incoming(*result)
+        return succeeded
+
+    return types.boolean(function, operands, types.int64, types.int64), emit
 
 
 @intrinsic
@@ -152,19 +176,6 @@ def run_parts(code: int, data: int, max_parts: int) -> bool:
 @njit(inline=True)
 def _is_claimed(claimed: int, slot: int) -> bool:
     return claimed >> (slot - _FIRST_SLOT) // _SLOT_WORDS & 1 == 1
-
-
-@njit
-def part_limit(work: int, max_parts: int) -> int:
-    """The largest number of parts of some work; 1 if it is small, or without idle workers.
-
-    Args:
-        work: Number of multiply-adds.
-        max_parts: The number of parts that it can be divided into.
-    """
-    if load(worker_table(), _IN_SLOTS) == 0:
-        return 1
-    return max(1, min(work // MIN_PART, max_parts))
 
 
 @njit

@@ -120,7 +120,7 @@ class FunctionalStack:
         aux_inputs = stack.aux_inputs(inputs, (steps, batch), self.dtype, noise, row_lengths)
         segments, all_shards = plan_segments(steps, batch, stack.config.recompute or recompute), shards(batch)
         if copy_inputs:
-            initial = _copies(initial)
+            initial = initial if state is None else _copies(initial)  # zeros and learned states are new
             # Several shards copy their rows anyway.
             if len(segments) > 1 or len(all_shards) == 1:
                 x = x.copy()
@@ -130,7 +130,7 @@ class FunctionalStack:
         run = BatchRun(stack, params, x, initial, aux_inputs, segments, row_lengths, uses_learned)
         y = run.empty_output(stack.output_size)
         tracer = ValueTracer(run, trace) if requested_names(trace) else None
-        prepared = run.prepare(forward=True)
+        prepared = run.prepare(forward=True, threads=threads)
 
         def on_output(segment: Segment, outputs: Array, tape: list[LayerTape]) -> None:
             y[segment.time_slice, segment.rows] = outputs
@@ -199,7 +199,7 @@ class FunctionalStack:
         def output_gradient(segment: Segment, y: Array | None) -> tuple[Array, list[Array]]:  # noqa: ARG001
             return slice_batch(dy, segment.time_slice, segment.rows), []
 
-        params = run.prepare(backward=True, needs_dx=dx is not None)
+        params = run.prepare(backward=True, needs_dx=dx is not None, threads=threads)
         if tracer is None and not is_pure_python():
             dinitial = self._compiled.backward(
                 run, params, tape.segments_by_shard, dy, dfinal, dx, dtheta, threads

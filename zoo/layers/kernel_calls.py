@@ -22,7 +22,7 @@ from zoo.compiler.compiler_process import KernelCall
 from zoo.kernels.address_calls import KernelRef
 from zoo.kernels.jit import EXACT, Kernel, njit
 from zoo.kernels.threadpool import run_with_pool, worker_loop
-from zoo.layers.sharding import can_divide_products
+from zoo.layers.sharding import can_divide_products, pool_threads
 from zoo.layers.stack import Stack
 
 MAX_COMPILED_LAYERS = 8
@@ -303,9 +303,5 @@ def run_shards(work: Callable[[Array], bool], count: int, threads: int, product_
         threads: Maximum number of threads.
         product_size: As for :func:`can_divide_products`.
     """
-    divides_products = can_divide_products(count, threads, product_size)
-    return run_with_pool(
-        work,
-        threads if divides_products else min(threads, count),
-        leaders=count if divides_products else 0,
-    )
+    leaders = count if can_divide_products(count, threads, product_size) else 0
+    return run_with_pool(work, pool_threads(count, threads, product_size), leaders)

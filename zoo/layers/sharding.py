@@ -148,6 +148,32 @@ def can_divide_products(shards: int, threads: int, product_size: int) -> bool:
     return is_worthwhile(product_size) and shards < available_processors()
 
 
+def pool_threads(shards: int, threads: int, product_size: int) -> int:
+    """Number of threads for some shards: no more than these, unless others compute parts of their products.
+
+    Args:
+        shards: Number of shards.
+        threads: Maximum number of threads.
+        product_size: As for :func:`can_divide_products`.
+    """
+    return threads if can_divide_products(shards, threads, product_size) else min(threads, shards)
+
+
+def run_with_idle_threads(work: Callable[[], R], threads: int, product_size: int) -> R:
+    """``work()`` in this thread, while the others compute parts of its large products, and pack its matrices.
+
+    Args:
+        work: A Python function, which calls kernels.
+        threads: Number of threads, this one included.
+        product_size: As for :func:`can_divide_products`.
+    """
+    if not can_divide_products(1, threads, product_size):
+        return work()
+    from zoo.kernels.threadpool import run_with_pool  # imports Numba
+
+    return run_with_pool(lambda _pool_state: work(), threads, leaders=1)
+
+
 def map_shards(work: Callable[[S], R], shards: Sequence[S], threads: int, product_size: int = 0) -> list[R]:
     """``work(shard)`` for some shards, in up to ``threads`` threads; results in the order of the shards.
 
