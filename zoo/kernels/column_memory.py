@@ -31,8 +31,6 @@ from zoo.array_types import Array
 from zoo.kernels.jit import njit
 from zoo.kernels.memory_chunk import (
     CHUNK,
-    COLUMN_DECAY,
-    NO_ROTATION,
     ChunkArrays,
     MemoryFlags,
     packed_flags,
@@ -155,7 +153,7 @@ def column_memory_forward(
     heads: int, updates: int, writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Run all steps, or a block of them; see :func:`zoo.kernels.memory_forward`."""
-    flags = MemoryFlags(heads, updates, writes, COLUMN_DECAY, NO_ROTATION, has_probe, query_first)
+    flags = MemoryFlags(heads, updates, writes, True, has_probe, query_first)
     _forward(rows, first, state, memories, out, packed_flags(flags))
 
 
@@ -190,7 +188,7 @@ def _forward_chunks(
             first_query = count if has_probe else 0
             index = (first * updates + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat)
-            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
+            load_chunk(rows, start, count, head_index, first_query, chunk, None, flags)
             _read_memory_and_keys(count, first_query + count, chunk, memory, writes)
             if has_probe:
                 _apply_probes(count, chunk, products[CHUNK], writes)
@@ -217,7 +215,7 @@ def column_memory_backward(
     heads: int, updates: int, writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """The gradients of a block of steps; see :func:`zoo.kernels.memory_backward`."""
-    flags = MemoryFlags(heads, updates, writes, COLUMN_DECAY, NO_ROTATION, has_probe, query_first)
+    flags = MemoryFlags(heads, updates, writes, True, has_probe, query_first)
     _backward(rows, memories, first, dstate, dout, drows, packed_flags(flags))
 
 
@@ -258,7 +256,7 @@ def _backward_chunks(
             total = first_query + count
             index = (first * updates + start) // CHUNK * head_count + head_index
             memory = kernels.reshape(kernels.flat_slice(memories, index * size, size), (size // width, width))
-            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
+            load_chunk(rows, start, count, head_index, first_query, chunk, None, flags)
             _read_memory_and_keys(count, total, chunk, memory, writes)
             if has_probe:
                 _apply_probes(count, chunk, products[CHUNK], writes)
@@ -284,7 +282,9 @@ def _backward_chunks(
                     )
                     multiply_rows(dchunk.rates[t], dvalue, products[t])  # what the probe has read
             _reader_gradient(count, total, chunk, dchunk, memory, gradient, writes)
-            store_chunk_gradients(drows, rows, start, count, head_index, first_query, chunk, dchunk, flags)
+            store_chunk_gradients(
+                drows, rows, start, count, head_index, first_query, dchunk, None, None, flags
+            )
 
 
 @njit(inline=True)

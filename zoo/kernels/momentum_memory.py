@@ -37,8 +37,6 @@ from zoo.kernels.jit import njit
 from zoo.kernels.matrix_memory import apply_probes, apply_probes_gradient
 from zoo.kernels.memory_chunk import (
     CHUNK,
-    HEAD_DECAY,
-    NO_ROTATION,
     ChunkArrays,
     MemoryFlags,
     packed_flags,
@@ -161,8 +159,7 @@ def momentum_memory_forward(
             heads,
             updates=1,
             writes=1,
-            decays=HEAD_DECAY,
-            rotations=NO_ROTATION,
+            has_decay=True,
             has_probe=has_probe,
             query_first=query_first,
         )
@@ -205,7 +202,7 @@ def _forward_chunks(
             index = (first + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat_memory)
             set_row(kernels.flat_slice(momenta, index * size, size), flat_momentum)
-            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
+            load_chunk(rows, start, count, head_index, first_query, chunk, None, flags)
             _set_weights(count, first_query + count, chunk, extra, flags)
             _read_memories(first_query + count, chunk, extra, M, P)
             if flags.has_probe:
@@ -251,8 +248,7 @@ def momentum_memory_backward(
             heads,
             updates=1,
             writes=1,
-            decays=HEAD_DECAY,
-            rotations=NO_ROTATION,
+            has_decay=True,
             has_probe=has_probe,
             query_first=query_first,
         )
@@ -305,7 +301,7 @@ def _backward_chunks(
             index = (first + start) // CHUNK * head_count + head_index
             M = kernels.reshape(kernels.flat_slice(memories, index * size, size), (depth, width))
             P = kernels.reshape(kernels.flat_slice(momenta, index * size, size), (depth, width))
-            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
+            load_chunk(rows, start, count, head_index, first_query, chunk, None, flags)
             for t in range(count):
                 row_of_out = ((start + t) * head_count + head_index) * width
                 set_row(dchunk.reads[first_query + t], kernels.flat_slice(dout, row_of_out, width))
@@ -325,7 +321,9 @@ def _backward_chunks(
                 apply_probes_gradient(count, chunk, dchunk, 1)
             _read_gradient(count, total, chunk, extra, dchunk, dextra, M, P, dM, dP, flags)
             _factors_gradient(count, chunk.decay, extra, dextra, dchunk.decay)
-            store_chunk_gradients(drows, rows, start, count, head_index, first_query, chunk, dchunk, flags)
+            store_chunk_gradients(
+                drows, rows, start, count, head_index, first_query, dchunk, None, None, flags
+            )
 
 
 @njit(inline=True)
