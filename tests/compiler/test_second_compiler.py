@@ -269,6 +269,51 @@ def test_kernels_are_compiled_without_other_ranks(
     assert "backward" in [call.kernel.__name__ for call in listed]
 
 
+class Own(zoo.Cell):
+    """A cell that only these tests use, so that nothing has compiled it before."""
+
+    h = zoo.State("H")
+    W, b = zoo.Param("I", "H"), zoo.Param("H")
+
+    def step(self, x, h):
+        return np.tanh(x @ self.W + 0.75 * h + self.b)
+
+
+def run_layer(threads: int) -> Any:
+    layer = zoo.Recurrent(Own, 2, 3, threads=threads)
+    y, _ = layer.forward(np.ones((4, 5, 2)))
+    layer.backward(y)
+    return layer.grad.copy(), lambda: layer.forward(np.ones((6, 5, 2)))
+
+
+def run_model(threads: int) -> Any:
+    model = zoo.SequenceModel(Own, 2, 3, hidden_size=4, loss="squared_error", threads=threads)
+    x, y = np.ones((4, 5, 2)), np.zeros((4, 5, 3))
+    model.loss_and_grad(x.tolist(), y.tolist())
+    return model.grad.copy(), lambda: model.loss_and_grad(x, y[-1], lengths=[1, 2, 3, 4, 0])
+
+
+@pytest.mark.parametrize("run", [run_layer, run_model])
+def test_first_pass_starts_a_second_process(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "can_start_process", lambda threads: threads > 1)
+    started: list[Any] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(module.PROCESS, "start", started.append)
+        patch.setattr(KernelCall, "is_missing", True)
+        with second_compiler(lambda: None, threads=2):
+            expected, _ = run(2)
+        with pure_python():
+            run(2)
+        run(1)
+        assert started == []
+        actual, run_another_batch = run(2)
+        run_another_batch()
+    np.testing.assert_array_equal(actual, expected)
+    (calls,) = started
+    names = [call.kernel.__name__ for call in calls]
+    assert names.index("backward") < names.index("forward")
+
+
 def test_small_batches_are_the_last_step_of_the_first_sequence() -> None:
     model = zoo.SequenceModel("vanilla", 2, 3, hidden_size=4, loss="squared_error", threads=1)
     rng = np.random.default_rng(0)

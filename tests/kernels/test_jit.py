@@ -246,6 +246,53 @@ def test_noalias_loops_need_no_overlap_check(disjoint: bool) -> None:
     assert ("vector.memcheck" in code) is not disjoint
 
 
+@zoo.njit(inline=True)
+def not_compilable(x):
+    """A function of Python that Numba rejects."""
+    return x.nothing_of_this_name
+
+
+# A kernel for each condition, and the arguments with which the branch does not run.
+CONDITIONS = [
+    (lambda x, y: not_compilable(x) if y is not None else x, None),
+    (lambda x, y: x if y is None else not_compilable(x), None),
+    (lambda x, y: not_compilable(x) if y is None else x + y[0], np.ones(2)),
+    (lambda x, y: x + y[0] if y is not None else not_compilable(x), (2.0, 3.0)),
+    (lambda x, y: not_compilable(x) if y is None else x + y, 2.5),
+    (lambda x, y: not_compilable(x) if y == 3 else x, 4),
+    (lambda x, y: not_compilable(x) if y != 3 else x, 3),
+    (lambda x, y: not_compilable(x) if y else x, False),
+    (lambda x, y: x if y else not_compilable(x), True),
+]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("function", "value"), CONDITIONS)
+def test_branches_that_the_types_decide_are_not_compiled(function, value, shared: bool) -> None:
+    kernel = zoo.njit(shared=shared)(function)
+    if isinstance(value, (int, bool)):  # literals only in code
+        caller = zoo.njit(FUNCTIONS_WITH_LITERALS[value](kernel))
+        assert caller(1.5) == function(1.5, value)
+    else:
+        caller = zoo.njit(lambda x, y: kernel(x, y))
+        assert caller(1.5, value) == function(1.5, value)
+
+
+FUNCTIONS_WITH_LITERALS = {
+    4: lambda kernel: lambda x: kernel(x, 4),
+    3: lambda kernel: lambda x: kernel(x, 3),
+    True: lambda kernel: lambda x: kernel(x, True),
+    False: lambda kernel: lambda x: kernel(x, False),
+}
+
+
+def test_branches_that_values_decide_are_compiled() -> None:
+    kernel = zoo.njit(lambda x, y: not_compilable(x) if y == 3 else x)
+    caller = zoo.njit(lambda x, y: kernel(x, y))
+    with pytest.raises(numba.TypingError, match="nothing_of_this_name"):
+        caller(1.5, 4)
+
+
 def test_concurrent_first_calls_compile_once() -> None:
     @zoo.njit
     def slow_to_compile(x):

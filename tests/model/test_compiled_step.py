@@ -9,6 +9,7 @@ import pytest
 from zoo_cells.classic import vanilla
 
 import zoo
+from zoo.compiler.background import PROCESS
 from zoo.errors import DefinitionError
 from zoo.model import compiled_step
 
@@ -214,6 +215,7 @@ def test_interpreted_step_computes_while_another_process_compiles():
     rng = np.random.default_rng(0)
     batches = [(rng.normal(size=(4, 9, H)), rng.integers(V, size=(4, 9))) for _ in range(3)]
     expected = [step(model, "interpreted", *batch) for batch in batches]
+    PROCESS.stop()  # it has compiled kernels of the interpreted step
     model.compile_training_step(wait=False)
     for batch, results in zip(batches, expected, strict=True):
         assert same(step(model, "compiled", *batch), results)

@@ -138,7 +138,7 @@ def set_chunk(patch: pytest.MonkeyPatch, steps: int) -> None:
     """Make the chunks of states that kernels compute for all steps so short that a trial has several."""
     # The others import the constant of the last, with the value that it has at that time.
     modules = "selective_scan diagonal_filter short_convolution matrix_memory column_memory "
-    modules += "momentum_memory memory_operands memory_weights memory_chunk"
+    modules += "momentum_memory memory_operands memory_rotation memory_weights memory_chunk"
     for module in modules.split():
         patch.setattr(f"zoo.kernels.{module}.CHUNK", steps)
 

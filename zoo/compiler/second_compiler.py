@@ -20,12 +20,14 @@ import contextlib
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import numba
 import numpy as np
 from numba.core.errors import NumbaError
 
+from zoo.compiler.background import PROCESS
 from zoo.compiler.compiler_process import (
     LOGGER,
     CompilerProcess,
@@ -33,9 +35,10 @@ from zoo.compiler.compiler_process import (
     can_start_process,
     pickled_calls,
 )
-from zoo.kernels.jit import Kernel, observe_calls, pure_python
+from zoo.kernels.jit import Kernel, is_pure_python, observe_calls, pure_python
 
 _MAX_SECONDS = 1.0
+_is_active: ContextVar[bool] = ContextVar("zoo_second_compiler", default=False)
 
 
 @contextlib.contextmanager
@@ -49,18 +52,44 @@ def second_compiler(preview: Callable[[], object], threads: int) -> Iterator[Non
         preview: Calls the kernels, in the same order and with arguments of the same types, but small ones.
         threads: Number of threads that this process may use.
     """
-    calls = _second_calls(list_kernels(preview)) if can_start_process(threads) else []
+    calls = _second_calls(preview, threads)
     process = CompilerProcess.start(calls) if calls else None
+    token = _is_active.set(True)
     try:
         yield
     finally:
+        _is_active.reset(token)
         if process is not None:
             process.kill()
             process.wait()
 
 
-def _second_calls(kernels: dict[KernelCall, list[KernelCall]]) -> list[KernelCall]:
+class FirstCall:
+    """Lets a second process compile kernels before the first pass of a layer or a model."""
+
+    def __init__(self) -> None:
+        self._is_over = False
+
+    def start_second_compiler(self, preview: Callable[[], object], threads: int) -> None:
+        """On the first call, start a process, which ends when all kernels are stored.
+
+        It does nothing under the conditions of :func:`second_compiler`, within its block, within
+        :func:`zoo.kernels.pure_python`, or while another process compiles.
+
+        Args:
+            preview: As for :func:`second_compiler`.
+            threads: As for :func:`second_compiler`.
+        """
+        if self._is_over or is_pure_python():
+            return
+        self._is_over = True
+        if not (_is_active.get() or PROCESS.is_busy) and (calls := _second_calls(preview, threads)):
+            PROCESS.start(calls)
+
+
+def _second_calls(preview: Callable[[], object], threads: int) -> list[KernelCall]:
     """The calls that the second process compiles, in its order; none if there is nothing to share."""
+    kernels = list_kernels(preview) if can_start_process(threads) else {}
     if len(pickled_calls(kernels)) < 2:
         return []
     # Reversed, the list has kernels before their callers.

@@ -28,11 +28,10 @@ from typing import Any
 
 from zoo import kernels
 from zoo.array_types import Array
+from zoo.kernels.chunk_products import add_product_ta, panels_of, panels_of_transposed
 from zoo.kernels.jit import njit
 from zoo.kernels.memory_chunk import (
     CHUNK,
-    COLUMN_DECAY,
-    NO_ROTATION,
     ChunkArrays,
     MemoryFlags,
     packed_flags,
@@ -128,11 +127,11 @@ def _read_memory_and_keys(count: int, total: int, chunk: ChunkArrays, memory: Ar
     """Set the products of all readers with the memory (``reads``) and with all keys (``dots``)."""
     readers = kernels.slice_steps(chunk.readers, 0, total)
     reads, dots = kernels.slice_steps(chunk.reads, 0, total), kernels.slice_steps(chunk.dots, 0, total)
-    kernels.fill_zeros(reads)
-    kernels.fill_zeros(dots)
-    kernels.add_matmul(readers, kernels.pack(memory), reads)
-    panels = kernels.pack_transposed(kernels.slice_steps(chunk.keys, 0, writes * count))
-    kernels.add_matmul_offset(readers, 0, panels, dots, 0, writes * count)
+    if count < CHUNK:
+        kernels.fill_zeros(dots)
+    kernels.set_matmul(readers, panels_of(memory, chunk.panels), reads)
+    panels = panels_of_transposed(kernels.slice_steps(chunk.keys, 0, writes * count), chunk.panels)
+    kernels.set_matmul_offset(readers, 0, panels, dots, 0, writes * count)
 
 
 @njit(inline=True)
@@ -155,7 +154,7 @@ def column_memory_forward(
     heads: int, updates: int, writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Run all steps, or a block of them; see :func:`zoo.kernels.memory_forward`."""
-    flags = MemoryFlags(heads, updates, writes, COLUMN_DECAY, NO_ROTATION, has_probe, query_first)
+    flags = MemoryFlags(heads, updates, writes, True, has_probe, query_first)
     _forward(rows, first, state, memories, out, packed_flags(flags))
 
 
@@ -190,7 +189,7 @@ def _forward_chunks(
             first_query = count if has_probe else 0
             index = (first * updates + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat)
-            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
+            load_chunk(rows, start, count, head_index, first_query, chunk, None, flags)
             _read_memory_and_keys(count, first_query + count, chunk, memory, writes)
             if has_probe:
                 _apply_probes(count, chunk, products[CHUNK], writes)
@@ -204,11 +203,8 @@ def _forward_chunks(
             for n in range(writes * count):
                 multiply_by_row(chunk.values[n], products[n // writes + 1])
             _decay_columns(memory, products[0])
-            kernels.add_matmul_ta(
-                kernels.slice_steps(chunk.keys, 0, writes * count),
-                kernels.slice_steps(chunk.values, 0, writes * count),
-                memory,
-            )
+            values = panels_of(kernels.slice_steps(chunk.values, 0, writes * count), chunk.panels)
+            add_product_ta(kernels.slice_steps(chunk.keys, 0, writes * count), values, memory)
 
 
 @njit(inline=True)
@@ -217,7 +213,7 @@ def column_memory_backward(
     heads: int, updates: int, writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """The gradients of a block of steps; see :func:`zoo.kernels.memory_backward`."""
-    flags = MemoryFlags(heads, updates, writes, COLUMN_DECAY, NO_ROTATION, has_probe, query_first)
+    flags = MemoryFlags(heads, updates, writes, True, has_probe, query_first)
     _backward(rows, memories, first, dstate, dout, drows, packed_flags(flags))
 
 
@@ -258,7 +254,7 @@ def _backward_chunks(
             total = first_query + count
             index = (first * updates + start) // CHUNK * head_count + head_index
             memory = kernels.reshape(kernels.flat_slice(memories, index * size, size), (size // width, width))
-            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
+            load_chunk(rows, start, count, head_index, first_query, chunk, None, flags)
             _read_memory_and_keys(count, total, chunk, memory, writes)
             if has_probe:
                 _apply_probes(count, chunk, products[CHUNK], writes)
@@ -284,7 +280,9 @@ def _backward_chunks(
                     )
                     multiply_rows(dchunk.rates[t], dvalue, products[t])  # what the probe has read
             _reader_gradient(count, total, chunk, dchunk, memory, gradient, writes)
-            store_chunk_gradients(drows, rows, start, count, head_index, first_query, chunk, dchunk, flags)
+            store_chunk_gradients(
+                drows, rows, start, count, head_index, first_query, dchunk, None, None, flags
+            )
 
 
 @njit(inline=True)
@@ -309,10 +307,9 @@ def _update_gradient(
     dkeys, dvalues = kernels.slice_steps(dchunk.keys, 0, count), kernels.slice_steps(dchunk.values, 0, count)
     for n in range(count):
         multiply_rows(written[n], values[n], products[n // writes + 1])
-    kernels.fill_zeros(dkeys)
-    kernels.fill_zeros(dvalues)
-    kernels.add_matmul(keys, kernels.pack(gradient), dvalues)
-    kernels.add_matmul(kernels.slice_steps(written, 0, count), kernels.pack_transposed(gradient), dkeys)
+    kernels.set_matmul(keys, panels_of(gradient, chunk.panels), dvalues)
+    panels = panels_of_transposed(gradient, chunk.panels)
+    kernels.set_matmul(kernels.slice_steps(written, 0, count), panels, dkeys)
     dproduct = written[0]  # the gradient of a product of decays
     fill_row(dproduct, dproduct.dtype.type(0))
     for i in range(memory.shape[0]):
@@ -346,8 +343,9 @@ def _reader_gradient(
         kernels.slice_steps(dchunk.readers, 0, total),
     )
     dreads, ddots = kernels.slice_steps(dchunk.reads, 0, total), kernels.slice_steps(dchunk.dots, 0, total)
-    kernels.fill_zeros(dreaders)
-    kernels.add_matmul(dreads, kernels.pack_transposed(memory), dreaders)
-    kernels.add_matmul(ddots, kernels.pack(kernels.slice_steps(chunk.keys, 0, count)), dreaders)
-    kernels.add_matmul_ta(ddots, readers, kernels.slice_steps(dchunk.keys, 0, count))
-    kernels.add_matmul_ta(readers, dreads, gradient)
+    kernels.set_matmul(dreads, panels_of_transposed(memory, chunk.panels), dreaders)
+    keys = panels_of(kernels.slice_steps(chunk.keys, 0, count), chunk.panels)
+    kernels.add_matmul(ddots, keys, dreaders)
+    dkeys = kernels.slice_steps(dchunk.keys, 0, count)
+    add_product_ta(ddots, panels_of(readers, chunk.panels), dkeys)
+    add_product_ta(readers, panels_of(dreads, chunk.panels), gradient)

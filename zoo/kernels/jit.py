@@ -182,6 +182,9 @@ def njit(
             For long functions: a call with three matrices takes 4 ns (AMD EPYC).
         python_fallback: Function to run in :func:`zoo.kernels.pure_python` and under
             ``NUMBA_DISABLE_JIT=1``, if Python cannot run ``function``.
+
+    A branch that a literal of the caller or a comparison of an argument with None decides is compiled only if
+    it can run: with ``mask=None``, ``if mask is not None`` needs no code for masks.
     """
     options = {
         "error_model": "numpy",

@@ -30,9 +30,7 @@ class MemoryFlags(NamedTuple):
         heads: Heads of a sequence.
         updates: Updates of a step.
         writes: Outer products of an update.
-        decays: ``NO_DECAY``, ``HEAD_DECAY``, ``ROW_DECAY``, or ``COLUMN_DECAY`` in
-            :mod:`zoo.kernels.column_memory`.
-        rotations: ``NO_ROTATION``, ``FIXED_ROTATION`` or ``TRAINED_ROTATION``.
+        has_decay: Whether an update multiplies memories by factors.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
@@ -40,8 +38,7 @@ class MemoryFlags(NamedTuple):
     heads: int
     updates: int
     writes: int
-    decays: int
-    rotations: int
+    has_decay: bool
     has_probe: bool
     query_first: bool
 
@@ -59,10 +56,7 @@ class ChunkArrays(NamedTuple):
         decay: Decays, ``(CHUNK, 1)``, ``(CHUNK, K)`` or ``(CHUNK, D)``; ones without decays. With
             momentum, decay, keep and gain, ``(CHUNK, 3)``.
         rates: Factors of the reads of probes, ``(CHUNK, D)``.
-        cosines: Cosines of angles, ``(CHUNK, K / 2)``; among gradients, the gradients of the angles.
-        sines: Sines of angles, ``(CHUNK, K / 2)``.
         products: Products of the decays up to each step, in the shape of ``decay``.
-        table: Products of the decays between two steps, ``(CHUNK, W)``, with one decay for each head.
         remaining_keys: The rest of each key at the end of the chunk, ``(W, K)``.
         decayed: Readers times products of decays, ``(2 * CHUNK, K)``.
         reads: Results of the readers, ``(2 * CHUNK, D)``.
@@ -76,10 +70,7 @@ class ChunkArrays(NamedTuple):
     readers: Array
     decay: Array
     rates: Array
-    cosines: Array
-    sines: Array
     products: Array
-    table: Array
     remaining_keys: Array
     decayed: Array
     reads: Array
@@ -88,16 +79,28 @@ class ChunkArrays(NamedTuple):
     panels: Array
 
 
+class Rotation(NamedTuple):
+    """Angles by which the rows of a memory rotate, up to each step of a chunk.
+
+    Args:
+        cosines: Cosines of the angles, ``(CHUNK, K / 2)``.
+        sines: Their sines.
+    """
+
+    cosines: Array
+    sines: Array
+
+
 @njit(inline=True)
 def packed_flags(flags: MemoryFlags) -> int:
     """All flags in one integer: Numba compiles again for other literals, but not for other integers."""
-    numbers = flags.decays + 4 * flags.rotations + 16 * flags.has_probe + 32 * flags.query_first
-    return numbers + 64 * flags.updates + 2048 * flags.writes + 16384 * flags.heads
+    numbers = flags.has_decay + 2 * flags.has_probe + 4 * flags.query_first
+    return numbers + 8 * flags.updates + 256 * flags.writes + 2048 * flags.heads
 
 
 @njit(inline=True)
 def unpacked_flags(numbers: int) -> MemoryFlags:
     """The flags that :func:`packed_flags` returns as one integer."""
-    heads, updates, writes = numbers // 16384, numbers // 64 & 31, numbers // 2048 & 7
-    decays, rotations, has_probe, query_first = numbers & 3, numbers // 4 & 3, numbers & 16, numbers & 32
-    return MemoryFlags(heads, updates, writes, decays, rotations, has_probe != 0, query_first != 0)
+    heads, updates, writes = numbers // 2048, numbers // 8 & 31, numbers // 256 & 7
+    has_decay, has_probe, query_first = numbers & 1, numbers & 2, numbers & 4
+    return MemoryFlags(heads, updates, writes, has_decay != 0, has_probe != 0, query_first != 0)

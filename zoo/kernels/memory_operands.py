@@ -9,7 +9,7 @@ from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.chunk_products import empty_panels
 from zoo.kernels.jit import njit
-from zoo.kernels.memory_chunk import CHUNK, NO_DECAY, NO_ROTATION, TRAINED_ROTATION, ChunkArrays, MemoryFlags
+from zoo.kernels.memory_chunk import CHUNK, ChunkArrays, MemoryFlags, Rotation
 from zoo.kernels.memory_rotation import add_angle, angle_gradient, set_rotated_row
 from zoo.kernels.prefetch import prefetch
 from zoo.kernels.row_loops import set_row
@@ -26,10 +26,7 @@ def empty_chunk(writes: int, depth: int, width: int, decay_size: int, like: Arra
         kernels.empty((2 * CHUNK, depth), like),  # readers
         decay,
         kernels.empty((CHUNK, width), like),  # rates
-        kernels.empty((CHUNK, depth // 2), like),  # cosines
-        kernels.empty((CHUNK, depth // 2), like),  # sines
         kernels.empty((CHUNK, decay_size), like),  # products
-        kernels.empty((CHUNK, writes * CHUNK), like),  # table
         kernels.empty((writes * CHUNK, depth), like),  # remaining keys
         kernels.empty((2 * CHUNK, depth), like),  # decayed
         kernels.empty((2 * CHUNK, width), like),  # reads
@@ -47,7 +44,9 @@ def _row_number(update: int, head_index: int, batch: int, heads: int, updates: i
 
 
 @njit(inline=True)
-def _load_operands(row: Array, t: int, first_query: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
+def _load_operands(
+    row: Array, t: int, first_query: int, chunk: ChunkArrays, rotation: Rotation | None, flags: MemoryFlags
+) -> None:
     """Copy the operands of step ``t`` of a chunk to its arrays.
 
     Args:
@@ -55,6 +54,7 @@ def _load_operands(row: Array, t: int, first_query: int, chunk: ChunkArrays, fla
         t: The step.
         first_query: Row of the first query among the readers.
         chunk: The arrays.
+        rotation: Receives the sum of the angles up to the step, if the memory rotates.
         flags: The form of the memory.
     """
     values, keys, readers, decay, rates = chunk.values, chunk.keys, chunk.readers, chunk.decay, chunk.rates
@@ -66,30 +66,30 @@ def _load_operands(row: Array, t: int, first_query: int, chunk: ChunkArrays, fla
     first_key = writes * width
     query = first_key + writes * depth
     start = query + depth
-    if flags.decays != NO_DECAY:
+    if flags.has_decay:
         set_row(decay[t], kernels.flat_slice(row, start, decay.shape[1]))
         start += decay.shape[1]
-    if flags.rotations != NO_ROTATION:
-        set_row(chunk.cosines[t], kernels.flat_slice(row, start, depth // 2))
-        set_row(chunk.sines[t], kernels.flat_slice(row, start + depth // 2, depth // 2))
+    if rotation is not None:
+        cosines, sines = rotation.cosines, rotation.sines
+        set_row(cosines[t], kernels.flat_slice(row, start, depth // 2))
+        set_row(sines[t], kernels.flat_slice(row, start + depth // 2, depth // 2))
         if t > 0:
-            add_angle(chunk.cosines[t], chunk.sines[t], chunk.cosines[t - 1], chunk.sines[t - 1])
+            add_angle(cosines[t], sines[t], cosines[t - 1], sines[t - 1])
         start += depth
         # The copy rotates. With a loop over all rows after it, the backward pass took 0.5 us more for a chunk
         # of a memory of 32 x 32, 6 % (AMD EPYC, Zen 4, float32).
         for n in range(writes):
             key = kernels.flat_slice(row, first_key + n * depth, depth)
-            set_rotated_row(keys[writes * t + n], key, t, chunk, True)
+            set_rotated_row(keys[writes * t + n], key, t, rotation, True)
     else:
         set_row(
             kernels.flat_slice(keys, writes * t * depth, writes * depth),
             kernels.flat_slice(row, first_key, writes * depth),
         )
     last = t - 1 if flags.query_first else t  # the last step whose angle rotates the query
-    last, before = (-1, -1) if flags.rotations == NO_ROTATION else (last, t - 1)
-    set_rotated_row(readers[first_query + t], kernels.flat_slice(row, query, depth), last, chunk, True)
+    set_rotated_row(readers[first_query + t], kernels.flat_slice(row, query, depth), last, rotation, True)
     if flags.has_probe:
-        set_rotated_row(readers[t], kernels.flat_slice(row, start, depth), before, chunk, True)
+        set_rotated_row(readers[t], kernels.flat_slice(row, start, depth), t - 1, rotation, True)
         set_row(rates[t], kernels.flat_slice(row, start + depth, width))
 
 
@@ -99,8 +99,9 @@ def _store_gradients(
     row: Array,
     t: int,
     first_query: int,
-    chunk: ChunkArrays,
     dchunk: ChunkArrays,
+    rotation: Rotation | None,
+    dangles: Array | None,
     flags: MemoryFlags,
 ) -> None:
     """Copy the gradients of step ``t`` of a chunk to the gradients of its row of operands.
@@ -114,10 +115,10 @@ def _store_gradients(
         kernels.flat_slice(values, writes * t * width, writes * width),
     )
     start = writes * width
-    if flags.rotations != NO_ROTATION:
+    if rotation is not None:
         for n in range(writes):
             dkey = kernels.flat_slice(drow, start + n * depth, depth)
-            set_rotated_row(dkey, keys[writes * t + n], t, chunk, False)
+            set_rotated_row(dkey, keys[writes * t + n], t, rotation, False)
     else:
         set_row(
             kernels.flat_slice(drow, start, writes * depth),
@@ -125,21 +126,20 @@ def _store_gradients(
         )
     start += writes * depth
     last = t - 1 if flags.query_first else t  # the last step whose angle rotates the query
-    last, before = (-1, -1) if flags.rotations == NO_ROTATION else (last, t - 1)
-    set_rotated_row(kernels.flat_slice(drow, start, depth), readers[first_query + t], last, chunk, False)
+    set_rotated_row(kernels.flat_slice(drow, start, depth), readers[first_query + t], last, rotation, False)
     start += depth
-    if flags.decays != NO_DECAY:
+    if flags.has_decay:
         set_row(kernels.flat_slice(drow, start, decay.shape[1]), decay[t])
         start += decay.shape[1]
-    if flags.rotations != NO_ROTATION:
+    if dangles is not None:
         half = depth // 2
         cosine, sine = kernels.flat_slice(row, start, half), kernels.flat_slice(row, start + half, half)
         dcosine, dsine = kernels.flat_slice(drow, start, half), kernels.flat_slice(drow, start + half, half)
-        if flags.rotations == TRAINED_ROTATION:
-            angle_gradient(dcosine, dsine, cosine, sine, dchunk.cosines[t])
+        angle_gradient(dcosine, dsine, cosine, sine, dangles[t])
+    if rotation is not None:
         start += depth
     if flags.has_probe:
-        set_rotated_row(kernels.flat_slice(drow, start, depth), readers[t], before, chunk, False)
+        set_rotated_row(kernels.flat_slice(drow, start, depth), readers[t], t - 1, rotation, False)
         set_row(kernels.flat_slice(drow, start + depth, width), dchunk.rates[t])
 
 
@@ -159,6 +159,7 @@ def load_chunk(
     head_index: int,
     first_query: int,
     chunk: ChunkArrays,
+    rotation: Rotation | None,
     flags: MemoryFlags,
 ) -> None:
     """Copy the operands of the updates of a chunk to its arrays.
@@ -170,10 +171,12 @@ def load_chunk(
         head_index: Index of the head, counted over all sequences.
         first_query: Row of the first query among the readers.
         chunk: The arrays.
+        rotation: Receives the sums of the angles up to each step, if the memory rotates.
         flags: The form of the memory.
     """
     for t in range(count):
-        _load_operands(_row_of_update(rows, start + t, head_index, flags), t, first_query, chunk, flags)
+        row = _row_of_update(rows, start + t, head_index, flags)
+        _load_operands(row, t, first_query, chunk, rotation, flags)
 
 
 @njit(inline=True)
@@ -186,10 +189,13 @@ def prefetch_operands(rows: Array, start: int, count: int, head_index: int, flag
 @njit(inline=True)
 def store_chunk_gradients(
     drows: Array, rows: Array, start: int, count: int, head_index: int, first_query: int,
-    chunk: ChunkArrays, dchunk: ChunkArrays, flags: MemoryFlags,
+    dchunk: ChunkArrays, rotation: Rotation | None, dangles: Array | None, flags: MemoryFlags,
 ) -> None:  # fmt: skip
-    """Copy the gradients of a chunk to the gradients of the operands; see :func:`load_chunk`."""
+    """Copy the gradients of a chunk to the gradients of the operands; see :func:`load_chunk`.
+
+    ``dangles`` has the gradients of the angles, if they are trained.
+    """
     for t in range(count):
         drow = _row_of_update(drows, start + t, head_index, flags)
         row = _row_of_update(rows, start + t, head_index, flags)
-        _store_gradients(drow, row, t, first_query, chunk, dchunk, flags)
+        _store_gradients(drow, row, t, first_query, dchunk, rotation, dangles, flags)

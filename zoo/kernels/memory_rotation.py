@@ -11,7 +11,7 @@ from typing import Any
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
-from zoo.kernels.memory_chunk import ChunkArrays, MemoryFlags
+from zoo.kernels.memory_chunk import CHUNK, ChunkArrays, MemoryFlags, Rotation
 from zoo.kernels.row_loops import add_scaled, set_row
 from zoo.kernels.vector_loops import vector_loop
 
@@ -56,21 +56,30 @@ def _add_angle_gradient(target: Any, da: Any, db: Any, a: Any, b: Any) -> Any:
 
 
 @njit(inline=True)
-def set_rotated_row(target: Array, source: Array, t: int, chunk: ChunkArrays, back: bool) -> None:
+def empty_rotation(depth: int, like: Array) -> Rotation:
+    """Arrays for the angles of a chunk."""
+    return Rotation(kernels.empty((CHUNK, depth // 2), like), kernels.empty((CHUNK, depth // 2), like))
+
+
+@njit(inline=True)
+def set_rotated_row(target: Array, source: Array, t: int, rotation: Rotation | None, back: bool) -> None:
     """Set a row to another one, rotated by the sum of the angles of the steps up to t, or rotated back.
 
-    It is not rotated if t is negative.
+    It is not rotated if t is negative, or if the memory does not rotate.
     """
+    if rotation is None:
+        set_row(target, source)
+        return
     if t < 0:
         set_row(target, source)
         return
-    size = chunk.cosines.shape[1]
+    size = rotation.cosines.shape[1]
     real, imag = kernels.flat_slice(target, 0, size), kernels.flat_slice(target, size, size)
     a, b = kernels.flat_slice(source, 0, size), kernels.flat_slice(source, size, size)
     if back:
-        _set_rotated_back(real, imag, a, b, chunk.cosines[t], chunk.sines[t])
+        _set_rotated_back(real, imag, a, b, rotation.cosines[t], rotation.sines[t])
     else:
-        _set_rotated(real, imag, a, b, chunk.cosines[t], chunk.sines[t])
+        _set_rotated(real, imag, a, b, rotation.cosines[t], rotation.sines[t])
 
 
 @njit(inline=True)
@@ -84,18 +93,20 @@ def _add_row_gradient(dangle: Array, rows: Array, drows: Array, number: int) -> 
 
 
 @njit(shared=True)
-def operand_angles_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, flags: MemoryFlags) -> None:
+def operand_angles_gradient(
+    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, dangles: Array, flags: MemoryFlags
+) -> None:
     """Set the gradients of the angles of the steps of a chunk.
 
     Args:
         steps: Steps of the chunk.
         chunk: Their operands, rotated back.
-        dchunk: The gradients of these operands. ``cosines`` has the gradients of the sums of angles, zero
-            except for the last one. The kernel replaces them by the gradients of the angles.
+        dchunk: The gradients of these operands.
+        dangles: The gradients of the sums of angles, zero except for the last one, ``(CHUNK, K / 2)``. The
+            kernel replaces them by the gradients of the angles.
         flags: The form of the memory.
     """
-    chunk, dchunk = kernels.unowned((chunk, dchunk))
-    dangles = dchunk.cosines
+    chunk, dchunk, dangles = kernels.unowned((chunk, dchunk, dangles))
     first = steps if flags.has_probe else 0
     for t in range(steps - 1, -1, -1):
         for n in range(flags.writes * t, flags.writes * (t + 1)):

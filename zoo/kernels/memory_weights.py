@@ -24,7 +24,7 @@ from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.chunk_products import add_product_ta, panels_of, panels_of_transposed
 from zoo.kernels.jit import njit
-from zoo.kernels.memory_chunk import CHUNK, HEAD_DECAY, ChunkArrays, MemoryFlags
+from zoo.kernels.memory_chunk import CHUNK, ChunkArrays, MemoryFlags
 from zoo.kernels.row_loops import (
     add_product,
     add_scaled,
@@ -213,14 +213,14 @@ def _set_times_table(steps: int, target: Array, source: Array, table: Array, fla
 
 
 @njit(shared=True)
-def head_decay_weights(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
-    """Set ``table``, ``remaining_keys``, ``dots`` and all ``weights`` of the first steps of a chunk.
+def head_decay_weights(steps: int, chunk: ChunkArrays, table: Array, flags: MemoryFlags) -> None:
+    """Set ``remaining_keys``, ``dots`` and all ``weights`` of the first steps of a chunk.
 
-    The table has ``decay[s + 1] * ... * decay[t]`` for keys of ``s <= t``, else zero. Its last row has the
-    rest of each key.
+    The table ``(CHUNK, W)`` receives ``decay[s + 1] * ... * decay[t]`` for keys of ``s <= t``, else zero. Its
+    last row has the rest of each key.
     """
-    chunk = kernels.unowned(chunk)
-    keys, decay, table, dots = chunk.keys, chunk.decay, chunk.table, chunk.dots
+    chunk, table = kernels.unowned((chunk, table))
+    keys, decay, dots = chunk.keys, chunk.decay, chunk.dots
     writes, count = flags.writes, 2 * steps if flags.has_probe else steps
     kernels.fill_zeros(table)
     for n in range(writes * steps):
@@ -256,7 +256,7 @@ def head_decay_products_gradient(
                 set_row(dreaders[first], ddecayed[first])
             else:
                 set_scaled(dreaders[first + t], ddecayed[first + t], products[t - 1 if is_early else t, 0])
-    if flags.decays == HEAD_DECAY:
+    if flags.has_decay:
         total = dchunk.products[0, 0]
         for t in range(steps - 1, -1, -1):
             first = steps if flags.has_probe else 0
@@ -272,7 +272,7 @@ def head_decay_products_gradient(
 
 @njit(shared=True)
 def head_decay_weights_gradient(
-    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, flags: MemoryFlags
+    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, table: Array, dtable: Array, flags: MemoryFlags
 ) -> None:
     """Backward pass of :func:`head_decay_weights`: set the gradients of keys, add to the others.
 
@@ -280,20 +280,17 @@ def head_decay_weights_gradient(
         steps: Steps of the chunk.
         chunk: The values of its steps.
         dchunk: Their gradients. The gradients of ``remaining_keys`` and ``weights`` are given, and the latter
-            is overwritten. The gradient of ``table`` is set where the table is not zero.
+            is overwritten.
+        table: The products of decays, as :func:`head_decay_weights` sets them.
+        dtable: Receives their gradients, where the table is not zero.
         flags: The form of the memory.
     """
-    chunk, dchunk = kernels.unowned((chunk, dchunk))
-    keys, readers, decay, table = chunk.keys, chunk.readers, chunk.decay, chunk.table
-    dkeys, dtable, dweights, dremaining_keys = (
-        dchunk.keys,
-        dchunk.table,
-        dchunk.weights,
-        dchunk.remaining_keys,
-    )
+    chunk, dchunk, table, dtable = kernels.unowned((chunk, dchunk, table, dtable))
+    keys, readers, decay = chunk.keys, chunk.readers, chunk.decay
+    dkeys, dweights, dremaining_keys = dchunk.keys, dchunk.weights, dchunk.remaining_keys
     writes = flags.writes
     count, size = 2 * steps if flags.has_probe else steps, table.shape[1]
-    if flags.decays == HEAD_DECAY:
+    if flags.has_decay:
         kernels.fill_zeros(dtable)
         for first in range(0, count, steps):
             shift = 1 if flags.query_first or (flags.has_probe and first == 0) else 0

@@ -33,12 +33,11 @@ from typing import Any, NamedTuple
 
 from zoo import kernels
 from zoo.array_types import Array
+from zoo.kernels.chunk_products import add_product_ta, panels_of, panels_of_transposed
 from zoo.kernels.jit import njit
 from zoo.kernels.matrix_memory import apply_probes, apply_probes_gradient
 from zoo.kernels.memory_chunk import (
     CHUNK,
-    HEAD_DECAY,
-    NO_ROTATION,
     ChunkArrays,
     MemoryFlags,
     packed_flags,
@@ -112,9 +111,10 @@ def _set_weights(
     """Set both tables, ``dots``, ``decayed``, ``remaining_keys`` and ``weights``, the weights of values."""
     _set_factors(steps, chunk.decay, extra.memory_factors, extra.momentum_factors)
     dots, readers = kernels.slice_steps(chunk.dots, 0, total), kernels.slice_steps(chunk.readers, 0, total)
-    kernels.fill_zeros(dots)
-    panels = kernels.pack_transposed(kernels.slice_steps(chunk.keys, 0, steps))
-    kernels.add_matmul_offset(readers, 0, panels, dots, 0, steps)
+    if steps < CHUNK:
+        kernels.fill_zeros(dots)
+    panels = panels_of_transposed(kernels.slice_steps(chunk.keys, 0, steps), chunk.panels)
+    kernels.set_matmul_offset(readers, 0, panels, dots, 0, steps)
     for r in range(total):
         factors = extra.memory_factors[_row_of_reader(r, steps, flags)]
         multiply_rows(chunk.weights[r], chunk.dots[r], kernels.flat_slice(factors, 0, CHUNK))
@@ -131,9 +131,10 @@ def _read_memories(
 ) -> None:
     """Set the parts of the first reads with the memory and the momentum before the chunk."""
     reads = kernels.slice_steps(chunk.reads, 0, count)
-    kernels.fill_zeros(reads)
-    kernels.add_matmul(kernels.slice_steps(chunk.decayed, 0, count), kernels.pack(memory), reads)
-    kernels.add_matmul(kernels.slice_steps(extra.decayed, 0, count), kernels.pack(momentum), reads)
+    decayed = kernels.slice_steps(chunk.decayed, 0, count)
+    kernels.set_matmul(decayed, panels_of(memory, chunk.panels), reads)
+    decayed = kernels.slice_steps(extra.decayed, 0, count)
+    kernels.add_matmul(decayed, panels_of(momentum, chunk.panels), reads)
 
 
 @njit(inline=True)
@@ -161,8 +162,7 @@ def momentum_memory_forward(
             heads,
             updates=1,
             writes=1,
-            decays=HEAD_DECAY,
-            rotations=NO_ROTATION,
+            has_decay=True,
             has_probe=has_probe,
             query_first=query_first,
         )
@@ -205,15 +205,15 @@ def _forward_chunks(
             index = (first + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat_memory)
             set_row(kernels.flat_slice(momenta, index * size, size), flat_momentum)
-            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
+            load_chunk(rows, start, count, head_index, first_query, chunk, None, flags)
             _set_weights(count, first_query + count, chunk, extra, flags)
             _read_memories(first_query + count, chunk, extra, M, P)
             if flags.has_probe:
                 apply_probes(count, chunk, 1)
-            values = kernels.slice_steps(chunk.values, 0, count)
+            values = panels_of(kernels.slice_steps(chunk.values, 0, count), chunk.panels)
             query_reads = kernels.slice_steps(chunk.reads, first_query, first_query + count)
             weights = kernels.slice_steps(chunk.weights, first_query, first_query + count)
-            kernels.add_matmul(weights, kernels.pack(values), query_reads)
+            kernels.add_matmul(weights, values, query_reads)
             for t in range(count):
                 row_of_out = ((start + t) * head_count + head_index) * width
                 set_row(kernels.flat_slice(out, row_of_out, width), query_reads[t])
@@ -221,8 +221,8 @@ def _forward_chunks(
             scale_row(flat_memory, last[CHUNK])
             add_scaled(flat_memory, flat_momentum, last[CHUNK + 1])
             scale_row(flat_momentum, extra.momentum_factors[count, CHUNK + 1])
-            kernels.add_matmul_ta(kernels.slice_steps(chunk.remaining_keys, 0, count), values, M)
-            kernels.add_matmul_ta(kernels.slice_steps(extra.remaining_keys, 0, count), values, P)
+            add_product_ta(kernels.slice_steps(chunk.remaining_keys, 0, count), values, M)
+            add_product_ta(kernels.slice_steps(extra.remaining_keys, 0, count), values, P)
 
 
 @njit(inline=True)
@@ -251,8 +251,7 @@ def momentum_memory_backward(
             heads,
             updates=1,
             writes=1,
-            decays=HEAD_DECAY,
-            rotations=NO_ROTATION,
+            has_decay=True,
             has_probe=has_probe,
             query_first=query_first,
         )
@@ -305,7 +304,7 @@ def _backward_chunks(
             index = (first + start) // CHUNK * head_count + head_index
             M = kernels.reshape(kernels.flat_slice(memories, index * size, size), (depth, width))
             P = kernels.reshape(kernels.flat_slice(momenta, index * size, size), (depth, width))
-            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
+            load_chunk(rows, start, count, head_index, first_query, chunk, None, flags)
             for t in range(count):
                 row_of_out = ((start + t) * head_count + head_index) * width
                 set_row(dchunk.reads[first_query + t], kernels.flat_slice(dout, row_of_out, width))
@@ -316,16 +315,18 @@ def _backward_chunks(
             kernels.fill_zeros(dextra.memory_factors)
             kernels.fill_zeros(dextra.momentum_factors)
             _update_gradient(count, chunk, extra, dchunk, dextra, dM, dP)
-            kernels.add_matmul_ta(
+            add_product_ta(
                 kernels.slice_steps(chunk.weights, first_query, total),
-                kernels.slice_steps(dchunk.reads, first_query, total),
+                panels_of(kernels.slice_steps(dchunk.reads, first_query, total), chunk.panels),
                 kernels.slice_steps(dchunk.values, 0, count),
             )
             if flags.has_probe:
                 apply_probes_gradient(count, chunk, dchunk, 1)
             _read_gradient(count, total, chunk, extra, dchunk, dextra, M, P, dM, dP, flags)
             _factors_gradient(count, chunk.decay, extra, dextra, dchunk.decay)
-            store_chunk_gradients(drows, rows, start, count, head_index, first_query, chunk, dchunk, flags)
+            store_chunk_gradients(
+                drows, rows, start, count, head_index, first_query, dchunk, None, None, flags
+            )
 
 
 @njit(inline=True)
@@ -343,13 +344,11 @@ def _update_gradient(
     )
     dkeys_of_memory = kernels.slice_steps(dchunk.remaining_keys, 0, steps)
     dkeys_of_momentum = kernels.slice_steps(dextra.remaining_keys, 0, steps)
-    kernels.fill_zeros(dvalues)
-    kernels.fill_zeros(dkeys_of_memory)
-    kernels.fill_zeros(dkeys_of_momentum)
-    kernels.add_matmul(kernels.slice_steps(chunk.remaining_keys, 0, steps), kernels.pack(dM), dvalues)
-    kernels.add_matmul(kernels.slice_steps(extra.remaining_keys, 0, steps), kernels.pack(dP), dvalues)
-    kernels.add_matmul(values, kernels.pack_transposed(dM), dkeys_of_memory)
-    kernels.add_matmul(values, kernels.pack_transposed(dP), dkeys_of_momentum)
+    panels = chunk.panels
+    kernels.set_matmul(kernels.slice_steps(chunk.remaining_keys, 0, steps), panels_of(dM, panels), dvalues)
+    kernels.add_matmul(kernels.slice_steps(extra.remaining_keys, 0, steps), panels_of(dP, panels), dvalues)
+    kernels.set_matmul(values, panels_of_transposed(dM, panels), dkeys_of_memory)
+    kernels.set_matmul(values, panels_of_transposed(dP, panels), dkeys_of_momentum)
     last, last_of_momentum = extra.memory_factors[steps], extra.momentum_factors[steps]
     for n in range(steps):
         dextra.memory_factors[steps, n] += dot(dkeys_of_memory[n], chunk.keys[n])
@@ -374,13 +373,12 @@ def _read_gradient(
         kernels.slice_steps(dchunk.decayed, 0, total),
         kernels.slice_steps(dextra.decayed, 0, total),
     )
-    kernels.fill_zeros(dweights)
-    kernels.fill_zeros(ddecayed)
-    kernels.fill_zeros(ddecayed_of_momentum)
-    panels = kernels.pack_transposed(kernels.slice_steps(chunk.values, 0, steps))
-    kernels.add_matmul_offset(dreads, 0, panels, dweights, 0, steps)
-    kernels.add_matmul(dreads, kernels.pack_transposed(M), ddecayed)
-    kernels.add_matmul(dreads, kernels.pack_transposed(P), ddecayed_of_momentum)
+    if steps < CHUNK:
+        kernels.fill_zeros(dweights)
+    panels = panels_of_transposed(kernels.slice_steps(chunk.values, 0, steps), chunk.panels)
+    kernels.set_matmul_offset(dreads, 0, panels, dweights, 0, steps)
+    kernels.set_matmul(dreads, panels_of_transposed(M, chunk.panels), ddecayed)
+    kernels.set_matmul(dreads, panels_of_transposed(P, chunk.panels), ddecayed_of_momentum)
     for r in range(total):
         row = _row_of_reader(r, steps, flags)
         factors, dfactors = extra.memory_factors[row], dextra.memory_factors[row]
@@ -390,8 +388,8 @@ def _read_gradient(
         dfactors[CHUNK + 1] += dot(ddecayed_of_momentum[r], chunk.readers[r])
         _add_two(dchunk.readers[r], ddecayed[r], ddecayed_of_momentum[r], factors[CHUNK], factors[CHUNK + 1])
     keys, readers = kernels.slice_steps(chunk.keys, 0, steps), kernels.slice_steps(chunk.readers, 0, total)
-    kernels.add_matmul(dweights, kernels.pack(keys), kernels.slice_steps(dchunk.readers, 0, total))
-    kernels.add_matmul_ta(dweights, readers, kernels.slice_steps(dchunk.keys, 0, steps))
+    kernels.add_matmul(dweights, panels_of(keys, chunk.panels), kernels.slice_steps(dchunk.readers, 0, total))
+    add_product_ta(dweights, panels_of(readers, chunk.panels), kernels.slice_steps(dchunk.keys, 0, steps))
     last, product_of_keeps = extra.memory_factors[steps], extra.momentum_factors[steps, CHUNK + 1]
     flat_dM, flat_dP = kernels.flat(dM), kernels.flat(dP)
     dextra.memory_factors[steps, CHUNK] += dot(flat_dM, kernels.flat(M))
@@ -400,8 +398,9 @@ def _read_gradient(
     scale_row(flat_dP, product_of_keeps)
     add_scaled(flat_dP, flat_dM, last[CHUNK + 1])
     scale_row(flat_dM, last[CHUNK])
-    kernels.add_matmul_ta(kernels.slice_steps(chunk.decayed, 0, total), dreads, dM)
-    kernels.add_matmul_ta(kernels.slice_steps(extra.decayed, 0, total), dreads, dP)
+    panels = panels_of(dreads, chunk.panels)
+    add_product_ta(kernels.slice_steps(chunk.decayed, 0, total), panels, dM)
+    add_product_ta(kernels.slice_steps(extra.decayed, 0, total), panels, dP)
 
 
 @njit(inline=True)

@@ -11,14 +11,17 @@ share one copy of each and call it by its symbol. See :class:`SharedLibrary`.
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llvmlite.binding import parse_assembly, parse_bitcode  # type: ignore[import-untyped]
-from numba.core import compiler
+from numba.core import compiler, ir, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_machinery import FunctionPass, LoweringPass, register_pass
 from numba.core.environment import lookup_environment
+from numba.core.ir_utils import get_definition, guard
 from numba.core.typed_passes import NativeLowering
 from numba.core.untyped_passes import IRProcessing
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 
 _ENVIRONMENT = "_ZN08NumbaEnv"
+_NEVER_NONE = types.Array, types.BaseTuple, types.Number, types.Boolean
 
 
 class _NoAddressCodegen:
@@ -154,6 +158,60 @@ class _NameForCallers(LoweringPass):
         return False
 
 
+@register_pass(mutates_CFG=False, analysis_only=False)  # type: ignore[no-untyped-call]
+class _SetConstants(FunctionPass):
+    """Set what the types of the arguments decide: literals, and comparisons with None.
+
+    Numba compiles a function again for another literal, and for None. With these constants, it also removes
+    the branches that cannot run, before it compiles the functions that they call. Without this pass, it
+    removes only those of ``x is None`` if x is None.
+    """
+
+    _name = "zoo_set_constants"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)  # type: ignore[no-untyped-call]  # declared abstract without a reason
+
+    def run_pass(self, state: Any) -> bool:
+        """Replace expressions by constants."""
+        mutated = False
+        for block in state.func_ir.blocks.values():
+            for assignment in block.find_insts(ir.Assign):
+                value = _constant(assignment.value, state)
+                if value is not None:
+                    definitions = state.func_ir._definitions[assignment.target.name]
+                    definitions[definitions.index(assignment.value)] = value
+                    assignment.value, mutated = value, True
+        return mutated
+
+
+def _constant(expression: Any, state: Any) -> Any:
+    """The constant that an expression of Numba's intermediate form is, or None."""
+    constant: Any = ir.Const  # Numba's own functions are untyped
+    if isinstance(expression, ir.Arg):
+        kind = state.args[expression.index]
+        if isinstance(kind, (types.IntegerLiteral, types.BooleanLiteral)):
+            return constant(kind.literal_value, expression.loc)
+    if _compares_with_none(expression, state):
+        return constant(expression.fn is operator.is_not, expression.loc)
+    return None
+
+
+def _compares_with_none(expression: Any, state: Any) -> bool:
+    """Whether an expression is ``x is None`` or ``x is not None``, for an argument x that is never None."""
+    if not isinstance(expression, ir.Expr) or expression.op != "binop":
+        return False
+    definition: Any = functools.partial(guard, get_definition, state.func_ir)
+    left, right = definition(expression.lhs), definition(expression.rhs)
+    return (
+        expression.fn in (operator.is_, operator.is_not)
+        and isinstance(left, ir.Arg)
+        and isinstance(state.args[left.index], _NEVER_NONE)
+        and isinstance(right, ir.Const)
+        and right.value is None
+    )
+
+
 @register_pass(mutates_CFG=False, analysis_only=True)  # type: ignore[no-untyped-call]
 class _BindEnvironments(LoweringPass):
     _name = "zoo_bind_environments"
@@ -217,6 +275,7 @@ class SharedCompiler(compiler.CompilerBase):
 def _passes(state: Any, added: type, after: type) -> Any:
     builder: Any = compiler.DefaultPassBuilder
     passes = builder.define_nopython_pipeline(state)
+    passes.add_pass_after(_SetConstants, IRProcessing)
     passes.add_pass_after(added, after)
     passes.finalize()
     return passes

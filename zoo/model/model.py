@@ -35,6 +35,7 @@ from zoo.model.batch_loss import BatchLoss, ReadoutRun, gather_final_states, sum
 from zoo.model.category_inputs import CategoryInputs
 from zoo.model.compiled_step import CompiledStep
 from zoo.model.readout import readout_kernels
+from zoo.model.small_batch import small_batch
 from zoo.model.targets import as_targets, as_weights, weights_of_classes
 from zoo.model.two_pass_step import ActivityPenalty, PenalisedStep, VocabularyStep
 from zoo.registry import find_loss
@@ -293,6 +294,9 @@ class Model(FlatParameters):
             UsageError: if an argument does not fit, or all weights are zero.
         """
         batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)
+        if self.process_group.size == 1:  # other ranks might not run the preview, and each would wait
+            preview = partial(self._preview, inputs, targets, weights, noise=noise, lengths=lengths, **aux)
+            self._compiled_step.first_call.start_second_compiler(preview, self.threads)
         batch = batch_loss.batch_size
         local_shards = self.process_group.local_shards(batch)
         if batch_loss.unembedded is not None:
@@ -313,6 +317,10 @@ class Model(FlatParameters):
         self._copy_core_gradient()
         self._embedding_gradient(batch_loss)
         return outcome
+
+    def _preview(self, *batch: Any, **options: Any) -> None:
+        """Call the kernels of :meth:`loss_and_grad` for a part of a batch."""
+        self.loss_and_grad(**small_batch(*batch, **options))
 
     def loss(
         self,
