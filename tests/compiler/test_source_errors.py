@@ -152,7 +152,9 @@ WRONG = {
     "a = «np.tanh(a, out=a)»": UNWRITTEN,
     # Shapes.
     "a = «x + a»": r"shapes \(I,\) and \(H,\) do not fit each other",
-    "a = «x @ self.U» + h": r"\(I,\) @ \(H, H\): the last axis of the first must be H",
+    "a = «x @ self.U» + h": r"\(I,\) @ \(H, H\): the last axis of the first must be H$",
+    "a = «self.W @ x»": r"must be I; write the factors in the other order, \(I,\) @ \(I, H\)",
+    "a = «h @ self.W.T.T» + h": r"must be I; write the factors in the other order, \(I, H\) @ \(H,\)",
     "a = (x @ self.W\n        + «h @ self.W»)": r"\(H,\) @ \(I, H\)",
     "a = «2.0 @ a»": r"takes no single numbers; write \* instead",
     "a = «a + SHORT»": r"shapes \(H,\) and \(5,\)",
