@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -183,8 +184,9 @@ class LabelledDataset:
         """Evaluate one sequence."""
         self._evaluate(model, self.parts["train"][:1])
 
-    def uniform_loss(self, model: AnyModel) -> None:
-        """None: sequences of numbers have no symbols."""
+    def uniform_loss(self, model: AnyModel) -> float | None:
+        """The loss of equal probabilities for all classes; None if labels are numbers."""
+        return math.log(model.output_size) if self.scaled.spec.classes else None
 
     def sample(self, model: AnyModel, length: int, seed: int) -> None:
         """None: sequences of numbers have no symbols."""

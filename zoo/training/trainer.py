@@ -33,8 +33,11 @@ Event = dict[str, Any]
 Analyse = Callable[["Trainer"], Mapping[str, Any]]
 """Computes the entries of an ``analysis`` event."""
 
-_WARN_FACTOR = 1.2
-"""Warn above this multiple of the loss of equal probabilities: only divergence or overfitting reaches it."""
+_WARN_NATS = 1.0
+"""Warn if the loss is above that of equal probabilities by more: only divergence or overfitting reaches it.
+
+A multiple of that loss would be too near to it for two classes, where it is 0.69.
+"""
 
 _BAD_SCORE_FACTOR = 1.5
 """Warn at the end of a run if the score is worse than the memoryless baseline by this factor."""
@@ -282,13 +285,14 @@ class Trainer:
         uniform_loss = self.dataset.uniform_loss(self.model)
         if self.last_eval is None or uniform_loss is None:
             return None
-        part, loss, symbols = self.last_eval["part"], self.last_eval["loss"], self.model.output_size
-        if loss <= _WARN_FACTOR * uniform_loss:
+        part, loss = self.last_eval["part"], self.last_eval["loss"]
+        noun = "classes" if self.dataset.kind == "sequences" else "symbols"
+        if loss <= uniform_loss + _WARN_NATS:
             return None
         return (
             f"the {part} loss {loss:.4g} is far above {uniform_loss:.4g}, the loss of a model that "
-            f"gives each of the {symbols} symbols the same probability; lower `lr` (now {self.lr:g}), or "
-            f"stop earlier."
+            f"gives each of the {self.model.output_size} {noun} the same probability; lower `lr` (now "
+            f"{self.lr:g}), or stop earlier."
         )
 
     def score_warning(self) -> str | None:
