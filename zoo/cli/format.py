@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,8 +141,14 @@ def _table_header(start: Event) -> dict[str, str]:
         "target": f"{', '.join(roles['target'])}, {ahead}",
         **_losses_and_weights(start.get("config", {})),  # a comparison has none
         "split": _split(table, "rows"),
-        **({"note": with_flags(table["note"])} if table.get("note") else {}),
+        **_note([table.get("note", ""), *table.get("column_notes", ())]),
     }
+
+
+def _note(sentences: Iterable[str]) -> dict[str, str]:
+    """The notes about the data; older logs lack some."""
+    text = " ".join(filter(None, sentences))
+    return {"note": with_flags(text)} if text else {}
 
 
 def _left_out(columns: Sequence[str]) -> str:
@@ -177,6 +183,7 @@ def _sequences_header(start: Event) -> dict[str, str]:
         "label": f"{spec['label']}, {classes}",
         **_losses_and_weights(start.get("config", {})),  # a comparison has none
         "split": _split(data, "sequences"),
+        **_note(data.get("column_notes", ())),
     }
 
 

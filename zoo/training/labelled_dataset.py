@@ -26,6 +26,7 @@ from zoo.classification.evaluation import (
 from zoo.classification.predictor import main_score
 from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
 from zoo.data import parse_split
+from zoo.data.column_notes import sentinel_notes
 from zoo.data.growing_array import allocate, sequence_chunks
 from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.sequence_reader import SequenceRoles, read_sequences
@@ -102,6 +103,7 @@ class LabelledDataset:
             "parts": [len(numbers) for numbers in self.parts.values()],
             "groups": self._group_counts(),
             "left_out": list(self.given.left_out),
+            "column_notes": list(sentinel_notes(zip(self.given.channels, self.given.values.T, strict=True))),
             "inputs": spec.input_size,
             "spec": spec.to_json(),
         }

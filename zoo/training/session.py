@@ -13,6 +13,7 @@ from zoo.arguments import as_bool, as_choice, as_directory, short_repr
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.base.param_groups import AnyOptimizer
 from zoo.data import Corpus
+from zoo.data.column_notes import warn_of_columns
 from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.panel import warn_of_unread_dates
 from zoo.data.sequence_reader import is_arrays_of_sequences
@@ -135,7 +136,9 @@ def train(
         requested = with_rules(requested, has_schedule=has_schedule)
     config, dataset = _prepare(requested, data, resolved_task, out if resume else None)
     if on_event is None:  # otherwise the event ``start`` lists the columns that are left out
-        warn_of_unread_dates(dataset.name, dataset.metadata().get("left_out", ()))
+        metadata = dataset.metadata()
+        warn_of_unread_dates(dataset.name, metadata.get("left_out", ()))
+        warn_of_columns(dataset.name, metadata.get("column_notes", ()))
     factory = RunFactory(dataset, resolved_cells, optimizer, regularisation)
     parts = factory.make(config)  # before a checkpoint replaces the initial values
     if config.residual and before is None:  # runs of older versions may have it without effect
