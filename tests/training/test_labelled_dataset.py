@@ -530,6 +530,24 @@ def test_train_and_fit_take_arrays_with_their_labels(form, tmp_path):
     assert list(zoo.predict(run).columns()) == ["id", "label", "p_down", "p_up", "label_actual", "part"]
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda text: zoo.fit(text, steps=1),
+        lambda text: zoo.fit(text, label="way", steps=1),
+        lambda text: zoo.fit(text, target="y", steps=1),
+        lambda text: zoo.train(text, label="way", steps=1),
+        zoo.load,
+        zoo.Run,
+        zoo.forecast,
+        zoo.predict,
+    ],
+)
+def test_text_in_place_of_a_file_is_an_error(call):
+    with pytest.raises(zoo.ZooError, match=r"(?i)file name too long|no such file"):
+        call("hello world" * 50)
+
+
 def test_fit_writes_only_what_is_saved(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     parts, labels = recordings()
