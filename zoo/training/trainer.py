@@ -51,6 +51,11 @@ NO_DERIVATIVE = (
     "np.where(a > 0, np.sqrt(np.maximum(a, 1e-12)), 0.0)"
 )
 
+NOT_FINITE = (
+    "the parameters are still the initial ones, so look for states that grow with every time step, a "
+    "logarithm or a division in the equations of the cell, or very large inputs"
+)
+
 
 class Trainer:
     """The training loop of one run.
@@ -116,14 +121,18 @@ class Trainer:
 
     @contextlib.contextmanager
     def _active_hooks(self) -> Iterator[None]:
-        """Within the block, constraints and penalties apply."""
-        if self.hooks is None:
-            yield
-            return
-        if self.state.step == 0:
-            self.hooks.start()
-        with self.hooks.active():
-            yield
+        """Within the block, constraints and penalties apply.
+
+        NumPy does not warn of values that overflow, which the trainer reports.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.hooks is None:
+                yield
+                return
+            if self.state.step == 0:
+                self.hooks.start()
+            with self.hooks.active():
+                yield
 
     def _run(self, request: StopRequest) -> str:
         reason = self.stop_reason(request)
@@ -336,9 +345,9 @@ class Trainer:
         self._emit("diverged", loss=loss, grad_norm=norm)
         saved = f" {self.directory.path} keeps what was saved before." if self.directory else ""
         advice = f"lower `lr` (now {self.lr:g}) or `clip` (now {self.config.clip:g})"
-        if self.state.step == 0 and loss is not None and math.isfinite(loss) and math.isnan(norm or 0.0):
-            # The parameters are the initial ones, so the learning rate has no part in it.
-            advice = NO_DERIVATIVE
+        if self.state.step == 0 and loss is not None:  # the learning rate has no part in it
+            can_overflow = not abs(loss) < float(np.finfo(self.model.dtype).max) ** 0.5  # its gradient
+            advice = NOT_FINITE if can_overflow or not math.isnan(norm or 0.0) else NO_DERIVATIVE
         raise ZooError(f"training diverged: after {self.state.step} steps {what}; {advice}.{saved}")
 
     def _emit(self, event: str, **entries: Any) -> None:
