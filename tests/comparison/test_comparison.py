@@ -446,6 +446,35 @@ def test_diverged_run_is_recorded_as_done(go):
     assert go(engine=Idle()).runs == comparison.runs, "it would diverge again"
 
 
+UNDEFINED = '''
+import numpy as np
+import zoo
+
+
+class Undefined(zoo.Cell):
+    """The logarithm of a negative number."""
+
+    W, h = zoo.Param("I", "H", init="ones"), zoo.State("H")
+
+    def step(self, x, h):
+        return np.log(-1 - (x @ self.W) ** 2) + h
+'''
+
+
+def test_cell_that_computes_nan_diverges_in_its_runs_and_ranks_last(go, tmp_path):
+    events, file = [], tmp_path / "undefined.py"
+    file.write_text(UNDEFINED)
+    given = {"options": {"copying": TINY}, "seeds": 2, "lr": 0.01, "on_event": events.append, **SIZES}
+    comparison = go(["vanilla", f"{file}:Undefined"], "copying", **given)
+    records = [event["record"] for event in events if "record" in event]
+    assert {record["status"] for record in records} == {"finished", "diverged"}  # also of the compilation
+    assert {(run.cell, run.status) for run in comparison.runs} == {
+        ("vanilla", "finished"),
+        ("undefined", "diverged"),
+    }
+    assert [row.rank for row in comparison.summary][1] >= 1.5
+
+
 def test_missing_or_nan_score_becomes_baseline():
     metric = {"metric": "squared_error", "higher_is_better": False, "threshold": 0.01, "baseline": 0.5}
     arguments = {"seed": 0, "lr": 0.1, "hidden": 4, "steps": 2}
