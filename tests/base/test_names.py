@@ -11,6 +11,7 @@ from zoo.cli.commands.compare import command as compare
 from zoo.cli.commands.eval import command as evaluate
 from zoo.cli.commands.sample import command as sample
 from zoo.cli.commands.train import command as train
+from zoo.cli.component_lookup import find_component
 
 NAMES = [*zoo.list_cells(), *zoo.list_tasks(), *zoo.list_optimizers()]
 
@@ -28,6 +29,22 @@ def test_swapped_letters_suggest_the_name_first(name):
         if misspelt not in NAMES and len(name) > 2:
             first = near_names(misspelt, NAMES)[0]
             assert sorted(first) == sorted(name), f"{misspelt}: {first}"
+
+
+@pytest.mark.parametrize("name", zoo.list_cells())
+def test_a_repeated_letter_suggests_the_name_first(name):
+    for at in range(len(name)):
+        misspelt = name[:at] + name[at] + name[at:]
+        if misspelt not in NAMES and len(name) > 2:
+            first = near_names(misspelt, NAMES)[0]
+            assert first == name or first in swapped(misspelt), f"{misspelt}: {first}"  # lsstm: slstm
+
+
+def test_all_commands_suggest_the_same_cells():
+    for misspelt, meant in (("lstmm", "lstm"), ("LSTMM", "lstm"), ("peephole-lsm", "peephole_lstm")):
+        for find in (zoo.get_cell, find_component):
+            with pytest.raises(zoo.errors.UnknownNameError, match=f"Did you mean '{meant}'"):
+                find(misspelt)
 
 
 @pytest.mark.parametrize("command", [train, compare, sample, evaluate], ids=lambda command: command.name)

@@ -473,7 +473,7 @@ def test_bugs_keep_their_traceback():
         ("losses absolute", 2, "no loss matches 'absolute'. Did you mean 'absolute_error'?"),
         ("samplers topk", 2, "no sampler matches 'topk'. Did you mean 'top_k'?"),
         ("show huber", 2, "'huber' is a loss; `zoo losses huber` lists it."),
-        ("show topk", 2, "Did you mean 'top_k'?"),
+        ("show topk", 2, "Did you mean 'top_k' or 'top_p'?"),
         ("show optimiser:adam", 2, "Did you mean 'optimizer'?"),
         ("show nothere.py:Cell", 2, "nothere.py: no such file or directory"),
         ("check vanila", 2, "Did you mean 'vanilla'?"),

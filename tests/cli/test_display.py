@@ -298,9 +298,13 @@ def test_live_display_history():
         (0.001234, 4, "0.00123"),
         (0.0, 4, "0.0000"),
         (2.5, 3, "2.500"),
+        (99999.5, 4, "99999.5000"),
+        (853677703926.7625, 4, "8.537e+11"),
+        (-5e30, 4, "-5e+30"),
+        (math.inf, 4, "inf"),
     ],
 )
-def test_small_numbers_have_significant_digits(number, decimals, text):
+def test_small_and_huge_numbers_have_significant_digits(number, decimals, text):
     assert decimal(number, decimals) == text
 
 

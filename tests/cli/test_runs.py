@@ -192,13 +192,14 @@ def test_eval_of_a_model_without_noise_rejects_noise(hello):
 
 def test_eval_prefers_the_test_part(story, hello):
     assert "story, test part: " in run("eval", story).stdout
-    assert "hello, train part: 4 symbols predicted" in run("eval", hello).stdout
+    assert "hello, train part: 4 of 5 symbols predicted" in run("eval", hello).stdout
 
 
 def test_eval_on_another_text(story, tmp_path):
     (tmp_path / "other.txt").write_text("the cat ate the rat\n" * 10, encoding="utf-8")
     facts = json.loads(run("eval", story, "--data", tmp_path / "other.txt", "--json").stdout)
     assert (facts["text"], facts["part"], facts["skipped"]) == ("other", "all", 0)
+    assert (facts["symbols"], facts["part_symbols"]) == (192, 200)
     (tmp_path / "strange.txt").write_text("the cät ate the räätz\n" * 10, encoding="utf-8")
     refused = run("eval", story, "--data", tmp_path / "strange.txt")
     assert "'z', 'ä'" in refused.stderr
@@ -232,7 +233,7 @@ def test_eval_of_a_file_without_configuration(hello, tmp_path):
     zoo.load(hello).save(tmp_path / "bare.safetensors")
     assert "has no record of its training text" in run("eval", tmp_path / "bare.safetensors").stderr
     result = run("eval", tmp_path / "bare.safetensors", "--data", "builtin:hello")
-    assert "hello, whole text: 4 symbols predicted" in result.stdout
+    assert "hello, whole text: 4 of 5 symbols predicted" in result.stdout
 
 
 # ---- resume -------------------------------------------------------------------------------------------

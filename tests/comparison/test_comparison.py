@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 import shutil
@@ -20,8 +21,9 @@ from zoo.comparison.plan import DEFAULTS, SETTINGS
 from zoo.comparison.resolve import GRID
 from zoo.comparison.result_warnings import list_warnings
 from zoo.comparison.results import RECORD_FILE as RESULT
-from zoo.comparison.results import make_record
+from zoo.comparison.results import make_record, with_scores_of_diverged
 from zoo.comparison.setup_description import describe_setup
+from zoo.comparison.statistics import summarize
 from zoo.comparison.tables import make_tables
 from zoo.comparison.workers import SerialExecutor
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
@@ -444,6 +446,35 @@ def test_diverged_run_is_recorded_as_done(go):
     assert go(engine=Idle()).runs == comparison.runs, "it would diverge again"
 
 
+UNDEFINED = '''
+import numpy as np
+import zoo
+
+
+class Undefined(zoo.Cell):
+    """The logarithm of a negative number."""
+
+    W, h = zoo.Param("I", "H", init="ones"), zoo.State("H")
+
+    def step(self, x, h):
+        return np.log(-1 - (x @ self.W) ** 2) + h
+'''
+
+
+def test_cell_that_computes_nan_diverges_in_its_runs_and_ranks_last(go, tmp_path):
+    events, file = [], tmp_path / "undefined.py"
+    file.write_text(UNDEFINED)
+    given = {"options": {"copying": TINY}, "seeds": 2, "lr": 0.01, "on_event": events.append, **SIZES}
+    comparison = go(["vanilla", f"{file}:Undefined"], "copying", **given)
+    records = [event["record"] for event in events if "record" in event]
+    assert {record["status"] for record in records} == {"finished", "diverged"}  # also of the compilation
+    assert {(run.cell, run.status) for run in comparison.runs} == {
+        ("vanilla", "finished"),
+        ("undefined", "diverged"),
+    }
+    assert [row.rank for row in comparison.summary][1] >= 1.5
+
+
 def test_missing_or_nan_score_becomes_baseline():
     metric = {"metric": "squared_error", "higher_is_better": False, "threshold": 0.01, "baseline": 0.5}
     arguments = {"seed": 0, "lr": 0.1, "hidden": 4, "steps": 2}
@@ -462,6 +493,34 @@ def test_missing_or_nan_score_becomes_baseline():
         record = make_record(job, status, history, tested)
         assert tuple(getattr(record, name) for name in known) == expected
         json.dumps(vars(record), allow_nan=False)
+
+
+@pytest.mark.parametrize("higher", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_cell_that_diverges_at_once_is_never_better_than_another(higher, seed):
+    """Its baseline score was the best of all if the other cells had learned nothing."""
+    rng = np.random.default_rng(seed)
+    metric = {"metric": "x", "higher_is_better": higher, "threshold": None, "baseline": 0.5}
+    records = []
+    for task, cell, run in itertools.product("st", "abcd", range(3)):
+        arguments = {"seed": run, "lr": 0.1, "hidden": 4, "steps": 2}
+        job = {"task": task, "cell": cell, "metric": metric, "train": arguments, "parameters": 9, "path": "x"}
+        score = rng.normal(0.5, 0.4)
+        history = (
+            [{"event": "eval", "step": 1, "score": score, "loss": 1.0, "best": True}] if cell != "d" else []
+        )
+        tested = TaskScore(1.0, score, False, 1) if history else None
+        records.append(make_record(job, "finished" if history else "diverged", history, tested))
+    adjusted = with_scores_of_diverged(records)
+    assert [record for record in adjusted if record.cell != "d"] == [r for r in records if r.cell != "d"]
+    sign = -1 if higher else 1
+    for task in "st":
+        means = {row.cell: sign * row.mean for row in summarize(adjusted) if row.task == task}
+        assert means["d"] >= max(means.values()) - 1e-12
+        assert all(sign * r.score >= sign * 0.5 for r in adjusted if (r.task, r.cell) == (task, "d"))
+    assert with_scores_of_diverged(adjusted) == adjusted
+    alone = [record for record in records if record.cell == "d"]
+    assert with_scores_of_diverged(alone) == alone
 
 
 def test_diverged_rate_is_not_chosen(go):

@@ -152,7 +152,9 @@ WRONG = {
     "a = «np.tanh(a, out=a)»": UNWRITTEN,
     # Shapes.
     "a = «x + a»": r"shapes \(I,\) and \(H,\) do not fit each other",
-    "a = «x @ self.U» + h": r"\(I,\) @ \(H, H\): the last axis of the first must be H",
+    "a = «x @ self.U» + h": r"\(I,\) @ \(H, H\): the last axis of the first must be H$",
+    "a = «self.W @ x»": r"must be I; write the factors in the other order, \(I,\) @ \(I, H\)",
+    "a = «h @ self.W.T.T» + h": r"must be I; write the factors in the other order, \(I, H\) @ \(H,\)",
     "a = (x @ self.W\n        + «h @ self.W»)": r"\(H,\) @ \(I, H\)",
     "a = «2.0 @ a»": r"takes no single numbers; write \* instead",
     "a = «a + SHORT»": r"shapes \(H,\) and \(5,\)",
@@ -227,7 +229,13 @@ WRONG = {
     "self.t = getattr(self, 't', 0) + 1; a = «a * self.t»": CHANGES,
     # The author's own errors.
     "«raise ValueError('heads must divide H.\\nAnd more.')»": "step raised ValueError: heads must divide H$",
-    "a = a * «undefined»": "step raised NameError: name 'undefined' is not defined",
+    "a = a * «undefined»": "step raised NameError: name 'undefined' is not defined$",
+    "a = «sigmoid»(a)": r"NameError: name 'sigmoid' is not defined; did you mean zoo\.sigmoid\?$",
+    "a = «cosh»(a)": r"name 'cosh' is not defined; did you mean np\.cosh\?$",
+    "a = «functions»(a)": "name 'functions' is not defined$",
+    "a = x @ «W»": r"name 'W' is not defined; did you mean self\.W\?$",
+    "a = «np.tahn»(a)": r"has no attribute 'tahn'; did you mean tanh\?$",
+    "a = «zoo.sigmod»(a)": r"module 'zoo' has no attribute 'sigmod'\. Did you mean 'sigmoid'\?$",
     # What is returned.
     "«return np.tile(a, 2)»": r"returns state 'h' with shape \(2 \* H,\); expected \(H,\), as it is declared",
     "«return a.sum()»": r"returns state 'h' with shape \(\)",

@@ -427,6 +427,14 @@ def test_invalid_values_and_labels_of_arrays():
             TS.replace("true rest walk", "false").replace("@classLabel", "@targetLabel true\n@classLabel"),
             "a.ts, line 9, label: found 'walk'; expected a number",
         ),
+        *(
+            (
+                TS.replace("1:1:walk", f"1:1:{label}"),
+                f"a.ts, line 11: the label '{label}' is not one of the classes of @classLabel: rest, walk. "
+                "Correct the label, or add it to the header.",
+            )
+            for label in ("Walk", "run", "?", "")
+        ),
     ],
 )
 def test_invalid_ts_files(text, sentence, tmp_path):

@@ -222,6 +222,21 @@ def test_text_in_a_column_of_numbers_is_an_error_with_the_line():
         table.numbers("a")
 
 
+@pytest.mark.parametrize("codes", [["1_2", "3_1"], ["1_000"], ["7", "1_0"], ["", "2_1"]])
+@pytest.mark.parametrize("numbers", [0, 20_000])
+def test_numbers_with_underscores_are_names(codes, numbers):
+    """float() reads 3_1 as 31."""
+    text = "a\tb\n" + "".join(f"{number % 7}\t1\n" for number in range(numbers))
+    text += "".join(f"{code}\t1\n" for code in codes)
+    if numbers:
+        at = numbers + 2 + ["_" in code for code in codes].index(True)
+        with pytest.raises(DataError, match=rf"line {at}, column 'a': found '\d_\d+'; expected a number"):
+            csv(text)
+    else:
+        assert csv(text).column("a").categories == tuple(code for code in codes if code)
+        assert csv(text.replace("a\tb", "1_2\t7")).column("1_2").kind == "category"  # a header
+
+
 def test_many_texts_are_an_error_with_the_value_that_made_them(monkeypatch):
     monkeypatch.setattr("zoo.data.csv_table._MAX_CATEGORIES", 3)
     days = "".join(f"2024-05-0{day}\n" for day in range(1, 5))

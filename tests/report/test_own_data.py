@@ -126,6 +126,10 @@ def test_data_may_be_moved_but_not_changed(folder, tmp_path, name):
     moved.write_text(text + text.splitlines()[-1] + "\n")
     with pytest.warns(zoo.ZooWarning, match=f"moved-{name} has changed since training"):
         assert "has changed since training" in html(report_of(run, data=moved))
+    with pytest.raises(
+        zoo.ZooError, match=r"nowhere, is missing: .* Give the path of the file that was moved\."
+    ):
+        report_of(run, data="nowhere")
 
 
 def test_data_that_do_not_apply_are_errors(table, tmp_path):

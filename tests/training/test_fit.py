@@ -307,6 +307,39 @@ class HasRoot(zoo.Cell):
         return np.where(a > 0, np.sqrt(a), 0.0) + 0.5 * h
 
 
+class Growing(zoo.Cell):
+    """A state that grows threefold with every step."""
+
+    W, h = zoo.Param("I", "H", init="glorot_uniform"), zoo.State("H")
+
+    def step(self, x, h):
+        return 3 * h + x @ self.W
+
+
+class Logarithm(zoo.Cell):
+    """The logarithm of values that may be negative."""
+
+    W, h = zoo.Param("I", "H", init="glorot_uniform"), zoo.State("H")
+
+    def step(self, x, h):
+        return np.log(x @ self.W) + 0.1 * h
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cell", [Growing, Logarithm])
+@pytest.mark.parametrize("steps", [50, 400])
+def test_error_of_diverged_initial_parameters_does_not_name_the_rate(cell, steps, dtype):
+    model = zoo.SequenceModel(cell, 2, 1, 4, loss="squared_error", dtype=dtype)
+    x = np.random.default_rng(0).normal(size=(steps, 8, 2))
+    if cell is Growing and steps == 50 and dtype == "float64":
+        model.fit(x, x[-1].sum(-1, keepdims=True), steps=1)  # 3^50 fits
+        return
+    with pytest.raises(
+        ZooError, match=r"after 0 steps .*; the parameters are still the initial ones, so look for states"
+    ):
+        model.fit(x, x[-1].sum(-1, keepdims=True), steps=3)
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_nan_gradient_of_a_finite_loss_names_the_branch():
     model = zoo.SequenceModel(HasRoot, 2, 1, 4, loss="squared_error")

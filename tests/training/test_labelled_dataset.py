@@ -211,6 +211,33 @@ def test_units_of_time_are_those_of_training(tmp_path):
     np.testing.assert_allclose(scaled.dt[1:4], 2 * ScaledSequences.make(data[0], scaled.spec, "f4").dt[1:4])
 
 
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize("lr", [0.01, 100.0])
+def test_large_learning_rate_is_reported_for_classes(classes, lr, tmp_path):
+    parts, _ = recordings()
+    events = []
+    settings = {**SMALL, "lr": lr, "steps": 20, "eval_every": 10, "on_event": events.append}
+    zoo.train(parts, label=[f"c{n % classes}" for n in range(len(parts))], out=tmp_path / "run", **settings)
+    texts = [event["text"] for event in events if event["event"] == "warning"]
+    texts += [event["warning"] for event in events if "warning" in event]
+    words = (
+        f"of a model that gives each of the {classes} classes the same probability; lower `lr` (now {lr:g})"
+    )
+    assert all(words in text for text in texts)
+    assert len(texts) == (2 if lr > 1 else 0)
+
+
+@pytest.mark.parametrize(("lr", "advice"), [(0.01, False), (1e4, True)])
+def test_large_learning_rate_is_reported_for_numbers(lr, advice, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parts, _ = recordings(channels=1)
+    csv_file(tmp_path / "x.csv", table(parts, [f"{part.mean():.3f}" for part in parts]))
+    words = ("--series", "id", "--label", "way", "--cell", "vanilla", "--hidden", 4, "--steps", 30)
+    trained = command("train", "--data", "x.csv", *words, "--lr", lr, "--out", "run", "--threads", 1)
+    assert trained.exit_code == 0, trained.stderr
+    assert ("all baselines are far better: change --lr (now 10000)" in trained.stdout) == advice
+
+
 def test_units_come_from_the_training_part_only():
     parts, labels = recordings()
     _, dataset = prepared(parts, labels)
@@ -486,6 +513,39 @@ def test_archive_files_train_and_test(tmp_path):
     assert (zoo.Run(out).config.kind, zoo.Run(out).config.label) == ("sequences", "label")
     assert "label, all 40 sequences" in command("eval", out, "--data", paths[1]).stdout
     assert command("train", "--resume", "--out", out, "--steps", 8, "--quiet").exit_code == 0
+
+
+@pytest.mark.parametrize("form", [list, tuple, lambda parts: np.stack([part[:4] for part in parts])])
+def test_train_and_fit_take_arrays_with_their_labels(form, tmp_path):
+    parts, labels = recordings()
+    data, settings = form(parts), {**SMALL, "steps": 3, "seed": 5}
+    run = zoo.train(data, label=labels, out=tmp_path / "run", **settings)
+    fitted = zoo.fit(data, label=np.array(labels), **settings)
+    np.testing.assert_array_equal(run.model.theta, fitted.model.theta)
+    for file in (None, "x.csv", ["x.csv", "y.csv"]):
+        with pytest.raises(UsageError, match=r"label is .*, which are the labels of arrays; for a file give"):
+            zoo.train(file, label=labels, **settings)
+    given = zoo.train(LabelledSequences.from_arrays(data, labels), out=tmp_path / "given", **settings)
+    np.testing.assert_array_equal(run.model.theta, given.model.theta)
+    assert list(zoo.predict(run).columns()) == ["id", "label", "p_down", "p_up", "label_actual", "part"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda text: zoo.fit(text, steps=1),
+        lambda text: zoo.fit(text, label="way", steps=1),
+        lambda text: zoo.fit(text, target="y", steps=1),
+        lambda text: zoo.train(text, label="way", steps=1),
+        zoo.load,
+        zoo.Run,
+        zoo.forecast,
+        zoo.predict,
+    ],
+)
+def test_text_in_place_of_a_file_is_an_error(call):
+    with pytest.raises(zoo.ZooError, match=r"(?i)file name too long|no such file"):
+        call("hello world" * 50)
 
 
 def test_fit_writes_only_what_is_saved(tmp_path, monkeypatch):

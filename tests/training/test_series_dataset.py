@@ -451,7 +451,7 @@ def test_best_model_is_kept_and_training_stops_early(tmp_path):
 
 
 @pytest.mark.parametrize("target", ["y", "y,x"])
-@pytest.mark.parametrize(("lr", "advice"), [(1e-4, "raise --lr"), (1e5, "change --lr, since all baselines")])
+@pytest.mark.parametrize(("lr", "advice"), [(1e-4, "raise --lr"), (1e5, "change --lr (now 100000)")])
 def test_hint_after_short_training_depends_on_the_baselines(target, lr, advice, tmp_path, monkeypatch):
     """After too large a learning rate the hint advised a larger one."""
     monkeypatch.chdir(tmp_path)
@@ -462,9 +462,9 @@ def test_hint_after_short_training_depends_on_the_baselines(target, lr, advice, 
         given = ("--target", target, "--lr", lr, "--seed", seed, "--out", f"run{seed}", *words)
         trained = command("train", "--data", "x.csv", *given)
         assert trained.exit_code == 0, trained.stderr
-        lines += [line for line in trained.stdout.splitlines() if line.startswith("the last validation")]
+        lines += [line for line in trained.stdout.splitlines() if "--lr" in line]
     assert lines
-    assert all(f"or {advice}" in line for line in lines)
+    assert all(line.endswith(advice) for line in lines)
 
 
 def test_run_is_listed_reported_tracked_and_evaluated(tmp_path):

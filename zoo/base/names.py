@@ -82,12 +82,17 @@ def with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'x'?`` with the nearest known name, a flag or not; empty if none is near."""
+def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
+    """`` Did you mean 'x'?`` with the nearest known names, flags or not; empty if none is near."""
     known = list(known)
     translated = [each for each in known if each.lstrip("-") == zoo_name(name)]
     near = translated or near_names(name, known)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    return f" Did you mean {' or '.join(map(repr, near[:most]))}?" if near else ""
+
+
+def did_you_mean_component(name: str, known: Iterable[str]) -> str:
+    """As `did_you_mean`, for a component: ``PeepholeLSTM`` and ``peephole-lstm`` are ``peephole_lstm``."""
+    return did_you_mean(re.sub(r"\W", "_", snake_case(name)), known, most=3)
 
 
 def near_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
@@ -104,8 +109,15 @@ def near_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
     longer = [each for each in by_bare if len(bare) >= _SHORTEST_BEGINNING and each.startswith(bare)]
     near = dict.fromkeys([*sorted(longer, key=len), *difflib.get_close_matches(bare, by_bare, 8, cutoff=0.6)])
     # For difflib, 'tmep' is as near to 'time' as to 'temp'. Swapped letters are the likelier mistake.
-    ordered = sorted(near, key=lambda each: sorted(each) != sorted(bare))
+    ordered = sorted(near, key=lambda each: not _has_swapped_letters(bare, each))
     return [by_bare[each] for each in ordered[:most]]
+
+
+def _has_swapped_letters(name: str, other: str) -> bool:
+    """Whether two neighbouring letters in the other order make one name of the other."""
+    differing = [at for at, (a, b) in enumerate(zip(name, other, strict=False)) if a != b]
+    is_pair = len(name) == len(other) and len(differing) == 2 and differing[1] == differing[0] + 1
+    return is_pair and sorted(name) == sorted(other)
 
 
 _SHORTEST_BEGINNING = 3

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from zoo.base import Cell, Component, Task
-from zoo.base.names import did_you_mean
+from zoo.base.names import did_you_mean, did_you_mean_component
 from zoo.cli.completion import complete_files
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import option
@@ -243,7 +242,7 @@ def _find_by_name(name: str) -> type[Component]:
     if name in list_losses():
         raise UsageError(f"{name!r} is a loss; `zoo losses {name}` lists it.")
     known = [known for base in CLASSES_BY_KIND.values() for known in registry_of(base).list()]
-    near = did_you_mean(re.sub(r"\W", "_", name).lower(), known)
     raise UnknownNameError(
-        f"unknown component {name!r}.{near} `zoo cells` lists the cells, `zoo plugins` all components."
+        f"unknown component {name!r}.{did_you_mean_component(name, known)} `zoo cells` lists the cells, `zoo "
+        f"plugins` all components."
     )

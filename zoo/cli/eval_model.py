@@ -119,6 +119,7 @@ def evaluate_on_text(
         "level": model.vocab.level,
         "part": name,
         "symbols": score.symbols,
+        "part_symbols": len(selected),
         "skipped": corpus.skipped + len(corpus) - len(tokens),
         "noise": noise,
         "loss": score.nats,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,8 +141,14 @@ def _table_header(start: Event) -> dict[str, str]:
         "target": f"{', '.join(roles['target'])}, {ahead}",
         **_losses_and_weights(start.get("config", {})),  # a comparison has none
         "split": _split(table, "rows"),
-        **({"note": with_flags(table["note"])} if table.get("note") else {}),
+        **_note([table.get("note", ""), *table.get("column_notes", ())]),
     }
+
+
+def _note(sentences: Iterable[str]) -> dict[str, str]:
+    """The notes about the data; older logs lack some."""
+    text = " ".join(filter(None, sentences))
+    return {"note": with_flags(text)} if text else {}
 
 
 def _left_out(columns: Sequence[str]) -> str:
@@ -177,6 +183,7 @@ def _sequences_header(start: Event) -> dict[str, str]:
         "label": f"{spec['label']}, {classes}",
         **_losses_and_weights(start.get("config", {})),  # a comparison has none
         "split": _split(data, "sequences"),
+        **_note(data.get("column_notes", ())),
     }
 
 
@@ -240,13 +247,17 @@ def _trials(start: Event) -> dict[str, str]:
 
 
 def decimal(number: float, decimals: int = 4) -> str:
-    """Format a number with the given decimals, or with three significant digits if it is small.
+    """Format a number with the given decimals, or with few significant digits if it is small or huge.
 
-    >>> decimal(0.43214), decimal(1e-6)
-    ('0.4321', '1e-06')
+    >>> decimal(0.43214), decimal(1e-6), decimal(853677703926.8)
+    ('0.4321', '1e-06', '8.537e+11')
     """
-    is_small = 0 < abs(number) < 10 ** (2 - decimals)
-    return f"{number:.3g}" if is_small else f"{number:.{decimals}f}"
+    if 0 < abs(number) < 10 ** (2 - decimals):
+        return f"{number:.3g}"
+    return f"{number:.4g}" if abs(number) >= _HUGE else f"{number:.{decimals}f}"
+
+
+_HUGE = 1e6
 
 
 def loss(event: Event, start: Event) -> str:
@@ -356,9 +367,10 @@ def result(event: Event, start: Event, extra_flags: Sequence[str]) -> Iterator[s
     yield f"{end_summary(event, start)}; best: {best_loss(event, start)}"
     if "test" in event:
         yield from score_lines(event["test"])
-    if _undertrained(event, start):
-        rate = "change --lr, since all baselines are far better" if _is_far_worse(event) else "raise --lr"
-        yield f"the last validation was the best: train longer (--resume with more --steps), or {rate}"
+    if _is_far_worse(event):
+        yield f"all baselines are far better: change --lr (now {start['lr']:g})"
+    elif _undertrained(event, start):
+        yield "the last validation was the best: train longer (--resume with more --steps), or raise --lr"
     for verb, command in _kind(start).next_commands.items():
         data = ["--data", "FILE"] if _needs_data(command, start) else []
         yield f"{verb} with: {shlex.join(['zoo', command, start['out'], *data, *extra_flags])}"

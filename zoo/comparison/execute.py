@@ -72,7 +72,7 @@ def _run(job: Job, root: Path, on_event: OnEvent) -> Record:
         return vars(stored)
     folder = root / job["path"]
     RunDirectory(folder).wait_for_writer(_LOCK_TIMEOUT_S)
-    divergence = _train(job, folder, on_event)
+    divergence = _train(job["train"], folder, lambda event: _forward_event(event, job, on_event))
     history = Run(folder).history
     status, is_tested = (
         "diverged" if divergence else "finished",
@@ -89,15 +89,10 @@ def _run(job: Job, root: Path, on_event: OnEvent) -> Record:
     return vars(record)
 
 
-def _train(job: Job, folder: Path, on_event: OnEvent) -> str:
+def _train(arguments: Mapping[str, Any], folder: Path, on_event: OnEvent | None = None) -> str:
     """Train to the end. Returns the error message if training diverged, otherwise an empty text."""
     try:
-        train(
-            **_train_arguments(job["train"]),
-            out=folder,
-            resume=True,
-            on_event=lambda event: _forward_event(event, job, on_event),
-        )
+        train(**_train_arguments(arguments), out=folder, resume=True, on_event=on_event)
     except ZooError as error:
         if RunDirectory(folder).holds_run() and Run(folder).ended == "diverged":
             return str(error)
@@ -145,10 +140,13 @@ def _forward_event(event: Event, job: Job, on_event: OnEvent) -> None:
 
 
 def _compile(job: Job, root: Path, on_event: OnEvent) -> Record:  # noqa: ARG001 - signature of _FUNCTIONS
-    """Train one step of each configuration, which leaves only compiled kernels behind."""
+    """Train one step of each configuration, which leaves only compiled kernels behind.
+
+    If it diverges, the runs report it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for index, arguments in enumerate(job["train"]["each"]):
-            train(**_train_arguments(arguments), out=Path(folder) / f"{index}")
+            _train(arguments, Path(folder) / f"{index}")
     return {**_task_and_cell(job), "status": "finished"}
 
 

@@ -208,7 +208,7 @@ def make_record(
     """Make the record of a run.
 
     A run that diverged has the score of its best validation. A score that is missing or not finite becomes
-    the score of the memoryless baseline.
+    the score of the memoryless baseline; see also `with_scores_of_diverged`.
 
     Args:
         job: The job.
@@ -247,6 +247,30 @@ def make_record(
         path=job["path"],
         examples=tested.examples if tested else _validation_examples(history),
     )
+
+
+def with_scores_of_diverged(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The records, in which a run that diverged before its first validation is no better than any other run.
+
+    It has the score of the memoryless baseline, and the model of another run may be worse than the baseline.
+    """
+    scores: dict[str, list[float]] = {}
+    for record in records:
+        if record.score is not None and not _has_no_validation(record):
+            scores.setdefault(record.task, []).append(record.score)
+    adjusted = []
+    for record in records:
+        if record.score is not None and _has_no_validation(record):
+            worst = min if record.higher_is_better else max
+            score = worst([record.score, *scores.get(record.task, ())])
+            adjusted.append(dataclasses.replace(record, score=score))
+        else:
+            adjusted.append(record)
+    return adjusted
+
+
+def _has_no_validation(record: RunRecord) -> bool:
+    return record.status == "diverged" and record.valid_score is None
 
 
 def _validation_examples(history: Sequence[Event]) -> int | None:

@@ -321,6 +321,8 @@ def _fits(kind: ColumnKind, text: str) -> bool:
 
 
 def _as_numbers(texts: Sequence[str], codes: dict[str, int]) -> Array:  # noqa: ARG001 - as the others
+    if "_" in "".join(texts):
+        raise ValueError  # see `is_number_text`
     try:
         return np.fromiter(map(float, texts), np.float64, len(texts))
     except ValueError:

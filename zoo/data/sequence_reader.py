@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,7 +87,7 @@ def _as_sequences(data: Any, roles: SequenceRoles, missing: str, needs_labels: b
         _check_is_table(data, "arrays")
         return _of_table(as_table(data), roles, missing, needs_labels)
     path = Path(data)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - does not raise if the name is too long
         return _of_table(read_table(data), roles, missing, needs_labels)
     if uncompressed_name(path.name).lower().endswith(".ts"):
         return _of_arrays(_of_ts_file(path), roles, missing)

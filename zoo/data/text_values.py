@@ -38,12 +38,12 @@ def is_missing_text(text: str) -> bool:
 
 
 def is_number_text(text: str) -> bool:
-    """Whether a text is a number."""
+    """Whether a text is a number. Python reads ``3_1`` as 31, but in a table it is a name."""
     try:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text
 
 
 def is_time_text(text: str) -> bool:

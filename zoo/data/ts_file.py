@@ -72,8 +72,9 @@ def read_ts_file(path: Path) -> TsContent:
 
     Raises:
         MissingSourceError: if the file does not exist.
-        DataError: if a line is invalid, the channels of a sequence have different time stamps, or sequences
-            have different channels. The error names the line, and the channel if there is one.
+        DataError: if a line is invalid, a label is not one of the classes of the header, the channels of a
+            sequence have different time stamps, or sequences have different channels. The error names the
+            line, and the channel if there is one.
     """
     try:
         with open_data_file(path, path.name) as file:
@@ -92,6 +93,7 @@ def _read_lines(text: Iterable[str], name: str, reader: DigestReader) -> TsConte
     has_times, has_classes, has_numbers = (
         header.get(key, ["false"])[0].lower() == "true" for key in ("timestamps", "classlabel", "targetlabel")
     )
+    classes = header.get("classlabel", [])[1:]
     builder, labels, stamps = SequenceBuilder(name), list[Any](), None
     for number, line in lines:
         where = f"{name}, line {number}"
@@ -100,6 +102,11 @@ def _read_lines(text: Iterable[str], name: str, reader: DigestReader) -> TsConte
             if len(fields) < 2:
                 raise DataError(f"{where}: found no label; expected one after a colon.")
             label = fields.pop().strip()
+            if classes and label not in classes:
+                raise DataError(
+                    f"{where}: the label {label[:40]!r} is not one of the classes of @classLabel: "
+                    f"{', '.join(classes)}. Correct the label, or add it to the header."
+                )
             labels.append(_number(label, f"{where}, label") if has_numbers else sys.intern(label))
         if has_times:
             fields, stamps = _without_times(fields, where)

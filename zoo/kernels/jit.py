@@ -31,10 +31,16 @@ _dispatcher_lock = threading.Lock()
 
 @contextlib.contextmanager
 def pure_python() -> Iterator[None]:
-    """Within the block, run kernels that Python calls as pure Python, to compare with compiled code."""
+    """Within the block, run kernels that Python calls as pure Python, to compare with compiled code.
+
+    As in compiled code, infinities and NaN cause no warnings.
+    """
+    import numpy as np  # not at the top: a plugin loads without it
+
     token = _is_pure_python.set(True)
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     finally:
         _is_pure_python.reset(token)
 

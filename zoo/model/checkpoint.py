@@ -79,7 +79,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         UsageError: if it is the directory of a comparison.
     """
     path = as_path(path, "load: path")
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112 - does not raise if the name is too long
         return load_file(path)
     if (path / PLAN_FILE).is_file():
         raise UsageError(f"{path} is a comparison; `zoo report {path}` shows it, `zoo runs {path}` its runs.")

@@ -13,7 +13,7 @@ from zoo.arguments import short_repr
 from zoo.base import Component
 from zoo.base.card import TEMPLATE
 from zoo.base.loss import REGISTERED_LOSSES, Loss, loss_table
-from zoo.base.names import near_names, snake_case, with_article
+from zoo.base.names import did_you_mean_component, with_article
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.installation import DISTRIBUTION
 from zoo.registry.hookspecs import hook_name, plural
@@ -216,8 +216,7 @@ class Registry(Generic[M]):
 
     def _unknown(self, name: str) -> str:
         known = self._known_names()
-        near = near_names(snake_case(name).replace("-", "_"), known)
-        meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        meant = did_you_mean_component(name, known)
         return f"unknown {self.kind} {name!r}.{meant} {self._listing()}{self._hint()}"
 
     def _listing(self) -> str:

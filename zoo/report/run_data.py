@@ -58,6 +58,7 @@ class RunData:
         Raises:
             CheckpointError: if its configuration or its log is missing or damaged.
             UsageError: if ``moved_data`` is given for a run on a task, or has several files of a table.
+            MissingSourceError: if one of them is missing.
         """
         directory = RunDirectory(path)
         config = config_from_json(directory.read_config(), str(directory.config_path))
@@ -65,6 +66,7 @@ class RunData:
             raise UsageError(f"{path} was trained on the task {config.task!r}; `data` does not apply to it.")
         if len(moved_data) > 1 and config.data_kind != "text":
             raise UsageError(f"data are {len(moved_data)} files; {path} was trained on one.")
+        check_training_files(path, moved_data, "Give the path of the file that was moved.")
         history = RunHistory.read(directory)
         return cls(directory, config, history, cell_class, task_class, tuple(moved_data))
 

@@ -95,7 +95,7 @@ class Dataset(Protocol):
         """Evaluate a little, so that everything that evaluation needs is compiled."""
 
     def uniform_loss(self, model: AnyModel) -> float | None:
-        """The loss of equal probabilities for all symbols; None if the data have no symbols."""
+        """The loss of equal probabilities for all symbols or classes; None if the data have none."""
 
     def sample(self, model: AnyModel, length: int, seed: int) -> str | None:
         """Text sampled from the model; None if the data have no symbols."""

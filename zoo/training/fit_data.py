@@ -13,7 +13,6 @@ import numpy as np
 from zoo.base import Cell, Optimizer
 from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
-from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.panel import warn_of_unread_dates
 from zoo.data.sequence_reader import is_arrays_of_sequences
 from zoo.data.table import DataTable, is_table_like
@@ -99,9 +98,8 @@ def fit(
         if target is not None or (label is None and _is_table(data)):
             settings |= {"target": () if target is None else target, "label": label}
             return open_forecaster(train(data, cell, out=out, on_event=on_event, kind="table", **settings))
-        if label is not None and not isinstance(label, str):
-            data, label = LabelledSequences.from_arrays(data, label), None
-        elif isinstance(data, (list, tuple)) or (isinstance(data, np.ndarray) and data.ndim == 3):
+        is_list = isinstance(data, (list, tuple)) or (isinstance(data, np.ndarray) and data.ndim == 3)
+        if is_list and (label is None or isinstance(label, str)):
             raise UsageError(
                 "label is missing; give the label of each sequence, as in zoo.fit(data, label=labels)."
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +26,7 @@ from zoo.classification.evaluation import (
 from zoo.classification.predictor import main_score
 from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
 from zoo.data import parse_split
+from zoo.data.column_notes import sentinel_notes
 from zoo.data.growing_array import allocate, sequence_chunks
 from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.sequence_reader import SequenceRoles, read_sequences
@@ -101,6 +103,7 @@ class LabelledDataset:
             "parts": [len(numbers) for numbers in self.parts.values()],
             "groups": self._group_counts(),
             "left_out": list(self.given.left_out),
+            "column_notes": list(sentinel_notes(zip(self.given.channels, self.given.values.T, strict=True))),
             "inputs": spec.input_size,
             "spec": spec.to_json(),
         }
@@ -183,8 +186,9 @@ class LabelledDataset:
         """Evaluate one sequence."""
         self._evaluate(model, self.parts["train"][:1])
 
-    def uniform_loss(self, model: AnyModel) -> None:
-        """None: sequences of numbers have no symbols."""
+    def uniform_loss(self, model: AnyModel) -> float | None:
+        """The loss of equal probabilities for all classes; None if labels are numbers."""
+        return math.log(model.output_size) if self.scaled.spec.classes else None
 
     def sample(self, model: AnyModel, length: int, seed: int) -> None:
         """None: sequences of numbers have no symbols."""

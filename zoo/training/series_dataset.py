@@ -17,6 +17,7 @@ from zoo.base import Cell
 from zoo.base.data_kinds import PARTS
 from zoo.base.loss import Loss
 from zoo.data.builtin import PREFIX
+from zoo.data.column_notes import order_notes, sentinel_notes
 from zoo.data.panel import ColumnRoles, Panel, default_roles, is_constant, make_panel
 from zoo.data.split import parse_split
 from zoo.data.table import DataTable, as_table
@@ -112,11 +113,19 @@ class SeriesDataset:
             "full_context": self.full_context,
             "groups": group_counts(self.panel),
             "note": " ".join(filter(None, self._notes())),
+            "column_notes": self.column_notes,
             "inputs": spec.input_size,
             "spec": spec.to_json(),
             "scaling": self.windows.scaling.to_json(),
             "last_seen": self._last_seen,
         }
+
+    @cached_property
+    def column_notes(self) -> list[str]:
+        """Sentences about columns that probably mean something else."""
+        columns, features = self.panel.columns, self.panel.roles.features
+        numbers = ((name, columns[name].values) for name in features if columns[name].kind == "number")
+        return [*sentinel_notes(numbers), *order_notes(self.panel)]
 
     def _notes(self) -> Iterator[str]:
         """Sentences about what the table is too short for."""

@@ -13,6 +13,7 @@ from zoo.arguments import as_bool, as_choice, as_directory, short_repr
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.base.param_groups import AnyOptimizer
 from zoo.data import Corpus
+from zoo.data.column_notes import warn_of_columns
 from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.panel import warn_of_unread_dates
 from zoo.data.sequence_reader import is_arrays_of_sequences
@@ -84,8 +85,9 @@ def train(
 
     Args:
         data: One or several sources (see :class:`Config`), or a :class:`zoo.data.Corpus`; or a table: a
-            mapping from names to columns, an array, or a data frame, with the column ``target`` to forecast.
-            None for ``"builtin:pydoc"``, or with a task.
+            mapping from names to columns, an array, or a data frame, with the column ``target`` to forecast;
+            or arrays of sequences, as for :func:`zoo.fit`, with their labels as ``label``. None for
+            ``"builtin:pydoc"``, or with a task.
         cell: Name of a registered cell, a cell class, or a cell with its options chosen; or a list with one
             of these for each layer. ``layers`` is then their number, and ``cell_options`` a list of mappings.
         block: The block around the cell of every layer: the name of a registered block such as ``"prenorm"``,
@@ -117,6 +119,8 @@ def train(
         raise UsageError("resume needs out, the directory of the run.")
     if on_event is not None and not callable(on_event):
         raise UsageError(f"on_event is {short_repr(on_event)}; expected a function of an event.")
+    if (label := settings.get("label")) is not None and not isinstance(label, str):
+        data, settings["label"] = _with_labels(data, label), None
     resolved_trackers = resolve_trackers(trackers)
     resolved_task = None if task is None else resolve_task(task, **_options("task_options", settings))
     optimizer = _resolve_optimizer(settings)
@@ -132,7 +136,9 @@ def train(
         requested = with_rules(requested, has_schedule=has_schedule)
     config, dataset = _prepare(requested, data, resolved_task, out if resume else None)
     if on_event is None:  # otherwise the event ``start`` lists the columns that are left out
-        warn_of_unread_dates(dataset.name, dataset.metadata().get("left_out", ()))
+        metadata = dataset.metadata()
+        warn_of_unread_dates(dataset.name, metadata.get("left_out", ()))
+        warn_of_columns(dataset.name, metadata.get("column_notes", ()))
     factory = RunFactory(dataset, resolved_cells, optimizer, regularisation)
     parts = factory.make(config)  # before a checkpoint replaces the initial values
     if config.residual and before is None:  # runs of older versions may have it without effect
@@ -154,6 +160,16 @@ def train(
             save_corpus(directory, dataset.corpus)
         run = _TrainingSession(config, dataset, *parts, directory, group, *listeners, trials).run()
     return replace(run, data=data) if _is_in_memory(data) else run
+
+
+def _with_labels(data: Any, labels: Any) -> LabelledSequences:
+    """Arrays of sequences with their labels."""
+    if data is None or _sources(data):
+        raise UsageError(
+            f"label is {short_repr(labels)}, which are the labels of arrays; for a file give the name of its "
+            f"column, label='COLUMN'."
+        )
+    return LabelledSequences.from_arrays(data, labels)
 
 
 @contextmanager

@@ -33,8 +33,11 @@ Event = dict[str, Any]
 Analyse = Callable[["Trainer"], Mapping[str, Any]]
 """Computes the entries of an ``analysis`` event."""
 
-_WARN_FACTOR = 1.2
-"""Warn above this multiple of the loss of equal probabilities: only divergence or overfitting reaches it."""
+_WARN_NATS = 1.0
+"""Warn if the loss is above that of equal probabilities by more: only divergence or overfitting reaches it.
+
+A multiple of that loss would be too near to it for two classes, where it is 0.69.
+"""
 
 _BAD_SCORE_FACTOR = 1.5
 """Warn at the end of a run if the score is worse than the memoryless baseline by this factor."""
@@ -46,6 +49,11 @@ _MIN_STEPS_TO_WARN = 100
 NO_DERIVATIVE = (
     "a branch of np.where that is not selected may have no derivative; clamp its argument, for example "
     "np.where(a > 0, np.sqrt(np.maximum(a, 1e-12)), 0.0)"
+)
+
+NOT_FINITE = (
+    "the parameters are still the initial ones, so look for states that grow with every time step, a "
+    "logarithm or a division in the equations of the cell, or very large inputs"
 )
 
 
@@ -113,14 +121,18 @@ class Trainer:
 
     @contextlib.contextmanager
     def _active_hooks(self) -> Iterator[None]:
-        """Within the block, constraints and penalties apply."""
-        if self.hooks is None:
-            yield
-            return
-        if self.state.step == 0:
-            self.hooks.start()
-        with self.hooks.active():
-            yield
+        """Within the block, constraints and penalties apply.
+
+        NumPy does not warn of values that overflow, which the trainer reports.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.hooks is None:
+                yield
+                return
+            if self.state.step == 0:
+                self.hooks.start()
+            with self.hooks.active():
+                yield
 
     def _run(self, request: StopRequest) -> str:
         reason = self.stop_reason(request)
@@ -282,13 +294,14 @@ class Trainer:
         uniform_loss = self.dataset.uniform_loss(self.model)
         if self.last_eval is None or uniform_loss is None:
             return None
-        part, loss, symbols = self.last_eval["part"], self.last_eval["loss"], self.model.output_size
-        if loss <= _WARN_FACTOR * uniform_loss:
+        part, loss = self.last_eval["part"], self.last_eval["loss"]
+        noun = "classes" if self.dataset.kind == "sequences" else "symbols"
+        if loss <= uniform_loss + _WARN_NATS:
             return None
         return (
             f"the {part} loss {loss:.4g} is far above {uniform_loss:.4g}, the loss of a model that "
-            f"gives each of the {symbols} symbols the same probability; lower `lr` (now {self.lr:g}), or "
-            f"stop earlier."
+            f"gives each of the {self.model.output_size} {noun} the same probability; lower `lr` (now "
+            f"{self.lr:g}), or stop earlier."
         )
 
     def score_warning(self) -> str | None:
@@ -332,9 +345,9 @@ class Trainer:
         self._emit("diverged", loss=loss, grad_norm=norm)
         saved = f" {self.directory.path} keeps what was saved before." if self.directory else ""
         advice = f"lower `lr` (now {self.lr:g}) or `clip` (now {self.config.clip:g})"
-        if self.state.step == 0 and loss is not None and math.isfinite(loss) and math.isnan(norm or 0.0):
-            # The parameters are the initial ones, so the learning rate has no part in it.
-            advice = NO_DERIVATIVE
+        if self.state.step == 0 and loss is not None:  # the learning rate has no part in it
+            can_overflow = not abs(loss) < float(np.finfo(self.model.dtype).max) ** 0.5  # its gradient
+            advice = NOT_FINITE if can_overflow or not math.isnan(norm or 0.0) else NO_DERIVATIVE
         raise ZooError(f"training diverged: after {self.state.step} steps {what}; {advice}.{saved}")
 
     def _emit(self, event: str, **entries: Any) -> None:

@@ -18,7 +18,10 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NamedTuple
 
+import numpy as np
+
 from zoo.base import Cell
+from zoo.base.names import near_names
 from zoo.compiler.ir.graph import ClosedGraphError
 from zoo.errors import DefinitionError, ZooError
 
@@ -112,7 +115,14 @@ _LIBRARIES = [
     for spec in map(importlib.util.find_spec, ("numpy", "numba"))
     if spec is not None and spec.origin is not None
 ]
-_LIBRARY_PATHS = (_ZOO / "compiler", _KERNELS, _MODIFIERS, _ZOO / "functions.py", *_LIBRARIES)
+_LIBRARY_PATHS = (
+    _ZOO / "compiler",
+    _KERNELS,
+    _MODIFIERS,
+    _ZOO / "functions.py",
+    _ZOO / "_lazy.py",
+    *_LIBRARIES,
+)
 
 
 def _is_library_file(file: str) -> bool:
@@ -172,7 +182,24 @@ def _problem(error: Exception, cell: Cell) -> str:
     is_about_axes = isinstance(error, IndexError) or "unpack" in text
     for name in ("SymbolicArray", "Complex"):
         text = text.replace(f"'{name}' object", "an array").replace(f"'{name}'", "an array")
-    return f"step raised {type(error).__name__}: {text}{_ONE_ROW if is_about_axes else ''}"
+    ending = _ONE_ROW if is_about_axes else _meant(error, cell)
+    return f"step raised {type(error).__name__}: {text}{ending}"
+
+
+def _meant(error: Exception, cell: Cell) -> str:
+    """The end of an error about an unknown name: the array or the function that is probably meant."""
+    name = getattr(error, "name", None)
+    if name is None or "Did you mean" in str(error):  # as in errors of `zoo`
+        return ""
+    if isinstance(error, NameError):
+        import zoo  # which imports this module
+
+        owners = {"self": [*cell.params, *cell.buffers, *cell.options], "zoo": dir(zoo), "np": dir(np)}
+        meant = [f"{owner}.{name}" for owner, names in owners.items() if name in names]
+    else:  # of a module, for example np.tahn
+        known = dir(error.obj) if isinstance(error, AttributeError) and inspect.ismodule(error.obj) else ()
+        meant = near_names(name, known)
+    return f"; did you mean {meant[0]}?" if meant else ""
 
 
 def _undeclared(name: str, cell: Cell) -> str:

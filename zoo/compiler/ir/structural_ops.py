@@ -611,8 +611,11 @@ def matmul(a: Node, b: Node) -> Node:
         raise ShapeError("@ takes no single numbers; write * instead")
     depth, height = a.shape[-1], b.shape[-2 if b.ndim > 1 else 0]
     if depth != height:
+        swapped = f"{format_shape(b.shape)} @ {format_shape(a.shape)}"
+        fits = b.shape[-1] == a.shape[-2 if a.ndim > 1 else 0]
         raise ShapeError(
             f"{format_shape(a.shape)} @ {format_shape(b.shape)}: the last axis of the first must be {height}"
+            f"{f'; write the factors in the other order, {swapped}' if fits else ''}"
         )
     a, b = a.graph.as_number(a), b.graph.as_number(b)
     if b.ndim == 2 and b.level == Level.ONCE:

@@ -1,0 +1,115 @@
+"""Notes about columns whose numbers probably mean something else."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.data import growing_array
+from zoo.data.column_notes import order_notes, sentinel_notes
+from zoo.data.panel import ColumnRoles, make_panel
+from zoo.data.table import as_table
+
+RNG = np.random.default_rng(0)
+ROWS = 300
+COLUMNS = {
+    "normal": RNG.normal(size=ROWS),
+    "positive": RNG.gamma(2, 3, size=ROWS).round(2),
+    "counts": RNG.poisson(4, size=ROWS).astype(float),
+    "with many zeros": np.where(RNG.random(ROWS) < 0.8, 0, RNG.gamma(2, 3, size=ROWS)),
+    "capped": np.minimum(RNG.gamma(2, 3, size=ROWS), 9),
+    "flag": RNG.integers(0, 2, size=ROWS).astype(float),
+    "codes": RNG.choice([0, 1, 2, 99], size=ROWS),
+    "two levels": RNG.normal(size=ROWS) + 100 * (RNG.random(ROWS) < 0.5),
+    "one outlier": np.append(RNG.normal(size=ROWS - 1), 1e6),
+    "constant": np.full(ROWS, 2.0),
+    "missing": np.full(ROWS, np.nan),
+    "partly missing": np.where(RNG.random(ROWS) < 0.5, np.nan, RNG.normal(size=ROWS)),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_usual_columns_have_no_note(name):
+    assert list(sentinel_notes([(name, COLUMNS[name])])) == []
+
+
+@pytest.mark.parametrize("chunk", [150, 2**18])
+@pytest.mark.parametrize("sentinel", [-999, -9999.0, -99.99, 9999, 1e20, 9.96921e36])
+@pytest.mark.parametrize(
+    "name", ["normal", "positive", "counts", "with many zeros", "capped", "partly missing"]
+)
+def test_repeated_distant_extreme_has_a_note(name, sentinel, chunk, monkeypatch):
+    values = COLUMNS[name].copy()
+    values[5::9] = sentinel
+    low, high = (extreme(np.delete(values, np.s_[5::9])) for extreme in (np.nanmin, np.nanmax))
+    monkeypatch.setattr(growing_array, "CHUNK", chunk)
+    (note,) = sentinel_notes([(name, values)])
+    assert note.startswith(
+        f"{name} is {sentinel:g} in 33 rows, and from {low:.4g} to {high:.4g} in all others."
+    )
+    assert "give `missing='forward'` or `missing='mask'`" in note
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 2**18])
+@pytest.mark.parametrize("series", [1, 2, 5])
+def test_input_that_increases_with_every_row_has_a_note(series, chunk, monkeypatch):
+    rows, names = 12 * series, np.repeat([f"s{n}" for n in range(series)], 12)
+    number = np.tile(np.arange(12.0), series)
+    columns = {
+        "y": RNG.normal(size=rows),
+        "number": number,
+        "stays": number // 2,
+        "falls": -number,
+        "who": names,
+    }
+    roles = ColumnRoles(("y",), ("number", "stays", "falls"), series="who")
+    monkeypatch.setattr(growing_array, "CHUNK", chunk)
+    assert [note.split()[0] for note in order_notes(make_panel(as_table(columns), roles))] == ["number"]
+    timed = make_panel(as_table(columns), ColumnRoles(("y",), ("stays",), time="number", series="who"))
+    assert list(order_notes(timed)) == []
+
+
+@pytest.mark.parametrize("kind", ["table", "sequences"])
+def test_notes_are_printed_and_warned_of(kind, tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from zoo.cli.app import cli
+
+    monkeypatch.chdir(tmp_path)
+    values = COLUMNS["positive"].copy()
+    values[::10] = -999
+    columns = {
+        "x": values,
+        "id": np.arange(ROWS) // 10,
+        "way": np.array(["up", "down"])[np.arange(ROWS) // 10 % 2],
+    }
+    settings = {"cell": "vanilla", "hidden": 2, "steps": 1, "threads": 1}
+    if kind == "table":
+        columns = {"x": values, "id": np.arange(ROWS)}
+        settings |= {"target": "x", "horizon": 2, "context": 4}
+    else:
+        settings |= {"series": "id", "label": "way"}
+    others = np.delete(values, np.s_[::10])
+    sentence = (
+        f"x is -999 in 30 rows, and from {others.min():.4g} to {others.max():.4g} in all others. If -999"
+    )
+    with pytest.warns(zoo.errors.ZooWarning) as caught:
+        zoo.train(columns, out="run", **settings)
+    texts = [str(warning.message) for warning in caught]
+    assert any(sentence in text and "missing='forward'" in text for text in texts)
+    assert any("id increases with every row" in text for text in texts) == (kind == "table")
+    rows = zip(*columns.values(), strict=True)
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "x.csv").write_text("\n".join(lines))
+    words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trained = CliRunner().invoke(cli, ["train", "--data", "x.csv", *words, "--out", "other"])
+    assert trained.exit_code == 0, trained.stderr
+    (note,) = (line for line in trained.stderr.splitlines() if line.startswith("note "))
+    assert sentence in note
+    assert "leave them empty, and give --missing forward or --missing mask." in note
+    assert ("give it as --time, or leave it out with --input" in note) == (kind == "table")
