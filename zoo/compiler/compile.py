@@ -30,7 +30,7 @@ from zoo.compiler.schedule.sections import (
     forward_schedule,
     gradient_with_copies,
 )
-from zoo.compiler.size_options import agrees, is_variable
+from zoo.compiler.size_options import is_general_form, is_variable
 from zoo.errors import UsageError
 from zoo.kernels.precision import with_precision
 
@@ -83,7 +83,7 @@ def _gradients(cell: Cell) -> tuple[StepGradient, StepGradient]:
     while True:
         step_graph = trace_for_all_sizes(cell, numbers)
         summed = _summed_options(step_graph.outputs)
-        if not summed and step_graph.size_options and not agrees(step_graph, step_graph_of(cell)):
+        if not summed and step_graph.size_options and not is_general_form(step_graph, step_graph_of(cell)):
             summed = set(step_graph.size_options)
         if summed:
             numbers |= summed

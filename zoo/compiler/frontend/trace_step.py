@@ -132,8 +132,8 @@ def trace_step(
 ) -> StepGraph:
     """Trace the ``step`` of a cell.
 
-    ``step`` is called twice. A value that differs the second time, such as a random number, would become a
-    constant of the kernels.
+    Without letters for options, ``step`` is called twice. A value that differs the second time, such as a
+    random number, would become a constant of the kernels.
 
     Args:
         cell: The cell.
@@ -161,9 +161,10 @@ def trace_step(
             kind = "parameter" if name in params else "buffer"
             problem = f"step assigns to {kind} {name!r}; use a local variable, `{name} = ...`"
             raise error_at(cell, step_location(cell), problem)
-    with graph.closed():
-        if _call_step(bound, arguments, states)[:2] != (y, new_states):
-            raise error_at(cell, step_location(cell), NOT_DETERMINISTIC)
+    if not size_options:  # a graph with letters is compared with the one with values
+        with graph.closed():
+            if _call_step(bound, arguments, states)[:2] != (y, new_states):
+                raise error_at(cell, step_location(cell), NOT_DETERMINISTIC)
     calls, bindings = recorder.calls, recorder.bindings
     names, default_names = StepNamer(y, new_states, calls, bindings).node_names(recorder.names)
     step_graph = StepGraph(
