@@ -260,8 +260,9 @@ def _can_prepare(step_graph: StepGraph) -> bool:
 
 def _integer_quotient(declared: Dim) -> frozenset[Quotient]:
     """The quotient that is an integer because a declared size is: ``H / heads`` for ``H / (2 * heads)``."""
-    ((letters, factor), *others) = declared.terms
-    is_quotient = not others and len(letters) == 2 and factor.numerator == 1
+    ((monomial, factor), *others) = declared.terms
+    exponents = sorted(exponent for _, exponent in monomial)
+    is_quotient = not others and exponents == [-1, 1] and factor.numerator == 1
     return declared.quotients or frozenset() if is_quotient else frozenset()
 
 
