@@ -56,6 +56,7 @@ _KERNELS = hashlib.sha256(
 
 
 _LOAD_GLOBAL, _LOAD_NAME = (dis.opmap[name] for name in ("LOAD_GLOBAL", "LOAD_NAME"))
+_IS_CALL_BITS = 1 if sys.version_info >= (3, 11) else 0  # the last bit of LOAD_GLOBAL: whether a call follows
 
 
 def environment() -> dict[str, str]:
@@ -162,7 +163,7 @@ def _global_names(code: types.CodeType) -> set[str]:
         argument = extension | low_byte
         extension = argument << 8 if opcode == dis.EXTENDED_ARG else 0
         if opcode == _LOAD_GLOBAL:
-            names.add(code.co_names[argument >> 1])  # the last bit is about the stack
+            names.add(code.co_names[argument >> _IS_CALL_BITS])
         elif opcode == _LOAD_NAME:
             names.add(code.co_names[argument])
     return names
