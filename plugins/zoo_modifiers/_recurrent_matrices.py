@@ -46,6 +46,6 @@ def stack_sizes(spec: Any, name: str) -> list[str]:
     return [size.text for size in spec.params[name].shape[:-2]]
 
 
-def divide_size(size: str, by: int) -> str:
+def divide_size(size: str, by: str) -> str:
     """Divide a size expression."""
     return f"({size})/{by}" if " " in size else f"{size}/{by}"

@@ -54,10 +54,11 @@ class BlockDiagonal(zoo.Modifier):
 
     def edit(self, spec: Any) -> None:
         """Replace every matrix by a stack of blocks."""
+        heads = spec.option("heads")
         for name, matmul in recurrent_matrices(spec).items():
             square_blocks(spec, matmul)
             front, old = stack_sizes(spec, name), spec.params.pop(name)
-            sizes = [*front, str(self.heads), *(divide_size(size, self.heads) for size in matmul.matrix)]
+            sizes = [*front, heads, *(divide_size(size, heads) for size in matmul.matrix)]
             initializer = stack_blocks(spec.initializer_of(old), len(front))
             spec.add(name, zoo.Param(*sizes, init=initializer, help=f"{old.help or name}, for each head"))
 

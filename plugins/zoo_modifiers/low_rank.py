@@ -45,9 +45,10 @@ class LowRank(zoo.Modifier):
 
     def edit(self, spec: Any) -> None:
         """Replace every matrix by two factors."""
+        rank = spec.option("r")
         for name, matmul in recurrent_matrices(spec).items():
             front, (rows, columns), old = stack_sizes(spec, name), matmul.matrix, spec.params.pop(name)
-            sizes = ([*front, rows, str(self.r)], [*front, str(self.r), columns])
+            sizes = ([*front, rows, rank], [*front, rank, columns])
             initializer = spec.initializer_of(old)
             spec.add(f"{name}_left", zoo.Param(*sizes[0], init=orthonormal, help=f"{name}, left factor"))
             spec.add(f"{name}_right", zoo.Param(*sizes[1], init=initializer, help=f"{name}, right factor"))

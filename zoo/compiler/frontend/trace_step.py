@@ -13,6 +13,7 @@ from typing import Any
 
 import zoo.compiler.frontend.numpy_functions  # noqa: F401 - the functions of NumPy that a step calls
 from zoo.base import Cell, Output
+from zoo.base.component import fixed_options, set_lengths
 from zoo.base.declarations import ArrayDeclaration, State
 from zoo.base.size_expr import SizeExpr
 from zoo.compiler.frontend.complex_numbers import Complex, parts_of
@@ -146,13 +147,14 @@ def trace_step(
     """
     graph = Graph() if graph is None else graph
     x = graph.node(X, attr="x", shape=(_x_dim(cell),), level=Level.SEQUENCE)
-    values = {name: value for name, value in cell.options.items() if name not in size_options}
+    values = fixed_options(cell.options, size_options)
     params = _leaves(cell, values, graph, PARAM, cell.params, Level.ONCE)
     buffers = _leaves(cell, values, graph, BUFFER, cell.buffers, Level.ONCE)
     states = _leaves(cell, values, graph, STATE, cell.states, Level.STEP)
     inputs = _leaves(cell, values, graph, INPUT, cell.inputs, Level.SEQUENCE)
     lengths = {name: SymbolicLength(graph, letter(name)) for name in size_options}
-    bound = cell.with_arrays(_as_symbols(cell, {**params, **buffers}), lengths)
+    bound = cell.with_arrays(_as_symbols(cell, {**params, **buffers}))
+    set_lengths(bound, lengths)
     arguments = (SymbolicArray(x), *_as_symbols(cell, {**states, **inputs}).values())
     arrays = dict(vars(bound))
     y, new_states, recorder = _call_step(bound, arguments, states)
