@@ -54,6 +54,7 @@ COMPOSED = [
     "deltanet(delta_net) heads",
     "deltanet(delta_net) deltanet_heads",
     "lstm+low_rank low_rank_r",
+    "lstm_projected+low_rank proj",
     "prenorm(gru+low_rank) low_rank_r",
     "gru+block_diagonal block_diagonal_heads",
     "lstm+short_convolution short_convolution_width",
