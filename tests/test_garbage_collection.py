@@ -23,4 +23,4 @@ Garbage()
 
 def test_garbage_is_collected_rarely_and_not_at_exit():
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["50000"]
+    assert done.stdout.split() == ["200000"]

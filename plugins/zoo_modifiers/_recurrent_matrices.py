@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 Shape = tuple[int, ...]
@@ -41,11 +42,11 @@ def square_blocks(spec: Any, matmul: Any) -> int:
     return int(count)
 
 
-def stack_sizes(spec: Any, name: str) -> list[str]:
-    """The leading sizes of a stack of matrices."""
-    return [size.text for size in spec.params[name].shape[:-2]]
+def declared_sizes(spec: Any, name: str) -> list[str]:
+    """The sizes of a matrix, or of a stack of matrices."""
+    return [size.text for size in spec.params[name].shape]
 
 
-def divide_size(size: str, by: int) -> str:
+def divide_size(size: str, by: str) -> str:
     """Divide a size expression."""
-    return f"({size})/{by}" if " " in size else f"{size}/{by}"
+    return f"{size}/{by}" if re.fullmatch(r"\w+", size) else f"({size})/{by}"

@@ -10,10 +10,10 @@ import numpy as np
 import zoo
 from zoo_modifiers._recurrent_matrices import (
     Shape,
+    declared_sizes,
     divide_size,
     recurrent_matrices,
     square_blocks,
-    stack_sizes,
 )
 
 
@@ -54,10 +54,12 @@ class BlockDiagonal(zoo.Modifier):
 
     def edit(self, spec: Any) -> None:
         """Replace every matrix by a stack of blocks."""
+        heads = spec.option("heads")
         for name, matmul in recurrent_matrices(spec).items():
             square_blocks(spec, matmul)
-            front, old = stack_sizes(spec, name), spec.params.pop(name)
-            sizes = [*front, str(self.heads), *(divide_size(size, self.heads) for size in matmul.matrix)]
+            *front, rows, columns = declared_sizes(spec, name)
+            old = spec.params.pop(name)
+            sizes = [*front, heads, divide_size(rows, heads), divide_size(columns, heads)]
             initializer = stack_blocks(spec.initializer_of(old), len(front))
             spec.add(name, zoo.Param(*sizes, init=initializer, help=f"{old.help or name}, for each head"))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_modifiers._recurrent_matrices import Shape, recurrent_matrices, square_blocks, stack_sizes
+from zoo_modifiers._recurrent_matrices import Shape, declared_sizes, recurrent_matrices, square_blocks
 
 
 def unit_interval(rng: np.random.Generator, shape: Shape) -> Any:
@@ -42,8 +42,9 @@ class Diagonal(zoo.Modifier):
     def edit(self, spec: Any) -> None:
         """Replace every square matrix by a vector."""
         for name, matmul in recurrent_matrices(spec).items():
-            count, rows = square_blocks(spec, matmul), matmul.matrix[0]
-            sizes = [*stack_sizes(spec, name), *([str(count)] if count > 1 else []), rows]
+            count = square_blocks(spec, matmul)
+            *front, rows, _ = declared_sizes(spec, name)
+            sizes = [*front, *([str(count)] if count > 1 else []), rows]
             del spec.params[name]
             spec.add(name, zoo.Param(*sizes, init=unit_interval, help="each unit to itself"))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from zoo_modifiers._recurrent_matrices import Shape, recurrent_matrices, stack_sizes
+from zoo_modifiers._recurrent_matrices import Shape, declared_sizes, recurrent_matrices
 
 
 def orthonormal(rng: np.random.Generator, shape: Shape) -> Any:
@@ -45,9 +45,11 @@ class LowRank(zoo.Modifier):
 
     def edit(self, spec: Any) -> None:
         """Replace every matrix by two factors."""
-        for name, matmul in recurrent_matrices(spec).items():
-            front, (rows, columns), old = stack_sizes(spec, name), matmul.matrix, spec.params.pop(name)
-            sizes = ([*front, rows, str(self.r)], [*front, str(self.r), columns])
+        rank = spec.option("r")
+        for name in recurrent_matrices(spec):
+            *front, rows, columns = declared_sizes(spec, name)
+            old = spec.params.pop(name)
+            sizes = ([*front, rows, rank], [*front, rank, columns])
             initializer = spec.initializer_of(old)
             spec.add(f"{name}_left", zoo.Param(*sizes[0], init=orthonormal, help=f"{name}, left factor"))
             spec.add(f"{name}_right", zoo.Param(*sizes[1], init=initializer, help=f"{name}, right factor"))

@@ -49,11 +49,10 @@ class ShortConvolution(zoo.Modifier):
         products = [each for each in spec.matmuls if each.param == "Wx" and not each.is_recurrent]
         if not products or any(each.is_complex for each in products):
             raise spec.unsupported("it multiplies its input by no real matrix 'Wx'")
+        width = spec.option("width")
         for each in products:
-            taps = zoo.Param(
-                str(self.width), *each.result, init=taps_uniform, help="convolution of the input"
-            )
-            past = zoo.State(str(self.width - 1), *each.result, help="last products, the oldest first")
+            taps = zoo.Param(width, *each.result, init=taps_uniform, help="convolution of the input")
+            past = zoo.State(f"{width}-1", *each.result, help="last products, the oldest first")
             spec.add(f"{each.name}_taps", taps)
             spec.add(f"{each.name}_past", past)
 

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.compiler.frontend.trace_step import check_shapes, trace_step
+from zoo.compiler.frontend.size_checks import check_shapes
+from zoo.compiler.frontend.trace_step import trace_step
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 HAS_COLUMNS = sys.version_info >= (3, 11)

@@ -10,8 +10,8 @@ import zoo
 from zoo.compiler.frontend.trace_step import trace_step
 from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.ir.dims import concrete_shape
-from zoo.compiler.ir.graph import Level, ancestors
-from zoo.compiler.passes.specialise import fold_parameters, specialise
+from zoo.compiler.ir.graph import Graph, Level, ancestors
+from zoo.compiler.passes.specialise import copy_with_sizes, fold_parameters, specialise
 
 CELLS = ["vanilla", "lstm", "retnet", "mamba", "clockwork", "slstm", "lif", "rg_lru", "lru", "lipschitz"]
 
@@ -50,3 +50,12 @@ def test_constant_inputs_are_folded_and_others_stay():
 def test_derivative_markers_are_removed():
     equations = specialise(trace_step(zoo.get_cell("lif")), {"I": 3, "H": 4}, {})
     assert not {"with_derivative", "stop_gradient"} & {node.op for node in ancestors(equations.outputs)}
+
+
+@pytest.mark.parametrize("name", zoo.list_cells())
+def test_copies_are_equal_to_the_nodes(name):
+    copies = copy_with_sizes(trace_step(zoo.get_cell(name)).outputs, Graph(), {})
+    for node, copied in copies.items():
+        assert copied.inputs == tuple(copies[operand] for operand in node.inputs)
+        for attribute in ("op", "attr", "shape", "level", "is_bool"):
+            assert getattr(copied, attribute) == getattr(node, attribute)

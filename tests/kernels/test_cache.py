@@ -314,6 +314,22 @@ def test_digest_changes_with_dependencies_only(monkeypatch: pytest.MonkeyPatch) 
     assert digest(one.py_func) not in (first, None), "an integer and a float compile to different code"
 
 
+@pytest.mark.parametrize("size", [1, 100, 200, 300, 40_000])
+def test_digest_covers_all_globals_and_no_attributes(size: int) -> None:
+    # The instructions of many names need extended arguments.
+    names = [f"value_{index}" for index in range(size)]
+    space: dict[str, Any] = {"__name__": __name__, "field": 1} | dict.fromkeys(names, 1)
+    exec("\n".join(["def f(x):", "    x = x.field", *(f"    x += {name}" for name in names)]), space)
+    first = digest(space["f"])
+    space["field"] = 2
+    assert digest(space["f"]) == first
+    for name in (names[0], names[size // 2], names[-1]):
+        space[name] = 2
+        assert digest(space["f"]) not in (first, None)
+        space[name] = 1
+    assert digest(space["f"]) == first
+
+
 def test_edits_after_import_do_not_change_digest() -> None:
     # A long-running process compiles late: what it stores must not pass for the file's new text. The bytecode
     # tells the two apart.

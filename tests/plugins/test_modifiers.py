@@ -559,7 +559,7 @@ def test_unsuitable_modifier_raises(cell, modifier, why):
         (
             lambda: layer("gru+block_diagonal", hidden=6),
             zoo.UsageError,
-            "H=6 is not divisible by ([a-z]+=)?4",
+            "H=6 is not divisible by ([a-z_]+=)?4",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from zoo.arguments import short_repr
-from zoo.base.component import Component, check_kernel_signature, declarations_of, with_lengths
+from zoo.base.component import Component, check_kernel_signature, declarations_of
 from zoo.base.declarations import ArrayDeclaration, Buffer, Input, Param, State
 from zoo.base.gates import Gates
 from zoo.base.noise import Noise
@@ -41,9 +42,6 @@ NEEDS_DX = "needs_dx"
 
 # Arguments of layers and models, which take auxiliary inputs by name too.
 _RESERVED = ("self", "theta", "x", "inputs", "targets", "weights", "state", "noise", "lengths", "trace")
-
-
-NO_LENGTHS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Cell(Component, abstract=True):
@@ -251,14 +249,9 @@ class Cell(Component, abstract=True):
         arguments = *BACKWARD_ARGUMENTS[:3], *extra, *BACKWARD_ARGUMENTS[3:]
         check_kernel_signature(cls, "backward", arguments, NEEDS_DX)
 
-    def with_arrays(self, arrays: Mapping[str, Any], lengths: Mapping[str, Any] = NO_LENGTHS) -> Any:
-        """A copy on which to call ``step``.
-
-        Args:
-            arrays: Arrays in place of the declared parameters and buffers.
-            lengths: Symbolic lengths in place of the values of options, for the compiler.
-        """
-        cell = with_lengths(self, lengths)
+    def with_arrays(self, arrays: Mapping[str, Any]) -> Any:
+        """A copy on which to call ``step``, with arrays in place of the declared parameters and buffers."""
+        cell = copy.copy(self)
         vars(cell).update(arrays)
         return cell
 

@@ -7,7 +7,7 @@ import functools
 import inspect
 import re
 import sys
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
@@ -248,11 +248,14 @@ def _cached_names(cls: type) -> set[str]:
     }
 
 
-def with_lengths(component: ComponentT, lengths: Mapping[str, Any]) -> ComponentT:
-    """A copy that has symbolic lengths in place of the values of some options."""
-    duplicate = copy.copy(component)
-    duplicate.options = MappingProxyType({**component.options, **lengths})
-    return duplicate
+def fixed_options(options: Mapping[str, Any], lengths: Collection[str]) -> dict[str, Any]:
+    """The options without those that have a symbolic length in place of their value."""
+    return {name: value for name, value in options.items() if name not in lengths}
+
+
+def set_lengths(component: Component, lengths: Mapping[str, Any]) -> None:
+    """Put symbolic lengths in place of the values of some options, for a call of ``step`` by the compiler."""
+    component.options = MappingProxyType({**component.options, **lengths})
 
 
 def first_paragraph(documented: Any) -> str:

@@ -196,6 +196,10 @@ class CellDeclarations:
         declaration.name = name
         group[name] = declaration
 
+    def option(self, name: str) -> str:
+        """The name that an option of the modifier has in the modified cell, for sizes of declarations."""
+        return f"{self.modifier}_{name}"
+
     def declare_like(
         self, declaration: ArrayDeclaration, name: str, sizes: Mapping[str, str] | None = None
     ) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from zoo.call_stack import with_large_stack
 
+
+@with_large_stack
 def main() -> None:
     """Run the command line and exit: 0 done, 1 error, 2 wrong usage, 128 + n stopped by signal n."""
     from zoo.cli.standard_streams import repair_standard_streams

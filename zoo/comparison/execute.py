@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from zoo.base import Cell, Optimizer
+from zoo.call_stack import with_large_stack
 from zoo.child_process import Message, connect_to_parent
 from zoo.classification.api import open_predictor
 from zoo.comparison.data_sets import Facts, check_unchanged, score_fields
@@ -217,6 +218,7 @@ def serve(root: Path, jobs: Iterable[Message], send: Callable[[Message], None]) 
         send({"record": record})
 
 
+@with_large_stack
 def main() -> None:
     """Serve until the parent closes stdin."""
     reduce_collections()

@@ -11,12 +11,8 @@ from zoo.base import Cell
 from zoo.compiler.codegen.decode_step import decode_source
 from zoo.compiler.codegen.kernel_source import TapeArray, backward_source, forward_source
 from zoo.compiler.codegen.source_module import load_source
-from zoo.compiler.frontend.trace_step import (
-    StepGraph,
-    check_shapes,
-    step_graph_of,
-    trace_for_all_sizes,
-)
+from zoo.compiler.frontend.size_checks import check_shapes
+from zoo.compiler.frontend.trace_step import StepGraph, step_graph_of
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.graph import Node, ancestors
@@ -30,7 +26,7 @@ from zoo.compiler.schedule.sections import (
     forward_schedule,
     gradient_with_copies,
 )
-from zoo.compiler.size_options import agrees, is_variable
+from zoo.compiler.size_options import is_general_form, is_variable, trace_for_all_sizes
 from zoo.errors import UsageError
 from zoo.kernels.precision import with_precision
 
@@ -83,7 +79,7 @@ def _gradients(cell: Cell) -> tuple[StepGradient, StepGradient]:
     while True:
         step_graph = trace_for_all_sizes(cell, numbers)
         summed = _summed_options(step_graph.outputs)
-        if not summed and step_graph.size_options and not agrees(step_graph, step_graph_of(cell)):
+        if not summed and step_graph.size_options and not is_general_form(step_graph, step_graph_of(cell)):
             summed = set(step_graph.size_options)
         if summed:
             numbers |= summed

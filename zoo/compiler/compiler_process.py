@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from numba.core.errors import NumbaError
 
+from zoo.call_stack import with_large_stack
 from zoo.compiler.codegen.source_module import load_generated, source_of
 from zoo.kernels.cache import KernelCache
 from zoo.kernels.cache_dir import kernel_directory
@@ -190,6 +191,7 @@ def _generated_modules(calls: Iterable[KernelCall]) -> list[tuple[str, str, byte
     return list(modules.values())
 
 
+@with_large_stack
 def main() -> None:
     """The other process: compile the kernels listed in an open file."""
     with os.fdopen(int(sys.argv[1]), "rb") as file:

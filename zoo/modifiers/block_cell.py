@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from zoo.base import Block, Buffer, Cell, Input, Option, Output, Param, State
 from zoo.base.block import BLOCK_PREFIX, PLACEMENT_OPTIONS
-from zoo.base.component import with_lengths
+from zoo.base.component import fixed_options, set_lengths
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initializer_of
 from zoo.base.modifier import StepResult, substitute_sizes
@@ -87,7 +87,7 @@ class ComposedBlock:
     ) -> Any:
         """Compute one step on symbolic arrays, see :class:`zoo.modifiers.composite_cell.Composition`."""
         block, graph = self.block, x.graph
-        values = {name: value for name, value in self.options.items() if name not in lengths}
+        values = fixed_options(self.options, lengths)
         declared: dict[str, ArrayDeclaration] = {**self.spec.params, **self.spec.buffers, **self.spec.states}
         known = {**arrays, **states}
         own = {
@@ -97,7 +97,8 @@ class ComposedBlock:
             for name, array in declared.items()
             if name.startswith(BLOCK_PREFIX)
         }
-        bound = with_lengths(block, lengths_of(block, lengths, f"{block.name}_"))
+        bound = copy.copy(block)
+        set_lengths(bound, lengths_of(block, lengths, f"{block.name}_"))
         vars(bound).update({name: own[name] for name in (*block.params, *block.buffers)})
         inner = InnerCell(self, arrays, states, lengths)
         width = bound.project(x) if block.is_first else x
@@ -152,7 +153,7 @@ class InnerCell:
         cell, composed = self._composed.cell, self._composed
         if self.result is not None:
             raise TraceError(f"the step of {composed.block.label()} calls the cell twice; call it once")
-        values = {name: value for name, value in composed.options.items() if name not in self._lengths}
+        values = fixed_options(composed.options, self._lengths)
         expected = (dim_of(parse_shape((composed.cell_input,))[0], values),)
         if not isinstance(u, SymbolicArray) or u.dims != expected:
             shown = f"shape {_shape(u)}" if isinstance(u, SymbolicArray) else describe(u)
@@ -161,7 +162,8 @@ class InnerCell:
         arrays = {name: self._arrays[name] for name in (*cell.params, *cell.buffers)}
         states = [self._states[name] for name in cell.states]
         inputs = [self._arrays[name] for name in cell.inputs]
-        bound = cell.with_arrays(arrays, lengths_of(cell, self._lengths))
+        bound = cell.with_arrays(arrays)
+        set_lengths(bound, lengths_of(cell, self._lengths))
         self.result = step_result(cell, bound.step(u, *states, *inputs))
         return self.result.output
 
@@ -283,6 +285,7 @@ class BlockCell(CompositeCell, abstract=True):
     """A cell with a block; it has the options of both and of its position in a stack."""
 
     component: ClassVar[type[Block]]
+    composed: ComposedBlock
 
     block_first = Option(True, help="project the input to the width of the model; layers set it")
     block_last = Option(True, help="compute the final norm; layers set it")
@@ -297,9 +300,7 @@ class BlockCell(CompositeCell, abstract=True):
         """Size of the input: ``I``, or ``H`` without a projection."""
         return "I" if self.block_first else "H"
 
-    @property
-    def composed(self) -> ComposedBlock:
-        """The cell and the block with their options."""
+    def _compose(self) -> ComposedBlock:
         placement = Placement(self.block_first, self.block_last, self.block_layers)
         return compose_block(self.base_cell(), self.component(**self.component_options()), placement)
 

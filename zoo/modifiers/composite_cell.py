@@ -15,9 +15,9 @@ import numpy as np
 
 from zoo.base import Buffer, Card, Cell, Component, Input, Option, Output, Param, State
 from zoo.base.card import UNPUBLISHED, unique_entries
-from zoo.base.cell import NO_LENGTHS, count_formula
+from zoo.base.cell import count_formula
 from zoo.base.component import check_importable
-from zoo.compiler.frontend.symbolic import SymbolBase
+from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicLength
 
 
 class Declarations(Protocol):
@@ -69,17 +69,17 @@ class CompositeCell(Cell, abstract=True):
 
     base: ClassVar[type[Cell]]
     component: ClassVar[type[Component]]
-    _lengths: Mapping[str, Any] = NO_LENGTHS
     compose_class: ClassVar[Callable[..., type[Cell]]]
     """The function ``(base, component)`` that makes the class."""
+    composed: Composition
+    """The cell and the component with their options."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self.composed = self._compose()
         self.declare(self.composed.spec)
 
-    @property
-    def composed(self) -> Composition:
-        """The cell and the component with their options."""
+    def _compose(self) -> Composition:
         raise NotImplementedError
 
     def declare(self, spec: Declarations) -> None:
@@ -99,12 +99,6 @@ class CompositeCell(Cell, abstract=True):
         """Prefix of the names of the component's options, ``"zoneout_"``."""
         return f"{cls.component.name}_"
 
-    def with_arrays(self, arrays: Mapping[str, Any], lengths: Mapping[str, Any] = NO_LENGTHS) -> Any:
-        """A copy on which to call ``step``. It passes symbolic lengths on to the cell and the component."""
-        cell = super().with_arrays(arrays)
-        cell._lengths = lengths
-        return cell
-
     def base_cell(self) -> Cell:
         """The inner cell with its options."""
         return self.base(**{name: self.options[name] for name in self.base.declared_options})
@@ -119,7 +113,9 @@ class CompositeCell(Cell, abstract=True):
         inputs = dict(zip(self.inputs, arguments[len(states) :], strict=True))
         arrays = {name: vars(self)[name] for name in (*self.params, *self.buffers)}
         if isinstance(x, SymbolBase):
-            return self.composed.step({**arrays, **inputs}, x, states, self._lengths)
+            options = self.options.items()
+            lengths = {name: value for name, value in options if isinstance(value, SymbolicLength)}
+            return self.composed.step({**arrays, **inputs}, x, states, lengths)
         return self._evaluate(x, arrays, states, inputs)
 
     def _evaluate(self, x: Any, arrays: Any, states: Any, inputs: Any) -> Output:

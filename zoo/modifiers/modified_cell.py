@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from zoo.base import Cell, Modifier, Output
-from zoo.base.component import with_lengths
+from zoo.base.component import fixed_options, set_lengths
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initializer_of
 from zoo.base.modifier import CellDeclarations, StepContext, StepResult, check_declarations
@@ -49,51 +50,48 @@ class ComposedCell:
     ) -> Any:
         """Compute one step on symbolic arrays, see :class:`zoo.modifiers.composite_cell.Composition`."""
         ctx = StepContext(arrays, self.spec)
+        modifier = copy.copy(self.modifier)
+        set_lengths(modifier, lengths_of(modifier, lengths, f"{modifier.name}_"))
 
         def inner_step(
             x: Any, states: Mapping[str, Any], others: Mapping[str, Any] | None = None
         ) -> StepResult:
-            return self._inner_step(ctx, x, states, arrays if others is None else others, lengths)
+            with matmul_hook(_matmul_hook(modifier, ctx)):
+                return self._inner_step(x, states, arrays if others is None else others, lengths)
 
-        own = lengths_of(self.modifier, lengths, f"{self.modifier.name}_")
-        modifier = with_lengths(self.modifier, own) if own else self.modifier
         result = modifier.step(ctx, inner_step, x, states)
         new_states = tuple(result.states[name] for name in self.spec.states)
         return new_states if result.y is None else Output(result.y, *new_states)
 
     def _inner_step(
-        self,
-        ctx: StepContext,
-        x: Any,
-        states: Mapping[str, Any],
-        arrays: Mapping[str, Any],
-        lengths: Mapping[str, Any],
+        self, x: Any, states: Mapping[str, Any], arrays: Mapping[str, Any], lengths: Mapping[str, Any]
     ) -> StepResult:
-        """The step of the cell, in which the modifier replaces the products."""
+        """The step of the cell."""
         cell = self.cell
         params = {name: arrays[name] for name in (*cell.params, *cell.buffers) if name in arrays}
+        values = fixed_options(cell.options, lengths)
         placeholders = {
-            name: placeholder(cell.options, param, x.graph)
+            name: placeholder(values, param, x.graph)
             for name, param in cell.params.items()
             if name not in params
         }
         old_states = [states[name] for name in cell.states]
-        with matmul_hook(self._matmul_hook(ctx)):
-            bound = cell.with_arrays({**params, **placeholders}, lengths_of(cell, lengths))
-            result = bound.step(x, *old_states, *(arrays[name] for name in cell.inputs))
-        return step_result(cell, result)
+        bound = cell.with_arrays({**params, **placeholders})
+        set_lengths(bound, lengths_of(cell, lengths))
+        return step_result(cell, bound.step(x, *old_states, *(arrays[name] for name in cell.inputs)))
 
-    def _matmul_hook(self, ctx: StepContext) -> Handler:
-        """Call the modifier for the products of one step, which come in the order of ``spec.matmuls``."""
-        matmuls = iter(self.spec.matmuls)
 
-        def multiply(a: Any, b: Any) -> Any:
-            factors = split_parameter_matmul(a, b)
-            if factors is None:
-                return a @ b
-            return self.modifier.matmul(ctx, next(matmuls), *factors[:2])
+def _matmul_hook(modifier: Modifier, ctx: StepContext) -> Handler:
+    """Call the modifier for the products of one step, which come in the order of ``spec.matmuls``."""
+    matmuls = iter(ctx.spec.matmuls)
 
-        return multiply
+    def multiply(a: Any, b: Any) -> Any:
+        factors = split_parameter_matmul(a, b)
+        if factors is None:
+            return a @ b
+        return modifier.matmul(ctx, next(matmuls), *factors[:2])
+
+    return multiply
 
 
 @functools.lru_cache(maxsize=256)
@@ -138,9 +136,9 @@ def _non_matmul_params(outputs: Any, matmuls: list[GraphMatmul]) -> frozenset[st
     return frozenset(node.attr for node in reached if node.op == PARAM)
 
 
-def placeholder(options: Mapping[str, Any], array: ArrayDeclaration, graph: Graph) -> Any:
-    """A symbolic array with the shape of one that was removed; the options may be in the shape."""
-    dims = tuple(dim_of(size, options) for size in array.shape)
+def placeholder(values: Mapping[str, Any], array: ArrayDeclaration, graph: Graph) -> Any:
+    """A symbolic array with the shape of one that was removed; options without a value are letters in it."""
+    dims = tuple(dim_of(size, values) for size in array.shape)
     planes = (as_dim(2),) if array.complex else ()
     node = graph.node(PLACEHOLDER, attr=array.name, shape=(*planes, *dims), level=Level.ONCE)  # type: ignore[arg-type]
     return Complex(SymbolicArray(node)[0], SymbolicArray(node)[1]) if array.complex else SymbolicArray(node)
@@ -159,9 +157,7 @@ class ModifiedCell(CompositeCell, abstract=True):
 
     component: ClassVar[type[Modifier]]
 
-    @property
-    def composed(self) -> ComposedCell:
-        """The cell and the modifier with their options."""
+    def _compose(self) -> ComposedCell:
         return compose(self.base_cell(), self.component(**self.component_options()))
 
     @classmethod

@@ -10,6 +10,7 @@ from typing import TypeVar
 from zoo.arguments import as_integer
 from zoo.base import Component
 from zoo.base.set_options import assign, component_target
+from zoo.call_stack import with_large_stack
 from zoo.child_process import ChildProcess, Message, connect_to_parent
 from zoo.errors import UsageError, ZooError
 from zoo.garbage_collection import reduce_collections
@@ -87,6 +88,7 @@ def check_in_child(
         return _report(spec, child.messages(), ended, child.stderr())
 
 
+@with_large_stack
 def main() -> None:
     """Check in the child the component that ``sys.argv`` names, and send events to the parent."""
     reduce_collections()

@@ -13,7 +13,8 @@ from zoo.bench.peers.step_library import Library, StepVariant
 from zoo.bench.peers.step_loop import LoopWriter
 from zoo.bench.peers.step_phases import Phases, plan_phases
 from zoo.bench.peers.step_values import CodeContext
-from zoo.compiler.frontend.trace_step import check_shapes, trace_step
+from zoo.compiler.frontend.size_checks import check_shapes
+from zoo.compiler.frontend.trace_step import trace_step
 from zoo.compiler.ir.structural_ops import DOT
 from zoo.compiler.passes.simplify import fuse_accumulations
 from zoo.errors import DefinitionError

@@ -21,7 +21,7 @@ from zoo.base.declarations import ArrayDeclaration, Option
 from zoo.base.names import did_you_mean
 from zoo.compiler.frontend.source_errors import TraceError, UnknownAttributeError
 from zoo.compiler.ir import structural_ops as ops
-from zoo.compiler.ir.dims import ONE, Dim, as_dim, product
+from zoo.compiler.ir.dims import ONE, Dim, as_dim, divides, product
 from zoo.compiler.ir.graph import Graph, Node, Shape, ShapeError, ancestors, format_shape
 from zoo.compiler.ir.structural_ops import ARRAY, CONSTANT, SIZE
 
@@ -95,10 +95,10 @@ def check_option_terms(rounded: Dim) -> Dim:
     Raises:
         TraceError: for another one, such as ``order // 2``.
     """
-    for letters, factor in rounded.terms:
-        term = Dim(((letters, factor),))
-        is_integer = factor.denominator == 1 and not any(each.startswith("/") for each in letters)
-        if letters and not term.depends_on_layer and not is_integer:
+    for monomial, factor in rounded.terms:
+        term = Dim(((monomial, factor),))
+        is_integer = factor.denominator == 1 and not divides(monomial)
+        if monomial and not term.depends_on_layer and not is_integer:
             raise unknown_length_error(str(term))
     return rounded
 

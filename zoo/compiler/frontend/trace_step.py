@@ -7,15 +7,16 @@ results and arguments of named functions (:mod:`zoo.compiler.frontend.value_name
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import zoo.compiler.frontend.numpy_functions  # noqa: F401 - the functions of NumPy that a step calls
-from zoo.base import Cell, Output
-from zoo.base.declarations import ArrayDeclaration, State
+from zoo.base import Cell
+from zoo.base.component import fixed_options, set_lengths
+from zoo.base.declarations import ArrayDeclaration
 from zoo.base.size_expr import SizeExpr
-from zoo.compiler.frontend.complex_numbers import Complex, parts_of
+from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.random_numbers import IS_RANDOM, random_location
 from zoo.compiler.frontend.source_errors import (
     NOT_DETERMINISTIC,
@@ -25,7 +26,8 @@ from zoo.compiler.frontend.source_errors import (
     recorded_errors,
     step_location,
 )
-from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, SymbolicLength, as_node, describe
+from zoo.compiler.frontend.step_results import unpack_outputs
+from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, SymbolicLength
 from zoo.compiler.frontend.value_names import (
     NamedCall,
     NameRecorder,
@@ -34,24 +36,19 @@ from zoo.compiler.frontend.value_names import (
     ValueNodes,
     record_names,
 )
-from zoo.compiler.ir import structural_ops as ops
-from zoo.compiler.ir.dims import ONE, Dim, Quotient, Sizes, as_dim, dim_of, letter
+from zoo.compiler.ir.dims import Dim, as_dim, dim_of, letter
 from zoo.compiler.ir.graph import Graph, Level, Node, Shape, ancestors, format_shape
 from zoo.compiler.ir.op_table import Kind, Op
-from zoo.compiler.ir.solve_sizes import solve_sizes
 from zoo.compiler.ir.structural_ops import (
     ARRAY,
     BUFFER,
     CONSTANT,
     INPUT,
     PARAM,
-    SIZE,
-    SLICE,
     STATE,
-    STRIDE,
     X,
 )
-from zoo.errors import DefinitionError, UsageError
+from zoo.errors import DefinitionError
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)  # values belong to one graph: equal ones are no substitute
@@ -96,15 +93,6 @@ class StepGraph:
         """The output and the new states."""
         return [self.y, *self.new_states.values()]
 
-    @functools.cached_property
-    def size_conditions(self) -> Mapping[tuple[Dim, int], str]:
-        """Lengths and indices that must be integers and at least a minimum, with a description.
-
-        Many arrays have the same shape: as a list with an entry for each of them, evaluated for every
-        layer, they took half the time of the laws in plain Python.
-        """
-        return _conditions_of(ancestors(self.outputs))
-
     def value_names(self, gradients: Mapping[Node, str] | None = None) -> ValueNames:
         """The names of all values, with names of leaves and results of a backward pass."""
         leaves = {"x": self.x, **self.params, **self.buffers, **self.states, **self.inputs}
@@ -132,8 +120,8 @@ def trace_step(
 ) -> StepGraph:
     """Trace the ``step`` of a cell.
 
-    ``step`` is called twice. A value that differs the second time, such as a random number, would become a
-    constant of the kernels.
+    Without letters for options, ``step`` is called twice. A value that differs the second time, such as a
+    random number, would become a constant of the kernels.
 
     Args:
         cell: The cell.
@@ -146,13 +134,14 @@ def trace_step(
     """
     graph = Graph() if graph is None else graph
     x = graph.node(X, attr="x", shape=(_x_dim(cell),), level=Level.SEQUENCE)
-    values = {name: value for name, value in cell.options.items() if name not in size_options}
+    values = fixed_options(cell.options, size_options)
     params = _leaves(cell, values, graph, PARAM, cell.params, Level.ONCE)
     buffers = _leaves(cell, values, graph, BUFFER, cell.buffers, Level.ONCE)
     states = _leaves(cell, values, graph, STATE, cell.states, Level.STEP)
     inputs = _leaves(cell, values, graph, INPUT, cell.inputs, Level.SEQUENCE)
     lengths = {name: SymbolicLength(graph, letter(name)) for name in size_options}
-    bound = cell.with_arrays(_as_symbols(cell, {**params, **buffers}), lengths)
+    bound = cell.with_arrays(_as_symbols(cell, {**params, **buffers}))
+    set_lengths(bound, lengths)
     arguments = (SymbolicArray(x), *_as_symbols(cell, {**states, **inputs}).values())
     arrays = dict(vars(bound))
     y, new_states, recorder = _call_step(bound, arguments, states)
@@ -161,9 +150,10 @@ def trace_step(
             kind = "parameter" if name in params else "buffer"
             problem = f"step assigns to {kind} {name!r}; use a local variable, `{name} = ...`"
             raise error_at(cell, step_location(cell), problem)
-    with graph.closed():
-        if _call_step(bound, arguments, states)[:2] != (y, new_states):
-            raise error_at(cell, step_location(cell), NOT_DETERMINISTIC)
+    if not size_options:  # a graph with letters is compared with the one with values
+        with graph.closed():
+            if _call_step(bound, arguments, states)[:2] != (y, new_states):
+                raise error_at(cell, step_location(cell), NOT_DETERMINISTIC)
     calls, bindings = recorder.calls, recorder.bindings
     names, default_names = StepNamer(y, new_states, calls, bindings).node_names(recorder.names)
     step_graph = StepGraph(
@@ -186,88 +176,6 @@ def trace_step(
     _check_not_empty(step_graph)
     _check_discrete(step_graph, recorder.return_location or step_location(cell))
     return step_graph
-
-
-def trace_for_all_sizes(cell: Cell, numbers: Collection[str]) -> StepGraph:
-    """Trace the ``step`` of a cell with options as letters, where they are nothing but sizes.
-
-    An option stays a number if it is one or makes an axis of length one, which is left out of loops. It also
-    does if ``step`` needs its value, for example in a loop, or if values of parameters alone depend on it and
-    the shapes of parameters do not determine it.
-
-    Args:
-        cell: The cell.
-        numbers: Names of other options that stay numbers.
-
-    Raises:
-        DefinitionError: if ``step`` cannot be compiled.
-    """
-    names = tuple(name for name in _declared_size_options(cell) if name not in numbers)
-    step_graph = _trace_with_letters(cell, names) if names else None
-    if step_graph is None and len(names) > 1:
-        chosen: tuple[str, ...] = ()
-        for name in names:
-            if (wider := _trace_with_letters(cell, (*chosen, name))) is not None:
-                chosen, step_graph = (*chosen, name), wider
-    return trace_step(cell) if step_graph is None else step_graph
-
-
-def _declared_size_options(cell: Cell) -> Iterator[str]:
-    """Options above one that are in the size of an array."""
-    arrays: list[ArrayDeclaration] = [*cell.params.values(), *cell.buffers.values(), *cell.states.values()]
-    in_sizes = {name for array in arrays for size in array.shape for name in size.names}
-    return (name for name, value in cell.options.items() if name in in_sizes and value > 1)
-
-
-def _trace_with_letters(cell: Cell, names: tuple[str, ...]) -> StepGraph | None:
-    """The graph with options as letters; None if one of them is more than a size."""
-    try:
-        step_graph = trace_step(cell, size_options=names)
-    except (DefinitionError, TraceError, UsageError):
-        return None
-    checks = (_has_integer_quotients, _has_axes_longer_than_one, _can_prepare)
-    return step_graph if all(check(step_graph) for check in checks) else None
-
-
-def _has_integer_quotients(step_graph: StepGraph) -> bool:
-    """Whether I and H are only divided by options that divide them without a remainder."""
-    leaves = {**step_graph.params, **step_graph.buffers, **step_graph.states}.values()
-    integers = {quotient for node in leaves for dim in node.shape for quotient in _integer_quotient(dim)}
-    dims = {dim for node in ancestors(step_graph.outputs) for dim in _dims_of(node)}
-    return all(dim.quotients is not None and dim.quotients <= integers for dim in dims)
-
-
-def _has_axes_longer_than_one(step_graph: StepGraph) -> bool:
-    """Whether options make no axis of length one. Without such axes, kernels have fewer loops."""
-    dims = {dim for node in ancestors(step_graph.outputs) for dim in node.shape if dim != ONE}
-    options = step_graph.cell.options
-    return not any(not dim.depends_on_layer and dim.evaluate(options) == 1 for dim in dims)
-
-
-def _can_prepare(step_graph: StepGraph) -> bool:
-    """Whether the shapes of parameters determine the options that values of parameters alone depend on."""
-    leaves = {**step_graph.params, **step_graph.buffers}.values()
-    lengths = [("", dim) for node in leaves for dim in node.shape]
-    options = set(step_graph.size_options).difference(
-        solve_sizes(("I", "H", *step_graph.size_options), lengths)
-    )
-    nodes = (node for node in ancestors(step_graph.outputs) if node.level == Level.ONCE)
-    computed = [node for node in nodes if node.op.kind not in (Kind.VIEW, Kind.LEAF)]
-    lengths_in_them = [node for node in ancestors(computed) if node.op == SIZE]
-    return not any(options & dim.letters for node in [*computed, *lengths_in_them] for dim in _dims_of(node))
-
-
-def _integer_quotient(declared: Dim) -> frozenset[Quotient]:
-    """The quotient that is an integer because a declared size is: ``H / heads`` for ``H / (2 * heads)``."""
-    ((letters, factor), *others) = declared.terms
-    is_quotient = not others and len(letters) == 2 and factor.numerator == 1
-    return declared.quotients or frozenset() if is_quotient else frozenset()
-
-
-def _dims_of(node: Node) -> Iterator[Dim]:
-    """The sizes in the shape and the arguments of a node."""
-    attr = node.attr if isinstance(node.attr, tuple) else (node.attr,)
-    yield from (each for each in (*node.shape, *attr) if isinstance(each, Dim))
 
 
 def _x_dim(cell: Cell) -> Dim:
@@ -374,7 +282,7 @@ def _check_not_empty(step_graph: StepGraph) -> None:
     for node in ancestors(step_graph.outputs):
         if _is_empty(node):
             problem = f"step has an array of shape {format_shape(node.shape)}, which is empty; leave it out"
-            raise error_at(step_graph.cell, _location_of(step_graph.cell, _is_empty), problem)
+            raise error_at(step_graph.cell, location_of(step_graph.cell, _is_empty), problem)
 
 
 def _is_empty(node: Node) -> bool:
@@ -412,140 +320,6 @@ def fraction_in(node: Node, step_graph: StepGraph) -> str | None:
     return None
 
 
-def unpack_outputs(cell: Cell, before: Mapping[str, Node], result: Any) -> tuple[Node, dict[str, Node]]:
-    """Return the nodes of the output and of the new states.
-
-    Raises:
-        TraceError: if their number or shapes are not those that the class declares.
-    """
-    new = {
-        name: _new_state(cell.states[name], before[name], value)
-        for name, value in zip(cell.states, _new_states(cell, result), strict=True)
-    }
-    if isinstance(result, Output):
-        return _output(result.y, next(iter(before.values())).graph), new
-    first = next(iter(cell.states.values()))
-    if len(first.shape) != 1 or first.complex:
-        raise TraceError(
-            f"the first state {first.name!r} would be the output, and it is no real vector but {first!r}"
-            f"{' of complex numbers' if first.complex else ''}; return "
-            f"zoo.Output(y, {', '.join(cell.states)})"
-        )
-    return new[first.name], new
-
-
-def _new_states(cell: Cell, result: Any) -> tuple[Any, ...]:
-    states = (
-        result.states if isinstance(result, Output) else result if isinstance(result, tuple) else (result,)
-    )
-    if len(states) == len(cell.states) and not isinstance(result, list | None):
-        return states
-    names = ", ".join(cell.states)
-    has_one_more = isinstance(result, tuple) and len(result) == len(cell.states) + 1
-    expected = f"zoo.Output(y, {names})" if isinstance(result, Output) or has_one_more else names
-    kind = "values" if isinstance(result, tuple) else "new states"
-    returned = f"{len(states)} {kind}" if isinstance(result, tuple | Output) else describe(result)
-    order = "an output and then the new states" if has_one_more else "the new states"
-    raise TraceError(
-        f"step returns {returned}; expected `return {expected}`, {order} in the order of declaration"
-    )
-
-
-def _new_state(declared: State, before: Node, value: Any) -> Node:
-    """The stored form of a new state."""
-    graph, shape = before.graph, before.shape
-    if not declared.complex:
-        if isinstance(value, Complex):
-            raise TraceError(
-                f"step returns complex numbers for state {declared.name!r}; declare it with complex=True, or "
-                "return their real part"
-            )
-        return _check_shape(declared, graph.as_number(_returned_node(value, declared, graph)), shape)
-    if not isinstance(value, Complex):
-        _returned_node(value, declared, graph)
-    planes = (_check_shape(declared, part.node, shape[1:]) for part in parts_of(value, graph))
-    return ops.concatenate([ops.reshape(plane, (ONE, *shape[1:])) for plane in planes], 0)
-
-
-def _returned_node(value: Any, declared: State, graph: Graph) -> Node:
-    try:
-        return as_node(value, graph)
-    except TraceError:
-        raise TraceError(
-            f"step returns {describe(value)} as state {declared.name!r}; expected an array"
-        ) from None
-
-
-def _check_shape(declared: State, node: Node, shape: Shape) -> Node:
-    if node.shape != shape:
-        raise TraceError(
-            f"step returns state {declared.name!r} with shape {format_shape(node.shape)}; expected "
-            f"{format_shape(shape)}, as "
-            "it is declared"
-        )
-    return node
-
-
-def _output(y: Any, graph: Graph) -> Node:
-    if isinstance(y, SymbolBase) and not isinstance(y, Complex) and y.ndim == 1:
-        return graph.as_number(as_node(y, graph))
-    description = (
-        f"{'complex numbers of' if isinstance(y, Complex) else 'an array of'} shape {format_shape(y.dims)}"
-        if isinstance(y, SymbolBase)
-        else describe(y)
-    )
-    raise TraceError(f"the output of step is {description}; expected a real vector")
-
-
-def check_shapes(step_graph: StepGraph, input_size: int, hidden_size: int) -> None:
-    """Check that all shapes and slices of a step are valid for some sizes.
-
-    Kernels do no checks: they would read beyond the end of an array.
-
-    Raises:
-        UsageError: if an array has a negative or fractional length, or a slice is out of range.
-    """
-    cell = step_graph.cell
-    sizes = cell.size_values(input_size, hidden_size)
-    problem = size_problem(step_graph.size_conditions, sizes)
-    if problem is not None and step_graph.size_options:
-        step_graph = step_graph_of(cell)  # whose message has the values of the options
-        problem = size_problem(step_graph.size_conditions, sizes) or problem
-    if problem is not None:
-        where = _location_of(cell, lambda node: size_problem(_conditions_of([node]), sizes))
-        raise UsageError(
-            f"{cell.label()}: {where}: {problem} for I={input_size}, H={hidden_size}; choose "
-            f"{_fitting_sizes(step_graph, input_size, hidden_size)}."
-        )
-
-
-SizeConditions = Mapping[tuple[Dim, int], str]
-
-
-def size_problem(conditions: SizeConditions, sizes: Sizes) -> str | None:
-    """The first condition that does not hold, as the beginning of a sentence."""
-    for (dim, minimum), description in conditions.items():
-        value = dim.evaluate(sizes)
-        if value.denominator != 1:
-            return f"{description}, and {dim} is not an integer"
-        if value < minimum:
-            return f"{description}, and {dim} is less than {minimum}"
-    return None
-
-
-def _fitting_sizes(step_graph: StepGraph, input_size: int, hidden_size: int) -> str:
-    """The nearest sizes for which all conditions hold."""
-    for distance in range(1, 65):
-        for name, i, h in (
-            ("H", input_size, hidden_size + distance),
-            ("H", input_size, hidden_size - distance),
-            ("I", input_size + distance, hidden_size),
-        ):
-            if h > 0 and size_problem(step_graph.size_conditions, step_graph.cell.size_values(i, h)) is None:
-                return f"other sizes, for example {name}={h if name == 'H' else i}"
-    return "other sizes"
-
-
 class _CheckedGraph(Graph):
     """A graph that raises an error at the first node of a kind, so that the error has its source location."""
 
@@ -563,7 +337,7 @@ class _CheckedGraph(Graph):
 _WRONG_NODE = "wrong"
 
 
-def _location_of(cell: Cell, is_wrong: Callable[[Node], Any]) -> str:
+def location_of(cell: Cell, is_wrong: Callable[[Node], Any]) -> str:
     """The source location in ``step`` at which the first node of a kind is made."""
     try:
         trace_step(cell, allow_unused=True, graph=_CheckedGraph(is_wrong))
@@ -574,34 +348,6 @@ def _location_of(cell: Cell, is_wrong: Callable[[Node], Any]) -> str:
     except TraceError:  # a node of the leaves
         pass
     return step_location(cell)
-
-
-def _conditions_of(nodes: Iterable[Node]) -> SizeConditions:
-    """The conditions of nodes; of equal ones the first."""
-    conditions: dict[tuple[Dim, int], str] = {}
-    for description, dim, minimum in _size_conditions(nodes):
-        conditions.setdefault((dim, minimum), description)
-    return conditions
-
-
-def _size_conditions(nodes: Iterable[Node]) -> Iterator[tuple[str, Dim, int]]:
-    """Lengths and indices of nodes: a description, the value, its minimum."""
-    for node in nodes:
-        for dim in node.shape:
-            yield f"step makes an array of shape {format_shape(node.shape)}", dim, 0
-        if node.op == SLICE:
-            axis, start, stop = node.attr
-            whole = node.inputs[0].shape[axis]
-            description = f"step cuts from {start} to {stop} of an axis of length {whole}"
-            yield description, start, 0
-            yield description, whole - stop, 0
-        if node.op == STRIDE:
-            axis, start, step, length = node.attr
-            whole = node.inputs[0].shape[axis]
-            for index in (start, start + step * (length - ONE)):
-                description = f"step takes entry {index} of an axis of length {whole}"
-                yield description, index, 0
-                yield description, whole - index, 1
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,8 @@ def quotients_of(options: Iterable[str]) -> Iterator[Quotient]:
     return (Quotient(letter, option) for option in options for letter in LAYER_LETTERS)
 
 
-# A product of letters, sorted: ("H", "H", "I"); the empty product is the constant term. "/heads" divides.
-Letters = tuple[str, ...]
+Monomial: TypeAlias = tuple[tuple[str, int], ...]
+"""Letters with their exponents, sorted: ``(("H", 2), ("heads", -1))``. The constant term has none."""
 Sizes: TypeAlias = Mapping[str, int]
 
 
@@ -51,10 +51,10 @@ class Dim:
     """A polynomial with rational coefficients, in canonical form. Options may have negative powers.
 
     Args:
-        terms: Pairs of letters and coefficient, sorted; no coefficient is zero.
+        terms: Pairs of monomial and coefficient, sorted; no coefficient is zero.
     """
 
-    terms: tuple[tuple[Letters, Fraction], ...]
+    terms: tuple[tuple[Monomial, Fraction], ...]
 
     def __hash__(self) -> int:
         return self._hash
@@ -71,13 +71,13 @@ class Dim:
         """The value, if it depends on no letter and is an integer."""
         if not self.terms:
             return 0
-        (letters, factor), *others = self.terms
-        return None if others or letters or factor.denominator != 1 else int(factor)
+        (monomial, factor), *others = self.terms
+        return None if others or monomial or factor.denominator != 1 else int(factor)
 
     @property
     def letters(self) -> frozenset[str]:
         """The letters that it depends on."""
-        return frozenset(letter.lstrip("/") for letters, _ in self.terms for letter in letters)
+        return frozenset(letter for monomial, _ in self.terms for letter, _ in monomial)
 
     @property
     def depends_on_layer(self) -> bool:
@@ -87,7 +87,7 @@ class Dim:
     @property
     def quotients(self) -> frozenset[Quotient] | None:
         """The quotients in its text; None if an option divides neither I nor H."""
-        pairs = [_pair(letters) for letters, _ in self.terms]
+        pairs = [_pair(monomial) for monomial, _ in self.terms]
         if any(rest for _, _, rest in pairs):
             return None
         return frozenset(quotient for _, quotients, _ in pairs for quotient in quotients)
@@ -105,18 +105,11 @@ class Dim:
         """Return the quotient, if the divisor is one product and divides every term; otherwise None."""
         if len(other.terms) != 1:
             return as_dim(1) if self == other else None
-        ((letters, factor),) = other.terms
-        quotient = []
-        for mine, value in self.terms:
-            rest = list(mine)
-            for letter in letters:
-                if letter in rest:
-                    rest.remove(letter)
-                elif letter in LAYER_LETTERS:
-                    return None
-                else:
-                    rest.append(_reciprocal(letter))
-            quotient.append((_cancelled(tuple(rest)), value / factor))
+        ((divisor, factor),) = other.terms
+        inverse = tuple((letter, -exponent) for letter, exponent in divisor)
+        quotient = [(_times(monomial, inverse), value / factor) for monomial, value in self.terms]
+        if any(exponent < 0 for monomial, _ in quotient for _, exponent in _of_layer(monomial)):
+            return None
         return _canonical(quotient)
 
     def floor_divide(self, other: Dim) -> Dim | None:
@@ -128,58 +121,55 @@ class Dim:
         if quotient is None or not quotient.terms or quotient.terms[-1][0]:
             return quotient
         *rest, (_, constant) = quotient.terms
-        even = all(factor.denominator == 1 and letters[0][0] != "/" for letters, factor in rest)
+        even = all(factor.denominator == 1 and not divides(monomial) for monomial, factor in rest)
         return _canonical([*rest, ((), Fraction(math.floor(constant)))]) if even else quotient
 
     def ceil_divide(self, divisor: int) -> Dim:
         """Return the quotient rounded up. Fractions of letters are assumed to be integers."""
-        rest = [(letters, factor / divisor) for letters, factor in self.terms if letters]
-        constant = sum(factor for letters, factor in self.terms if not letters)
+        rest = [(monomial, factor / divisor) for monomial, factor in self.terms if monomial]
+        constant = sum(factor for monomial, factor in self.terms if not monomial)
         return _canonical([*rest, ((), Fraction(math.ceil(Fraction(constant) / divisor)))])
 
-    def signs(self) -> set[int]:
+    def signs(self) -> frozenset[int]:
         """Return the signs, of -1, 0 and 1, that are possible for I and H from one and options from two."""
-        at_least = sum(factor * _least(letters) for letters, factor in self.terms)
-        growing = all(factor > 0 for letters, factor in self.terms if letters)
-        falling = all(factor < 0 for letters, factor in self.terms if letters)
+        return self._signs
+
+    @functools.cached_property
+    def _signs(self) -> frozenset[int]:
+        at_least = sum(factor * _least(monomial) for monomial, factor in self.terms)
+        growing = all(factor > 0 for monomial, factor in self.terms if monomial)
+        falling = all(factor < 0 for monomial, factor in self.terms if monomial)
         low = at_least if growing else -math.inf
         high = at_least if falling else math.inf
         possible = {-1: low < 0, 0: low <= 0 <= high, 1: high > 0}
-        return {sign for sign, may_be in possible.items() if may_be}
+        return frozenset(sign for sign, may_be in possible.items() if may_be)
 
-    def substitute(self, values: Mapping[str, object]) -> Dim:
+    def substitute(self, values: Sizes) -> Dim:
         """Return the size with the values of some letters."""
         terms = []
-        for letters, factor in self.terms:
-            known = [each for each in letters if each.lstrip("/") in values]
-            rest = tuple(each for each in letters if each not in known)
-            term = Dim(((tuple(known), factor),))
-            terms.append((rest, term.evaluate(values)))  # type: ignore[arg-type]  # the letters are integers
+        for monomial, factor in self.terms:
+            known = tuple(each for each in monomial if each[0] in values)
+            rest = tuple(each for each in monomial if each[0] not in values)
+            terms.append((rest, factor * _power_product(known, values)))
         return _canonical(terms)
 
     def evaluate(self, env: Sizes) -> Fraction:
         """Return the value for some letters."""
-        total = Fraction(0)
-        for letters, factor in self.terms:
-            for letter in letters:
-                if letter[0] == "/":
-                    factor /= env[letter[1:]]
-                else:
-                    factor *= env[letter]
-            total += factor
-        return total
+        return sum((factor * _power_product(monomial, env) for monomial, factor in self.terms), Fraction(0))
 
     def __str__(self) -> str:
         """Format as Python code, ``4 * H + 1``; fractions become one division at the end.
 
         A quotient of two letters is a variable, ``4 * H_per_heads + 1``.
         """
+        return self._text
+
+    @functools.cached_property
+    def _text(self) -> str:
         if not self.terms:
             return "0"
-        common = 1
-        for _, factor in self.terms:
-            common *= factor.denominator // _gcd(common, factor.denominator)
-        parts = [_product(letters, int(factor * common)) for letters, factor in self.terms]
+        common = math.lcm(*(factor.denominator for _, factor in self.terms))
+        parts = [_product(monomial, int(factor * common)) for monomial, factor in self.terms]
         text = " + ".join(parts).replace("+ -", "- ")
         if common == 1:
             return text
@@ -189,33 +179,47 @@ class Dim:
         return str(self)
 
 
-def _gcd(a: int, b: int) -> int:
-    while b:
-        a, b = b, a % b
-    return a
-
-
-def _reciprocal(letter: str) -> str:
-    return letter[1:] if letter[0] == "/" else f"/{letter}"
-
-
 # An integer option is below this.
 _OPTION_BOUND = 2**63
 
 
-def _least(letters: Letters) -> Fraction:
+def _least(monomial: Monomial) -> Fraction:
     """A lower bound of a product of letters."""
     least = Fraction(1)
-    for letter in letters:
+    for letter, exponent in monomial:
         if letter not in LAYER_LETTERS:
-            least *= Fraction(1, _OPTION_BOUND) if letter[0] == "/" else 2
+            least *= Fraction(_OPTION_BOUND if exponent < 0 else 2) ** exponent
     return least
 
 
-def _pair(letters: Letters) -> tuple[list[str], list[Quotient], list[str]]:
+def _power_product(monomial: Monomial, env: Sizes) -> Fraction:
+    """The value of a monomial."""
+    above, below = factors_of(monomial)
+    return Fraction(math.prod(env[letter] for letter in above), math.prod(env[letter] for letter in below))
+
+
+def factors_of(monomial: Monomial) -> tuple[list[str], list[str]]:
+    """The letters above and below the line of a fraction, each as often as its exponent says."""
+    above = [letter for letter, exponent in monomial for _ in range(exponent)]
+    below = [letter for letter, exponent in monomial for _ in range(-exponent)]
+    return above, below
+
+
+def divides(monomial: Monomial) -> bool:
+    """Whether an exponent is negative."""
+    return any(exponent < 0 for _, exponent in monomial)
+
+
+def _of_layer(monomial: Monomial) -> Iterator[tuple[str, int]]:
+    """The part without options."""
+    return ((letter, exponent) for letter, exponent in monomial if letter in LAYER_LETTERS)
+
+
+def _pair(monomial: Monomial) -> tuple[list[str], list[Quotient], list[str]]:
     """Pair each option that divides with I or H: the other factors, the pairs, and options without one."""
-    factors, quotients, rest = [each for each in letters if each[0] != "/"], [], []
-    for option in (each[1:] for each in letters if each[0] == "/"):
+    factors, options = factors_of(monomial)
+    quotients, rest = [], []
+    for option in options:
         dividend = next((each for each in factors if each in LAYER_LETTERS), None)
         if dividend is None:
             rest.append(option)
@@ -225,21 +229,25 @@ def _pair(letters: Letters) -> tuple[list[str], list[Quotient], list[str]]:
     return factors, quotients, rest
 
 
-def _product(letters: Letters, factor: int) -> str:
-    factors, quotients, rest = _pair(letters)
+def _product(monomial: Monomial, factor: int) -> str:
+    factors, quotients, rest = _pair(monomial)
     text = " * ".join(sorted([*factors, *(each.name for each in quotients)]))
     if not text or rest:  # kernels with a fraction as a size fail, and do not round it
         return " / ".join([" * ".join(filter(None, [str(factor), text])), *rest])
     return text if factor == 1 else f"-{text}" if factor == -1 else f"{factor} * {text}"
 
 
-def _canonical(terms: Iterable[tuple[Letters, Fraction]]) -> Dim:
-    total: dict[Letters, Fraction] = {}
-    for letters, factor in terms:
-        total[letters] = total.get(letters, Fraction(0)) + factor
-    # Highest products first.
-    ordered = sorted((item for item in total.items() if item[1]), key=lambda item: (-len(item[0]), item[0]))
-    return Dim(tuple(ordered))
+def _canonical(terms: Iterable[tuple[Monomial, Fraction]]) -> Dim:
+    total: dict[Monomial, Fraction] = {}
+    for monomial, factor in terms:
+        total[monomial] = total[monomial] + factor if monomial in total else factor
+    return Dim(tuple(sorted((item for item in total.items() if item[1]), key=_order)))
+
+
+def _order(term: tuple[Monomial, Fraction]) -> tuple[int, list[tuple[str, int]]]:
+    """The position of a term: highest products first."""
+    monomial, _ = term
+    return -sum(abs(exponent) for _, exponent in monomial), [(letter, -power) for letter, power in monomial]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -249,19 +257,17 @@ def _sum(one: Dim, other: Dim) -> Dim:
 
 @functools.lru_cache(maxsize=4096)
 def _product_of_two(one: Dim, other: Dim) -> Dim:
-    return _canonical((_cancelled(a + b), x * y) for a, x in one.terms for b, y in other.terms)
+    return _canonical((_times(a, b), x * y) for a, x in one.terms for b, y in other.terms)
 
 
-def _cancelled(letters: Letters) -> Letters:
-    """A product of letters, sorted, without letters that are divided by themselves."""
-    rest: list[str] = []
-    for each in sorted(letters):
-        inverse = _reciprocal(each)
-        if inverse in rest:
-            rest.remove(inverse)
-        else:
-            rest.append(each)
-    return tuple(rest)
+def _times(one: Monomial, other: Monomial) -> Monomial:
+    """The product of two monomials."""
+    if not one or not other:
+        return one or other
+    exponents = dict(one)
+    for letter, exponent in other:
+        exponents[letter] = exponents.get(letter, 0) + exponent
+    return tuple(sorted(item for item in exponents.items() if item[1]))
 
 
 def as_dim(value: int | Dim) -> Dim:
@@ -276,7 +282,7 @@ def _constant(value: int) -> Dim:
 
 def letter(name: str) -> Dim:
     """Return a letter as a size."""
-    return _canonical([((name,), Fraction(1))])
+    return _canonical([(((name, 1),), Fraction(1))])
 
 
 def product(dims: Iterable[Dim]) -> Dim:

@@ -224,7 +224,7 @@ class Graph:
 
     def build(self, op: Op, inputs: tuple[Node, ...], attr: Any, shape: Shape) -> Node:
         """Apply any operation that has inputs, simplified by its constructor."""
-        if op.kind is Kind.ELEMENTWISE:
+        if op.kind is Kind.ELEMENTWISE and attr is None:
             return self.apply(op, *inputs)
         if op.build is not None:
             node: Node = op.build(inputs, attr, shape)

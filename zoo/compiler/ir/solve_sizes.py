@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from zoo.compiler.ir.dims import ZERO, Dim, Letters
+from zoo.compiler.ir.dims import ZERO, Dim, factors_of
 
 Length: TypeAlias = tuple[str, Dim]
 """Expression for the length of an axis, and its size in letters."""
@@ -48,19 +48,20 @@ def _first_solution(letter: str, lengths: Sequence[Length], known: Collection[st
 
 def _solve(dim: Dim, letter: str, length: str) -> Solution | None:
     """The value of a letter given a length that has it once, as a factor or as a divisor."""
-    terms = [(letters, factor) for letters, factor in dim.terms if {letter, f"/{letter}"} & set(letters)]
+    terms = [(monomial, factor) for monomial, factor in dim.terms if letter in dict(monomial)]
     if len(terms) != 1:
         return None
-    ((letters, factor),) = terms
-    if letters.count(letter) + letters.count(f"/{letter}") != 1:
+    ((monomial, factor),) = terms
+    exponent = dict(monomial)[letter]
+    if abs(exponent) != 1:
         return None
     rest = dim - Dim(tuple(terms))
     if rest.quotients:  # these follow the letters
         return None
     text = length if rest == ZERO else _difference(length, rest)
-    others = tuple(each for each in letters if each.lstrip("/") != letter)
-    up, down = _fraction(others, factor.numerator, factor.denominator)
-    if letter in letters:
+    up, down = factors_of(tuple(each for each in monomial if each[0] != letter))
+    up, down = _with_number(factor.numerator, up), _with_number(factor.denominator, down)
+    if exponent > 0:
         text = " // ".join([" * ".join([text, *down]), *_parentheses(up)])
     else:
         text = f"{' * '.join(up)} // {_parentheses([text, *down])[0]}"
@@ -73,12 +74,8 @@ def _difference(length: str, rest: Dim) -> str:
     return f"({length} - {rest})" if len(rest.terms) == 1 else f"({length} - ({rest}))"
 
 
-def _fraction(letters: Letters, numerator: int, denominator: int) -> tuple[list[str], list[str]]:
-    """The factors above and below the line of a fraction, without ones."""
-    above, below = ([str(each)] if each != 1 else [] for each in (numerator, denominator))
-    above += [each for each in letters if each[0] != "/"]
-    below += [each[1:] for each in letters if each[0] == "/"]
-    return above, below
+def _with_number(number: int, letters: list[str]) -> list[str]:
+    return letters if number == 1 else [str(number), *letters]
 
 
 def _parentheses(factors: list[str]) -> list[str]:

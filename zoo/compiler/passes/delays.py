@@ -89,6 +89,8 @@ def _forgets(step_graph: StepGraph, name: str) -> bool:
         return False
     source = _former_positions(step_graph, name)
     for _ in range(source.size.bit_length()):
+        if (source < 0).all():
+            break
         source = np.where(source < 0, -1, source[source])
     return bool((source < 0).all())
 

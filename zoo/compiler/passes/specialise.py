@@ -7,7 +7,6 @@ begin here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,12 @@ import numpy as np
 from zoo.array_types import Array
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.interpreter import GraphInterpreter
-from zoo.compiler.ir.dims import Dim, Sizes, as_dim
+from zoo.compiler.ir.dims import Dim, Sizes
 from zoo.compiler.ir.elementwise_ops import STOP_GRADIENT, WITH_DERIVATIVE
-from zoo.compiler.ir.graph import Graph, Node, Shape, ancestors
+from zoo.compiler.ir.graph import Graph, Node, ancestors
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import BUFFER, CONSTANT, INPUT, PARAM, SIZE
+from zoo.compiler.ir.structural_ops import BUFFER, INPUT, PARAM, SIZE
+from zoo.compiler.passes.simplify import Rule
 
 
 def specialise(step_graph: StepGraph, sizes: Sizes, constants: Mapping[str, float]) -> StepGraph:
@@ -30,11 +30,17 @@ def specialise(step_graph: StepGraph, sizes: Sizes, constants: Mapping[str, floa
         sizes: ``I`` and ``H``.
         constants: Auxiliary inputs that are one number at every step: they become constants.
     """
-    specialiser = _Specialiser(Graph(), sizes, constants)
+    graph = Graph()
+
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
+        if node.op in (STOP_GRADIENT, WITH_DERIVATIVE):
+            return inputs[0]
+        if node.op == INPUT and node.attr in constants:
+            return graph.constant(constants[node.attr], _substitute(node.shape, sizes))
+        return None
+
     leaves = {**step_graph.params, **step_graph.buffers, **step_graph.states, **step_graph.inputs}
-    new: dict[Node, Node] = {}
-    for node in ancestors([*step_graph.outputs, step_graph.x, *leaves.values()]):
-        new[node] = specialiser.copy(node, tuple(new[operand] for operand in node.inputs))
+    new = copy_with_sizes([*step_graph.outputs, step_graph.x, *leaves.values()], graph, sizes, rule)
     names, default_names = dict[Node, str](), dict[Node, str]()
     for mapped, old in ((names, step_graph.names), (default_names, step_graph.default_names)):
         for node, name in old.items():
@@ -74,39 +80,36 @@ def _map(named: Mapping[str, Node], new: Mapping[Node, Node]) -> dict[str, Node]
     return {name: new[node] for name, node in named.items()}
 
 
-@dataclass(frozen=True)
-class _Specialiser:
-    """Copies nodes into a graph whose lengths are numbers."""
+def copy_with_sizes(
+    nodes: Iterable[Node], graph: Graph, sizes: Sizes, rule: Rule = lambda _node, _inputs: None
+) -> dict[Node, Node]:
+    """Copy nodes and their ancestors into a graph in which some letters of sizes have values.
 
-    graph: Graph
-    sizes: Sizes
-    constants: Mapping[str, float]
+    Args:
+        nodes: Nodes of another graph.
+        graph: The graph to add to.
+        sizes: The values.
+        rule: From a node and the copies of its inputs to its copy, or None for the same operation.
+    """
+    new: dict[Node, Node] = {}
+    for node in ancestors(nodes):
+        inputs = tuple(new[operand] for operand in node.inputs)
+        copied = rule(node, inputs)
+        new[node] = copied if copied is not None else _copy(node, inputs, graph, sizes)
+    return new
 
-    def copy(self, node: Node, inputs: tuple[Node, ...]) -> Node:
-        """Copy a node; ``inputs`` are the copies of its inputs."""
-        if node.op.kind is Kind.LEAF:
-            return self._leaf(node)
-        if node.op in (STOP_GRADIENT, WITH_DERIVATIVE):
-            return inputs[0]
-        return self.graph.build(node.op, inputs, self._attr(node.attr), self._shape(node.shape))
 
-    def _leaf(self, node: Node) -> Node:
-        shape = self._shape(node.shape)
-        if node.op == CONSTANT:
-            return self.graph.constant(node.attr)
-        if node.op == SIZE:
-            return self.graph.constant(float(self._number(node.attr).evaluate({})))
-        if node.op == INPUT and node.attr in self.constants:
-            return self.graph.constant(self.constants[node.attr], shape)
-        return self.graph.node(node.op, (), self._attr(node.attr), shape, node.level)
+def _copy(node: Node, inputs: tuple[Node, ...], graph: Graph, sizes: Sizes) -> Node:
+    attr, shape = _substitute(node.attr, sizes), _substitute(node.shape, sizes)
+    if node.op == SIZE and attr.integer is not None:
+        return graph.constant(float(attr.integer))
+    if node.op.kind is Kind.LEAF:
+        return graph.node(node.op, (), attr, shape, node.level)
+    return graph.build(node.op, inputs, attr, shape)
 
-    def _attr(self, attr: Any) -> Any:
-        if isinstance(attr, tuple):
-            return tuple(map(self._attr, attr))
-        return self._number(attr) if isinstance(attr, Dim) else attr
 
-    def _shape(self, shape: Shape) -> Shape:
-        return tuple(map(self._number, shape))
-
-    def _number(self, dim: Dim) -> Dim:
-        return as_dim(int(dim.evaluate(self.sizes)))
+def _substitute(value: Any, sizes: Sizes) -> Any:
+    """A shape or an argument of a node with the values of letters."""
+    if isinstance(value, tuple):
+        return tuple(_substitute(each, sizes) for each in value)
+    return value.substitute(sizes) if isinstance(value, Dim) else value
