@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -293,25 +295,104 @@ def run_model(threads: int) -> Any:
     return model.grad.copy(), lambda: model.loss_and_grad(x, y[-1], lengths=[1, 2, 3, 4, 0])
 
 
-@pytest.mark.parametrize("run", [run_layer, run_model])
-def test_first_pass_starts_a_second_process(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "can_start_process", lambda threads: threads > 1)
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The calls of the processes that first passes start, as if no kernel were stored."""
     started: list[Any] = []
-    with monkeypatch.context() as patch:
-        patch.setattr(module.PROCESS, "start", started.append)
-        patch.setattr(KernelCall, "is_missing", True)
-        with second_compiler(lambda: None, threads=2):
-            expected, _ = run(2)
-        with pure_python():
-            run(2)
-        run(1)
-        assert started == []
-        actual, run_another_batch = run(2)
-        run_another_batch()
+    monkeypatch.setattr(module, "can_start_process", lambda threads: threads > 1)
+    monkeypatch.setattr(module.PROCESS, "start", started.append)
+    monkeypatch.setattr(KernelCall, "is_missing", True)
+    return started
+
+
+@pytest.mark.parametrize("run", [run_layer, run_model])
+def test_first_pass_starts_a_second_process(run: Any, started: list[Any]) -> None:
+    with second_compiler(lambda: None, threads=2):
+        expected, _ = run(2)
+    with pure_python():
+        run(2)
+    run(1)
+    assert started == []
+    actual, run_another_batch = run(2)
+    run_another_batch()
     np.testing.assert_array_equal(actual, expected)
     (calls,) = started
     names = [call.kernel.__name__ for call in calls]
     assert names.index("backward") < names.index("forward")
+
+
+class Penalty:
+    """A penalty that counts the batches that it sees."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, ...]] = []
+
+    def value_and_grad(self, y: Any, _lengths: Any) -> tuple[float, Any]:
+        self.batches.append(y.shape)
+        return 0.0, np.zeros_like(y)
+
+    def value(self, y: Any, lengths: Any) -> float:
+        return self.value_and_grad(y, lengths)[0]
+
+    def gradient(self, y: Any, lengths: Any) -> Any:
+        return self.value_and_grad(y, lengths)[1]
+
+
+def test_no_preview_with_other_ranks_or_a_penalty(started: list[Any]) -> None:
+    x, y = np.ones((4, 5, 2)), np.zeros((4, 5, 3))
+    model = zoo.SequenceModel(Own, 2, 3, hidden_size=4, loss="squared_error", threads=2)
+    penalty: Any = Penalty()
+    model.activity_penalty = penalty
+    model.loss_and_grad(x, y)
+    assert {shape[:2] for shape in penalty.batches} == {(4, 5)}
+    model.activity_penalty = None
+    model.process_group = TwoRanks()
+    model.loss_and_grad(x, y)
+    assert started == []
+    model.process_group = ProcessGroup()
+    model.loss_and_grad(x, y)
+    assert len(started) == 1
+
+
+class TwoRanks(ProcessGroup):
+    """The first of two ranks, which computes all shards."""
+
+    size = 2  # type: ignore[assignment]
+
+    def local_shards(self, batch: int) -> Any:
+        return ProcessGroup().local_shards(batch)
+
+    def sum_gradients(self, gradients: Any, out: Any, batch: int) -> None:
+        ProcessGroup().sum_gradients(gradients, out, batch)
+
+
+@pytest.mark.usefixtures("started")
+def test_first_passes_in_threads_keep_the_filters_of_warnings() -> None:
+    filters = list(warnings.filters)
+    layers = [zoo.Recurrent(Own, 2, 3 + n, threads=2) for n in range(6)]
+    threads = [threading.Thread(target=layer.forward, args=(np.ones((2, 1, 2)),)) for layer in layers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert warnings.filters == filters
+
+
+@pytest.mark.usefixtures("started")
+def test_list_ends_at_loops_over_large_arrays() -> None:
+    sizes = []
+
+    @zoo.njit
+    def loop(x):
+        sizes.append(x.size)
+
+    def preview() -> None:
+        loop(np.ones(1 << 20))
+        loop(np.ones((2, 1 << 20)))
+        loop(np.ones(1))
+
+    assert [call.kernel for call in list_kernels(preview)] == [loop, loop]
+    assert sizes == [1 << 20]
 
 
 def test_small_batches_are_the_last_step_of_the_first_sequence() -> None:

@@ -122,7 +122,8 @@ def run_steps(rows, state, dout, dlast, form):
 @pytest.mark.parametrize("steps", [1, 16, 37])
 def test_passes_equal_the_steps_one_by_one(steps, dtype) -> None:
     rng = np.random.default_rng(steps)
-    for form in FORMS:
+    # Each pair of kinds of decays and rotations compiles again.
+    for form in FORMS if dtype == "float64" else [form for form in FORMS if form[1:3] in FLOAT32_KINDS]:
         rows = operands(rng, steps, form)
         state, dlast = rng.normal(size=(2, BATCH, HEADS * DEPTH * WIDTH))
         dout = rng.normal(size=(steps, BATCH, HEADS * WIDTH))

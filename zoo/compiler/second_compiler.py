@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -28,6 +27,7 @@ import numpy as np
 from numba.core.errors import NumbaError
 
 from zoo.compiler.background import PROCESS
+from zoo.compiler.codegen.source_module import source_of
 from zoo.compiler.compiler_process import (
     LOGGER,
     CompilerProcess,
@@ -38,6 +38,8 @@ from zoo.compiler.compiler_process import (
 from zoo.kernels.jit import Kernel, is_pure_python, observe_calls, pure_python
 
 _MAX_SECONDS = 1.0
+_MAX_ELEMENTS = 1 << 20
+"""Elements of the arguments of a kernel with loops of its own: in Python, a loop takes 0.35 us an element."""
 _is_active: ContextVar[bool] = ContextVar("zoo_second_compiler", default=False)
 
 
@@ -64,14 +66,14 @@ def second_compiler(preview: Callable[[], object], threads: int) -> Iterator[Non
             process.wait()
 
 
-class FirstCall:
-    """Lets a second process compile kernels before the first pass of a layer or a model."""
+class FirstPassCompiler:
+    """Compile kernels in a second process before the first pass of a layer or a model."""
 
     def __init__(self) -> None:
-        self._is_over = False
+        self._has_started = False
 
-    def start_second_compiler(self, preview: Callable[[], object], threads: int) -> None:
-        """On the first call, start a process, which ends when all kernels are stored.
+    def start(self, preview: Callable[[], object], threads: int) -> None:
+        """On the first call, start the process, which ends when all kernels are stored.
 
         It does nothing under the conditions of :func:`second_compiler`, within its block, within
         :func:`zoo.kernels.pure_python`, or while another process compiles.
@@ -80,9 +82,9 @@ class FirstCall:
             preview: As for :func:`second_compiler`.
             threads: As for :func:`second_compiler`.
         """
-        if self._is_over or is_pure_python():
+        if self._has_started or is_pure_python():
             return
-        self._is_over = True
+        self._has_started = True
         if not (_is_active.get() or PROCESS.is_busy) and (calls := _second_calls(preview, threads)):
             PROCESS.start(calls)
 
@@ -103,8 +105,8 @@ class PreviewEnd(Exception):
 def list_kernels(preview: Callable[[], object]) -> dict[KernelCall, list[KernelCall]]:
     """The kernels that a function calls, in order; none if the first of them is compiled or stored.
 
-    An error of the function ends the list. The kernels themselves raise it again. After a second the list
-    ends too: elements of large matrices take long in Python.
+    An error of the function ends the list. The kernels themselves raise it again. The list also ends after a
+    second, and at a kernel with loops of its own that gets large arrays: an element takes long in Python.
 
     Returns:
         For each kernel those that it calls first, directly or not, each with the types of its first call.
@@ -121,6 +123,8 @@ def list_kernels(preview: Callable[[], object]) -> dict[KernelCall, list[KernelC
         if not kernels and not call.is_missing:
             raise PreviewEnd
         nested = kernels.setdefault(call, [])
+        if source_of(kernel.__module__) is None and _count_elements(arguments) > _MAX_ELEMENTS:
+            raise PreviewEnd
 
     def note_nested(kernel: Kernel[Any, Any], arguments: tuple[Any, ...]) -> None:
         if time.perf_counter() > end:
@@ -133,13 +137,18 @@ def list_kernels(preview: Callable[[], object]) -> dict[KernelCall, list[KernelC
             with contextlib.suppress(ValueError, NumbaError):  # an argument without a Numba type
                 nested.append(KernelCall(kernel, tuple(map(typeof, arguments)), is_nested=True))
 
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # the kernels cause them again
-        try:
-            with pure_python(), observe_calls(note, note_nested):
-                preview()
-        except PreviewEnd:
-            pass
-        except Exception:
-            LOGGER.debug("the list of kernels ends at an error of the preview", exc_info=True)
+    try:
+        with pure_python(), observe_calls(note, note_nested), np.errstate(all="ignore"):
+            preview()
+    except PreviewEnd:
+        pass
+    except Exception:
+        LOGGER.debug("the list of kernels ends at an error of the preview", exc_info=True)
     return kernels
+
+
+def _count_elements(values: Any) -> int:
+    """Elements of all arrays in nested tuples."""
+    if isinstance(values, tuple):
+        return sum(map(_count_elements, values))
+    return int(getattr(values, "size", 0))

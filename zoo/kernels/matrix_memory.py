@@ -162,13 +162,13 @@ def apply_probes(steps: int, chunk: ChunkArrays, writes: int) -> None:
 
 
 @njit(inline=True)
-def _decay_memory(memory: Array, decay: Array, table: Array | None) -> None:
-    """Multiply a memory by the products of the decays of a chunk."""
-    if table is None:
+def _decay_memory(memory: Array, decay: Array) -> None:
+    """Multiply a memory by the products of the decays of a chunk, one for the head or one for each row."""
+    if decay.size == 1:
+        scale_row(kernels.flat(memory), decay[0])
+    else:
         for i in range(decay.size):
             scale_row(memory[i], decay[i])
-    else:
-        scale_row(kernels.flat(memory), decay[0])
 
 
 @njit(inline=True)
@@ -187,8 +187,9 @@ def memory_forward(
         heads: Heads of a sequence.
         updates: Updates of a step, a divisor of ``CHUNK``.
         writes: Outer products of an update, at most four.
-        decays: ``NO_DECAY``, ``HEAD_DECAY`` or ``ROW_DECAY`` of ``zoo.kernels.memory_chunk``.
-        rotations: ``NO_ROTATION``, ``FIXED_ROTATION`` or ``TRAINED_ROTATION``.
+        decays: ``NO_DECAY``, ``HEAD_DECAY`` or ``ROW_DECAY`` of ``zoo.kernels.memory_chunk``, as a literal or
+            an argument of your kernel: kernels are compiled for each.
+        rotations: ``NO_ROTATION``, ``FIXED_ROTATION`` or ``TRAINED_ROTATION``, likewise.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
@@ -196,34 +197,36 @@ def memory_forward(
     depth = state.shape[1] // (out.shape[2] // heads) // heads
     literally(decays)
     literally(rotations)
-    # Arrays that a memory lacks are None. Then Numba does not compile the functions that use them: for
-    # delta_net, all kernels take 12.9 s of processor time to compile instead of 15.6 (AMD EPYC, Zen 4).
-    table = None if decays == ROW_DECAY else kernels.empty((CHUNK, writes * CHUNK), state)
+    # Arrays that a memory lacks are None, as the products of a head's decays if each row has decays. Numba
+    # then does not compile the functions that use them: for delta_net, all kernels take 12.9 s of processor
+    # time to compile instead of 15.6 (AMD EPYC, Zen 4).
+    head_table = None if decays == ROW_DECAY else kernels.empty((CHUNK, writes * CHUNK), state)
     rotation = None if rotations == NO_ROTATION else empty_rotation(depth, state)
-    _forward(rows, first, state, memories, out, table, rotation, packed_flags(flags))
+    _forward(rows, first, state, memories, out, head_table, rotation, packed_flags(flags))
 
 
 @njit(shared=True)
 def _forward(
     rows: Array, first: int, state: Array, memories: Array, out: Array,
-    table: Array | None, rotation: Rotation | None, packed: int,
+    head_table: Array | None, rotation: Rotation | None, packed: int,
 ) -> None:  # fmt: skip
     flags = unpacked_flags(packed)
     width = out.shape[2] // flags.heads
     depth = state.shape[1] // flags.heads // width
-    chunk = empty_chunk(flags.writes, depth, width, depth if table is None else 1, state)
+    chunk = empty_chunk(flags.writes, depth, width, depth if head_table is None else 1, state)
     # A function of its own, whose caller owns all arrays: counting references to views of them took four
     # fifths of the time.
-    _forward_chunks(rows, first, state, memories, out, chunk, table, rotation, packed)
+    _forward_chunks(rows, first, state, memories, out, chunk, head_table, rotation, packed)
 
 
 @njit(shared=True)
 def _forward_chunks(
     rows: Array, first: int, state: Array, memories: Array, out: Array,
-    chunk: ChunkArrays, table: Array | None, rotation: Rotation | None, packed: int,
+    chunk: ChunkArrays, head_table: Array | None, rotation: Rotation | None, packed: int,
 ) -> None:  # fmt: skip
     rows, state, memories = kernels.unowned((rows, state, memories))
     out, chunk = kernels.unowned((out, chunk))
+    # `rotation` keeps its name, since comparisons with None decide only if nothing else is assigned to it.
     angles = kernels.unowned(rotation)
     flags = unpacked_flags(packed)
     heads, updates, writes, has_probe = flags.heads, flags.updates, flags.writes, flags.has_probe
@@ -243,7 +246,7 @@ def _forward_chunks(
             index = (first * updates + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat)
             load_chunk(rows, start, count, head_index, first_query, chunk, angles, flags)
-            _set_weights(count, chunk, table, flags)
+            _set_weights(count, chunk, head_table, flags)
             all_reads = kernels.slice_steps(chunk.reads, 0, first_query + count)
             kernels.set_matmul(
                 kernels.slice_steps(chunk.decayed, 0, first_query + count),
@@ -261,22 +264,22 @@ def _forward_chunks(
                 row_of_out = ((start + t) // updates * head_count + head_index) * width
                 set_row(kernels.flat_slice(out, row_of_out, width), query_reads[t])
             if flags.has_decay:
-                _decay_memory(memory, chunk.products[count - 1], table)
+                _decay_memory(memory, chunk.products[count - 1])
             add_product_ta(kernels.slice_steps(chunk.remaining_keys, 0, writes * count), values, memory)
             if rotation is not None:
                 rotate_memory(memory, angles.cosines[count - 1], angles.sines[count - 1], False)
 
 
 @njit(inline=True)
-def _set_weights(steps: int, chunk: ChunkArrays, table: Array | None, flags: MemoryFlags) -> None:
+def _set_weights(steps: int, chunk: ChunkArrays, head_table: Array | None, flags: MemoryFlags) -> None:
     """Compute the products of readers and keys with decays, by the kind of decays."""
-    if table is None:
+    if head_table is None:
         kernels.fill_zeros(chunk.weights)
         row_decay_products(steps, chunk, flags)
         row_decay_weights(steps, chunk, flags)
     else:
         head_decay_products(steps, chunk, flags)
-        head_decay_weights(steps, chunk, table, flags)
+        head_decay_weights(steps, chunk, head_table, flags)
 
 
 @njit(inline=True)
@@ -304,7 +307,7 @@ def apply_probes_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, w
 
 @njit(inline=True)
 def _memory_gradient(
-    decayed: Array, dreads: Array, memory: Array, decay: Array, table: Array | None, has_decay: bool,
+    decayed: Array, dreads: Array, memory: Array, decay: Array, has_decay: bool,
     gradient: Array, ddecayed: Array, ddecay: Array, buffer: Array,
 ) -> None:  # fmt: skip
     """Backward pass of reads of the memory before the chunk, and of its decay over the chunk.
@@ -314,18 +317,17 @@ def _memory_gradient(
         dreads: Gradients of the reads.
         memory: The memory before the chunk.
         decay: The product of all decays of the chunk.
-        table: None if each row has a decay.
         has_decay: Whether the memory decays.
         gradient: Gradient of the memory after the chunk, replaced by that of the memory before it.
         ddecayed: Receives the gradients of ``decayed``.
         ddecay: Receives the gradient of ``decay``.
         buffer: For panels.
     """
-    if table is None:
+    if has_decay and decay.size == 1:
+        ddecay[0] = scale_and_dot(kernels.flat(gradient), kernels.flat(memory), decay[0])
+    elif has_decay:
         for i in range(memory.shape[0]):
             ddecay[i] = scale_and_dot(gradient[i], memory[i], decay[i])
-    elif has_decay:
-        ddecay[0] = scale_and_dot(kernels.flat(gradient), kernels.flat(memory), decay[0])
     kernels.set_matmul(dreads, panels_of_transposed(memory, buffer), ddecayed)
     add_product_ta(decayed, panels_of(dreads, buffer), gradient)
 
@@ -356,27 +358,40 @@ def memory_backward(
     depth = dstate.shape[1] // (dout.shape[2] // heads) // heads
     literally(decays)
     literally(rotations)
-    table = None if decays == ROW_DECAY else kernels.empty((CHUNK, writes * CHUNK), dstate)
-    dtable = None if decays == ROW_DECAY else kernels.empty((CHUNK, writes * CHUNK), dstate)
+    head_table = None if decays == ROW_DECAY else kernels.empty((CHUNK, writes * CHUNK), dstate)
+    dhead_table = None if decays == ROW_DECAY else kernels.empty((CHUNK, writes * CHUNK), dstate)
     rotation = None if rotations == NO_ROTATION else empty_rotation(depth, dstate)
     dangles = kernels.empty((CHUNK, depth // 2), dstate) if rotations == TRAINED_ROTATION else None
     packed = packed_flags(flags)
-    _backward(rows, memories, first, dstate, dout, drows, table, dtable, rotation, dangles, packed)
+    _backward(rows, memories, first, dstate, dout, drows, head_table, dhead_table, rotation, dangles, packed)
 
 
 @njit(shared=True)
 def _backward(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
-    table: Array | None, dtable: Array | None, rotation: Rotation | None, dangles: Array | None, packed: int,
+    head_table: Array | None, dhead_table: Array | None, rotation: Rotation | None, dangles: Array | None,
+    packed: int,
 ) -> None:  # fmt: skip
     flags = unpacked_flags(packed)
     width = dout.shape[2] // flags.heads
     depth = dstate.shape[1] // flags.heads // width
-    decay_size = depth if table is None else 1
+    decay_size = depth if head_table is None else 1
     chunk = empty_chunk(flags.writes, depth, width, decay_size, dstate)
     dchunk = empty_chunk(flags.writes, depth, width, decay_size, dstate)
     _backward_chunks(
-        rows, memories, first, dstate, dout, drows, chunk, dchunk, table, dtable, rotation, dangles, packed
+        rows,
+        memories,
+        first,
+        dstate,
+        dout,
+        drows,
+        chunk,
+        dchunk,
+        head_table,
+        dhead_table,
+        rotation,
+        dangles,
+        packed,
     )
 
 
@@ -384,10 +399,12 @@ def _backward(
 def _backward_chunks(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
     chunk: ChunkArrays, dchunk: ChunkArrays,
-    table: Array | None, dtable: Array | None, rotation: Rotation | None, dangles: Array | None, packed: int,
+    head_table: Array | None, dhead_table: Array | None, rotation: Rotation | None, dangles: Array | None,
+    packed: int,
 ) -> None:  # fmt: skip
     rows, memories, dstate, dout, drows = kernels.unowned((rows, memories, dstate, dout, drows))
     chunk, dchunk = kernels.unowned((chunk, dchunk))
+    # As in the forward pass, `rotation` and `dangles` keep their names.
     angles, angle_gradients = kernels.unowned((rotation, dangles))
     flags = unpacked_flags(packed)
     heads, updates, writes, has_probe = flags.heads, flags.updates, flags.writes, flags.has_probe
@@ -418,7 +435,7 @@ def _backward_chunks(
                 set_row(dchunk.reads[first_query + t], kernels.flat_slice(dout, row_of_out, width))
             if rotation is not None:
                 rotate_memory(gradient, angles.cosines[count - 1], angles.sines[count - 1], True)
-            _set_weights(count, chunk, table, flags)
+            _set_weights(count, chunk, head_table, flags)
             decayed = kernels.slice_steps(chunk.decayed, 0, total)
             if has_probe:
                 kernels.set_matmul(
@@ -453,16 +470,16 @@ def _backward_chunks(
                 dreads, 0, panels, kernels.slice_steps(dchunk.weights, 0, total), 0, writes * count
             )
             _memory_gradient(
-                decayed, dreads, memory, chunk.products[count - 1], table, flags.has_decay,
+                decayed, dreads, memory, chunk.products[count - 1], flags.has_decay,
                 gradient, kernels.slice_steps(dchunk.decayed, 0, total), dchunk.products[0],
                 chunk.panels,
             )  # fmt: skip
-            if table is None or dtable is None:
+            if head_table is None or dhead_table is None:
                 row_decay_products_gradient(count, chunk, dchunk, flags)
                 row_decay_weights_gradient(count, chunk, dchunk, flags)
             else:
                 head_decay_products_gradient(count, chunk, dchunk, flags)
-                head_decay_weights_gradient(count, chunk, dchunk, table, dtable, flags)
+                head_decay_weights_gradient(count, chunk, dchunk, head_table, dhead_table, flags)
             if dangles is not None:
                 operand_angles_gradient(count, chunk, dchunk, angle_gradients, flags)
             store_chunk_gradients(

@@ -16,8 +16,8 @@ CHUNK = 16
 """
 
 
-NO_DECAY, HEAD_DECAY, ROW_DECAY, COLUMN_DECAY = range(4)
-"""Whether an update multiplies memories by factors: one for each head, for each row or for each column."""
+NO_DECAY, HEAD_DECAY, ROW_DECAY = range(3)
+"""Whether an update multiplies memories by factors: one for each head, or one for each row."""
 
 NO_ROTATION, FIXED_ROTATION, TRAINED_ROTATION = range(3)
 """Whether the rows of a memory rotate in pairs, and whether their angles have gradients."""
@@ -94,13 +94,13 @@ class Rotation(NamedTuple):
 @njit(inline=True)
 def packed_flags(flags: MemoryFlags) -> int:
     """All flags in one integer: Numba compiles again for other literals, but not for other integers."""
-    numbers = flags.has_decay + 2 * flags.has_probe + 4 * flags.query_first
-    return numbers + 8 * flags.updates + 256 * flags.writes + 2048 * flags.heads
+    packed = flags.has_decay + 2 * flags.has_probe + 4 * flags.query_first
+    return packed + 8 * flags.updates + 256 * flags.writes + 2048 * flags.heads
 
 
 @njit(inline=True)
-def unpacked_flags(numbers: int) -> MemoryFlags:
+def unpacked_flags(packed: int) -> MemoryFlags:
     """The flags that :func:`packed_flags` returns as one integer."""
-    heads, updates, writes = numbers // 2048, numbers // 8 & 31, numbers // 256 & 7
-    has_decay, has_probe, query_first = numbers & 1, numbers & 2, numbers & 4
+    heads, updates, writes = packed // 2048, packed // 8 & 31, packed // 256 & 7
+    has_decay, has_probe, query_first = packed & 1, packed & 2, packed & 4
     return MemoryFlags(heads, updates, writes, has_decay != 0, has_probe != 0, query_first != 0)

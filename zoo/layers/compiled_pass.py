@@ -26,7 +26,7 @@ from zoo.compiler.background import Compilation
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.codegen.writer import as_tuple
 from zoo.compiler.compiler_process import KernelCall
-from zoo.compiler.second_compiler import FirstCall
+from zoo.compiler.second_compiler import FirstPassCompiler
 from zoo.kernels.task_results import new_results, read_result, release_results, words_of
 from zoo.layers.batch import BatchRun
 from zoo.layers.direction import DirectionTape
@@ -205,7 +205,7 @@ class CompiledPasses:
         shards: Counts the shards that run in Python first.
         in_background: Whether Python runs passes while another process compiles, or, if none can be started,
             ``INTERPRETED_PASSES`` of them.
-        first_call: Lets a second process compile kernels before the first pass.
+        first_pass_compiler: Compiles kernels in a second process before the first pass.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -214,7 +214,7 @@ class CompiledPasses:
         self._options = stack.directions[0].kernels.options
         self._output_sizes = tuple([layer.output_size for layer in stack.directions])
         self.shards, self.in_background = ShardCounter(INTERPRETED_PASS_SHARDS), True
-        self.first_call = FirstCall()
+        self.first_pass_compiler = FirstPassCompiler()
         self._forward: dict[Any, tuple[SpecialisedPass, SavedTypes]] = {}
         self._backward: dict[Any, SpecialisedPass] = {}
 

@@ -128,7 +128,7 @@ class FunctionalStack:
                     aux_inputs = replace(aux_inputs, given=_copies(aux_inputs.given))
         if not is_pure_python():
             preview = partial(self._preview, arrays, x, inputs)
-            self._compiled.first_call.start_second_compiler(preview, threads)
+            self._compiled.first_pass_compiler.start(preview, threads)
         params, uses_learned = stack.params_by_direction(arrays), state is None
         run = BatchRun(stack, params, x, initial, aux_inputs, segments, row_lengths, uses_learned)
         y = run.empty_output(stack.output_size)

@@ -25,7 +25,7 @@ from zoo.array_types import Array, Arrays
 from zoo.compiler.background import Compilation
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.compiler_process import KernelCall
-from zoo.compiler.second_compiler import FirstCall
+from zoo.compiler.second_compiler import FirstPassCompiler
 from zoo.kernels.address_calls import KernelRef
 from zoo.kernels.jit import is_pure_python, njit
 from zoo.layers.batch import BatchRun
@@ -335,7 +335,7 @@ class CompiledStep:
         shards: Counts the shards that the interpreted step computes first.
         in_background: Whether another process compiles the step, if one can be started. The interpreted step
             computes in the meantime.
-        first_call: Lets a second process compile kernels before the first step.
+        first_pass_compiler: Compiles kernels in a second process before the first step.
     """
 
     def __init__(self, stack: Stack, params: StackParams, readout: tuple[Array, Array]) -> None:
@@ -348,7 +348,7 @@ class CompiledStep:
         self._no_aux: tuple[tuple[Array, ...], ...] = ((),) * len(stack.directions)
         self._zero_states: dict[int, tuple[tuple[Array, ...], ...]] = {}
         self.shards, self.in_background = ShardCounter(INTERPRETED_SHARDS), False
-        self.first_call = FirstCall()
+        self.first_pass_compiler = FirstPassCompiler()
         self._steps: dict[Any, SpecialisedStep | None] = {}
 
     def loss_and_grad(

@@ -294,9 +294,10 @@ class Model(FlatParameters):
             UsageError: if an argument does not fit, or all weights are zero.
         """
         batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)
-        if self.process_group.size == 1:  # other ranks might not run the preview, and each would wait
+        # Other ranks might not run the preview, and wait. A penalty may have a state, which it would change.
+        if self.process_group.size == 1 and self.activity_penalty is None:
             preview = partial(self._preview, inputs, targets, weights, noise=noise, lengths=lengths, **aux)
-            self._compiled_step.first_call.start_second_compiler(preview, self.threads)
+            self._compiled_step.first_pass_compiler.start(preview, self.threads)
         batch = batch_loss.batch_size
         local_shards = self.process_group.local_shards(batch)
         if batch_loss.unembedded is not None:

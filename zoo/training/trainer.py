@@ -246,7 +246,8 @@ class Trainer:
             pass
         except Exception:  # a validation that needs whole sequences
             LOGGER.debug("the preview has no validation", exc_info=True)
-        self.dataset.loss_and_grad(model, 0, None, (self.config.seed, 0))
+        if self.model.activity_penalty is None:  # one with a state would compute something else afterwards
+            self.dataset.loss_and_grad(model, 0, None, (self.config.seed, 0))
         theta, grad = self.model.theta[:1], self.clip.apply(self.model.grad[:1]).grad
         self.optimizer.apply(theta, grad, self.optimizer.init(theta), 1, 0.0)
 

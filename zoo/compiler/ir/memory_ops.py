@@ -26,7 +26,7 @@ class Decays(enum.IntEnum):
     NONE = memory_chunk.NO_DECAY
     HEADS = memory_chunk.HEAD_DECAY
     ROWS = memory_chunk.ROW_DECAY
-    COLUMNS = memory_chunk.COLUMN_DECAY
+    COLUMNS = 3  # with kernels of their own
 
 
 class Rotations(enum.IntEnum):
