@@ -49,7 +49,7 @@ def test_data_that_were_moved_are_named_by_a_flag(tmp_path):
     done = report(run, "--symbols", 30, "--data", moved)
     assert (done.exit_code, done.stderr) == (0, "Open it in a browser; it needs no network.\n")
     done = report(run, "--data", "nothing.txt")
-    assert (done.exit_code, "nothing.txt, is missing" in done.stderr) == (0, True)
+    assert (done.exit_code, "nothing.txt, is missing" in done.stderr) == (2, True)
 
 
 def test_text_of_standard_input_is_named_by_a_flag(tmp_path):

@@ -256,7 +256,7 @@ def test_show_modifier_and_modified_cell():
     assert "probability that a unit keeps its value" in run("show", "zoneout").stdout
     shown = run("show", "lstm+low_rank").stdout
     assert shown.startswith("lstm+low_rank  cell, lstm, from recurrent-zoo")
-    assert "Wh_left   (H, 16)" in shown
+    assert "Wh_left   (H, low_rank_r)" in shown
     assert "Modified by low_rank: Oleksii Kuchaiev" in " ".join(shown.split())
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 _ENVIRONMENT = "_ZN08NumbaEnv"
+_BINARY_OPERATION = "binop"  # in Numba's intermediate form
 _NEVER_NONE = types.Array, types.BaseTuple, types.Number, types.Boolean
 
 
@@ -199,7 +200,7 @@ def _constant(expression: Any, state: Any) -> Any:
 
 def _compares_with_none(expression: Any, state: Any) -> bool:
     """Whether an expression is ``x is None`` or ``x is not None``, for an argument x that is never None."""
-    if not isinstance(expression, ir.Expr) or expression.op != "binop":
+    if not isinstance(expression, ir.Expr) or expression.op != _BINARY_OPERATION:
         return False
     definition: Any = functools.partial(guard, get_definition, state.func_ir)
     left, right = definition(expression.lhs), definition(expression.rhs)
