@@ -9,7 +9,7 @@ import pytest
 
 import zoo
 from zoo.data import growing_array
-from zoo.data.column_notes import order_notes, sentinel_notes
+from zoo.data.column_notes import _MIN_DIFFERENT, order_notes, sentinel_notes
 from zoo.data.panel import ColumnRoles, make_panel
 from zoo.data.table import as_table
 
@@ -33,24 +33,67 @@ COLUMNS = {
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_usual_columns_have_no_note(name):
-    assert list(sentinel_notes([(name, COLUMNS[name])])) == []
+    assert list(sentinel_notes([name], COLUMNS[name][:, None])) == []
 
 
 @pytest.mark.parametrize("chunk", [150, 2**18])
-@pytest.mark.parametrize("sentinel", [-999, -9999.0, -99.99, 9999, 1e20, 9.96921e36])
+@pytest.mark.parametrize(
+    ("sentinel", "shown"),
+    [
+        (-999, "-999"),
+        (-9999.0, "-9999"),
+        (-99.99, "-99.99"),
+        (9999, "9999"),
+        (-9999999, "-9999999"),
+        (99999999, "99999999"),
+        (-999999.5, "-999999.5"),
+        (999999999999999, "999999999999999"),
+        (1e20, "1e+20"),
+        (9.96921e36, "9.96921e+36"),
+    ],
+)
 @pytest.mark.parametrize(
     "name", ["normal", "positive", "counts", "with many zeros", "capped", "partly missing"]
 )
-def test_repeated_distant_extreme_has_a_note(name, sentinel, chunk, monkeypatch):
+def test_repeated_distant_extreme_has_a_note(name, sentinel, shown, chunk, monkeypatch):
     values = COLUMNS[name].copy()
     values[5::9] = sentinel
     low, high = (extreme(np.delete(values, np.s_[5::9])) for extreme in (np.nanmin, np.nanmax))
     monkeypatch.setattr(growing_array, "CHUNK", chunk)
-    (note,) = sentinel_notes([(name, values)])
+    (note,) = sentinel_notes([name], values[:, None])
     assert note.startswith(
-        f"{name} is {sentinel:g} in 33 rows, and from {low:.4g} to {high:.4g} in all others."
+        f"{name} is {shown} in 33 rows, and from {low:.4g} to {high:.4g} in all others. If {shown} stands"
     )
     assert "give `missing='forward'` or `missing='mask'`" in note
+
+
+def _reference(name: str, values: np.ndarray) -> str | None:
+    """The note as its documentation defines it, for one column; None if there is none."""
+    known = values[~np.isnan(values)]
+    for extreme in (known.min(), known.max()) if len(known) else ():
+        others = known[known != extreme]
+        if len(known) - len(others) > 1 and len(np.unique(known)) > _MIN_DIFFERENT:
+            distance = np.abs(others - extreme).min()
+            if distance > np.ptp(others) > 0:
+                return f"{name} is {extreme:g} in {len(known) - len(others)} rows"
+    return None
+
+
+@pytest.mark.parametrize("chunk", [700, 2**18])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_notes_of_many_columns_follow_the_definition(chunk, dtype, monkeypatch):
+    columns = dict(COLUMNS)
+    for name, sentinel in [("normal", -999), ("positive", 9999), ("capped", -1), ("partly missing", 99)]:
+        for rows in ([0, ROWS - 1], [1, 2], [ROWS - 2, ROWS - 1], range(5, ROWS, 9), [7]):
+            values = COLUMNS[name].copy()
+            values[rows] = sentinel
+            columns[f"{name} with {sentinel} in {rows}"] = values
+    monkeypatch.setattr(growing_array, "CHUNK", chunk)
+    values = np.stack(list(columns.values()), axis=1).astype(dtype)
+    expected = [_reference(name, column) for name, column in zip(columns, values.T, strict=True)]
+    notes = [note.partition(" rows, ")[0] + " rows" for note in sentinel_notes(list(columns), values)]
+    assert notes == [note for note in expected if note is not None]
+    assert len(notes) > 5
 
 
 @pytest.mark.parametrize("chunk", [1, 5, 2**18])

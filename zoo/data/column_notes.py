@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,47 +16,65 @@ from zoo.errors import warn_caller
 _MIN_DIFFERENT = 10
 """A column with fewer different values is a category or a flag, of which one value may be far away."""
 
-
-class _Range(NamedTuple):
-    """The range of some values, and the number of the values that are left out."""
-
-    low: float
-    high: float
-    left_out: int
+_MIN_EXPONENT = 1e16
+"""Python prints numbers from here on with an exponent."""
 
 
-def sentinel_notes(columns: Iterable[tuple[str, Array]]) -> Iterator[str]:
+def sentinel_notes(names: Sequence[str], values: Array) -> Iterator[str]:
     """A sentence for each column with a number that probably stands for missing values.
 
     It is the minimum or the maximum, occurs at least twice, and is farther from all other values than these
     are from each other.
 
     Args:
-        columns: Names and values, `(N,)`, with NaN for missing ones.
+        names: Names of the columns.
+        values: `(N, C)`, with NaN for missing ones.
     """
-    for name, values in columns:
-        full = _range_without(values, math.nan)
-        for extreme in dict.fromkeys((full.low, full.high)):
-            others = _range_without(values, extreme)
-            distance = max(others.low - extreme, extreme - others.high)
-            is_far = others.left_out > 1 and distance > others.high - others.low > 0
-            if is_far and _count_different(values) > _MIN_DIFFERENT:
+    extremes, counts = _extremes(values)
+    for column, name in enumerate(names):
+        for extreme, count in zip(extremes[:, column], counts[:, column], strict=True):
+            if count < 2 or (others := _distant_others(values[:, column], extreme)) is None:
+                continue
+            low, high = others
+            if _count_different(values[:, column]) > _MIN_DIFFERENT:
+                number = _all_digits(extreme)
                 yield (
-                    f"{name} is {extreme:g} in {others.left_out:,} rows, and from {others.low:.4g} to "
-                    f"{others.high:.4g} in all others. If {extreme:g} stands for missing values, leave them "
-                    f"empty, and give `missing='forward'` or `missing='mask'`."
+                    f"{name} is {number} in {count:,} rows, and from {low:.4g} to {high:.4g} in all others. "
+                    f"If {number} stands for missing values, leave them empty, and give "
+                    f"`missing='forward'` or `missing='mask'`."
                 )
 
 
-def _range_without(values: Array, excluded: float) -> _Range:
-    low, high, left_out = math.inf, -math.inf, 0
+def _extremes(values: Array) -> tuple[Array, Array]:
+    """The minimum and the maximum of each column `(2, C)`, and the numbers of rows with them `(2, C)`."""
+    extremes = np.repeat(values[:1], 2, axis=0)
+    counts = np.zeros(extremes.shape, np.int64)
+    for rows in row_chunks(*values.shape):
+        chunk = np.ascontiguousarray(values[rows].T)
+        for side, extreme_of in enumerate((np.fmin, np.fmax)):  # which ignore NaN
+            new = extreme_of(extremes[side], extreme_of.reduce(chunk, axis=1))
+            counts[side, new != extremes[side]] = 0
+            counts[side] += np.count_nonzero(chunk == new[:, None], axis=1)
+            extremes[side] = new
+    return extremes, counts
+
+
+def _distant_others(values: Array, extreme: Any) -> tuple[float, float] | None:
+    """The minimum and the maximum of the other values; None if the extreme is not far from them."""
+    low, high = math.inf, -math.inf
     for rows in row_chunks(len(values)):
         chunk = values[rows]
-        others = chunk[(chunk != excluded) & ~np.isnan(chunk)]
-        left_out += int((chunk == excluded).sum())
+        others = chunk[(chunk != extreme) & ~np.isnan(chunk)]
         if len(others):
             low, high = min(low, float(others.min())), max(high, float(others.max()))
-    return _Range(low, high, left_out)
+        if max(low - extreme, extreme - high) <= high - low:  # more rows can only bring it nearer
+            return None
+    return (low, high) if low < high else None
+
+
+def _all_digits(value: Any) -> str:
+    """A number as tables have it: `-9999999`, but `1e+20`."""
+    return np.format_float_positional(value, trim="-") if abs(value) < _MIN_EXPONENT else str(value)
 
 
 def _count_different(values: Array) -> int:

@@ -103,7 +103,7 @@ class LabelledDataset:
             "parts": [len(numbers) for numbers in self.parts.values()],
             "groups": self._group_counts(),
             "left_out": list(self.given.left_out),
-            "column_notes": list(sentinel_notes(zip(self.given.channels, self.given.values.T, strict=True))),
+            "column_notes": list(sentinel_notes(self.given.channels, self.given.values)),
             "inputs": spec.input_size,
             "spec": spec.to_json(),
         }

@@ -124,8 +124,9 @@ class SeriesDataset:
     def column_notes(self) -> list[str]:
         """Sentences about columns that probably mean something else."""
         columns, features = self.panel.columns, self.panel.roles.features
-        numbers = ((name, columns[name].values) for name in features if columns[name].kind == "number")
-        return [*sentinel_notes(numbers), *order_notes(self.panel)]
+        numbers = [name for name in features if columns[name].kind == "number"]
+        notes = [note for name in numbers for note in sentinel_notes([name], columns[name].values[:, None])]
+        return [*notes, *order_notes(self.panel)]
 
     def _notes(self) -> Iterator[str]:
         """Sentences about what the table is too short for."""
