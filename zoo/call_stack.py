@@ -8,7 +8,7 @@ from typing import TypeVar
 
 R = TypeVar("R")
 
-_SLOTS = 70_000
+_FRAME_OBJECTS = 70_000
 """Size of a frame in objects. Python rounds the size of its block, 560 KB, up to 1 MB."""
 
 
@@ -25,5 +25,5 @@ def with_large_stack(function: Callable[[], R]) -> Callable[[], R]:
     def call() -> R:
         return function()
 
-    call.__code__ = call.__code__.replace(co_stacksize=_SLOTS)
+    call.__code__ = call.__code__.replace(co_stacksize=_FRAME_OBJECTS)
     return functools.wraps(function)(call)

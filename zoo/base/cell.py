@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -10,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from zoo.arguments import short_repr
-from zoo.base.component import Component, check_kernel_signature, declarations_of
+from zoo.base.component import Component, bound_copy, check_kernel_signature, declarations_of
 from zoo.base.declarations import ArrayDeclaration, Buffer, Input, Param, State
 from zoo.base.gates import Gates
 from zoo.base.noise import Noise
@@ -251,9 +250,7 @@ class Cell(Component, abstract=True):
 
     def with_arrays(self, arrays: Mapping[str, Any]) -> Any:
         """A copy on which to call ``step``, with arrays in place of the declared parameters and buffers."""
-        cell = copy.copy(self)
-        vars(cell).update(arrays)
-        return cell
+        return bound_copy(self, {}, arrays)
 
     def size_values(self, input_size: int, hidden_size: int) -> dict[str, int]:
         """All letters of sizes: I, H and the integer options."""

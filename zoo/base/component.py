@@ -253,9 +253,20 @@ def fixed_options(options: Mapping[str, Any], lengths: Collection[str]) -> dict[
     return {name: value for name, value in options.items() if name not in lengths}
 
 
-def set_lengths(component: Component, lengths: Mapping[str, Any]) -> None:
-    """Put symbolic lengths in place of the values of some options, for a call of ``step`` by the compiler."""
-    component.options = MappingProxyType({**component.options, **lengths})
+def bound_copy(
+    component: Component, lengths: Mapping[str, Any], arrays: Mapping[str, Any] = MappingProxyType({})
+) -> Any:
+    """A copy on which to call ``step``.
+
+    Args:
+        component: A cell, a block or a modifier.
+        lengths: Symbolic lengths, in place of the values of some options.
+        arrays: Arrays, in place of the declared parameters and buffers.
+    """
+    bound: Any = copy.copy(component)
+    bound.options = MappingProxyType({**component.options, **lengths})
+    vars(bound).update(arrays)
+    return bound
 
 
 def first_paragraph(documented: Any) -> str:

@@ -82,35 +82,41 @@ def with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
-def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
-    """`` Did you mean 'x'?`` with the nearest known names, flags or not; empty if none is near."""
+def did_you_mean(name: str, known: Iterable[str], max_names: int = 1) -> str:
+    """`` Did you mean 'x'?`` with the nearest known names; empty if none is near.
+
+    Args:
+        name: The unknown name, of a flag or of anything else.
+        known: The names that exist.
+        max_names: Largest number of names in the text.
+    """
     known = list(known)
     translated = [each for each in known if each.lstrip("-") == zoo_name(name)]
     near = translated or near_names(name, known)
-    return f" Did you mean {' or '.join(map(repr, near[:most]))}?" if near else ""
+    return f" Did you mean {' or '.join(map(repr, near[:max_names]))}?" if near else ""
 
 
 def did_you_mean_component(name: str, known: Iterable[str]) -> str:
     """As `did_you_mean`, for a component: ``PeepholeLSTM`` and ``peephole-lstm`` are ``peephole_lstm``."""
-    return did_you_mean(re.sub(r"\W", "_", snake_case(name)), known, most=3)
+    return did_you_mean(re.sub(r"\W", "_", snake_case(name)), known, max_names=3)
 
 
-def near_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+def near_names(name: str, known: Iterable[str], max_names: int = 3) -> list[str]:
     """Known names that may be meant by a misspelt or shortened one, the likeliest first.
 
     Args:
         name: The name. Dashes at the beginning do not count: with them, ``--temp`` is near to ``--help``.
         known: The names that exist.
-        most: Largest number of results.
+        max_names: Largest number of results.
     """
     bare, by_bare = name.lstrip("-"), {each.lstrip("-"): each for each in known}
     if same := [each for each in by_bare.values() if each.lstrip("-").casefold() == bare.casefold()]:
-        return same[:most]
+        return same[:max_names]
     longer = [each for each in by_bare if len(bare) >= _SHORTEST_BEGINNING and each.startswith(bare)]
     near = dict.fromkeys([*sorted(longer, key=len), *difflib.get_close_matches(bare, by_bare, 8, cutoff=0.6)])
     # For difflib, 'tmep' is as near to 'time' as to 'temp'. Swapped letters are the likelier mistake.
     ordered = sorted(near, key=lambda each: not _has_swapped_letters(bare, each))
-    return [by_bare[each] for each in ordered[:most]]
+    return [by_bare[each] for each in ordered[:max_names]]
 
 
 def _has_swapped_letters(name: str, other: str) -> bool:

@@ -1,7 +1,8 @@
 """Options that are nothing but sizes, such as ``heads``: letters in the graph of a step, as I and H are.
 
-With the values of these options, a graph with letters must be the graph with values. ``step`` may need a
-value in a way that no error reveals, for example as a text or in ``isinstance``.
+If you replace the letters by the values of the options, the graph must be the one that ``step`` has with
+these values. ``step`` may need a value in a way that no error reveals, for example as a text or in
+``isinstance``.
 """
 
 from __future__ import annotations

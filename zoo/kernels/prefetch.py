@@ -26,10 +26,8 @@ def _emit_prefetch(_typing: Any, array: Any) -> Any:
         kind = ir.FunctionType(ir.VoidType(), [address.type, *[_NUMBER] * 3])
         function = builder_tools.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         size = builder.mul(fields["nitems"], fields["itemsize"])
-        bytes_before = builder.and_(
-            builder.ptrtoint(address, SIZE), SIZE(_LINE_BYTES - 1)
-        )  # of the first line
-        start = builder.neg(bytes_before)
+        offset_in_line = builder.and_(builder.ptrtoint(address, SIZE), SIZE(_LINE_BYTES - 1))
+        start = builder.neg(offset_in_line)
         with builder_tools.for_range_slice(builder, start, size, SIZE(_LINE_BYTES), SIZE) as (offset, _):
             builder.call(function, [builder.gep(address, [offset]), _READ, _SECOND_LEVEL, _DATA])
         return context.get_dummy_value()

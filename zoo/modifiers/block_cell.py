@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from zoo.base import Block, Buffer, Cell, Input, Option, Output, Param, State
 from zoo.base.block import BLOCK_PREFIX, PLACEMENT_OPTIONS
-from zoo.base.component import fixed_options, set_lengths
+from zoo.base.component import bound_copy, fixed_options
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initializer_of
 from zoo.base.modifier import StepResult, substitute_sizes
@@ -97,9 +97,8 @@ class ComposedBlock:
             for name, array in declared.items()
             if name.startswith(BLOCK_PREFIX)
         }
-        bound = copy.copy(block)
-        set_lengths(bound, lengths_of(block, lengths, f"{block.name}_"))
-        vars(bound).update({name: own[name] for name in (*block.params, *block.buffers)})
+        own_arrays = {name: own[name] for name in (*block.params, *block.buffers)}
+        bound = bound_copy(block, lengths_of(block, lengths, f"{block.name}_"), own_arrays)
         inner = InnerCell(self, arrays, states, lengths)
         width = bound.project(x) if block.is_first else x
         result = bound.step(width, *(own[name] for name in block.states), inner)
@@ -162,8 +161,7 @@ class InnerCell:
         arrays = {name: self._arrays[name] for name in (*cell.params, *cell.buffers)}
         states = [self._states[name] for name in cell.states]
         inputs = [self._arrays[name] for name in cell.inputs]
-        bound = cell.with_arrays(arrays)
-        set_lengths(bound, lengths_of(cell, self._lengths))
+        bound = bound_copy(cell, lengths_of(cell, self._lengths), arrays)
         self.result = step_result(cell, bound.step(u, *states, *inputs))
         return self.result.output
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from zoo.base import Cell, Modifier, Output
-from zoo.base.component import fixed_options, set_lengths
+from zoo.base.component import bound_copy, fixed_options
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initializer_of
 from zoo.base.modifier import CellDeclarations, StepContext, StepResult, check_declarations
@@ -50,8 +49,7 @@ class ComposedCell:
     ) -> Any:
         """Compute one step on symbolic arrays, see :class:`zoo.modifiers.composite_cell.Composition`."""
         ctx = StepContext(arrays, self.spec)
-        modifier = copy.copy(self.modifier)
-        set_lengths(modifier, lengths_of(modifier, lengths, f"{modifier.name}_"))
+        modifier = bound_copy(self.modifier, lengths_of(self.modifier, lengths, f"{self.modifier.name}_"))
 
         def inner_step(
             x: Any, states: Mapping[str, Any], others: Mapping[str, Any] | None = None
@@ -76,8 +74,7 @@ class ComposedCell:
             if name not in params
         }
         old_states = [states[name] for name in cell.states]
-        bound = cell.with_arrays({**params, **placeholders})
-        set_lengths(bound, lengths_of(cell, lengths))
+        bound = bound_copy(cell, lengths_of(cell, lengths), {**params, **placeholders})
         return step_result(cell, bound.step(x, *old_states, *(arrays[name] for name in cell.inputs)))
 
 

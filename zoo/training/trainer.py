@@ -51,7 +51,7 @@ NO_DERIVATIVE = (
     "np.where(a > 0, np.sqrt(np.maximum(a, 1e-12)), 0.0)"
 )
 
-NOT_FINITE = (
+EQUATIONS_ADVICE = (
     "the parameters are still the initial ones, so look for states that grow with every time step, a "
     "logarithm or a division in the equations of the cell, or very large inputs"
 )
@@ -347,8 +347,10 @@ class Trainer:
         saved = f" {self.directory.path} keeps what was saved before." if self.directory else ""
         advice = f"lower `lr` (now {self.lr:g}) or `clip` (now {self.config.clip:g})"
         if self.state.step == 0 and loss is not None:  # the learning rate has no part in it
-            can_overflow = not abs(loss) < float(np.finfo(self.model.dtype).max) ** 0.5  # its gradient
-            advice = NOT_FINITE if can_overflow or not math.isnan(norm or 0.0) else NO_DERIVATIVE
+            # From the root of the largest float on, the gradient of a squared error overflows. A loss of NaN
+            # is not below it.
+            can_overflow = not abs(loss) < float(np.finfo(self.model.dtype).max) ** 0.5
+            advice = EQUATIONS_ADVICE if can_overflow or not math.isnan(norm or 0.0) else NO_DERIVATIVE
         raise ZooError(f"training diverged: after {self.state.step} steps {what}; {advice}.{saved}")
 
     def _emit(self, event: str, **entries: Any) -> None:

@@ -182,11 +182,11 @@ def _problem(error: Exception, cell: Cell) -> str:
     is_about_axes = isinstance(error, IndexError) or "unpack" in text
     for name in ("SymbolicArray", "Complex"):
         text = text.replace(f"'{name}' object", "an array").replace(f"'{name}'", "an array")
-    ending = _ONE_ROW if is_about_axes else _meant(error, cell)
+    ending = _ONE_ROW if is_about_axes else _suggestion(error, cell)
     return f"step raised {type(error).__name__}: {text}{ending}"
 
 
-def _meant(error: Exception, cell: Cell) -> str:
+def _suggestion(error: Exception, cell: Cell) -> str:
     """The end of an error about an unknown name: the array or the function that is probably meant."""
     name = getattr(error, "name", None)
     if name is None or "Did you mean" in str(error):  # as in errors of `zoo`

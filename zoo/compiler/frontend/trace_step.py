@@ -13,7 +13,7 @@ from typing import Any
 
 import zoo.compiler.frontend.numpy_functions  # noqa: F401 - the functions of NumPy that a step calls
 from zoo.base import Cell
-from zoo.base.component import fixed_options, set_lengths
+from zoo.base.component import bound_copy, fixed_options
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.size_expr import SizeExpr
 from zoo.compiler.frontend.complex_numbers import Complex
@@ -140,8 +140,7 @@ def trace_step(
     states = _leaves(cell, values, graph, STATE, cell.states, Level.STEP)
     inputs = _leaves(cell, values, graph, INPUT, cell.inputs, Level.SEQUENCE)
     lengths = {name: SymbolicLength(graph, letter(name)) for name in size_options}
-    bound = cell.with_arrays(_as_symbols(cell, {**params, **buffers}))
-    set_lengths(bound, lengths)
+    bound = bound_copy(cell, lengths, _as_symbols(cell, {**params, **buffers}))
     arguments = (SymbolicArray(x), *_as_symbols(cell, {**states, **inputs}).values())
     arrays = dict(vars(bound))
     y, new_states, recorder = _call_step(bound, arguments, states)

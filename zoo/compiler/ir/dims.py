@@ -108,7 +108,7 @@ class Dim:
         ((divisor, factor),) = other.terms
         inverse = tuple((letter, -exponent) for letter, exponent in divisor)
         quotient = [(_times(monomial, inverse), value / factor) for monomial, value in self.terms]
-        if any(exponent < 0 for monomial, _ in quotient for _, exponent in _of_layer(monomial)):
+        if any(exponent < 0 for monomial, _ in quotient for _, exponent in _layer_factors(monomial)):
             return None
         return _canonical(quotient)
 
@@ -210,8 +210,8 @@ def divides(monomial: Monomial) -> bool:
     return any(exponent < 0 for _, exponent in monomial)
 
 
-def _of_layer(monomial: Monomial) -> Iterator[tuple[str, int]]:
-    """The part without options."""
+def _layer_factors(monomial: Monomial) -> Iterator[tuple[str, int]]:
+    """The letters of the layer, and their exponents."""
     return ((letter, exponent) for letter, exponent in monomial if letter in LAYER_LETTERS)
 
 
