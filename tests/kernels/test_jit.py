@@ -293,6 +293,184 @@ def test_branches_that_values_decide_are_compiled() -> None:
         caller(1.5, 4)
 
 
+def reassigned_in_while(x, y):
+    count = 0
+    while y > 0:
+        y = y - 1
+        count += 2
+    return x + count + y
+
+
+def reassigned_in_if(x, y):
+    if x > 1:
+        y = y + 4
+    return x * y
+
+
+def reassigned_in_both_branches(x, y):
+    if y:
+        y = 0
+    else:
+        y, x = 5, x + 1
+    return x + y
+
+
+def reassigned_in_loop(x, y):
+    total = 0.0
+    for i in range(4):
+        if y == 3:
+            total += 10
+        y = y + i
+    return total + x
+
+
+def reassigned_to_another_argument(x, y):
+    old = y
+    y = x
+    return old - y
+
+
+def used_in_closure(x, y):
+    def add(z):
+        return z + y
+
+    return add(x) * add(2 * x)
+
+
+def used_in_lambda_after_branch(x, y):
+    times = y + 1 if y != 3 else y
+
+    def multiply(z):
+        return z * times
+
+    return multiply(x)
+
+
+@zoo.njit
+def numbers(x, y):
+    while y > 0:
+        yield x * y
+        y = y - 1
+
+
+def used_in_generator(x, y):
+    total = 0.0
+    for number in numbers(x, y):
+        total += number
+    return total
+
+
+def used_in_comprehension(x, y):
+    return sum([x * i + y for i in range(y + 1)])
+
+
+def used_in_try(x, y):
+    try:
+        if y == 3:
+            raise ValueError
+        result = x
+    except Exception:
+        result = x + 100
+    return result + y
+
+
+def reassigned_in_try(x, y):
+    try:
+        y = y + 1
+        if x > 1:
+            raise ValueError
+    except Exception:
+        y = y * 2
+    return x * y
+
+
+def in_for_else(x, y):
+    for i in range(5):
+        if i == y:
+            x += 100
+            break
+    else:
+        x += 1000
+    return x
+
+
+def in_nested_conditions(x, y):
+    if y and x > 1:
+        return x
+    if not y or x < 0:
+        return -x
+    return x * 2 if y != 4 else x * 3
+
+
+def returned(x, y):
+    return y
+
+
+def in_tuple(x, y):
+    pair = (x, y)
+    return pair[0] - pair[1]
+
+
+def in_variable_arguments(x, *values):
+    total = x
+    for value in values:
+        total += value
+    return total * len(values)
+
+
+def with_default(x, y=3):
+    if y == 3:
+        x += 1
+    y = y + 1
+    return x * y
+
+
+def compared_with_none(x, y):
+    if y is None:
+        return x
+    y = y + 1
+    return x * y if y is not None else -x
+
+
+CONSTANT_ARGUMENTS = [
+    reassigned_in_while,
+    reassigned_in_if,
+    reassigned_in_both_branches,
+    reassigned_in_loop,
+    reassigned_to_another_argument,
+    used_in_closure,
+    used_in_lambda_after_branch,
+    used_in_generator,
+    used_in_comprehension,
+    used_in_try,
+    reassigned_in_try,
+    in_for_else,
+    in_nested_conditions,
+    returned,
+    in_tuple,
+    in_variable_arguments,
+    with_default,
+    compared_with_none,
+]
+
+
+@pytest.mark.parametrize("value", FUNCTIONS_WITH_LITERALS)
+@pytest.mark.parametrize("function", CONSTANT_ARGUMENTS, ids=lambda function: function.__name__)
+def test_literal_arguments_have_the_results_of_python(function, value) -> None:
+    kernel = zoo.njit(function)
+    in_code = zoo.njit(FUNCTIONS_WITH_LITERALS[value](kernel))
+    from_python = zoo.njit(lambda x, y: kernel(x, numba.literally(y)))
+    for x in (-1.0, 0.5, 1.5):
+        assert kernel(x, value) == in_code(x) == from_python(x, value) == function(x, value)
+    assert isinstance(from_python.signatures[-1][1], numba.types.Literal)
+
+
+def test_an_omitted_argument_has_its_default() -> None:
+    kernel = zoo.njit(with_default)
+    caller = zoo.njit(lambda x: kernel(x))
+    assert kernel(1.5) == caller(1.5) == with_default(1.5)
+
+
 def test_concurrent_first_calls_compile_once() -> None:
     @zoo.njit
     def slow_to_compile(x):

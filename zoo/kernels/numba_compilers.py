@@ -175,6 +175,8 @@ class _SetConstants(FunctionPass):
 
     def run_pass(self, state: Any) -> bool:
         """Replace expressions by constants."""
+        if state.func_ir.is_generator:  # Numba rejects one whose yields are all in branches that cannot run
+            return False
         mutated = False
         for block in state.func_ir.blocks.values():
             for assignment in block.find_insts(ir.Assign):
