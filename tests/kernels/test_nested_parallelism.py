@@ -30,6 +30,7 @@ from zoo.kernels.nested_parallelism import (
 )
 from zoo.kernels.threadpool import ThreadPool
 from zoo.layers import sharding
+from zoo.layers.batch import MIN_DIVIDED_MATRIX
 
 pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="compiled code alone")
 
@@ -271,11 +272,12 @@ def four_processors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("four_processors")
-@pytest.mark.parametrize(("batch", "threads"), [(1, 2), (1, 3), (9, 3), (9, 4)])
-def test_idle_workers_take_parts_of_an_interpreted_step(
-    batch: int, threads: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("units", [256, 512])
+@pytest.mark.parametrize(("batch", "threads"), [(1, 1), (1, 2), (1, 3), (9, 2), (9, 3), (9, 4)])
+def test_idle_workers_take_parts_of_an_interpreted_pass(
+    batch: int, threads: int, units: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if there are fewer idle workers than shards, and while the weights are packed."""
+    """Also if there are fewer idle workers than shards, and while large matrices are packed."""
     entered = []
     run = ThreadPool.run
 
@@ -286,9 +288,15 @@ def test_idle_workers_take_parts_of_an_interpreted_step(
 
     monkeypatch.setattr(ThreadPool, "run", wait_and_run)
     shards = 1 if batch < 8 else 2
-    zoo.Recurrent("lstm", 7, 512, threads=threads)(np.ones((2, batch, 7), np.float32))
-    preparation, interpreted_pass = (threads - 1, 1), (threads - shards, shards)
-    assert entered == [preparation, interpreted_pass]
+    is_packed_by_all = threads > 1 and 4 * units**2 >= MIN_DIVIDED_MATRIX
+    preparation = [(threads - 1, 1)] if is_packed_by_all else []
+    interpreted_pass = [(threads - shards, shards)] if threads > shards else []
+    rnn = zoo.Recurrent("lstm", 7, units, threads=threads)
+    y, _ = rnn.forward(np.ones((2, batch, 7), np.float32))
+    assert entered == preparation + interpreted_pass
+    entered.clear()
+    rnn.backward(y)
+    assert entered == preparation + interpreted_pass
 
 
 @pytest.mark.usefixtures("four_processors")

@@ -12,7 +12,7 @@ import numpy as np
 from zoo.array_types import Array, Arrays
 from zoo.layers.aux_inputs import AuxInputSource
 from zoo.layers.direction import BackwardHook, Direction, DirectionTape
-from zoo.layers.sharding import Rows, pool_threads, row_count, run_with_idle_threads, shards, slice_states
+from zoo.layers.sharding import Rows, pool_threads, row_count, run_shards, shards, slice_states
 from zoo.layers.stack import LayerTape, Stack, StackParams
 from zoo.layers.time_chunks import (
     Segment,
@@ -97,9 +97,8 @@ class BatchRun:
         )
         if threads == 1 or self.stack.largest_matrix < MIN_DIVIDED_MATRIX:
             return prepare()
-        product_size = self.product_size
-        threads = pool_threads(len(shards(self.batch_size)), threads, product_size)  # those of the pass
-        return run_with_idle_threads(prepare, threads, product_size)
+        threads = pool_threads(len(shards(self.batch_size)), threads, self.product_size)  # those of the pass
+        return run_shards(lambda _pool_state: prepare(), 1, threads, self.product_size)
 
     @property
     def batch_size(self) -> int:

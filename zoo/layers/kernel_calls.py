@@ -21,8 +21,7 @@ from zoo.compiler.codegen.writer import as_tuple
 from zoo.compiler.compiler_process import KernelCall
 from zoo.kernels.address_calls import KernelRef
 from zoo.kernels.jit import EXACT, Kernel, njit
-from zoo.kernels.threadpool import run_with_pool, worker_loop
-from zoo.layers.sharding import can_divide_products, pool_threads
+from zoo.kernels.threadpool import worker_loop
 from zoo.layers.stack import Stack
 
 MAX_COMPILED_LAYERS = 8
@@ -292,16 +291,3 @@ for turn in range(turns):
 return shapes_match
 """
 """Lines that write the gradient of a shard, or add it to the sum in shard order."""
-
-
-def run_shards(work: Callable[[Array], bool], count: int, threads: int, product_size: int) -> bool:
-    """``work(pool_state)`` for a number of shards, with other threads.
-
-    Args:
-        work: Runs the shards, and returns whether all succeeded.
-        count: Number of shards.
-        threads: Maximum number of threads.
-        product_size: As for :func:`can_divide_products`.
-    """
-    leaders = count if can_divide_products(count, threads, product_size) else 0
-    return run_with_pool(work, pool_threads(count, threads, product_size), leaders)

@@ -133,45 +133,35 @@ def check_threads(threads: int | None) -> int:
     return as_integer(threads, "threads", 1, expected="a positive integer, or None for all processors")
 
 
-def can_divide_products(shards: int, threads: int, product_size: int) -> bool:
-    """Whether threads without a shard should compute parts of the matrix products of the others.
-
-    Args:
-        shards: Number of shards.
-        threads: Number of threads.
-        product_size: Multiply-adds of the largest product of a shard and a time step, an estimate.
-    """
-    if shards >= threads or product_size == 0:
-        return False
-    from zoo.kernels.nested_parallelism import is_worthwhile  # imports Numba
-
-    return is_worthwhile(product_size) and shards < available_processors()
-
-
 def pool_threads(shards: int, threads: int, product_size: int) -> int:
-    """Number of threads for some shards: no more than these, unless others compute parts of their products.
+    """Number of threads for some shards. If there are more, those without a shard compute parts of products.
 
     Args:
         shards: Number of shards.
         threads: Maximum number of threads.
-        product_size: As for :func:`can_divide_products`.
+        product_size: Multiply-adds of the largest product of a shard and a time step, an estimate. If it is
+            0, no products are divided.
     """
-    return threads if can_divide_products(shards, threads, product_size) else min(threads, shards)
+    if product_size == 0 or not 0 < shards < threads or shards >= available_processors():
+        return min(threads, shards)
+    from zoo.kernels.nested_parallelism import is_worthwhile  # imports Numba
+
+    return threads if is_worthwhile(product_size) else shards
 
 
-def run_with_idle_threads(work: Callable[[], R], threads: int, product_size: int) -> R:
-    """``work()`` in this thread, while the others compute parts of its large products, and pack its matrices.
+def run_shards(work: Callable[[Array], R], count: int, threads: int, product_size: int) -> R:
+    """``work(pool_state)``, which runs a number of shards, with other threads.
 
     Args:
-        work: A Python function, which calls kernels.
-        threads: Number of threads, this one included.
-        product_size: As for :func:`can_divide_products`.
+        work: A function of the state of a pool.
+        count: Number of shards.
+        threads: Maximum number of threads.
+        product_size: As for :func:`pool_threads`.
     """
-    if not can_divide_products(1, threads, product_size):
-        return work()
     from zoo.kernels.threadpool import run_with_pool  # imports Numba
 
-    return run_with_pool(lambda _pool_state: work(), threads, leaders=1)
+    threads = pool_threads(count, threads, product_size)
+    return run_with_pool(work, threads, leaders=count if threads > count else 0)
 
 
 def map_shards(work: Callable[[S], R], shards: Sequence[S], threads: int, product_size: int = 0) -> list[R]:
@@ -181,14 +171,15 @@ def map_shards(work: Callable[[S], R], shards: Sequence[S], threads: int, produc
         work: A function of a shard.
         shards: The shards.
         threads: Maximum number of threads.
-        product_size: As for :func:`can_divide_products`; 0 if no other thread should compute its parts.
+        product_size: As for :func:`pool_threads`.
     """
-    if shards and can_divide_products(len(shards), threads, product_size):
+    threads = pool_threads(len(shards), threads, product_size)
+    if threads > len(shards):
         from zoo.kernels.threadpool import divide_products  # imports Numba
 
         idle = min(threads, available_processors()) - len(shards)
         return divide_products(lambda: map_shards(work, shards, len(shards)), len(shards), idle)
-    if min(threads, len(shards)) <= 1:
+    if threads <= 1:
         return list(map(work, shards))
     from zoo.kernels.threadpool import thread_pool  # imports Numba
 
@@ -203,7 +194,7 @@ def map_shards(work: Callable[[S], R], shards: Sequence[S], threads: int, produc
                 return
             results[index] = work(rows)
 
-    pool = thread_pool(min(threads, len(shards)))
+    pool = thread_pool(threads)
     # Settings of the caller's context, such as `pure_python()` and NumPy's errstate, hold in the threads too.
     futures = [pool.submit(partial(copy_context().run, run_tasks)) for _ in range(pool.count)]
     try:

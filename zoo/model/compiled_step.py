@@ -44,10 +44,9 @@ from zoo.layers.kernel_calls import (
     kernel_refs,
     kernel_suffixes,
     resolve_calls,
-    run_shards,
     states_by_layer,
 )
-from zoo.layers.sharding import slice_states
+from zoo.layers.sharding import run_shards, slice_states
 from zoo.layers.stack import Stack, StackParams
 from zoo.layers.time_chunks import slice_batch
 from zoo.model.batch_loss import BatchLoss
@@ -142,7 +141,7 @@ class SpecialisedStep(NamedTuple):
             arguments: Arguments of the step.
             count: Number of shards.
             threads: Maximum number of threads.
-            product_size: As for :func:`can_divide_products`.
+            product_size: As for :func:`pool_threads`.
             wait: Whether to wait until the step is compiled.
 
         Returns:
@@ -156,7 +155,11 @@ class SpecialisedStep(NamedTuple):
         if function is None:
             return False
         passed = count, self.addresses, tuple(arguments)
-        return run_shards(lambda pool_state: function(pool_state, *passed), count, threads, product_size)
+
+        def work(pool_state: Array) -> bool:
+            return function(pool_state, *passed)  # type: ignore[no-any-return]
+
+        return run_shards(work, count, threads, product_size)
 
 
 def generate_training_step(
