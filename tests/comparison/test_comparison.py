@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import json
+import math
 import re
 import shutil
 import signal
@@ -21,7 +22,7 @@ from zoo.comparison.plan import DEFAULTS, SETTINGS
 from zoo.comparison.resolve import GRID
 from zoo.comparison.result_warnings import list_warnings
 from zoo.comparison.results import RECORD_FILE as RESULT
-from zoo.comparison.results import make_record, with_scores_of_diverged
+from zoo.comparison.results import make_record, with_worst_scores
 from zoo.comparison.setup_description import describe_setup
 from zoo.comparison.statistics import summarize
 from zoo.comparison.tables import make_tables
@@ -475,7 +476,7 @@ def test_cell_that_computes_nan_diverges_in_its_runs_and_ranks_last(go, tmp_path
     assert [row.rank for row in comparison.summary][1] >= 1.5
 
 
-def test_missing_or_nan_score_becomes_baseline():
+def test_missing_or_nan_score_is_none_in_the_record_of_a_run():
     metric = {"metric": "squared_error", "higher_is_better": False, "threshold": 0.01, "baseline": 0.5}
     arguments = {"seed": 0, "lr": 0.1, "hidden": 4, "steps": 2}
     job = {"task": "t", "cell": "c", "metric": metric, "train": arguments, "parameters": 9, "path": "runs/x"}
@@ -484,10 +485,10 @@ def test_missing_or_nan_score_becomes_baseline():
     known = ("score", "loss", "valid_score")
     for status, history, tested, expected in [
         ("finished", [evaluation], TaskScore(0.4, 0.25, False, 1), (0.25, 0.4, 0.2)),
-        ("finished", [evaluation], exploded, (0.5, None, 0.2)),
+        ("finished", [evaluation], exploded, (None, None, 0.2)),
         ("finished", [evaluation], None, (0.2, 0.3, 0.2)),
         ("diverged", [evaluation], TaskScore(0.4, 0.25, False, 1), (0.25, 0.4, 0.2)),
-        ("diverged", [], None, (0.5, None, None)),
+        ("diverged", [], None, (None, None, None)),
         ("failed", [], None, (None, None, None)),
     ]:
         record = make_record(job, status, history, tested)
@@ -496,31 +497,34 @@ def test_missing_or_nan_score_becomes_baseline():
 
 
 @pytest.mark.parametrize("higher", [False, True])
-@pytest.mark.parametrize("seed", range(20))
-def test_cell_that_diverges_at_once_is_never_better_than_another(higher, seed):
+@pytest.mark.parametrize("baseline", [0.5, None])
+@pytest.mark.parametrize("status", ["finished", "diverged"])
+@pytest.mark.parametrize("seed", range(10))
+def test_cell_without_a_finite_score_is_never_better_than_another(higher, baseline, status, seed):
     """Its baseline score was the best of all if the other cells had learned nothing."""
     rng = np.random.default_rng(seed)
-    metric = {"metric": "x", "higher_is_better": higher, "threshold": None, "baseline": 0.5}
+    metric = {"metric": "x", "higher_is_better": higher, "threshold": None, "baseline": baseline}
     records = []
     for task, cell, run in itertools.product("st", "abcd", range(3)):
         arguments = {"seed": run, "lr": 0.1, "hidden": 4, "steps": 2}
         job = {"task": task, "cell": cell, "metric": metric, "train": arguments, "parameters": 9, "path": "x"}
-        score = rng.normal(0.5, 0.4)
-        history = (
-            [{"event": "eval", "step": 1, "score": score, "loss": 1.0, "best": True}] if cell != "d" else []
-        )
-        tested = TaskScore(1.0, score, False, 1) if history else None
-        records.append(make_record(job, "finished" if history else "diverged", history, tested))
-    adjusted = with_scores_of_diverged(records)
+        score = math.nan if cell == "d" else rng.normal(0.5, 0.4)
+        has_diverged = cell == "d" and status == "diverged"
+        evaluation = {"event": "eval", "step": 1, "score": 0.1, "loss": 1.0, "best": True}
+        history = [] if has_diverged else [evaluation]
+        tested = None if has_diverged else TaskScore(1.0, score, False, 1)
+        records.append(make_record(job, "diverged" if has_diverged else "finished", history, tested))
+    adjusted = with_worst_scores(records)
     assert [record for record in adjusted if record.cell != "d"] == [r for r in records if r.cell != "d"]
     sign = -1 if higher else 1
     for task in "st":
         means = {row.cell: sign * row.mean for row in summarize(adjusted) if row.task == task}
         assert means["d"] >= max(means.values()) - 1e-12
-        assert all(sign * r.score >= sign * 0.5 for r in adjusted if (r.task, r.cell) == (task, "d"))
-    assert with_scores_of_diverged(adjusted) == adjusted
-    alone = [record for record in records if record.cell == "d"]
-    assert with_scores_of_diverged(alone) == alone
+        own = [record.score for record in adjusted if (record.task, record.cell) == (task, "d")]
+        assert baseline is None or all(sign * score >= sign * baseline for score in own)
+    assert with_worst_scores(adjusted) == adjusted
+    alone = with_worst_scores([record for record in records if record.cell == "d"])
+    assert {record.score for record in alone} == {baseline}
 
 
 def test_diverged_rate_is_not_chosen(go):

@@ -24,7 +24,7 @@ from zoo.comparison.metadata import make_metadata
 from zoo.comparison.model_info import override_options
 from zoo.comparison.plan import DATA_SETTINGS, CompareRequest, Plan, Specs, read_plan
 from zoo.comparison.resolve import ResolvedPlan, resolve_plan
-from zoo.comparison.results import Comparison, RunRecord, with_scores_of_diverged, write_results
+from zoo.comparison.results import Comparison, RunRecord, with_worst_scores, write_results
 from zoo.comparison.runner import ComparisonRunner
 from zoo.comparison.statistics import overall, summarize, summarize_targets
 from zoo.comparison.workers import LOCAL, Backend, SerialExecutor, WorkerPool, check_jobs, parse_backend
@@ -269,7 +269,7 @@ def _run(
 def _write_results(folder: Path, runner: ComparisonRunner, count: int | None, seconds: float) -> None:
     plan = runner.plan
     metadata = make_metadata(plan, runner.resolved, count, seconds, folder)
-    runs, sweep = sort_records(with_scores_of_diverged(runner.runs), plan), sort_records(runner.sweep, plan)
+    runs, sweep = (sort_records(with_worst_scores(each), plan) for each in (runner.runs, runner.sweep))
     target_records: list[tuple[RunRecord, str, str]] = []
     for label, info in runner.resolved.tasks.items():
         if isinstance(info, DataSetInfo):

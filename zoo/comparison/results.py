@@ -207,8 +207,8 @@ def make_record(
 ) -> RunRecord:
     """Make the record of a run.
 
-    A run that diverged has the score of its best validation. A score that is missing or not finite becomes
-    the score of the memoryless baseline; see also `with_scores_of_diverged`.
+    A run that diverged has the score of its best validation. A score that is missing or not finite is None;
+    see `with_worst_scores`.
 
     Args:
         job: The job.
@@ -233,7 +233,7 @@ def make_record(
         hidden=arguments.get("hidden"),
         steps=arguments.get("steps"),
         parameters=job["parameters"],
-        score=None if status == "failed" else score if is_bounded_float(score) else metric["baseline"],
+        score=score if status != "failed" and is_bounded_float(score) else None,
         loss=loss if is_bounded_float(loss) else None,
         valid_score=valid_score,
         **metric,
@@ -249,28 +249,27 @@ def make_record(
     )
 
 
-def with_scores_of_diverged(records: Sequence[RunRecord]) -> list[RunRecord]:
-    """The records, in which a run that diverged before its first validation is no better than any other run.
+def with_worst_scores(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The records, in which a run without a finite score has the worst score of its task.
 
-    It has the score of the memoryless baseline, and the model of another run may be worse than the baseline.
+    This is the score of the memoryless baseline, or of another run if that is worse. Runs that failed have no
+    score.
     """
     scores: dict[str, list[float]] = {}
     for record in records:
-        if record.score is not None and not _has_no_validation(record):
-            scores.setdefault(record.task, []).append(record.score)
-    adjusted = []
-    for record in records:
-        if record.score is not None and _has_no_validation(record):
-            worst = min if record.higher_is_better else max
-            score = worst([record.score, *scores.get(record.task, ())])
-            adjusted.append(dataclasses.replace(record, score=score))
-        else:
-            adjusted.append(record)
-    return adjusted
+        known = (score for score in (record.score, record.baseline) if score is not None)
+        scores.setdefault(record.task, []).extend(known)
+    return [
+        dataclasses.replace(record, score=_worst(record, scores[record.task]))
+        if record.score is None and record.status != "failed"
+        else record
+        for record in records
+    ]
 
 
-def _has_no_validation(record: RunRecord) -> bool:
-    return record.status == "diverged" and record.valid_score is None
+def _worst(record: RunRecord, scores: Iterable[float]) -> float | None:
+    worst = min if record.higher_is_better else max
+    return worst(scores, default=None)
 
 
 def _validation_examples(history: Sequence[Event]) -> int | None:
