@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -348,3 +350,35 @@ def test_nan_gradient_of_a_finite_loss_names_the_branch():
         ZooError, match=r"^training diverged: after 0 steps .* nan; a branch of np\.where .*clamp"
     ):
         model.fit(x, x[-1].sum(-1, keepdims=True), steps=3)
+
+
+FAULTY = {
+    "bytes.txt": b"letters \xff",
+    "empty.txt": b"",
+    "one.txt": b"aaaa",
+    "ragged.csv": b"a,b\n1,2\n1,2,3\n",
+    "short.csv": b"a,b\n1,2\n",
+    "empty.csv": b"",
+    "faulty.ts": b"@problemName p\n@classLabel true a b\n@data\n1,x:a\n",
+    "damaged.npz": b"PK",
+}
+
+
+@pytest.mark.parametrize("folder", ["", "below/"])
+@pytest.mark.parametrize("name", FAULTY)
+@pytest.mark.parametrize("call", [zoo.fit, lambda data, **given: zoo.compare("vanilla", data=data, **given)])
+def test_errors_about_files_name_the_path_as_it_was_given(tmp_path, monkeypatch, folder, name, call):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / name).write_bytes(FAULTY[name])
+    monkeypatch.chdir(tmp_path)
+    given = {"target": "b"} if name.endswith("csv") else {}
+    with pytest.raises(zoo.ZooError, match=re.escape(name)) as caught:
+        call(folder + name, **given)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_run_keeps_the_absolute_path_of_its_data(tmp_path, monkeypatch):
+    (tmp_path / "letters.txt").write_text("abcd" * 50)
+    monkeypatch.chdir(tmp_path)
+    run = zoo.train("letters.txt", hidden=2, steps=1, out="run")
+    assert run.config.data == (str(tmp_path / "letters.txt"),)

@@ -65,7 +65,7 @@ class DataSetInfo:
 
     def __init__(self, path: str, settings: Mapping[str, Any]) -> None:
         self.path = str(Path(path).absolute())
-        config, dataset = prepare_data(self.path, settings)
+        config, dataset = prepare_data(path, settings)
         resolved, defaults = config.to_json(), Config().to_json()
         self.settings = {name: resolved[name] for name in settings if resolved[name] != defaults[name]}
         if not isinstance(dataset, (SeriesDataset, LabelledDataset)):

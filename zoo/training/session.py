@@ -305,12 +305,14 @@ def _prepare(
     """The configuration with every size resolved, and the dataset; ``resumed`` is the directory of a run."""
     if resumed is not None and config.data_kind == "text" and not isinstance(data, Corpus):
         data = stored_corpus(resumed, config.data) or data
+    as_given = replace(config, data=tuple(_sources(data)) or config.data)  # errors name these paths
     try:
-        return _PREPARE[config.data_kind](config, data, task)
+        resolved, dataset = _PREPARE[config.data_kind](as_given, data, task)
     except MissingSourceError as error:
         if isinstance(data, str) and data in list_cells():
             raise MissingSourceError(f"{error} {data!r} is a cell: zoo.train(cell={data!r}).") from error
         raise
+    return replace(resolved, data=config.data), dataset
 
 
 _PREPARE: dict[str, Callable[[Config, Any, Any], tuple[Config, RunDataset]]] = {
