@@ -13,6 +13,7 @@ import pytest
 from comparison_records import record
 
 import zoo
+from zoo.classification.api import open_predictor
 from zoo.cli.commands.compare import command
 from zoo.cli.format import data_header
 from zoo.comparison import execute
@@ -417,7 +418,7 @@ def test_data_in_memory_are_saved_in_the_directory(tmp_path):
     recordings = [rng.normal(size=(3 + number % 2, 2)) + number % 2 for number in range(30)]
     with zoo.kernels.pure_python():
         zoo.compare("vanilla", data=table, out=tmp_path / "runs", **given)
-        labels = {"label": ["run", "walk"] * 15}
+        labels = {"label": [False, True] * 15}
         result = zoo.compare(data=recordings, out=tmp_path / "runs", jobs=0, **labels)
         repeated = zoo.compare(data=table, target="load", out=tmp_path / "runs", jobs=0)
     assert repeated.runs == result.runs
@@ -430,5 +431,7 @@ def test_data_in_memory_are_saved_in_the_directory(tmp_path):
     assert load.data == (str(tmp_path / "runs" / "data" / "load.npz"),)
     assert (load.input, load.time) == (("file",), "day")
     assert sequences.data_kind == "sequences"
+    run = zoo.Run(result.path / result.runs_of("sequences")[0].path)
+    assert open_predictor(run).spec.classes == ("False", "True")
     with pytest.raises(CheckpointError, match=r"load.npz has changed since"):
         zoo.compare(data={**table, "load": np.cos(steps / 3)}, target="load", out=tmp_path / "runs", jobs=0)

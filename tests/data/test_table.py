@@ -17,6 +17,7 @@ import zoo
 from zoo.data import DataTable, as_table, growing_array, read_table
 from zoo.data.csv_table import read_csv
 from zoo.data.growing_array import GrowingArray, allocate
+from zoo.data.joined_column import JoinedColumn
 from zoo.data.table import mixed_kind
 from zoo.data.text_values import plain_number
 from zoo.errors import DataError, MissingSourceError, UsageError
@@ -728,3 +729,21 @@ def test_standard_input_without_data_is_an_error(monkeypatch):
 
 def test_public_names():
     assert zoo.data.DataTable is DataTable
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_booleans_have_their_texts_and_stay_numbers(seed):
+    rng = np.random.default_rng(seed)
+    chosen = rng.random(9) < 0.5
+    missing = rng.random(9) < 0.3
+    given = [None if lacks else bool(value) for value, lacks in zip(chosen, missing, strict=True)]
+    column = as_table({"x": [*given, True]}).columns["x"]
+    assert column.kind == "number"
+    texts = column.as_category()
+    for row in np.flatnonzero(~column.missing()):
+        assert texts.text(row) == column.text(row) == str([*given, True][row])
+    for last, is_boolean in ((chosen, True), (np.array([2.0]), False)):
+        joined = JoinedColumn("x")
+        for part in (np.full(2, np.nan), chosen, np.full(2, np.nan), last):
+            joined.append(as_table({"x": part}).columns["x"], "a file")
+        assert joined.finish().is_boolean == is_boolean

@@ -530,6 +530,31 @@ def test_train_and_fit_take_arrays_with_their_labels(form, tmp_path):
     assert list(zoo.predict(run).columns()) == ["id", "label", "p_down", "p_up", "label_actual", "part"]
 
 
+@pytest.mark.parametrize("form", [list, tuple, np.array, lambda labels: np.array(labels, object)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_classes_of_booleans_are_called_false_and_true(form, seed, tmp_path):
+    parts, labels = recordings(seed=seed)
+    booleans = [label == "up" for label in labels]
+    given = LabelledSequences.from_arrays(parts, form(booleans))
+    texts = LabelledSequences.from_arrays(parts, list(map(str, booleans)))
+    fitted = zoo.fit(given, steps=3, **SMALL)
+    assert fitted.spec.classes == ("False", "True")
+    np.testing.assert_array_equal(fitted.model.theta, zoo.fit(texts, steps=3, **SMALL).model.theta)
+    run = zoo.train(
+        table(parts, form(booleans)), series="id", label="way", out=tmp_path / "run", **SMALL, steps=3
+    )
+    predictions = zoo.predict(run)
+    assert set(predictions.predicted) <= {"False", "True"}
+    assert list(predictions.actual) == [str(label) for label in booleans]
+    other, of_other = recordings(30, seed=2)
+    scores = [
+        fitted.evaluate(LabelledSequences.from_arrays(other, form(each)))["targets"]
+        for each in ([label == "up" for label in of_other], [str(label == "up") for label in of_other])
+    ]
+    assert scores[0] == scores[1]
+    assert prepared(parts, form(booleans), loss="squared_error")[1].scaled.spec.classes == ()
+
+
 @pytest.mark.parametrize(
     "call",
     [

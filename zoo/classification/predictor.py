@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -261,6 +261,7 @@ def concatenated(first: LabelledSequences, second: LabelledSequences) -> Labelle
         if "category" in (first.labels.kind, second.labels.kind)
         else np.concatenate([first.labels.values, second.labels.values])
     )
+    is_boolean = first.labels.is_boolean and second.labels.is_boolean
     groups = None
     if first.groups is not None and second.groups is not None:
         groups = as_column("groups", [*class_texts(first.groups), *class_texts(second.groups)], second.name)
@@ -273,7 +274,7 @@ def concatenated(first: LabelledSequences, second: LabelledSequences) -> Labelle
         channels=first.channels,
         values=np.concatenate([first.values, second.values], out=allocate((offsets[-1], width), np.float64)),
         offsets=offsets,
-        labels=as_column(first.label, labels, second.name),
+        labels=replace(as_column(first.label, labels, second.name), is_boolean=is_boolean),
         label=first.label,
         sha256=second.sha256,
         dt=dt,

@@ -222,6 +222,8 @@ def _arrays_of_sequences(data: LabelledSequences) -> dict[str, Any]:
 
 def _values(column: DataColumn) -> Array:
     """The values of a column as NumPy stores them: numbers, times, or texts, which are empty if missing."""
+    if column.is_boolean and not column.missing().any():
+        return column.values.astype(bool)
     if column.kind != "category":
         return column.values
     return np.array([*column.categories, ""])[column.values]

@@ -24,7 +24,7 @@ class JoinedColumn:
         self._codes: dict[str, int] = {}
         self._rows = 0
         self._owner = ""
-        self._is_utc = False
+        self._is_utc = self._is_boolean = False
 
     def append(self, column: DataColumn, owner: str) -> None:
         """Add the column of a file. A column without values fits every kind.
@@ -40,13 +40,14 @@ class JoinedColumn:
                     f"{self._owner}; expected the same in all files of a directory."
                 )
             self._begin(column.kind)
-            self._owner, self._is_utc = owner, column.is_utc
+            self._owner, self._is_utc, self._is_boolean = owner, column.is_utc, column.is_boolean
         if column.kind == "time" and column.is_utc != self._is_utc:
             has, of_first = ("have", "none") if column.is_utc else ("have no", "one")
             raise DataError(
                 f"{owner}: times in column {self.name!r} {has} an offset from UTC, and they have {of_first} "
                 f"in {self._owner}; add an offset such as +00:00 to all times, or remove it from all."
             )
+        self._is_boolean &= column.is_boolean or bool(column.missing().all())
         if column.kind != self._kind:
             values = missing_values(self._kind or "number", len(column))
         elif self._kind == "category":
@@ -61,7 +62,8 @@ class JoinedColumn:
         if self._kind is None:
             self._begin("number")
         texts = tuple(self._codes)
-        return DataColumn(self.name, self._kind or "number", self._values.finish(), texts, self._is_utc)
+        kind, values = self._kind or "number", self._values.finish()
+        return DataColumn(self.name, kind, values, texts, self._is_utc, self._is_boolean)
 
     def _begin(self, kind: ColumnKind) -> None:
         """Fix the kind; all rows so far are missing."""

@@ -59,6 +59,7 @@ class DataColumn:
             -1 for a missing one; or datetime64 in microseconds with NaT.
         categories: The different texts of a category, in the order in which they occur.
         is_utc: Whether times are in UTC, since the source gives a zone or an offset from UTC.
+        is_boolean: Whether numbers are booleans, whose texts are ``"False"`` and ``"True"``.
     """
 
     name: str
@@ -66,6 +67,7 @@ class DataColumn:
     values: Array = field(repr=False)
     categories: tuple[str, ...] = ()
     is_utc: bool = False
+    is_boolean: bool = False
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -84,6 +86,8 @@ class DataColumn:
         value = self.values[row]
         if self.kind == "category":
             return self.categories[int(value)]
+        if self.is_boolean and value == value:
+            return str(bool(value))
         if self.kind == "number":
             return f"{float(value):g}"
         return time_texts(self.values[row : row + 1], self.is_utc)[0]
@@ -101,7 +105,10 @@ class DataColumn:
         values, inverse = np.unique(self.values[present], return_inverse=True)
         codes = np.full(len(self), -1, np.int32)
         codes[present] = inverse
-        texts = time_texts(values, self.is_utc) if self.kind == "time" else list(map(_shortest, values))
+        if self.kind == "time":
+            texts = time_texts(values, self.is_utc)
+        else:
+            texts = [str(bool(value)) if self.is_boolean else _shortest(value) for value in values]
         return DataColumn(self.name, "category", codes, tuple(texts))
 
 
@@ -366,7 +373,8 @@ def as_column(name: str, values: Any, owner: str) -> DataColumn:
             f"`kind='sequences'` for an array of sequences."
         )
     if array.dtype.kind in "biuf":
-        return DataColumn(name, "number", as_contiguous(array, np.float64))
+        is_boolean = array.dtype.kind == "b"
+        return DataColumn(name, "number", as_contiguous(array, np.float64), is_boolean=is_boolean)
     if array.dtype.kind == "M":
         return DataColumn(name, "time", array.astype(TIME_DTYPE), is_utc=_has_zone(values))
     if array.dtype.kind in "UTO":
@@ -397,7 +405,8 @@ def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColu
     present = [value for value in values if not _is_missing(value)]
     if all(isinstance(value, (int, float, np.number, np.bool_)) for value in present):
         numbers = [np.nan if _is_missing(value) else float(value) for value in values]
-        return DataColumn(name, "number", np.array(numbers, np.float64))
+        is_boolean = bool(present) and all(isinstance(value, (bool, np.bool_)) for value in present)
+        return DataColumn(name, "number", np.array(numbers, np.float64), is_boolean=is_boolean)
     if all(isinstance(value, str) for value in present):
         codes: dict[str, int] = {}
         indices = [-1 if _is_missing(value) else codes.setdefault(value, len(codes)) for value in values]
