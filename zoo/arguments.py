@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import numbers
 import os
@@ -82,12 +83,17 @@ def as_path(value: Any, name: str) -> Path:
     """Convert to a path.
 
     Raises:
-        UsageError: if it is neither a string nor a path, is empty, or contains NUL.
+        UsageError: if it is neither a string nor a path, is empty, contains NUL, or is too long for a file.
     """
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not isinstance(text, str) or not text or "\0" in text:
         why = "; no file name holds a NUL" if isinstance(text, str) and text else ""
         raise UsageError(f"{name} is {short_repr(value)}; expected a path, as a string or a Path{why}.")
+    try:
+        os.lstat(text)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # methods of Path raise it, too
+            raise UsageError(f"{name} is {short_repr(text)}; the name is too long for a file.") from None
     return Path(text)
 
 

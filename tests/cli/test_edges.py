@@ -70,6 +70,20 @@ def run(own_registry, tmp_path, monkeypatch):
 
 
 @EVERY
+@pytest.mark.parametrize("name", ["x" * 300, "folder/" + "y" * 5000, "z" * 260 + ".safetensors"])
+def test_names_that_are_too_long_for_files_are_errors_of_one_line(command, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for param in parameters(command):
+        if not (isinstance(param, click.Argument) or re.search("FILE|DIR", str(param.metavar))):
+            continue
+        words = [name] if isinstance(param, click.Argument) else [label(param), name]
+        result = CliRunner().invoke(cli, [command, *words])
+        assert "system error" not in result.output, words
+        assert isinstance(result.exception, SystemExit), words
+        assert len(result.output) < 3000, words
+
+
+@EVERY
 def test_every_parameter_is_checked(command):
     assert all(isinstance(param, (CheckedOption, CheckedArgument)) for param in parameters(command))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shlex
 import signal
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from zoo.arguments import short_repr
 from zoo.cli.standard_streams import discard_unwritten_output
 from zoo.cli.terminal import escape_controls, shorten_middle
 from zoo.distributed import rank_of_launch
@@ -91,6 +93,9 @@ def report_errors(flags: Callable[[], Mapping[str, str]] = dict) -> Iterator[Non
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
+            if error.errno == errno.ENAMETOOLONG:
+                name = short_repr(os.fsdecode(error.filename))
+                raise _click_error(f"{name}: the name is too long for a file; check the path.") from error
             raise _click_error(f"system error: {error}.") from error
         except KeyboardInterrupt:
             echo_err("Interrupted.")

@@ -38,11 +38,13 @@ _WRITING = {
     errno.EPERM: ("permission is denied", _PLACE),
     errno.ENOTDIR: ("a part of the path is a file, not a directory", _PLACE),
     errno.EISDIR: ("a directory of that name is in the way", "move it away or choose another name"),
+    errno.ENAMETOOLONG: ("the name is too long for a file", "choose a shorter one"),
     errno.EEXIST: ("a file of that name is in the way", "move it away or choose another name"),
 }
 
 # The same for reading, where the remedy for a missing or unreadable file is another.
 _READING = {
+    errno.ENAMETOOLONG: ("the name is too long for a file", "check the path"),
     errno.ENOTDIR: ("a part of the path is a file, not a directory", "check the path"),
     errno.EACCES: ("permission is denied", "make it readable for you"),
     errno.EPERM: ("permission is denied", "make it readable for you"),
