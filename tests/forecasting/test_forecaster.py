@@ -17,6 +17,7 @@ from zoo.cli.app import cli
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.forecasting.api import open_forecaster
 from zoo.forecasting.forecaster import extend_times
+from zoo.kernels import pure_python
 
 N = 160
 
@@ -321,3 +322,39 @@ def test_run_on_a_text_is_an_error(tmp_path):
         use = f"use `zoo sample {tmp_path / 'run'}`, or train one with `zoo train --data FILE.csv"
         assert f"is not a forecasting model; {use}" in result.stderr
         assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("form", [list, np.array, lambda texts: np.array(texts, object)])
+@pytest.mark.parametrize("column", ["y", "x"])
+@pytest.mark.parametrize(
+    "texts", [lambda values: list(map(str, values)), lambda values: [*map(str, values[:-1]), ""]]
+)
+def test_numbers_as_texts_are_an_error_that_says_to_convert_them(form, column, texts):
+    values = np.random.default_rng(0).normal(size=(2, 80))
+    given = {"y": values[0], "x": values[1]}
+    with pure_python():
+        fitted = zoo.fit(
+            given, target="y", input=["x"], horizon=2, context=4, steps=1, hidden=2, cell="vanilla"
+        )
+    late = {name: each[-9:] for name, each in given.items()}
+    with pytest.raises(DataError, match=r"Convert the texts to numbers, as in `np\.array\(values, float\)`"):
+        zoo.forecast(fitted, late | {column: form(texts(late[column]))})
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_input_of_numbers_rejects_words(as_file, tmp_path):
+    """The model read the codes of the words as numbers."""
+    values = np.random.default_rng(0).normal(size=(2, 80))
+    given = {"y": values[0], "x": values[1]}
+    with pure_python():
+        fitted = zoo.fit(
+            given, target="y", input=["x"], horizon=2, context=4, steps=1, hidden=2, cell="vanilla"
+        )
+    late = {"y": values[0, -9:], "x": ["a", "b", "c"] * 3}
+    if as_file:
+        path = tmp_path / "late.csv"
+        path.write_text("\n".join(["y,x", *(f"{y},{x}" for y, x in zip(*late.values(), strict=True))]))
+    with pytest.raises(
+        DataError, match=r"column 'x': found 'a'; expected a number\. Correct the value, leave"
+    ):
+        zoo.forecast(fitted, path if as_file else late)

@@ -245,7 +245,9 @@ class DataTable:
             row = int((~column.missing()).argmax())
             number = plain_number(column.text(row))
             write = "" if number is None else f"; write {number}"
-            hint = f" {self.where(row, name)}: found {column.text(row)[:40]!r}{write}."
+            hint = (
+                f" {self.where(row, name)}: found {column.text(row)[:40]!r}{write}.{self._conversion(column)}"
+            )
         raise DataError(
             f"{self.name}: {name} is a column of {holds}; a target needs numeric values: {known}.{hint}"
         )
@@ -260,10 +262,16 @@ class DataTable:
         if column.kind == "number":
             return column.values
         row, text = first_unlike(column, "number")
-        raise DataError(
-            f"{self.where(row, name)}: found {text!r}{expected_value('number', text)}. Correct the value, "
-            f"leave it empty if it is missing, or leave the column out."
+        cure = self._conversion(column) or (
+            " Correct the value, leave it empty if it is missing, or leave the column out."
         )
+        raise DataError(f"{self.where(row, name)}: found {text!r}{expected_value('number', text)}.{cure}")
+
+    def _conversion(self, column: DataColumn) -> str:
+        """How to convert numbers that are texts in memory; empty for a file or without such numbers."""
+        if self.lines is not None or not any(map(is_number_text, column.categories)):
+            return ""
+        return " Convert the texts to numbers, as in `np.array(values, float)`, with NaN for a missing value."
 
     def where(self, row: int, column: str = "") -> str:
         """The position of a row in messages: ``x.csv, line 12, column 'load'``."""

@@ -230,6 +230,7 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
 
 def _filled(panel: Panel, name: str, mean: Array) -> Array:
     """A column of numbers; a missing one is the one before in its series, or else the mean."""
+    panel.table.numbers(name)  # raises an error for texts
     column = panel.columns[name]
     absent = column.missing()
     if not absent.any():
