@@ -15,7 +15,7 @@ from bench_results import made, slower
 
 import zoo
 from zoo import kernels
-from zoo.bench import tables
+from zoo.bench import bench, tables
 from zoo.bench.bench import ROUNDS, SIZES, command, measure, mismatch, normalise_by_peak, time_cell
 from zoo.bench.machine import cache_sizes
 from zoo.bench.peer_process import BenchError, PeerProcess, PeerServer, environment, installed_peers, serve
@@ -730,3 +730,13 @@ def test_charts(ending, tmp_path):
 
 def test_threads_can_be_all_processors():
     assert settings(threads=available_processors()).threads == available_processors()
+
+
+@pytest.mark.parametrize("processors", [1, 2, 64])
+@pytest.mark.parametrize("share", [None, 0.0, 0.35, 0.5, 0.6, 2.0])
+def test_load_of_half_of_the_processors_is_remarked(processors, share):
+    load = None if share is None else share * processors
+    remarks = list(bench._load_remarks({"load": load, "processors": processors}))
+    assert bool(remarks) == ((share or 0) > 0.5)
+    count = "1 processor:" if processors == 1 else f"{processors} processors:"
+    assert all(f"was {load} at the start, with {count}" in remark for remark in remarks)

@@ -31,12 +31,22 @@ def run(*args: str, **env: str) -> Result:
         (["export"], "zoo cache export needs a FILE."),
         (["clear", "a.zip"], "zoo cache clear takes no FILE, and 'a.zip' is given."),
         (["build", "--cell", "gruu"], "unknown cell 'gruu'. Did you mean 'gru'"),
+        (
+            ["build", "gruu"],
+            "zoo cache build takes no FILE, and 'gruu' is given. Name a cell with a flag: `zoo cache build "
+            "--cell gruu`. Did you mean 'gru'",
+        ),
     ],
 )
 def test_wrong_arguments(arguments: list[str], message: str) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert f"Error: {message}" in result.output
+
+
+@pytest.mark.parametrize("name", zoo.list_cells()[::7])
+def test_build_suggests_the_flag_of_a_cell(name: str) -> None:
+    assert run("build", name).output.endswith(f"with a flag: `zoo cache build --cell {name}`.\n")
 
 
 def test_build_shows_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

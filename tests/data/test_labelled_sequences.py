@@ -231,6 +231,38 @@ def test_ts_file_with_missing_values_numbers_or_no_labels(tmp_path):
         read(path)
 
 
+@pytest.mark.parametrize(
+    ("line", "header"),
+    [("@classLabel false\n", "line 2 is '@classLabel false'"), ("", "the header has no @classLabel")],
+)
+@pytest.mark.parametrize("labels", [["rest", "walk", "rest"], ["1", "2", "1"], ["a b", "c", "?"]])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("stamps", [False, True])
+def test_ts_file_with_labels_that_its_header_does_not_declare(
+    line, header, labels, channels, stamps, tmp_path
+):
+    path = tmp_path / "a.ts"
+    times = "@timeStamps true\n" if stamps else ""
+    values = "(0,1),(1,2),(2,3)" if stamps else "1,2,3"
+    rows = "".join(f"{':'.join([values] * channels)}:{label}\n" for label in labels)
+    path.write_text(f"@problemName A\n{line}{times}@data\n{rows}")
+    for needs_labels in (True, False):
+        with pytest.raises(DataError) as error:
+            read(path, needs_labels=needs_labels)
+        assert f"after the last colon looks like a label, but {header}. Write `@classLabel true`" in str(
+            error.value
+        )
+
+
+@pytest.mark.parametrize(
+    "rows", ["1,2,3:4\n5,6:7,8\n", "1:2\n3:4\n", "1\n2\n", "1,2:?\n3,4:?\n", "1,2:\n3:4,5\n"]
+)
+def test_short_channels_of_ts_files_are_no_labels(rows, tmp_path):
+    path = tmp_path / "a.ts"
+    path.write_text(f"@problemName A\n@classLabel false\n@data\n{rows}")
+    assert len(read(path, "mask", needs_labels=False)) == 2
+
+
 def test_ts_file_with_time_stamps(tmp_path):
     path = tmp_path / "a.ts"
     header = "@problemName A\n@timeStamps true\n@classLabel true u v\n@data\n"

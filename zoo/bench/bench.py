@@ -21,6 +21,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from zoo.arguments import counted
 from zoo.bench.machine import machine_info, versions
 from zoo.bench.peer_process import BenchError, PeerProcess, environment
 from zoo.bench.peers import SELF
@@ -30,7 +31,7 @@ from zoo.processes import python_command
 
 Progress = Callable[[str], None]
 
-_QUIET_LOAD = 0.25  # load average per processor of an idle machine
+_QUIET_LOAD = 0.5  # load average per processor; below it, programs of the last minute may have ended
 
 
 def measure(settings: Settings, progress: Progress = lambda _: None) -> Results:
@@ -108,9 +109,10 @@ def command(settings: Settings) -> str:
 
 def _load_remarks(info: dict[str, Any]) -> Iterator[str]:
     if (info["load"] or 0) > _QUIET_LOAD * info["processors"]:
+        processors = counted(info["processors"], "processor")
         yield (
-            f"The load average was {info['load']} at the start: other programs were running. "
-            f"They slow libraries with waiting threads most; repeat the run on an idle machine."
+            f"The load average was {info['load']} at the start, with {processors}: other programs were "
+            f"running. They slow libraries with waiting threads most; repeat the run on an idle machine."
         )
 
 

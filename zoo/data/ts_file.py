@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from zoo.data.compression import open_data_file, uncompressed_name
 from zoo.data.file_digest import DigestReader
 from zoo.data.sequence_builder import SequenceBuilder, SequenceValues
 from zoo.data.table import TIME_DTYPE
-from zoo.data.text_values import parse_time
+from zoo.data.text_values import is_number_text, parse_time
 from zoo.errors import DataError, MissingSourceError
 
 _HEADER_LINES = 1000
@@ -91,10 +92,12 @@ def _read_lines(text: Iterable[str], name: str, reader: DigestReader) -> TsConte
     lines = _numbered_lines(text)
     header = _read_header(lines, name)
     has_times, has_classes, has_numbers = (
-        header.get(key, ["false"])[0].lower() == "true" for key in ("timestamps", "classlabel", "targetlabel")
+        "".join(header[key].words[:1]).lower() == "true"
+        for key in ("timestamps", "classlabel", "targetlabel")
     )
-    classes = header.get("classlabel", [])[1:]
+    classes = header["classlabel"].words[1:]
     builder, labels, stamps = SequenceBuilder(name), list[Any](), None
+    undeclared: str | None = ""  # a number where each line so far may have a label
     for number, line in lines:
         where = f"{name}, line {number}"
         fields = _SEPARATOR.split(line) if has_times else line.split(":")
@@ -108,13 +111,38 @@ def _read_lines(text: Iterable[str], name: str, reader: DigestReader) -> TsConte
                     f"{', '.join(classes)}. Correct the label, or add it to the header."
                 )
             labels.append(_number(label, f"{where}, label") if has_numbers else sys.intern(label))
+        elif undeclared is not None:
+            undeclared = _undeclared_label(fields)
+            if undeclared and (has_times or not is_number_text(undeclared)):
+                raise _undeclared_error(where, undeclared, header["classlabel"])
         if has_times:
             fields, stamps = _without_times(fields, where)
         builder.append(_sequence(fields, where), f"line {number}", stamps)
     values = builder.finish()
+    if undeclared:
+        raise _undeclared_error(where, undeclared, header["classlabel"])
     if len(values.offsets) == 1:
         raise DataError(f"{name} has no sequences; give at least one after @data.")
     return TsContent(values, labels if has_classes or has_numbers else None, reader.digest.hexdigest())
+
+
+def _undeclared_label(fields: list[str]) -> str | None:
+    """The last field of a line if it may be a label: a word, or one number after longer channels."""
+    *channels, last = map(str.strip, fields)
+    if not channels or "," in last or last.lower() in _MISSING:
+        return None
+    is_label = not is_number_text(last) or all("," in channel for channel in channels)
+    return last if is_label else None
+
+
+def _undeclared_error(where: str, label: str, declared: _HeaderLine) -> DataError:
+    header = (
+        f"line {declared.number} is {declared.text!r}" if declared.number else "the header has no @classLabel"
+    )
+    return DataError(
+        f"{where}: {label[:40]!r} after the last colon looks like a label, but {header}. Write `@classLabel "
+        f"true` with the names of the classes, or `@targetLabel true` for labels that are numbers."
+    )
 
 
 def _numbered_lines(text: Iterable[str]) -> Iterator[tuple[int, str]]:
@@ -125,16 +153,24 @@ def _numbered_lines(text: Iterable[str]) -> Iterator[tuple[int, str]]:
             yield number, stripped
 
 
-def _read_header(lines: Iterator[tuple[int, str]], name: str) -> dict[str, list[str]]:
-    """The words after each ``@name`` before ``@data``."""
-    header = dict[str, list[str]]()
+class _HeaderLine(NamedTuple):
+    """A line before ``@data``: its number, its text and the words after ``@name``; empty if it is missing."""
+
+    number: int = 0
+    text: str = ""
+    words: tuple[str, ...] = ()
+
+
+def _read_header(lines: Iterator[tuple[int, str]], name: str) -> defaultdict[str, _HeaderLine]:
+    """The lines before ``@data`` by their names."""
+    header = defaultdict[str, _HeaderLine](_HeaderLine)
     for number, line in lines:
         if line.lower() == "@data":
             break
         if not line.startswith("@"):
             raise DataError(f"{name}, line {number}: found {line[:40]!r}; expected @data before it.")
         key, *values = line[1:].split()
-        header[key.lower()] = values
+        header[key.lower()] = _HeaderLine(number, line, tuple(values))
     return header
 
 

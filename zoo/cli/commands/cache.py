@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from zoo.base.names import did_you_mean_component
 from zoo.cli.component_lookup import cell_classes, plugin_option
 from zoo.cli.flags import Command, argument, option
 from zoo.cli.format import format_bytes
@@ -128,7 +129,12 @@ def command(
     """  # noqa: D301 - click reads the backspace, and prints what a raw string has there
     if (file is not None) != (action in _FILE_ACTIONS):
         needed = "needs a FILE" if file is None else f"takes no FILE, and {file!r} is given"
-        raise UsageError(f"zoo cache {action} {needed}.")
+        hint = ""
+        if action == "build" and file is not None:
+            known = list_cells()
+            near = "" if file in known else did_you_mean_component(file, known)
+            hint = f" Name a cell with a flag: `zoo cache build --cell {file}`.{near}"
+        raise UsageError(f"zoo cache {action} {needed}.{hint}")
     if action != "build" and (cells or all_cells or dtypes or precision):
         raise UsageError(
             f"--cell, --all, --dtype and --precision are for `zoo cache build`, not for {action}."
