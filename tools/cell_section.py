@@ -21,7 +21,7 @@ SWEEP_NOTE = (
     "chance."
 )
 RANK_NOTE = (
-    "Models near the score without memory share a rank, the mean of their places, since their order would be "
+    "Models near the score without memory share a rank, the mean of their ranks, since their order would be "
     "random."
 )
 DIVERGED_NOTE = (

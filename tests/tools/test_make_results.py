@@ -229,7 +229,7 @@ def test_page_of_a_cell_shows_both_forms_and_the_best() -> None:
     assert lines[-1] == "![Learning curves of lru on six tasks and a text](lru-results.svg)"
     notes = " ".join(lines)
     assert "*plateau*: no learning rate" in notes
-    assert "share a rank, the mean of their places" in notes
+    assert "share a rank, the mean of their ranks" in notes
     assert "A dash in the last column means that no model" in notes
     assert "A dash in another column means that the model is not measured" in notes
     plain = " ".join(cell_lines(results, "gru"))

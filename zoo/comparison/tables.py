@@ -92,8 +92,8 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
     )
     legend = " ".join(
         [
-            "mean rank: a cell's place on each task by its mean score, averaged over tasks; 1 is best. Below "
-            f"the tasks are mean scores; solved: runs that solved their task.{left_out}",
+            "mean rank: the rank of a cell on each task by its mean score, averaged over tasks; 1 is best. "
+            f"Below the tasks are mean scores; solved: runs that solved their task.{left_out}",
             *rank_conclusions(results),
         ]
     )
