@@ -16,6 +16,7 @@ import pytest
 from pickled_cells import Own, outcome
 
 import zoo
+from zoo.errors import DivergenceError
 from zoo.kernels import pure_python
 from zoo.kernels.losses import huber_loss
 from zoo.training import Interrupted
@@ -249,3 +250,10 @@ def test_cell_of_file_can_be_copied_but_not_pickled(tmp_path, name):
             pickle.dumps(value)
         assert type(copy.deepcopy(value)) is type(copy.copy(value)) is type(value)
     assert copy.deepcopy(rnn).cell == rnn.cell
+
+
+@pytest.mark.parametrize("saved", ["", " runs/a keeps what was saved before."])
+def test_error_of_divergence_is_pickled(saved):
+    error = pickle.loads(pickle.dumps(DivergenceError("after 3 steps the loss is nan; lower `lr`", saved)))
+    assert str(error) == f"training diverged: after 3 steps the loss is nan; lower `lr`.{saved}"
+    assert error.reason.startswith("after 3 steps")

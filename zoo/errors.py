@@ -52,6 +52,23 @@ class CheckpointError(ZooError):
     """A checkpoint or run directory is damaged, foreign, or does not match."""
 
 
+class DivergenceError(ZooError):
+    """Training diverged.
+
+    Args:
+        reason: The step, the numbers that are not finite, and what to change.
+        saved: Where earlier states of the run are; empty without a run directory.
+    """
+
+    def __init__(self, reason: str, saved: str = "") -> None:
+        super().__init__(reason, saved)
+        self.reason, self.saved = reason, saved
+
+    def __str__(self) -> str:
+        """The sentences of the message."""
+        return f"training diverged: {self.reason}.{self.saved}"
+
+
 class ZooWarning(UserWarning):
     """A problem that does not stop the work."""
 

@@ -442,7 +442,7 @@ def test_diverged_run_is_recorded_as_done(go):
     comparison = go("vanilla", "copying", **given)
     (record,) = comparison.failures
     assert record.status == "diverged"
-    assert record.error.startswith("training diverged: after ")
+    assert record.error.startswith("after ")
     assert record.score == (0.125 if record.valid_score is None else record.score)
     assert go(engine=Idle()).runs == comparison.runs, "it would diverge again"
 
@@ -474,6 +474,9 @@ def test_cell_that_computes_nan_diverges_in_its_runs_and_ranks_last(go, tmp_path
         ("undefined", "diverged"),
     }
     assert [row.rank for row in comparison.summary][1] >= 1.5
+    (note,) = [line for line in list_warnings(comparison) if "diverged" in line]
+    assert note.startswith("undefined on copying diverged (runs/")
+    assert " and 1 other run): after 0 steps the loss is nan" in note
 
 
 def test_missing_or_nan_score_is_none_in_the_record_of_a_run():

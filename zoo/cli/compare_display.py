@@ -183,7 +183,7 @@ def _outcome(record: Event) -> str:
     value = record["score"]
     shown = "no score" if value is None else f"{record['metric']} {value:.4g}"
     score = f"{shown}{solved}, {duration(record['seconds'])}"
-    return f"{score}, diverged: {record['error']}" if record["status"] == "diverged" else score
+    return f"{score}, diverged" if record["status"] == "diverged" else score  # notes give the reason
 
 
 def _cluster(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa: ARG001

@@ -26,7 +26,7 @@ from zoo.classification.api import open_predictor
 from zoo.comparison.data_sets import Facts, check_unchanged, score_fields
 from zoo.comparison.jobs import Event, Job, OnEvent, Record
 from zoo.comparison.results import evaluations, make_record, read_record, write_record
-from zoo.errors import ZooError
+from zoo.errors import DivergenceError
 from zoo.forecasting.api import open_forecaster
 from zoo.foreign_errors import error_text
 from zoo.garbage_collection import reduce_collections
@@ -91,13 +91,11 @@ def _run(job: Job, root: Path, on_event: OnEvent) -> Record:
 
 
 def _train(arguments: Mapping[str, Any], folder: Path, on_event: OnEvent | None = None) -> str:
-    """Train to the end. Returns the error message if training diverged, otherwise an empty text."""
+    """Train to the end. Returns the reason if training diverged, otherwise an empty text."""
     try:
         train(**_train_arguments(arguments), out=folder, resume=True, on_event=on_event)
-    except ZooError as error:
-        if RunDirectory(folder).holds_run() and Run(folder).ended == "diverged":
-            return str(error)
-        raise
+    except DivergenceError as error:
+        return error.reason
     return ""
 
 

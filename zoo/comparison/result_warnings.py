@@ -22,13 +22,12 @@ def list_warnings(results: Comparison) -> Iterator[str]:
     for records in _group_failures(results):
         run, others = records[0], len(records) - 1
         runs = run.path + (f" and {counted(others, 'other run')}" if others else "")
-        if run.status != "failed":
-            yield f"{runs} {run.status}: {run.error}"
-            continue
-        yield (
-            f"{run.cell} on {run.task} failed ({runs}): {run.error.removesuffix('.')}. Remove the cause and "
-            f"repeat the command, which tries failed runs again and keeps finished ones."
+        advice = (
+            " Remove the cause and repeat the command, which tries failed runs again and keeps finished ones."
+            if run.status == "failed"
+            else ""
         )
+        yield f"{run.cell} on {run.task} {run.status} ({runs}): {run.error.removesuffix('.')}.{advice}"
     yield from _solved_in_validation_only(results)
     yield from _off_budget(results)
     yield from _fixed_sizes(results)
@@ -37,10 +36,11 @@ def list_warnings(results: Comparison) -> Iterator[str]:
 
 
 def _group_failures(results: Comparison) -> list[list[RunRecord]]:
-    """The runs that did not finish: those of one cell on one task that failed for one reason together."""
+    """The runs of each cell and task that did not finish, by their reasons if they failed."""
     groups: dict[tuple[str, ...], list[RunRecord]] = {}
     for run in results.failures:
-        groups.setdefault((run.task, run.cell, run.status, run.error), []).append(run)
+        reason = run.error if run.status == "failed" else ""  # of divergence it names the step and the rate
+        groups.setdefault((run.task, run.cell, run.status, reason), []).append(run)
     return list(groups.values())
 
 

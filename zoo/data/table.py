@@ -268,7 +268,7 @@ class DataTable:
         raise DataError(f"{self.where(row, name)}: found {text!r}{expected_value('number', text)}.{cure}")
 
     def _conversion(self, column: DataColumn) -> str:
-        """How to convert numbers that are texts in memory; empty for a file or without such numbers."""
+        """The advice for numbers that are texts in memory; empty for a file or without such numbers."""
         if self.lines is not None or not any(map(is_number_text, column.categories)):
             return ""
         return " Convert the texts to numbers, as in `np.array(values, float)`, with NaN for a missing value."

@@ -14,7 +14,7 @@ from zoo.base.param_groups import AnyOptimizer
 from zoo.compiler.compiler_process import LOGGER
 from zoo.compiler.second_compiler import PreviewEnd, second_compiler
 from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
-from zoo.errors import ZooError
+from zoo.errors import DivergenceError
 from zoo.kernels.cache_dir import WRITTEN
 from zoo.model import AnyModel
 from zoo.model.compiled_step import INTERPRETED_SHARDS
@@ -351,7 +351,7 @@ class Trainer:
             # is not below it.
             can_overflow = not abs(loss) < float(np.finfo(self.model.dtype).max) ** 0.5
             advice = EQUATIONS_ADVICE if can_overflow or not math.isnan(norm or 0.0) else NO_DERIVATIVE
-        raise ZooError(f"training diverged: after {self.state.step} steps {what}; {advice}.{saved}")
+        raise DivergenceError(f"after {self.state.step} steps {what}; {advice}", saved)
 
     def _emit(self, event: str, **entries: Any) -> None:
         self.emit({"event": event, "step": self.state.step, **entries})
