@@ -111,6 +111,8 @@ def test_input_that_increases_with_every_row_has_a_note(series, chunk, monkeypat
     roles = ColumnRoles(("y",), ("number", "stays", "falls"), series="who")
     monkeypatch.setattr(growing_array, "CHUNK", chunk)
     assert [note.split()[0] for note in order_notes(make_panel(as_table(columns), roles))] == ["number"]
+    known = ColumnRoles(("y",), ("stays",), ("number",), series="who")
+    assert [note.split()[0] for note in order_notes(make_panel(as_table(columns), known))] == ["number"]
     timed = make_panel(as_table(columns), ColumnRoles(("y",), ("stays",), time="number", series="who"))
     assert list(order_notes(timed)) == []
 
@@ -155,4 +157,28 @@ def test_notes_are_printed_and_warned_of(kind, tmp_path, monkeypatch):
     (note,) = (line for line in trained.stderr.splitlines() if line.startswith("note "))
     assert sentence in note
     assert "leave them empty, and give --missing forward or --missing mask." in note
-    assert ("give it as --time, or leave it out with --input" in note) == (kind == "table")
+    assert ("give it as --time, or leave it out of the inputs" in note) == (kind == "table")
+
+
+@pytest.mark.parametrize("form", ["array", "table"])
+def test_estimator_of_scikit_learn_warns_with_its_arguments(form):
+    pytest.importorskip("sklearn")
+    from zoo.sklearn import SequenceForecaster
+
+    values, rows = COLUMNS["positive"].copy(), np.arange(ROWS)
+    values[::10] = -999
+    estimator = SequenceForecaster("vanilla", hidden_size=2, horizon=2, context=4, steps=1, threads=1)
+    given = (
+        (np.stack([rows, values], axis=1), values) if form == "array" else ({"id": rows, "x": values}, values)
+    )
+    with pytest.warns(zoo.errors.ZooWarning) as caught:
+        estimator.fit(*given)
+    texts = [str(warning.message) for warning in caught]
+    names = ("0", "1") if form == "array" else ("id", "x")
+    assert any(f"column {names[0]!r} increases with every row" in text for text in texts)
+    assert any("name it in `time`, or leave it out of X." in text for text in texts)
+    for name in (names[1], "y"):
+        assert any(f"column {name!r} is -999 in 30 rows" in text for text in texts), texts
+    assert any("replace it by NaN, and set missing='forward' or missing='mask'." in text for text in texts)
+    for argument in ("time", "missing"):
+        assert argument in estimator.get_params()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import pickle
 
 import numpy as np
 import pytest
@@ -95,3 +96,15 @@ def test_missing_sktime_raises_with_install_command(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'recurrent-zoo\[sktime\]'"):
         zoo_sktime.RecurrentForecaster  # noqa: B018
+
+
+def test_warnings_name_the_columns_of_x_and_y():
+    late = X.assign(number=np.arange(66.0), phase=X["phase"].where(np.arange(66) % 9 != 0, -999))
+    load, late = Y.reset_index(drop=True), late.reset_index(drop=True)
+    with pytest.warns(ZooWarning) as caught:
+        fitted = RecurrentForecaster(estimator(steps=1)).fit(load, X=late[:60], fh=[1])
+    texts = [str(warning.message) for warning in caught]
+    assert any("column 'number' increases with every row" in text for text in texts)
+    assert any("it is a time or a number of the row, leave it out of X." in text for text in texts)
+    assert any("column 'phase' is -999 in 7 rows" in text and "before `fit`" in text for text in texts)
+    pickle.loads(pickle.dumps(fitted))

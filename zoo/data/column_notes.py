@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,32 @@ _MIN_EXPONENT = 1e16
 """Python prints numbers from here on with an exponent."""
 
 
-def sentinel_notes(names: Sequence[str], values: Array) -> Iterator[str]:
+@dataclass(frozen=True)
+class NoteWords:
+    """Names of columns and arguments in the notes, which differ between interfaces.
+
+    Attributes:
+        missing: Advice for a number that stands for missing values.
+        order: Advice for an input that increases with every row.
+        column: Form of the name of a column.
+        names: Names of columns for readers, where they have others.
+    """
+
+    missing: str = "leave them empty, and give `missing='forward'` or `missing='mask'`"
+    order: str = "give it as `time`, or leave it out of the inputs"
+    column: str = "{}"
+    names: Mapping[str, Any] = field(default_factory=dict)
+
+    def name_of(self, column: str) -> str:
+        """The name of a column in a sentence."""
+        return self.column.format(self.names.get(column, column))
+
+
+TABLE_WORDS = NoteWords()
+"""The words of :func:`zoo.train`."""
+
+
+def sentinel_notes(names: Sequence[str], values: Array, words: NoteWords = TABLE_WORDS) -> Iterator[str]:
     """A sentence for each column with a number that probably stands for missing values.
 
     It is the minimum or the maximum, occurs at least twice, and is farther from all other values than these
@@ -29,6 +55,7 @@ def sentinel_notes(names: Sequence[str], values: Array) -> Iterator[str]:
     Args:
         names: Names of the columns.
         values: `(N, C)`, with NaN for missing ones.
+        words: Names of columns and arguments.
     """
     extremes, counts = _extremes(values)
     for column, name in enumerate(names):
@@ -39,9 +66,8 @@ def sentinel_notes(names: Sequence[str], values: Array) -> Iterator[str]:
             if _count_different(values[:, column]) > _MIN_DIFFERENT:
                 number = _all_digits(extreme)
                 yield (
-                    f"{name} is {number} in {count:,} rows, and from {low:.4g} to {high:.4g} in all others. "
-                    f"If {number} stands for missing values, leave them empty, and give "
-                    f"`missing='forward'` or `missing='mask'`."
+                    f"{words.name_of(name)} is {number} in {count:,} rows, and from {low:.4g} to {high:.4g} "
+                    f"in all others. If {number} stands for missing values, {words.missing}."
                 )
 
 
@@ -82,21 +108,21 @@ def _count_different(values: Array) -> int:
     return len(np.unique(values[next(row_chunks(len(values)))]))
 
 
-def order_notes(panel: Panel) -> Iterator[str]:
+def order_notes(panel: Panel, words: NoteWords = TABLE_WORDS) -> Iterator[str]:
     """A sentence for each input that increases with every row, if the table has no column of times."""
     if panel.roles.time is not None or len(panel) <= len(panel.names):
         return
     within = np.ones(len(panel) - 1, bool)
     within[panel.offsets[1:-1] - 1] = False  # from one series to the next
-    for name in panel.roles.input:
+    for name in (*panel.roles.input, *panel.roles.known_future):
         column = panel.columns[name]
         if column.kind == "number" and all(
             (np.diff(column.values[rows.start : rows.stop + 1])[within[rows]] > 0).all()
             for rows in row_chunks(len(within))
         ):
             yield (
-                f"{name} increases with every row, so the model meets values that training has not seen. If "
-                f"it is a time or a number of the row, give it as `time`, or leave it out with `input`."
+                f"{words.name_of(name)} increases with every row, so the model meets values that training "
+                f"has not seen. If it is a time or a number of the row, {words.order}."
             )
 
 

@@ -17,6 +17,7 @@ from zoo.arguments import as_choice, as_number, short_repr
 from zoo.array_types import Array
 from zoo.arrays import check_unmasked
 from zoo.base import Cell, Optimizer
+from zoo.data.column_notes import NoteWords
 from zoo.data.table import DataColumn, DataTable, as_column, as_table, time_index
 from zoo.errors import CheckpointError, UsageError
 from zoo.forecasting import Forecast, Forecaster
@@ -143,6 +144,12 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         self.output = output
         self.embedding = embedding
 
+    _note_words = NoteWords(
+        missing="replace it by NaN, and set missing='forward' or missing='mask'",
+        order="name it in `time`, or leave it out of X",
+        column="column {!r}",
+    )
+
     def fit(self, X: Any, y: Any = None, *, validation: Any = None) -> SequenceForecaster:
         """Train on all windows of the rows.
 
@@ -169,6 +176,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             table,
             [resolve_cell(cell) for cell in cells],
             resolve(Optimizer, self.optimizer, {}),
+            self._note_words,
             **{name: None if value is None else positive(value, name) for name, value in optional.items()},
             target=self._targets,
             known_future=tuple(self.known_future),

@@ -9,6 +9,7 @@ import pandas as pd
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
 from zoo.array_types import Array
+from zoo.data.column_notes import NoteWords
 from zoo.sklearn import SequenceForecaster
 
 
@@ -66,6 +67,7 @@ class RecurrentForecaster(BaseForecaster):  # type: ignore[misc]
         roles = {"known_future": names, "time": "time" if "time" in inputs else None}
         horizon = int(fh.to_relative(self.cutoff).to_numpy().max())
         self.estimator_ = SequenceForecaster(**{**params, **roles, "horizon": horizon})
+        self.estimator_._note_words = _note_words(y, X)
         self.estimator_.fit(inputs or None, _targets(y))
         return self
 
@@ -119,6 +121,18 @@ def _inputs(index: Any, X: Any) -> dict[str, Any]:
     times = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
     inputs = {"time": times.to_numpy()} if isinstance(times, pd.DatetimeIndex) else {}
     return inputs if X is None else inputs | {f"x{n}": X.iloc[:, n].to_numpy() for n in range(X.shape[1])}
+
+
+def _note_words(y: Any, X: Any) -> NoteWords:
+    """The names of the columns of X and y in warnings, and what to change in these."""
+    names = {f"y{n}": name for n, name in enumerate(y.columns)}
+    names |= {} if X is None else {f"x{n}": name for n, name in enumerate(X.columns)}
+    return NoteWords(
+        missing="replace it before `fit`, for example by the value before it",
+        order="leave it out of X",
+        column="column {!r}",
+        names=names,
+    )
 
 
 def _targets(y: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from zoo.base import Cell, Optimizer
 from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
+from zoo.data.column_notes import NoteWords, warn_of_columns
 from zoo.data.panel import warn_of_unread_dates
 from zoo.data.sequence_reader import is_arrays_of_sequences
 from zoo.data.table import DataTable, is_table_like
@@ -122,7 +123,7 @@ def _is_table(data: Any) -> bool:
 
 
 def fit_forecaster(
-    table: DataTable, cell: Cell | list[Cell], optimizer: Optimizer, **settings: Any
+    table: DataTable, cell: Cell | list[Cell], optimizer: Optimizer, words: NoteWords, **settings: Any
 ) -> tuple[Forecaster, list[Event]]:
     """Train a forecaster without a run directory, and return the events that have a loss.
 
@@ -130,10 +131,12 @@ def fit_forecaster(
         table: The table.
         cell: The cell of all layers, or of each.
         optimizer: The optimizer.
+        words: Names of columns and arguments in warnings.
         **settings: Other settings of :class:`zoo.training.Config`.
     """
     config, dataset = prepare_table(make_config({**settings, "kind": "table"}), table)
     warn_of_unread_dates(table.name, dataset.left_out)
+    warn_of_columns(table.name, dataset.notes_in(words))
     config = replace(config, log_every=config.eval_every or 1)
     model = dataset.make_model(cell, config)
     history = train_in_memory(config, dataset, model, optimizer)

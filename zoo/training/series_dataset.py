@@ -17,7 +17,7 @@ from zoo.base import Cell
 from zoo.base.data_kinds import PARTS
 from zoo.base.loss import Loss
 from zoo.data.builtin import PREFIX
-from zoo.data.column_notes import order_notes, sentinel_notes
+from zoo.data.column_notes import TABLE_WORDS, NoteWords, order_notes, sentinel_notes
 from zoo.data.panel import ColumnRoles, Panel, default_roles, is_constant, make_panel
 from zoo.data.split import parse_split
 from zoo.data.table import DataTable, as_table
@@ -123,10 +123,15 @@ class SeriesDataset:
     @cached_property
     def column_notes(self) -> list[str]:
         """Sentences about columns that probably mean something else."""
+        return list(self.notes_in(TABLE_WORDS))
+
+    def notes_in(self, words: NoteWords) -> Iterator[str]:
+        """The sentences about columns with the words of an interface."""
         columns, features = self.panel.columns, self.panel.roles.features
-        numbers = [name for name in features if columns[name].kind == "number"]
-        notes = [note for name in numbers for note in sentinel_notes([name], columns[name].values[:, None])]
-        return [*notes, *order_notes(self.panel)]
+        for name in features:
+            if columns[name].kind == "number":
+                yield from sentinel_notes([name], columns[name].values[:, None], words)
+        yield from order_notes(self.panel, words)
 
     def _notes(self) -> Iterator[str]:
         """Sentences about what the table is too short for."""
