@@ -23,7 +23,6 @@ from contextvars import ContextVar
 from typing import Any
 
 import numba
-import numpy as np
 from numba.core.errors import NumbaError
 
 from zoo.compiler.background import PROCESS
@@ -138,7 +137,7 @@ def list_kernels(preview: Callable[[], object]) -> dict[KernelCall, list[KernelC
                 nested.append(KernelCall(kernel, tuple(map(typeof, arguments)), is_nested=True))
 
     try:
-        with pure_python(), observe_calls(note, note_nested), np.errstate(all="ignore"):
+        with pure_python(), observe_calls(note, note_nested):
             preview()
     except PreviewEnd:
         pass

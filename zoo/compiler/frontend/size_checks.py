@@ -65,8 +65,8 @@ def _fitting_sizes(step_graph: StepGraph, input_size: int, hidden_size: int) -> 
 def _conditions(step_graph: StepGraph) -> SizeConditions:
     """Lengths and indices that must be integers and at least a minimum, with a description.
 
-    Many arrays have the same shape: as a list with an entry for each of them, evaluated for every
-    layer, they took half the time of the laws in plain Python.
+    Many arrays have the same shape. With an entry for each array, layers evaluated equal conditions often,
+    which took half the time of the laws in plain Python.
     """
     return _conditions_of(ancestors(step_graph.outputs))
 

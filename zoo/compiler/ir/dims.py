@@ -326,7 +326,7 @@ ZERO, ONE = as_dim(0), as_dim(1)
 
 
 class _GenericSizes(dict[str, int]):
-    """I and H of a layer, with the same value for every option."""
+    """I and H of a layer. All options have one value."""
 
     def __missing__(self, option: str) -> int:
         return 12  # divides 5040, so that H / heads is an integer
