@@ -253,7 +253,8 @@ class Recurrent(FlatParameters):
         >>> for x in stream:
         ...     y, state = rnn.step(x, state)
 
-        Results are equal, bit for bit, to those of :meth:`forward` over the whole sequence.
+        Results equal those of :meth:`forward` over the whole sequence, bit for bit. A matrix memory, which
+        :meth:`forward` computes 16 steps together, has the same results up to rounding.
 
         Args:
             x: Floats ``(B, I)`` or integer tokens ``(B,)``.
