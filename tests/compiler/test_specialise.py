@@ -19,7 +19,7 @@ CELLS = ["vanilla", "lstm", "retnet", "mamba", "clockwork", "slstm", "lif", "rg_
 def evaluate(nodes, leaf_values):
     """The values of nodes by node."""
     known = {node: leaf_values[node.op][node.attr] for node in nodes if node.op in leaf_values}
-    expression = GraphInterpreter({}, {}, np.dtype(np.float64)).compile(nodes, known)
+    expression = GraphInterpreter({}, {}, np.dtype(np.float64)).prepare(nodes, known)
     return dict(zip(nodes, expression(known), strict=True))
 
 

@@ -255,7 +255,7 @@ def test_integer_states_are_not_learned():
     rnn = layers(Rich, num_layers=1, learned_state=True)
     shapes = {name: value.shape for name, value in rnn.params.items() if name.endswith("initial")}
     assert shapes == {"l0.h.initial": (H,), "l0.z.initial": (2, H)}
-    assert rnn.stack.discrete == ("l0.n",)
+    assert rnn.stack.discrete_states == ("l0.n",)
 
 
 def test_learned_states_are_initial_states():

@@ -370,9 +370,9 @@ def test_only_requested_names_are_traced():
     assert list(rnn.trace_grads) == ["l0.h"]
     rnn.backward(y)
     assert list(rnn.trace_grads) == []
-    with pytest.raises(UnknownNameError, match=r"ask for it with forward\(x, trace="):
+    with pytest.raises(UnknownNameError, match=r"request it with forward\(x, trace="):
         rnn.trace["l0.z"]
-    with pytest.raises(UnknownNameError, match=r"ask for it with backward\(dy, trace_grads="):
+    with pytest.raises(UnknownNameError, match=r"request it with backward\(dy, trace_grads="):
         rnn.trace_grads["l0.h"]
 
 

@@ -93,7 +93,7 @@ def case(rnn: zoo.Recurrent, steps: int, batch: int) -> Case:
     stack, dtype = rnn.stack, rnn.dtype
 
     def state(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        whole = name in stack.discrete
+        whole = name in stack.discrete_states
         drawn = rng.integers(0, 5, (batch, *shape)) if whole else 0.3 * rng.normal(size=(batch, *shape))
         return drawn.astype(dtype)
 

@@ -106,7 +106,7 @@ class StepLoop:
             given = {equations.states[name]: value for name, value in now.items()}
             given |= {equations.inputs[name]: value for name, value in self.aux_inputs(t).items()}
             given |= {equations.x: x, **{node: value for (when, node), value in moved.items() if when == t}}
-            y, *after = numbers.compile(equations.outputs, given)(given)
+            y, *after = numbers.prepare(equations.outputs, given)(given)
             total += np.sum(y * trial.dy[t])
             now = dict(zip(equations.new_states, after, strict=True))
         return total + sum(np.sum(value * trial.dlast[f"l0.{name}"]) for name, value in now.items())

@@ -124,8 +124,8 @@ class EquationStateMap(StateMap):
         self._before = [self.vjp_graph.dstate_in[name] for name in self.shapes]
         seeds = [self.vjp_graph.dstate_out[name] for name in self.shapes]
         known = [self.step_graph.x, *self.step_graph.inputs.values(), *self.step_graph.states.values()]
-        self._forward = self.interpreter.compile(self._after, known)
-        self._backward = self.interpreter.compile(self._before, [*known, *seeds])
+        self._forward = self.interpreter.prepare(self._after, known)
+        self._backward = self.interpreter.prepare(self._before, [*known, *seeds])
 
     def step(self, step_inputs: StepInputs, vectors: Array) -> Array:
         """As in :class:`StateMap`."""

@@ -1,4 +1,4 @@
-"""Compile a kernel in another process, while this one works without it.
+"""Compile kernels in the background: another process compiles, while this one works without them.
 
 One process compiles at a time, whatever the number of layers, models and threads that wait for kernels. It
 finishes also if this one ends before: short runs would otherwise never store a kernel. It uses a processor

@@ -1,4 +1,7 @@
-"""Compile kernels in another process, which stores them in the cache.
+"""A process that compiles kernels and stores them in the cache.
+
+:mod:`zoo.compiler.second_compiler` lists the kernels of a first step for it. :mod:`zoo.compiler.background`
+lets it compile whole passes and training steps, and continue when this process ends.
 
 Numba compiles one function at a time, however many threads a process has. The other process is a new one, not
 a fork: forks copy locks that other threads hold, and NumPy's BLAS has threads. If it fails, this process

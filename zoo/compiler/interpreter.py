@@ -57,7 +57,7 @@ class GraphInterpreter:
         shared, _ = self._split(outputs, ())
         return {node: self._shared[node] for node in shared}
 
-    def compile(self, outputs: Sequence[Node], known: Iterable[Node]) -> CompiledExpr:
+    def prepare(self, outputs: Sequence[Node], known: Iterable[Node]) -> PreparedExpression:
         """Prepare the evaluation of some values; those that depend on parameters alone are evaluated now.
 
         Args:
@@ -67,7 +67,7 @@ class GraphInterpreter:
         _, nodes = self._split(outputs, known)
         read = {*outputs, *(operand for node in nodes for operand in node.inputs)}
         shared = {node: self._shared[node] for node in read if node in self._shared}
-        return CompiledExpr(outputs, self._instructions(nodes, outputs), shared)
+        return PreparedExpression(outputs, self._instructions(nodes, outputs), shared)
 
     def scan(
         self,
@@ -75,7 +75,7 @@ class GraphInterpreter:
         known: Sequence[Node],
         carry: Mapping[Node, Node],
         reverse: bool = False,
-    ) -> CompiledScan:
+    ) -> PreparedScan:
         """Prepare the evaluation of some values at every step of a sequence.
 
         Args:
@@ -84,7 +84,7 @@ class GraphInterpreter:
             carry: The leaves that a loop computes, and the value of each at the next step of the loop.
             reverse: Whether the loop runs from the last step to the first.
         """
-        return CompiledScan(self, outputs, known, carry, reverse)
+        return PreparedScan(self, outputs, known, carry, reverse)
 
     def elements(self, node: Node) -> int:
         """The number of elements of a value in one row."""
@@ -142,7 +142,7 @@ def _evaluate(instructions: Iterable[Instruction], values: dict[Node, Any]) -> N
                 del values[each]
 
 
-class CompiledExpr:
+class PreparedExpression:
     """Evaluates some values from others.
 
     Args:
@@ -172,7 +172,7 @@ class CompiledExpr:
         return [values[node] for node in self.outputs]
 
 
-class CompiledScan:
+class PreparedScan:
     """Evaluates some values at every step of a sequence; see :meth:`GraphInterpreter.scan`.
 
     Only the values between a carried value before a step and after it are computed in a loop. All others are
@@ -192,9 +192,9 @@ class CompiledScan:
         read = {operand for node in loop for operand in node.inputs} | set(self._carry.values())
         before = [node for node in read - loop - set(self._carry) if node.level != Level.ONCE]
         self._loop_inputs = sorted(before, key=lambda node: node.index)
-        self._before_loop = interpreter.compile(self._loop_inputs, known)
-        self._loop = interpreter.compile(list(self._carry.values()), [*self._loop_inputs, *self._carry])
-        self._after_loop = interpreter.compile(outputs, [*known, *self._carry])
+        self._before_loop = interpreter.prepare(self._loop_inputs, known)
+        self._loop = interpreter.prepare(list(self._carry.values()), [*self._loop_inputs, *self._carry])
+        self._after_loop = interpreter.prepare(outputs, [*known, *self._carry])
         nodes = [*self._before_loop.nodes, *self._after_loop.nodes, *known, *self._carry]
         self._width = max([interpreter.elements(node) for node in nodes], default=1)
 
@@ -269,7 +269,7 @@ def evaluate_step(
     known = {step_graph.states[name]: value for name, value in states.items()}
     known |= {step_graph.inputs[name]: value for name, value in inputs.items()} | {step_graph.x: x}
     interpreter = GraphInterpreter({leaves[name]: value for name, value in params.items()}, sizes, x.dtype)
-    y, *new_states = interpreter.compile(step_graph.outputs, known)(known)
+    y, *new_states = interpreter.prepare(step_graph.outputs, known)(known)
     return y, dict(zip(step_graph.new_states, new_states, strict=True))
 
 

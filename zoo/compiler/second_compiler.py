@@ -1,4 +1,4 @@
-"""A second process that compiles kernels into the cache, while this one compiles others.
+"""A second process for a first start: it compiles kernels into the cache, while this one compiles others.
 
 Numba compiles one function at a time, however many threads a process has. The kernels of a training step do
 not depend on each other, but the types of the arrays between them are known only when a step has run. So a

@@ -29,7 +29,7 @@ from zoo.layers.time_chunks import slice_batch
 
 NoiseKey = tuple[int, int]
 """Seed and training step."""
-Block = tuple[slice, Rows]
+StepsAndRows = tuple[slice, Rows]
 """Time steps of the sequence and rows of the batch."""
 
 DROPOUT_STREAM = "between layers"  # no noise of a cell has this name, because it has a space
@@ -69,38 +69,38 @@ class AuxInputSource:
 
     def chunk(self, time_slice: slice, rows: Rows) -> list[AuxInputs]:
         """Auxiliary inputs of every layer for some steps of some rows."""
-        block = time_slice, rows
+        part = time_slice, rows
         shared: dict[Any, Array] = {}
         return [
             AuxInputs(
                 [
-                    tuple([self._array(name, direction, block, shared) for name in direction.inputs])
+                    tuple([self._array(name, direction, part, shared) for name in direction.inputs])
                     for direction in directions
                 ],
-                self._dropout_mask(directions[0], block),
+                self._dropout_mask(directions[0], part),
             )
             for directions in self.layers
         ]
 
-    def _dropout_mask(self, first: Direction, block: Block) -> Array | None:
+    def _dropout_mask(self, first: Direction, part: StepsAndRows) -> Array | None:
         if self.noise_key is None or not self.dropout or first.index == 0:
             return None
-        return draw_dropout(self.dropout, self.noise_key, first.index, block, first.input_size, self.dtype)
+        return draw_dropout(self.dropout, self.noise_key, first.index, part, first.input_size, self.dtype)
 
-    def _array(self, name: str, direction: Direction, block: Block, shared: dict[Any, Array]) -> Array:
+    def _array(self, name: str, direction: Direction, part: StepsAndRows, shared: dict[Any, Array]) -> Array:
         """One input of one direction; arrays that several directions share are made once."""
         declared, shape = direction.cell.inputs[name], direction.inputs[name]
         value = declared.value(direction.cell.options)
         given = self.reversed if direction.reverse else self.given
         if name not in given and self.noise_key is not None and isinstance(declared, Noise):
             parameter, index = declared.parameter(direction.cell.options), direction.rng_index
-            return draw_noise(declared, parameter, self.noise_key, index, block, shape, self.dtype)
+            return draw_noise(declared, parameter, self.noise_key, index, part, shape, self.dtype)
         key = (name, direction.reverse) if name in given else (shape, value)
         if key not in shared:
-            time_slice, rows = block
+            time_slice, rows = part
             size = (time_slice.stop - time_slice.start, row_count(rows), *shape)
             shared[key] = (
-                slice_batch(given[name], *block) if name in given else np.full(size, value, self.dtype)
+                slice_batch(given[name], *part) if name in given else np.full(size, value, self.dtype)
             )
         return shared[key]
 
@@ -126,7 +126,7 @@ def draw_noise(
     parameter: float,
     key: NoiseKey,
     layer: int,
-    block: Block,
+    part: StepsAndRows,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> Array:
@@ -137,17 +137,17 @@ def draw_noise(
         parameter: Probability of a one, or the standard deviation.
         key: Seed and training step.
         layer: Number of the direction in the random streams.
-        block: Time steps and rows.
+        part: Time steps and rows.
         shape: Shape of one row.
         dtype: Of the result.
     """
     is_constant, stream = declared.per == "sequence", _stream_key(declared.name, key, layer)
     fill = fill_gaussian if declared.is_gaussian else fill_bernoulli
-    return _fill(fill, stream, parameter, block, is_constant, shape, dtype)
+    return _fill(fill, stream, parameter, part, is_constant, shape, dtype)
 
 
 def draw_dropout(
-    dropout: float, key: NoiseKey, layer: int, block: Block, size: int, dtype: np.dtype[Any]
+    dropout: float, key: NoiseKey, layer: int, part: StepsAndRows, size: int, dtype: np.dtype[Any]
 ) -> Array:
     """Dropout mask of the input of a layer, ``(T, B, size)``.
 
@@ -158,12 +158,12 @@ def draw_dropout(
         dropout: Probability of a zero, less than one.
         key: Seed and training step.
         layer: Layer that reads the input.
-        block: Time steps and rows.
+        part: Time steps and rows.
         size: Features of the input.
         dtype: Of the result.
     """
     stream = _stream_key(DROPOUT_STREAM, key, layer)
-    mask = _fill(fill_bernoulli, stream, 1 - dropout, block, False, (size,), dtype)
+    mask = _fill(fill_bernoulli, stream, 1 - dropout, part, False, (size,), dtype)
     mask *= dtype.type(1 / (1 - dropout))
     return mask
 
@@ -172,12 +172,12 @@ def _fill(
     fill: Callable[..., None],
     key: np.uint64,
     parameter: float,
-    block: Block,
+    part: StepsAndRows,
     is_constant: bool,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> Array:
-    time_slice, rows = block[0], row_indices(block[1])
+    time_slice, rows = part[0], row_indices(part[1])
     draws = np.empty((time_slice.stop - time_slice.start, rows.size, math.prod(shape)), dtype)
     fill(key, parameter, np.uint64(time_slice.start), rows, is_constant, draws)
     return draws.reshape(*draws.shape[:2], *shape)

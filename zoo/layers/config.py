@@ -137,7 +137,7 @@ class StackConfig:
         checked_dtype = as_dtype(dtype)
         needs_projection = not (as_bool(embedded, f"{owner}: embedded") and features == width)
         vars(self).update(
-            cells=place_cells(layer_cells, needs_projection, is_bidirectional),
+            cells=set_stack_positions(layer_cells, needs_projection, is_bidirectional),
             input_size=features,
             hidden_size=width,
             num_layers=len(layer_cells),
@@ -306,8 +306,10 @@ def resolve_cells(cells: CellLike | Sequence[CellLike], block: BlockLike | None 
     return resolve_cell_in_block(cells, block)
 
 
-def place_cells(cells: Sequence[Cell], needs_projection: bool, bidirectional: bool) -> tuple[Cell, ...]:
-    """Set the position of every cell with a block: the first projects its input, the last has the final norm.
+def set_stack_positions(
+    cells: Sequence[Cell], needs_projection: bool, bidirectional: bool
+) -> tuple[Cell, ...]:
+    """Cells whose blocks have their positions: the first projects its input, the last has the final norm.
 
     A block also projects its input if the layer below has no block, since its output may have another width,
     or if layers have two directions, whose outputs are concatenated.

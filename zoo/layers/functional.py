@@ -68,7 +68,7 @@ class FunctionalStack:
         return CompiledPasses(self.stack)
 
     def compile_passes(self) -> None:
-        """Compile each pass as a whole on its next call but one, and wait for it. Use it before timing."""
+        """Let the next call of each pass, or the one after it, compile it and wait. Use it before timing."""
         self._compiled.shards.interpreted, self._compiled.in_background = 1, False
 
     @cached_property

@@ -175,7 +175,7 @@ class Recurrent(FlatParameters):
         return self.stack.output_size
 
     def compile_passes(self) -> None:
-        """Compile each pass as a whole on its next call but one, and wait for it. Use it before timing.
+        """Let the next call of each pass, or the one after it, compile it and wait. Use it before timing.
 
         Otherwise another process compiles it after some passes, or this one after many.
         """

@@ -16,7 +16,7 @@ import numpy as np
 from zoo.array_types import Array, Arrays
 from zoo.base import Cell
 from zoo.compiler.frontend.trace_step import StepGraph, step_graph_of
-from zoo.compiler.interpreter import CompiledScan, GraphInterpreter
+from zoo.compiler.interpreter import GraphInterpreter, PreparedScan
 from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.ir.structural_ops import STATE
 from zoo.compiler.passes.autodiff import step_vjp
@@ -42,7 +42,7 @@ class StepReplay:
         leaves = [*self.step_graph.params.values(), *self.step_graph.buffers.values()]
         sizes = {"I": direction.input_size, "H": direction.hidden_size}
         self.interpreter = GraphInterpreter(dict(zip(leaves, arrays, strict=True)), sizes, arrays[0].dtype)
-        self._scans: dict[Any, CompiledScan] = {}
+        self._scans: dict[Any, PreparedScan] = {}
 
     def values(self, nodes: Sequence[Node], tape: DirectionTape) -> Values:
         """Values of the step at every step, in order of time.
@@ -145,8 +145,8 @@ class StepReplay:
         leaf_values: Mapping[Node, Array],
         carry: Mapping[Node, Node],
         reverse: bool = False,
-    ) -> CompiledScan:
-        """The compiled loop over the steps, shared by all shards."""
+    ) -> PreparedScan:
+        """The prepared loop over the steps, shared by all shards."""
         key = tuple(nodes), tuple(leaf_values), tuple(carry.items()), reverse
         if key not in self._scans:
             self._scans[key] = self.interpreter.scan(nodes, list(leaf_values), carry, reverse)

@@ -314,8 +314,8 @@ class Stack:
         return {name: each for cell in reversed(self.cells) for name, each in cell.inputs.items()}
 
     @property
-    def discrete(self) -> tuple[str, ...]:
-        """Names of the states of whole numbers."""
+    def discrete_states(self) -> tuple[str, ...]:
+        """Names of the states that are integers, for which there are no gradients."""
         return tuple([name for name in self.state_shapes if name not in self._differentiable_states()])
 
     @property

@@ -42,25 +42,25 @@ class Traces(Mapping[str, Array]):
 
     Args:
         arrays: Name to array.
-        how: The call that requests a trace, for the error.
+        call: The call that requests a trace, for the error.
     """
 
-    def __init__(self, arrays: Mapping[str, Array], how: str) -> None:
-        self._arrays, self._how = dict(arrays), how
+    def __init__(self, arrays: Mapping[str, Array], call: str) -> None:
+        self._arrays, self._call = dict(arrays), call
 
     def __getitem__(self, name: str) -> Array:
         full = full_name(name, self._arrays)
         if full is None:
             there = f"there are {', '.join(self._arrays)}" if self._arrays else "nothing was"
             raise UnknownNameError(
-                f"{name!r} was not traced ({there}); ask for it with {self._how}."
+                f"{name!r} was not traced ({there}); request it with {self._call}."
                 f"{did_you_mean(str(name), self._arrays)}"
             )
         return self._arrays[full]
 
     def map(self, function: Callable[[Array], Array]) -> Traces:
         """Apply a function to every array."""
-        return Traces({name: function(array) for name, array in self._arrays.items()}, self._how)
+        return Traces({name: function(array) for name, array in self._arrays.items()}, self._call)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
@@ -219,7 +219,7 @@ class _Collector:
         shape = (*time_batch, *planes, *concrete_shape(value.shape, interpreter.sizes))
         if value.varies:
             return np.zeros(shape, dtype)
-        parts = interpreter.compile(self.nodes[name], ())({})
+        parts = interpreter.prepare(self.nodes[name], ())({})
         return np.broadcast_to(np.stack(parts) if planes else parts[0], shape)
 
     def complement(self, values: Array) -> Array:

@@ -152,7 +152,7 @@ def command_for(checkpoint: Checkpoint) -> str:
     return next((command for kind, command in _COMMANDS.items() if kind in checkpoint.meta), "")
 
 
-def use_of(checkpoint: Checkpoint, path: str) -> str:
+def usage_advice(checkpoint: Checkpoint, path: str) -> str:
     """The command or the call that uses the model in a checkpoint, as advice at the end of an error."""
     if command := command_for(checkpoint):
         return f"use `zoo {command} {path}`"

@@ -248,7 +248,10 @@ class Model(FlatParameters):
         return other
 
     def compile_training_step(self, *, wait: bool = True) -> None:
-        """Compile the training step on the next call of :meth:`loss_and_grad`. Use it before a long run.
+        """Let the next call of :meth:`loss_and_grad`, or the one after it, compile the training step.
+
+        Use it before a long run, and before you measure times. The first call with inputs of a
+        type determines the types in the step, so the second one compiles it.
 
         Args:
             wait: False lets another process compile it, if this one may use two threads. Until then, a step

@@ -110,14 +110,14 @@ class _LayerRun:
         shared = {leaf: _as_float64(layer_arrays.arrays[name]) for name, leaf in leaves.items()}
         interpreter = GraphInterpreter(shared, sizes, _FLOAT64)
         known = [equations.x, *equations.states.values(), *equations.inputs.values()]
-        self.step = interpreter.compile(equations.outputs, known)
+        self.step = interpreter.prepare(equations.outputs, known)
         assert self.backward_step.dy is not None
         dafter, totals = self.backward_step.dstate_out, self.backward_step.gradients
         variables = [equations.x, *equations.params.values(), *(self.before[name] for name in dafter)]
         # Gradients by leaf. A leaf on which nothing depends has none.
         self.gradients = {leaf: totals[leaf] for leaf in variables if leaf in totals}
         known += [self.backward_step.dy, *dafter.values()]
-        self.evaluate_gradients = interpreter.compile(list(self.gradients.values()), known)
+        self.evaluate_gradients = interpreter.prepare(list(self.gradients.values()), known)
         self.leaf_values: list[Values] = []
 
     def forward(self, x: Array) -> tuple[Array, Arrays]:

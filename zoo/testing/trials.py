@@ -105,7 +105,7 @@ class Trial:
     @property
     def discrete(self) -> tuple[str, ...]:
         """The states that are not differentiated."""
-        return self.rnn.stack.discrete
+        return self.rnn.stack.discrete_states
 
     def apply(self, theta: Array | None = None) -> tuple[Array, Arrays, Tape]:
         """Run the forward pass, with other parameters if given."""
@@ -196,7 +196,7 @@ def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
     def normal(*shape: int) -> Array:
         return rng.normal(size=shape).astype(case.dtype)
 
-    shapes, discrete = rnn.stack.state_shapes, rnn.stack.discrete
+    shapes, discrete = rnn.stack.state_shapes, rnn.stack.discrete_states
 
     def states() -> Arrays:
         return {name: normal(case.batch, *shape) / 2 for name, shape in shapes.items()}

@@ -105,7 +105,7 @@ def state_layout(stack: Stack) -> StateLayout:
     names = tuple(zip(*(layer.states for layer in stack.directions), strict=True)) if is_stacked else None
     names = names or tuple((name,) for name in shapes)
     kinds = tuple(stack.cell.states) if is_stacked else tuple(shapes)
-    discrete = tuple(index for index, group in enumerate(names) if group[0] in stack.discrete)
+    discrete = tuple(index for index, group in enumerate(names) if group[0] in stack.discrete_states)
     return StateLayout(names, kinds, shapes, is_stacked, discrete)
 
 

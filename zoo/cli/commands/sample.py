@@ -217,13 +217,13 @@ def run(
 
     from zoo.data.vocabulary import name_text
     from zoo.model import LanguageModel, generate
-    from zoo.model.checkpoint import model_from, read_run, use_of
+    from zoo.model.checkpoint import model_from, read_run, usage_advice
 
     cells = file_cells(cell)
     checkpoint, _ = read_run(path)
     model = model_from(checkpoint, path, cells, threads=1)
     if not isinstance(model, LanguageModel):
-        advice = use_of(checkpoint, str(path))
+        advice = usage_advice(checkpoint, str(path))
         raise UsageError(f"{path} holds a {model.kind}, which cannot generate text; {advice}.")
     text = _read_prompt(model.vocab.level) if prompt == "-" else prompt
     try:
