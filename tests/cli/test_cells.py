@@ -86,6 +86,13 @@ def test_last_column_wraps_in_a_pipe() -> None:
     assert " ".join(zoo.get_cell("lstm").summary().split()) in " ".join(words)
 
 
+@pytest.mark.parametrize("command", [["cells"], ["optimizers"], ["show", "para_lstm"]])
+def test_code_in_docstrings_has_single_backticks(command: list[str]) -> None:
+    output = run(*command).output
+    assert "``" not in output
+    assert "`" in output
+
+
 LISTINGS = [
     "blocks",
     "cells",

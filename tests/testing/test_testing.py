@@ -29,7 +29,7 @@ CHECKS = {name_of(check): check for check in CELL_CHECKS}
 
 def test_every_law_has_a_broken_cell_and_a_statement():
     assert list(cells.BROKEN) == list(CHECKS)
-    assert all(law_of(check).endswith(".") for check in CELL_CHECKS)
+    assert all(law_of(check).endswith(".") and "``" not in law_of(check) for check in CELL_CHECKS)
     assert len({law_of(check) for check in CELL_CHECKS}) == len(CELL_CHECKS)
 
 

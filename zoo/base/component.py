@@ -274,6 +274,11 @@ def first_paragraph(documented: Any) -> str:
     return " ".join(re.split(r"\n\s*\n", inspect.getdoc(documented) or "", maxsplit=1)[0].split())
 
 
+def printed_docstring(docstring: str) -> str:
+    """A docstring, or a part of one, as commands and reports print text: code in single backticks."""
+    return re.sub(r"::$", ":", docstring, flags=re.MULTILINE).replace("``", "`")
+
+
 def declarations_of(cls: type, kind: type | tuple[type, ...]) -> dict[str, Any]:
     """The declarations of one kind, those of base classes first, in the order of declaration."""
     attributes: dict[str, Any] = {}

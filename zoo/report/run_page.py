@@ -14,6 +14,7 @@ from typing import Any
 
 from zoo.base import Cell, Task
 from zoo.base.card import SCOPES
+from zoo.base.component import printed_docstring
 from zoo.base.data_kinds import DATA_KINDS
 from zoo.base.tracker import Event
 from zoo.cell_pages.cell_tables import declaration_tables
@@ -208,7 +209,7 @@ def _document(cell: Cell) -> Iterator[TextBlock]:
         if block.startswith("    "):
             yield TextBlock(textwrap.dedent(block), fixed=True)
         elif block.strip():
-            yield TextBlock(re.sub(r"::$", ":", " ".join(block.split())).replace("``", ""))
+            yield TextBlock(printed_docstring(" ".join(block.split())))
 
 
 def _picture(cell: Cell) -> Iterator[PageBlock]:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from unittest import SkipTest
 
-from zoo.base.component import first_paragraph
+from zoo.base.component import first_paragraph, printed_docstring
 from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
 
@@ -125,7 +125,7 @@ def name_of(check: Check) -> str:
 
 def law_of(check: Check) -> str:
     """The law of a check: the first paragraph of its docstring."""
-    return first_paragraph(check)
+    return printed_docstring(first_paragraph(check))
 
 
 def run_checks(

@@ -22,6 +22,7 @@ from zoo.base import (
     Task,
     Tracker,
 )
+from zoo.base.component import printed_docstring
 from zoo.base.names import did_you_mean
 from zoo.base.task import reads_tokens
 from zoo.cell_pages.cell_info import (
@@ -69,14 +70,14 @@ _CELL_COLUMNS: Columns = {
     "parameters": lambda info: _number(",.0f", info["parameters"]["count"]),
     "ns/token": lambda info: _number(",.0f", info["speed"]["ns_per_token"]),
     "from": lambda info: Path(info["distribution"]).name,
-    "description": lambda info: info["summary"],
+    "description": lambda info: printed_docstring(info["summary"]),
 }
 _COMPONENT_COLUMNS: Columns = {
     "name": lambda info: info["name"],
     "year": lambda info: f"{info['year'] or '-'}",
     "options": _options,
     "from": lambda info: info["distribution"],
-    "description": lambda info: info["summary"],
+    "description": lambda info: printed_docstring(info["summary"]),
 }
 _LOSS_COLUMNS: Columns = {
     "name": lambda info: info["name"],

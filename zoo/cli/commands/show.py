@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ import click
 
 from zoo.base import Cell, Component
 from zoo.base.card import SCOPES
+from zoo.base.component import printed_docstring
 from zoo.base.set_options import assign, component_target
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
 from zoo.cell_pages.cell_tables import declaration_tables, sized_tables
@@ -164,7 +164,7 @@ def _heading(component: type[Component]) -> str:
 def _card(component: type[Component]) -> Iterator[str]:
     yield _heading(component)
     yield ""
-    yield from indent(_strip_markup(inspect.getdoc(component) or ""))
+    yield from indent(printed_docstring(inspect.getdoc(component) or "").splitlines())
     for table in declaration_tables(component):
         yield ""
         yield bold(table.title)
@@ -185,11 +185,6 @@ def _sized_card(component: Component, input_size: int, hidden_size: int) -> Iter
     for table in sized_tables(component, input_size, hidden_size):
         yield from ("", bold(table.title), *indent(align(table.rows)))
     yield from ("", bold("Memory"), *indent(_wrapped(_memory(component, input_size, hidden_size))))
-
-
-def _strip_markup(docstring: str) -> list[str]:
-    """The lines of a docstring without markup."""
-    return re.sub(r"::$", ":", docstring, flags=re.MULTILINE).replace("``", "").splitlines()
 
 
 def _origin(component: type[Component]) -> str:
@@ -240,4 +235,4 @@ def _reference(component: type[Component]) -> Iterator[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text.replace("``", ""), WIDTH, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(printed_docstring(text), WIDTH, break_long_words=False, break_on_hyphens=False)
