@@ -104,7 +104,7 @@ def test_pickle_keeps_trace_without_forward_pass():
         y, _ = rnn.forward(np.ones((2, 1, 3)), trace=["z"])
     loaded = pickle.loads(pickle.dumps(rnn))
     np.testing.assert_array_equal(loaded.trace["l0.z"], rnn.trace["l0.z"])
-    with pytest.raises(zoo.UsageError, match="backward before any forward; call forward first"):
+    with pytest.raises(zoo.UsageError, match="backward needs the tape of a forward pass"):
         loaded.backward(y)
 
 

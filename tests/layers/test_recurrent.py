@@ -502,7 +502,7 @@ def test_a_step_records_no_traces():
 
 
 def test_backward_before_forward():
-    with pytest.raises(UsageError, match="cell 'vanilla': backward before any forward; call forward first"):
+    with pytest.raises(UsageError, match="cell 'vanilla': backward needs the tape of a forward pass"):
         Recurrent(**ARGUMENTS).backward(np.zeros((T, B, H)))
 
 

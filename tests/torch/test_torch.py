@@ -307,8 +307,8 @@ def test_memory_is_shared_with_numpy(monkeypatch):
     seen = {}
     pure = zoo.torch.Recurrent("lstm", I, H)._shared.pure(np.dtype("float64"))
 
-    def apply(self, arrays, x, state, *rest):
-        y, last, tape = original(self, arrays, x, state, *rest)
+    def apply(self, arrays, x, state, *rest, **options):
+        y, last, tape = original(self, arrays, x, state, *rest, **options)
         seen.update(arrays=arrays, x=tape.batch_run.x, before=state, y=y, last=last)
         return y, last, tape
 

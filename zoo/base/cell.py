@@ -39,8 +39,9 @@ BACKWARD_ARGUMENTS = ("params", "x", "state", "tape", "dy", "dlast")
 NEEDS_DX = "needs_dx"
 """The last parameter of a backward pass that computes ``dx`` on request."""
 
-# Arguments of layers and models, which take auxiliary inputs by name too.
-_RESERVED = ("self", "theta", "x", "inputs", "targets", "weights", "state", "noise", "lengths", "trace")
+CALL_ARGUMENTS = ("state", "lengths", "noise", "trace", "tape")
+"""Arguments of the forward pass of a layer, which takes auxiliary inputs by name, too."""
+_RESERVED = ("self", "theta", "x", "inputs", "targets", "weights", *CALL_ARGUMENTS)
 
 
 class Cell(Component, abstract=True):

@@ -223,7 +223,7 @@ class HostKernels:
 
     def forward(self, *arguments: Any) -> tuple[Array, dict[str, Array]]:
         """Outputs ``(T, B, ·)`` and final states."""
-        y, last, _ = self._run(*arguments)
+        y, last, _ = self._run(*arguments, has_backward=False)
         return y, last
 
     def forward_with_tape(self, *arguments: Any) -> tuple[Array, dict[str, Array], Array]:
@@ -263,7 +263,7 @@ class HostKernels:
         return self.functional.layout.views(dtheta), dx, dict(dstate)
 
     def _run(
-        self, params: Any, x: Any, state: Any, others: NonDiffArgs
+        self, params: Any, x: Any, state: Any, others: NonDiffArgs, *, has_backward: bool = True
     ) -> tuple[Array, dict[str, Array], Tape]:
         y, last, tape = self.functional.apply(
             _copies(params) | self._buffers,
@@ -273,6 +273,7 @@ class HostKernels:
             None if others.lengths is None else np.asarray(others.lengths),
             _copies(others.inputs),
             self.threads,
+            has_backward=has_backward,
         )
         return y, dict(last), tape  # to JAX, a subclass of dict is one leaf
 

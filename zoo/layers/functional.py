@@ -18,7 +18,7 @@ from zoo.layers.parameters import ParameterLayout
 from zoo.layers.sharding import GradientSum, gather_states, map_shards, shards, slice_states
 from zoo.layers.stack import LayerTape, Stack
 from zoo.layers.states import GivenState, States
-from zoo.layers.time_chunks import Recompute, Segment, plan_segments, slice_batch
+from zoo.layers.time_chunks import Segment, slice_batch
 from zoo.layers.tracing import (
     GradientTracer,
     TraceRequest,
@@ -85,10 +85,10 @@ class FunctionalStack:
         lengths: Any,
         inputs: Mapping[str, Any],
         threads: int,
-        recompute: Recompute = None,
         trace: TraceRequest = None,
         theta: Array | None = None,
         copy_inputs: bool = False,
+        has_backward: bool = True,
     ) -> tuple[Array, States, Tape]:
         """Outputs ``(T, B, ·)``, the final states of each sequence, and the tape.
 
@@ -102,12 +102,12 @@ class FunctionalStack:
             lengths: Steps of each sequence, ``(B,)``; None if all have T steps.
             inputs: Auxiliary inputs by name, ``(T, B, ...)``.
             threads: Threads among which the batch is divided.
-            recompute: Gradient checkpointing; used if the config of the stack has none.
             trace: Values to trace.
             theta: The flat vector whose views the parameters are: :meth:`vjp` then raises an error if it has
                 changed. None to skip the check.
             copy_inputs: Whether the tape has copies of x, the states and the auxiliary inputs, so that the
                 caller may change them.
+            has_backward: Whether :meth:`vjp` follows. If not, the tape holds little more than the arguments.
 
         Raises:
             UsageError: if x, state, noise, lengths, trace or an input does not fit.
@@ -118,7 +118,7 @@ class FunctionalStack:
         steps, batch = x.shape[:2]
         initial = stack.initial_states(state, arrays, batch, self.dtype)
         aux_inputs = stack.aux_inputs(inputs, (steps, batch), self.dtype, noise, row_lengths)
-        segments, all_shards = plan_segments(steps, batch, stack.config.recompute or recompute), shards(batch)
+        segments, all_shards = stack.segments(steps, batch, has_backward=has_backward), shards(batch)
         if copy_inputs:
             initial = initial if state is None else _copies(initial)  # zeros and learned states are new
             # Several shards copy their rows anyway.

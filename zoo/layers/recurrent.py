@@ -189,12 +189,14 @@ class Recurrent(FlatParameters):
         noise: tuple[int, int] | None = None,
         lengths: ArrayLike | None = None,
         trace: TraceRequest = None,
+        tape: bool = True,
         **inputs: ArrayLike,
     ) -> tuple[Floats, States]:
         """Run the layers over a sequence, and save the tape for :meth:`backward`. Also ``rnn(x)``.
 
         The tape has copies: you may overwrite x, state, lengths and inputs before :meth:`backward`. The
-        parameters must stay as they are until then.
+        parameters must stay as they are until then. Without gradients, ``rnn(x, tape=False)`` takes little
+        more memory than the outputs, for sequences of any length.
 
         Args:
             x: Floats ``(T, B, I)`` or integer tokens ``(T, B)``.
@@ -211,6 +213,8 @@ class Recurrent(FlatParameters):
                 begins.
             trace: Values to store in :attr:`trace`: True for all of :attr:`trace_names`, or names,
                 ``"forget_gate"`` in every layer or ``"l0.forget_gate"`` in one.
+            tape: Whether to save the tape. If not, :meth:`backward` raises an error. Results have the same
+                bits.
             **inputs: Auxiliary inputs of the cell, ``dt=...`` of shape ``(T, B, ...)``, for every layer that
                 declares them; missing ones have their defaults.
 
@@ -221,8 +225,9 @@ class Recurrent(FlatParameters):
             UsageError: if x, state, noise, lengths, trace or an input does not fit.
             UnknownNameError: if a name to trace is unknown.
         """
+        has_backward = as_bool(tape, "zoo.Recurrent: tape")
         x, inputs = self._swap_arguments(x, inputs)
-        y, final, tape = self.functional.apply(
+        y, final, saved = self.functional.apply(
             self._arrays,
             x,
             state,
@@ -231,10 +236,14 @@ class Recurrent(FlatParameters):
             inputs,
             self.threads,
             trace=trace,
-            theta=self._theta,
-            copy_inputs=True,
+            theta=self._theta if has_backward else None,
+            copy_inputs=has_backward,
+            has_backward=has_backward,
         )
-        vars(self).update(_tape=tape, trace=self._swap_traces(tape.trace), trace_grads=gradient_traces({}))
+        traces = self._swap_traces(saved.trace)
+        vars(self).update(
+            _tape=saved if has_backward else None, trace=traces, trace_grads=gradient_traces({})
+        )
         return self._swap(y), final
 
     __call__ = forward
@@ -316,12 +325,15 @@ class Recurrent(FlatParameters):
             states.
 
         Raises:
-            UsageError: if there was no forward, the parameters have changed since, a shape does not fit, or
-                a value to trace has no gradient.
+            UsageError: if the last forward saved no tape, the parameters have changed since, a shape does not
+                fit, or a value to trace has no gradient.
             UnknownNameError: if a name to trace is unknown.
         """
         if self._tape is None:
-            raise UsageError(f"{self.stack.label()}: backward before any forward; call forward first.")
+            raise UsageError(
+                f"{self.stack.label()}: backward needs the tape of a forward pass; call forward(x) first, "
+                f"without tape=False."
+            )
         tracer = GradientTracer(self._tape.batch_run, trace_grads) if requested_names(trace_grads) else None
         dx, dinitial, _ = self.functional.vjp(
             self._tape, self._swap(dy), dstate, self.threads, self.grad, tracer, needs_dx

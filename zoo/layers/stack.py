@@ -24,7 +24,9 @@ from zoo.layers.states import GivenState
 from zoo.layers.time_chunks import (
     TimeChunks,
     add_gradients,
+    forward_segments,
     leading_states,
+    plan_segments,
     reverse_time,
     slice_batch,
     update_leading_rows,
@@ -329,6 +331,18 @@ class Stack:
     def label(self) -> str:
         """Name of the layers in error messages: ``cell 'lstm'``, or ``cells 'gru', 'lstm'``."""
         return self.config.label
+
+    def segments(self, steps: int, batch: int, *, has_backward: bool) -> list[slice]:
+        """The steps of each segment of a forward pass.
+
+        Args:
+            steps: ``T``.
+            batch: ``B``.
+            has_backward: Whether a backward pass follows.
+        """
+        if has_backward:
+            return plan_segments(steps, batch, self.config.recompute)
+        return forward_segments(steps, batch, max(layer.output_size for layer in self.layers))
 
     def aux_inputs(
         self,

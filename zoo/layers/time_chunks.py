@@ -28,6 +28,15 @@ Recompute: TypeAlias = int | Literal["sqrt"] | None
 # Every segment adds up the gradients of the weights, for the price of fewer than 50 tokens at H=128.
 MIN_SEGMENT_TOKENS = 1024
 
+_FORWARD_ELEMENTS = 1 << 16
+"""Elements of the outputs of a segment of :func:`forward_segments`.
+
+The tape of these steps stays in the cache: 1,000 steps of 16 sequences through `mamba` with 128 units took 28
+to 31 ms with segments of half to all of these elements, and 40 ms with one segment (two threads, AMD EPYC,
+Zen 4). `lstm` and `vanilla` took as long as with one segment. With a quarter, 16 units took a quarter longer.
+"""
+_FORWARD_STEPS = 64  # at least; a multiple of the chunks of memories, whose results then keep their bits
+
 EXPECTED_RECOMPUTE = "the steps of a segment, an integer of at least 1, or 'sqrt'"
 
 
@@ -116,6 +125,19 @@ def plan_segments(steps: int, batch: int, recompute: Recompute) -> list[slice]:
     else:
         length = recompute
     return [slice(start, min(start + length, steps)) for start in range(0, steps, length)]
+
+
+def forward_segments(steps: int, batch: int, width: int) -> list[slice]:
+    """The steps of each segment of a forward pass that no backward pass follows: their tapes are not kept.
+
+    Args:
+        steps: ``T``.
+        batch: ``B``.
+        width: Output size of the widest layer.
+    """
+    rows = max(1, min(batch, ROWS_PER_TILE))
+    length = -(-_FORWARD_ELEMENTS // (rows * max(1, width) * _FORWARD_STEPS)) * _FORWARD_STEPS
+    return plan_segments(steps, batch, length)
 
 
 def absolute_range(segment: Segment, time_slice: slice, rows: Rows) -> tuple[slice, Rows]:

@@ -13,6 +13,7 @@ from zoo.arguments import as_integer, counted, dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base import Cell, Input
+from zoo.base.cell import CALL_ARGUMENTS
 from zoo.base.names import did_you_mean, zoo_name
 from zoo.errors import UsageError
 from zoo.layers.states import GivenState, states_by_name
@@ -222,8 +223,6 @@ def as_aux_inputs(
     }
 
 
-_CALL_ARGUMENTS = ("state", "lengths", "noise", "trace")
-
 _NAMES_OF_STATES = ("hx", "h0", "hidden", "initial_state", "init_state")
 
 
@@ -237,7 +236,7 @@ def check_aux_names(given: Iterable[str], declared: Mapping[str, Input], owner: 
         if name in declared:
             continue
         known = f"auxiliary inputs are {', '.join(declared)}" if declared else "it has no auxiliary inputs"
-        others = () if name in _CALL_ARGUMENTS else _CALL_ARGUMENTS
+        others = () if name in CALL_ARGUMENTS else CALL_ARGUMENTS
         advice = did_you_mean(name, [*declared, *others])
         if name in _NAMES_OF_STATES:
             advice = " Pass initial states as 'state'."

@@ -28,7 +28,6 @@ from zoo.layers.parameters import FlatParameters, ParameterLayout
 from zoo.layers.sharding import check_threads, gather_states, map_shards, shards
 from zoo.layers.stack import Stack
 from zoo.layers.states import GivenState, States, full_name
-from zoo.layers.time_chunks import plan_segments
 from zoo.layers.validation import as_padded_batch, as_padded_tokens, mask_padding
 from zoo.model import vocabulary_loss
 from zoo.model.batch_loss import BatchLoss, ReadoutRun, gather_final_states, sum_losses
@@ -296,7 +295,7 @@ class Model(FlatParameters):
         Raises:
             UsageError: if an argument does not fit, or all weights are zero.
         """
-        batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)
+        batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux, has_backward=True)
         # Other ranks might not run the preview, and wait. A penalty may have a state, which it would change.
         if self.process_group.size == 1 and self.activity_penalty is None:
             preview = partial(self._preview, inputs, targets, weights, noise=noise, lengths=lengths, **aux)
@@ -372,7 +371,7 @@ class Model(FlatParameters):
         """
         x, steps = self._inputs(inputs, lengths)
         checked = as_weights(weights, x.shape[:2], self.kind)
-        return self._outputs(self._forward_run(x, checked, state, noise, steps, aux))
+        return self._outputs(self._batch_run(x, checked, state, noise, steps, aux))
 
     def local_outputs(self, inputs: ArrayLike, state: GivenState | None = None) -> Array:
         """:meth:`outputs` of the rows that this process computes, and zeros elsewhere, ``(T, B, V)``.
@@ -382,7 +381,7 @@ class Model(FlatParameters):
             state: As for ``loss``.
         """
         x, _ = self._inputs(inputs, None)
-        run = self._forward_run(x, None, state, None, None, {})
+        run = self._batch_run(x, None, state, None, None, {})
         return self._shard_outputs(run, self.process_group.local_shards(x.shape[1]))[0]
 
     def evaluate_batch(
@@ -436,13 +435,15 @@ class Model(FlatParameters):
         noise: Any,
         lengths: Any,
         aux: Mapping[str, Any],
+        *,
+        has_backward: bool = False,
     ) -> BatchLoss:
         """Check the arguments of :meth:`loss_and_grad`."""
         inputs, lengths = self._inputs(inputs, lengths)
         targets, weights = self._targets(targets, weights, inputs.shape[:2], lengths)
         if self.criterion.class_weights is not None:
             weights = weights_of_classes(self.criterion.class_weights, targets, weights)
-        run = self._forward_run(inputs, weights, state, noise, lengths, aux)
+        run = self._batch_run(inputs, weights, state, noise, lengths, aux, has_backward=has_backward)
         unembedded = None if self._embedding is None else inputs
         return BatchLoss(run, targets, self._loss_options, unembedded)
 
@@ -480,7 +481,7 @@ class Model(FlatParameters):
         self._loss_options = self.criterion.values  # read at every step
         self._compiled_step = CompiledStep(self.stack, self._layer_params, self._readout)
 
-    def _forward_run(
+    def _batch_run(
         self,
         inputs: Array,
         weights: Array | None,
@@ -488,6 +489,8 @@ class Model(FlatParameters):
         noise: Any,
         lengths: Array | None,
         aux: Mapping[str, Any],
+        *,
+        has_backward: bool = False,
     ) -> ReadoutRun:
         steps, batch = inputs.shape[:2]
         if self._embedding is not None:
@@ -498,7 +501,7 @@ class Model(FlatParameters):
             inputs,
             self.stack.initial_states(state, self.params, batch, self.dtype, self.kind),
             self.stack.aux_inputs(aux, (steps, batch), self.dtype, noise, lengths),
-            plan_segments(steps, batch, self.config.recompute),
+            self.stack.segments(steps, batch, has_backward=has_backward),
             lengths,
             uses_learned_state=state is None,
         )

@@ -17,7 +17,6 @@ import torch
 from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
 from zoo.layers.functional import Tape
-from zoo.layers.time_chunks import Recompute
 from zoo.torch.config import SharedStack, stack_of_key
 
 Tensor = Any
@@ -78,9 +77,9 @@ def unflatten(sizes: TensorCounts, tensors: Sequence[Tensor]) -> TensorArgs:
 
 
 def forward(
-    shared: SharedStack, args: TensorArgs, recompute: Recompute = None
+    shared: SharedStack, args: TensorArgs, *, has_backward: bool = True
 ) -> tuple[Tensor, list[Tensor], Tape]:
-    """Outputs ``(T, B, ·)``, final states, and the tape."""
+    """Outputs ``(T, B, ·)``, final states, and the tape, which is short if no backward pass follows."""
     values = [each.detach().numpy() for each in args.arrays]
     y, last, tape = shared.pure(values[0].dtype).apply(
         shared.arrays(values),
@@ -90,7 +89,7 @@ def forward(
         None if args.lengths is None else args.lengths.numpy(),
         {name: each.numpy() for name, each in zip(args.names, args.inputs, strict=True)},
         torch.get_num_threads(),
-        recompute,
+        has_backward=has_backward,
     )
     return torch.from_numpy(y), shared.states.tensors(last), tape
 
@@ -258,7 +257,7 @@ def apply_recurrent(shared: SharedStack, tensors: TensorArgs) -> list[Tensor]:
     inputs = *tensors.arrays, tensors.x, *tensors.state
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         return list(RecurrentFunction.apply(shared, tensors, *flatten(tensors)))
-    y, last, _ = forward(shared, tensors, recompute="sqrt")  # without backward, a short tape suffices
+    y, last, _ = forward(shared, tensors, has_backward=False)
     return [y, *last]
 
 
