@@ -122,8 +122,7 @@ def _checked(
 ) -> Array:
     """Check the values of targets and convert their dtype."""
     if loss.target == "class":
-        is_invalid = (targets < 0) | (targets >= outputs)
-        if is_of_last_step and is_invalid.any():
+        if is_of_last_step and (is_invalid := (targets < 0) | (targets >= outputs)).any():
             step, sequence = np.argwhere(is_invalid)[0]
             raise UsageError(
                 f"{owner}[{sequence}] is {targets[step, sequence]}, the class of the last step of sequence "
