@@ -143,6 +143,13 @@ def test_header_aligns_long_headings():
     ]
 
 
+@pytest.mark.parametrize(("steps", "text"), [(1, "1 step of"), (2, "2 steps of"), (3000, "3,000 steps of")])
+def test_header_counts_steps(steps, text):
+    start = {**RUN[0], "config": {**RUN[0]["config"], "steps": steps}}
+    (line,) = (line for line in plain([start]) if line.startswith("train"))
+    assert text in line
+
+
 def test_plain_lines_keep_their_form():
     assert plain(RUN) == [
         "text   book: 1,999 characters, 103 different, sha256 37d06970fc92",

@@ -226,8 +226,9 @@ def _train(start: Event) -> str:
     lr = start.get("lr", config["lr"])  # older logs lack the default of the optimizer
     rate = "" if lr is None else f" at {lr:g}"
     schedule = "" if config["schedule"] == "constant" else f", {config['schedule']} schedule"
+    steps = counted(config["steps"], "step")
     return (
-        f"{config['optimizer']}{rate}{schedule}: {config['steps']:,} steps of {_kind(start).batch(config)}, "
+        f"{config['optimizer']}{rate}{schedule}: {steps} of {_kind(start).batch(config)}, "
         f"{start['threads']} thread{'s' * (start['threads'] > 1)}"
     )
 
