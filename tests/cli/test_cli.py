@@ -401,7 +401,11 @@ def test_bugs_keep_their_traceback():
         ("train --dtype bfloat16", 2, "Did you mean --precision bf16?"),
         ("train --dtype flaot64", 2, "Did you mean 'float64'?"),
         ("train --schedule cosinus", 2, "Did you mean 'cosine'?"),
-        ("train --schedule step --data builtin:hello", 2, "schedule 'step' needs 'period'"),
+        (
+            "train --schedule step --data builtin:hello",
+            2,
+            "{'period': 1000} (--set period=1000 on the command line).",
+        ),
         ("train --set beta1", 2, "--set 'beta1' is not an assignment; write NAME=VALUE."),
         ("train --set bta1=0.8", 2, "Did you mean 'beta1'?"),
         ("train --set beta1=2", 2, "option 'beta1' is 2.0; expected a finite number at least 0 and below 1."),

@@ -267,7 +267,10 @@ def make_schedule(name: str, **settings: Any) -> Schedule:
             )
     for field in fields.values():
         if field.default is dataclasses.MISSING and field.name not in settings:
-            raise UsageError(f"schedule {name!r} needs {field.name!r}; give it, as in {field.name}=1000.")
+            raise UsageError(
+                f"schedule {name!r} needs {field.name!r}; give it in the schedule's options, for example "
+                f"{{{field.name!r}: 1000}} (--set {field.name}=1000 on the command line)."
+            )
     return SCHEDULES[name](**settings)
 
 
