@@ -73,6 +73,8 @@ FOR_KERNELS = "the functions of zoo.kernels are for the numbers in a kernel"
 UNWRITTEN = "arrays cannot be written to"
 
 # Code, with the quoted expression between guillemets, and the expected error.
+# Python 3.12 and later know the columns of the parts of a formatted string.
+FORMATTED = "text = f'«{h.mean():.2f}»'" if sys.version_info >= (3, 12) else "text = «f'{h.mean():.2f}'»"
 WRONG = {
     # Truth.
     "if «a.sum() > 0»: a = h": NO_BOOL,
@@ -141,7 +143,7 @@ WRONG = {
     "a = «zoo.top_k(a, h.shape[0] / 2)» * a": r"top_k: k is <array \(\)>; expected a positive integer",
     "a = «zoo.top_k(a, 2.5)» * a": r"top_k: k is 2\.5; expected",
     "a = «self.W(x)»": "step raised TypeError: an array is not callable",
-    "text = «f'{h.mean():.2f}'»": "so the format '.2f' cannot print them; print the array without a format",
+    FORMATTED: "so the format '.2f' cannot print them; print the array without a format",
     "a = «a.reshape(-1, order='F')»": r"reshape is compiled without order; leave it out, and write a\.T\.",
     "a = «functools.lru_cache(np.tanh)(a)»": "cannot be a key of a dictionary or a cache; call the function",
     "text = «{a: 1}»": "cannot be a key",

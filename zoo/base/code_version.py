@@ -145,8 +145,9 @@ class _Walk:
             if isinstance(wrapped := inspect.getattr_static(value, name, None), FunctionType):
                 return self.version(wrapped)
         if isinstance(value, type):
-            return _Identity(value) if is_library(value.__module__) else self.members(value)
-        is_plain = type(value).__module__ == "types" or not is_library(type(value).__module__)
+            return _Identity(value) if is_library(_module_name(value)) else self.members(value)
+        module = _module_name(type(value))
+        is_plain = module == "types" or not is_library(module)
         if is_plain and (attributes := _attributes(value)) is not None:
             versions = [(name, self.version(each)) for name, each in attributes.items()]
             return _Identity(value), self.version(type(value)), *versions
@@ -191,6 +192,12 @@ class _Walk:
                 yield from self._module(f"{path}.{attribute}", value, attributes)
             elif attribute in vars(module):
                 yield f"{path}.{attribute}", self.version(value)
+
+
+def _module_name(cls: type) -> str:
+    """The module of a class; empty if it has none, as the class of functions of Cython on Python 3.10."""
+    module: Any = cls.__module__
+    return module if isinstance(module, str) else ""
 
 
 def _attributes(value: Any) -> dict[str, Any] | None:

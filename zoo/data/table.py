@@ -501,7 +501,8 @@ def is_table_like(data: Any) -> bool:
 
 
 def _is_data_frame(data: Any) -> bool:
-    return hasattr(data, "__dataframe__") or hasattr(data, "__arrow_c_stream__")
+    """Whether an object is a data frame, or a series, which has no protocol before pandas 3."""
+    return any(hasattr(data, name) for name in ("__dataframe__", "__arrow_c_stream__", "to_frame"))
 
 
 def as_table(data: Any, name: str = "table") -> DataTable:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 import linecache
 import random
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -22,6 +23,7 @@ IS_RANDOM = (
     "numbers a layer draws in training, or a zoo.Buffer with an `init` that draws fixed numbers"
 )
 _MODULES = ("numpy.random", "random")
+_LINE = "line_number" if sys.version_info >= (3, 13) else "starts_line"  # of an instruction
 
 
 def random_location(frames: Iterable[FrameType]) -> str | None:
@@ -43,7 +45,7 @@ def _lines_with_random(frame: FrameType) -> Iterator[int]:
     if not _may_be_random(frame):
         return
     for each in dis.get_instructions(code):
-        line = each.starts_line or line
+        line = getattr(each, _LINE) or line
         if each.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             value = frame.f_globals.get(each.argval)
             if _is_random(value):
