@@ -337,6 +337,29 @@ def test_bound_arrays_stand_in_for_declarations() -> None:
     assert isinstance(cell().W, zoo.Param)
 
 
+def test_copy_with_arrays_has_attributes_and_code_version_of_the_cell(monkeypatch) -> None:
+    def set_double(self, **options):
+        super(cls, self).__init__(**options)
+        self.double = 2 * self.gain
+
+    def step(self, x, h):
+        return h
+
+    half = functools.cached_property(lambda self: self.gain / 2)
+    half.__set_name__(None, "half")
+    cls = define(__init__=set_double, gain=zoo.Option(2.0), half=half, step=step, drop="forward backward")
+    cell = cls(gain=3.0)
+    assert cell.half == 1.5
+    monkeypatch.setattr(cls, "code_version", lambda: pytest.fail("the code of the class is read"))
+    bound = cell.with_arrays({"W": 7.0})
+    assert bound == cell
+    assert {name: value for name, value in vars(bound).items() if not name.startswith("_")} == {
+        "options": {"gain": 3.0},
+        "double": 6.0,
+        "W": 7.0,
+    }
+
+
 def test_invalid_sizes_name_cell() -> None:
     cell = define(c=zoo.State("H/3"))()
     with pytest.raises(

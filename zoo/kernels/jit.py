@@ -93,13 +93,10 @@ class Kernel(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function, and compile it first if necessary."""
-        if _is_pure_python.get():
-            return self._call_python(*args, **kwargs)
-        return self.dispatcher(*args, **kwargs)
-
-    def _call_python(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if not _is_pure_python.get():
+            return self.dispatcher(*args, **kwargs)
         observers = _observers.get()
-        if observers is None:
+        if observers is None:  # no further call: kernels call others a million times in plain Python
             return self._python(*args, **kwargs)
         observer, nested = observers
         observer(self, args)

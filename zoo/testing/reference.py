@@ -174,31 +174,27 @@ def _unprefixed(layer: Direction, arrays: Arrays) -> Arrays:
     }
 
 
-def run_step(
-    cell: Cell, arrays: Mapping[str, Array], x: Array, state: Mapping[str, Array], inputs: Mapping[str, Array]
+def _run_step(
+    cell: Cell, bound: Any, x: Array, state: Mapping[str, Array], inputs: Mapping[str, Array]
 ) -> tuple[Array, dict[str, Array]]:
     """Run one step of one sequence; return the output and the new states by name.
 
     Args:
         cell: A cell with a ``step``.
-        arrays: Parameters and buffers by name, as they are stored.
+        bound: Its copy with arrays.
         x: ``(I,)``.
         state: States by name, as they are stored.
         inputs: Auxiliary inputs by name.
     """
-    declared = {**cell.params, **cell.buffers, **cell.states}
-    bound = cell.with_arrays(
-        {name: _to_user_view(value, declared[name].complex) for name, value in arrays.items()}
-    )
-    before = [_to_user_view(state[name], declared[name].complex) for name in cell.states]
+    before = [_to_user_view(state[name], declared.complex) for name, declared in cell.states.items()]
     result = bound.step(_to_user_view(x), *before, *(_to_user_view(inputs[name]) for name in cell.inputs))
     after = (
         result.states if isinstance(result, Output) else result if isinstance(result, tuple) else (result,)
     )
     y = result.y if isinstance(result, Output) else after[0]
     new = {
-        name: _to_storage(value, declared[name].complex)
-        for name, value in zip(cell.states, after, strict=True)
+        name: _to_storage(value, declared.complex)
+        for (name, declared), value in zip(cell.states.items(), after, strict=True)
     }
     return np.asarray(y), new
 
@@ -222,6 +218,10 @@ def run_sequence(
     Returns:
         Outputs ``(T, B, ·)`` and the states after the last step.
     """
+    declared = {**cell.params, **cell.buffers}
+    bound = cell.with_arrays(
+        {name: _to_user_view(value, declared[name].complex) for name, value in arrays.items()}
+    )
     steps, batch = x.shape[:2]
     rows: list[list[Array]] = []
     last = []
@@ -230,7 +230,7 @@ def run_sequence(
         rows.append([])
         for t in range(steps):
             extra = {name: value[t, row] for name, value in (inputs or {}).items()}
-            y, now = run_step(cell, arrays, x[t, row], now, extra)
+            y, now = _run_step(cell, bound, x[t, row], now, extra)
             rows[-1].append(y)
         last.append(now)
     y = np.array(rows).swapaxes(0, 1)
