@@ -56,6 +56,12 @@ class Dim:
 
     terms: tuple[tuple[Monomial, Fraction], ...]
 
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        # Equal hashes are rare among different sizes, and Python code compares fractions.
+        return isinstance(other, Dim) and self._hash == other._hash and self.terms == other.terms
+
     def __hash__(self) -> int:
         return self._hash
 

@@ -338,7 +338,7 @@ class View:
     strides: Strides
     shape: Shape
 
-    @property
+    @functools.cached_property
     def is_whole(self) -> bool:
         """Whether it is all of its base, in order."""
         return self.is_contiguous and self.offset == ZERO and product(self.shape) == product(self.base.shape)
