@@ -138,6 +138,10 @@ BROKEN = [
         {"k": zoo.Option(True), "c": zoo.State("k"), "forward": TAKING[4], "backward": TAKING[7]},
         "and 'k' is neither",
     ),
+    (
+        {"x": zoo.State("H"), "step": lambda self, x, h: None},
+        "state 'x' has the name of the argument x of step, the input; rename it",
+    ),
     ({"H": zoo.Option(3)}, "H is a size and cannot name an option; rename it"),
     ({"I": zoo.Option(3)}, "I is a size and cannot name an option; rename it"),
     (

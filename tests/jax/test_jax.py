@@ -160,13 +160,46 @@ def test_lengths_inputs_and_noise():
     y, _ = jax.jit(lambda x, dt: rnn(rnn.params, x, lengths=lengths, dt=dt))(x, dt)
     expected, _ = layer.forward(np.asarray(x), lengths=np.asarray(lengths), dt=np.asarray(dt))
     assert_close(y, expected, atol=0)
-    assert not jax.grad(lambda dt: loss(rnn, rnn.params, x, dt=dt))(dt).any()
     noisy = function("gru+zoneout", 2, dropout=0.5)
     step = jax.jit(jax.value_and_grad(lambda params, key: loss(noisy, params, x, key=key)))
     one, other = (step(noisy.params, jax.random.key(seed)) for seed in (0, 1))
     assert_close(step(noisy.params, jax.random.key(0)), one, atol=0)
     assert one[0] != other[0]
     assert loss(noisy, noisy.params, x) == loss(noisy, noisy.params, x)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit, jax.checkpoint], ids=["eager", "jit", "checkpoint"])
+@pytest.mark.parametrize("is_outer", [False, True], ids=["inside", "outside"])
+def test_auxiliary_inputs_have_no_gradient(wrap, is_outer):
+    rnn, x, dt = function("cfc"), inputs(), jnp.linspace(0.5, 1.5, T * B).reshape(T, B)
+
+    def total(params, dt):
+        return loss(rnn, params, x, dt=dt)
+
+    def gradient(function, varied):
+        if is_outer:
+            return wrap(jax.grad(function, varied))(rnn.params, dt)
+        return jax.grad(wrap(function), varied)(rnn.params, dt)
+
+    of_params = gradient(total, 0)
+    for varied in (1, (0, 1)):
+        with pytest.raises(
+            UsageError, match=r"input 'dt' is differentiated.* pass jax.lax.stop_gradient\(dt\)"
+        ):
+            gradient(total, varied)
+        fixed = gradient(lambda params, dt: total(params, jax.lax.stop_gradient(dt)), varied)
+        assert not (fixed if varied == 1 else fixed[1]).any()
+    assert_close(fixed[0], of_params)
+
+
+def test_padding_of_tokens_may_hold_anything():
+    rnn, lengths = function("gru"), jnp.array([2, 4])
+    tokens = np.random.default_rng(0).integers(0, I, (T, B))
+    expected = rnn(rnn.params, tokens, lengths=lengths)
+    tokens[2:, 0] = [-1, 99][: T - 2]
+    assert_close(rnn(rnn.params, tokens, lengths=lengths), expected, atol=0)
+    with pytest.raises(UsageError, match="inputs run from -1 to 99; expected tokens"):
+        rnn(rnn.params, tokens)
 
 
 def test_it_is_differentiated_once_and_in_reverse():
@@ -192,9 +225,12 @@ def test_it_is_differentiated_once_and_in_reverse():
         (lambda rnn, x: rnn(None, x), "params is None; expected a mapping from names"),
         (lambda rnn, x: rnn(rnn.params, x, "h"), "state is 'h'; expected a mapping from names"),
         (lambda rnn, x: rnn(rnn.params, x, lengths="ab"), "lengths cannot be converted to an array"),
-        (lambda rnn, x: rnn({}, x), r"params 'l0.Wh' is none; expected float64\(4, 12\)"),
+        (lambda rnn, x: rnn({}, x), r"params: 'l0.Wh' is missing; the names are l0.Wx, l0.Wh, l0.b, l0.bn"),
         (lambda rnn, x: rnn({**rnn.params, "l0.b": x}, x), r"params 'l0.b' is float64\(4, 2, 3\); expected"),
-        (lambda rnn, x: rnn(rnn.params, x, {"h": x[0]}), r"state 'h' is float64\(2, 3\); expected none"),
+        (lambda rnn, x: rnn(rnn.params, x, {"h": x[0]}), "state: 'h' is unknown; the names are l0.h"),
+        (lambda rnn, x: rnn(rnn.params, x, {"l0.h": x[0]}), r"state 'l0.h' is float64\(2, 3\); expected"),
+        (lambda rnn, x: rnn(rnn.params, x, lengths=x[0, :, 0]), "lengths are float64.*expected integers"),
+        (lambda rnn, x: rnn(rnn.params, x, lengths=[4]), r"lengths are int64\(1,\); expected integers"),
         (lambda rnn, x: rnn(rnn.params, x, dt=x), r"has no input 'dt'; inputs besides x are none"),
         (lambda rnn, x: function("cfc")(function("cfc").params, x, dt=x), r"input 'dt' is float64"),
     ],
@@ -203,6 +239,23 @@ def test_mismatched_input_raises(call, sentence):
     rnn = function("gru")
     with pytest.raises(UsageError, match=f"^zoo.jax.recurrent:? {sentence}"):
         jax.jit(lambda x: call(rnn, x))(inputs())
+
+
+@pytest.mark.parametrize(
+    ("tokens", "lengths", "sentence"),
+    [
+        (0, [5, 1], "lengths run from 1 to 5; expected 0 to 4"),
+        (0, [-1, 1], "lengths run from -1 to 1; expected 0 to 4"),
+        (3, None, "inputs run from 3 to 3; expected tokens from 0 to 2"),
+        (-1, [4, 1], "inputs run from -1 to 0; expected tokens from 0 to 2"),
+    ],
+)
+def test_invalid_values_raise_outside_of_jit(tokens, lengths, sentence):
+    rnn, x = function("gru"), np.full((T, B), tokens)
+    with pytest.raises(UsageError, match=f"^zoo.jax.recurrent: {sentence}"):
+        rnn(rnn.params, x, lengths=lengths)
+    with pytest.raises(UsageError, match=f"^zoo.jax.recurrent: {sentence}"):
+        jax.grad(lambda params: rnn(params, x, lengths=lengths)[0].sum())(rnn.params)
 
 
 def test_float64_has_to_be_switched_on():

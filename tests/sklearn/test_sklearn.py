@@ -135,6 +135,61 @@ def test_single_feature_needs_no_axis():
     assert np.array_equal(estimator.predict(rows), estimator.predict([row[:, None] for row in rows]))
 
 
+def as_objects(rows):
+    objects = np.empty(len(rows), object)
+    objects[:] = rows
+    return objects
+
+
+def as_padded_list(rows):
+    return [np.append(row, [np.nan] * steps) for steps, row in enumerate(rows)]
+
+
+ONE_FEATURE = {
+    "list": list,
+    "tuple": tuple,
+    "columns": lambda rows: [row[:, None] for row in rows],
+    "objects": as_objects,
+    "padded": as_padded_list,
+    "series": lambda rows: list(map(pytest.importorskip("pandas").Series, rows)),
+    "frames": lambda rows: list(map(pytest.importorskip("pandas").DataFrame, rows)),
+}
+TABLES = {"table": np.array, "lists": lambda rows: [row.tolist() for row in rows]}
+
+
+def one_feature(*lengths):
+    """Sequences of one feature, and the prediction of an estimator fitted on four of them as columns."""
+    rng = np.random.default_rng(0)
+    rows, numbers = [rng.normal(size=steps) for steps in lengths], rng.normal(size=len(lengths))
+    return rows, numbers, SequenceRegressor(**SMALL, epochs=2)
+
+
+@pytest.mark.parametrize("convert", [*ONE_FEATURE.values(), *TABLES.values()], ids=[*ONE_FEATURE, *TABLES])
+@pytest.mark.parametrize("lengths", [(4, 4, 4, 4), (3, 5, 4, 3)])
+def test_forms_of_one_feature_are_equivalent(lengths, convert):
+    rows, numbers, estimator = one_feature(*lengths)
+    if convert is np.array and len(set(lengths)) > 1:
+        pytest.skip("a table has rows of one length")
+    columns = clone(estimator).fit([row[:, None] for row in rows], numbers)
+    fitted = clone(estimator).fit(convert(rows), numbers)
+    for others in (rows, rows[:1], [row[:2] for row in rows], [row[:2] for row in rows] + rows):
+        expected = columns.predict([row[:, None] for row in others])
+        np.testing.assert_allclose(fitted.predict(others), expected, rtol=1e-12)
+        if convert not in TABLES.values():
+            np.testing.assert_allclose(fitted.predict(convert(others)), expected, rtol=1e-12)
+        if len({len(row) for row in others}) == 1 and convert not in TABLES.values():
+            np.testing.assert_allclose(fitted.predict(np.array(others)), expected, rtol=1e-12)
+
+
+def test_number_of_columns_of_a_table_is_fixed():
+    rows, numbers, estimator = one_feature(4, 4, 4, 4)
+    for convert in TABLES.values():
+        fitted = clone(estimator).fit(convert(rows), numbers)
+        assert fitted.n_features_in_ == 4
+        with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 4 features"):
+            fitted.predict(convert([row[:2] for row in rows]))
+
+
 def test_estimator_works_in_pipeline_and_grid_search(ragged):
     rows, classes, _ = ragged
     table = np.array([row[:3].ravel() for row in rows]) * 100
@@ -183,6 +238,13 @@ WRONG = {
     "empty": ([np.ones(2), np.array([])], "sequence 1 has no step"),
     "masked": (np.ma.masked_array(np.ones((2, 3, 2)), True), "SequenceRegressor: found a masked array"),
     "masked rows": ([np.ma.masked_array(np.ones(2), True)] * 2, "SequenceRegressor: found a masked array"),
+    "imaginary parts": (np.ones((2, 3, 2)) + 1j, r"sequence 0 is complex128\(3, 2\); expected real numbers"),
+    "dates": ([np.array(["2024-01-01"], "M8[D]")] * 2, r"sequence 0 is datetime64\[D\]\(1,\); expected real"),
+    "no sequences": ([], "SequenceRegressor: found no sequences; expected at least one"),
+    "no sequences of an array": (np.ones((0, 3, 2)), "found no sequences; expected at least one"),
+    "no features": (np.ones((2, 3, 0)), r"sequence 0 has the shape \(3, 0\); expected \(T, I\)"),
+    "ragged steps": ([[[1.0], [1.0, 2.0]], [[1.0]]], "sequence 0 cannot be made an array: parts of the list"),
+    "axes of an array": (np.ones((2, 2, 2, 2)), r"sequence 0 has the shape \(2, 2, 2\)"),
     "axes": ([np.ones((2, 2, 2)), np.ones((3, 2))], r"sequence 0 has the shape \(2, 2, 2\)"),
 }
 
@@ -332,7 +394,7 @@ def test_mostly_padded_sequences_are_learned():
 
 
 def test_tables_are_not_sequences():
-    for table in (np.ones((2, 3)), [[1, 2], [3, 4]], [1, 2], "no", None, []):
+    for table in (np.ones((2, 3)), [[1, 2], [3, 4]], [1, 2], "no", None, np.ones((2, 3), object)):
         assert as_rows(table, 1, "who") is None
 
 
@@ -408,7 +470,7 @@ def _last_steps(fitted, rows, classes):
     [
         (3, r"validation is 3; expected a pair \(X, y\)"),
         (([np.ones((4, 3))], ["first"]), "found 3 features at a step, and it was fitted on 2"),
-        (([np.ones((4, 2))], ["third"]), "validation has the class .*'third'.*, which training lacks"),
+        (([np.ones((4, 2))], ["third"]), "validation has the class 'third', which training lacks"),
         (([np.ones((4, 2))], ["first", "second"]), "inconsistent numbers of samples"),
     ],
 )
@@ -416,6 +478,21 @@ def test_invalid_validation_raises(ragged, validation, words):
     rows, classes, _ = ragged
     with pytest.raises(ValueError, match=words):
         SequenceClassifier(**SMALL).fit(rows, classes, validation=validation)
+
+
+@pytest.mark.parametrize("in_training", [1, 2, 3])
+@pytest.mark.parametrize("in_validation", [1, 2, 3])
+def test_targets_for_validation_are_as_many_as_in_training(in_training, in_validation):
+    rng = np.random.default_rng(0)
+    rows, targets, others = rng.normal(size=(6, 3, 2)), *rng.normal(size=(2, 6, 3))
+    given, validation = targets[:, :in_training].squeeze(), (rows, others[:, :in_validation].squeeze())
+    estimator = SequenceRegressor(**SMALL, epochs=1)
+    if in_training == in_validation:
+        assert len(estimator.fit(rows, given, validation=validation).validation_losses_) == 1
+        return
+    words = f"validation has {in_validation} targets? for each sequence, and training has {in_training}"
+    with pytest.raises(ValueError, match=words):
+        estimator.fit(rows, given, validation=validation)
 
 
 def test_class_weight_equals_sample_weight(ragged):

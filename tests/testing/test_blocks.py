@@ -138,7 +138,7 @@ class Explosive(Skip):
         (Wide, "check_well_formed", r"block 'wide': found an exception, .*; expected \(2D,\)"),
         (Published, "check_card", r"block 'published': found \['gain'\] without help, expected"),
         (Unseeded, "check_initialisation", r"cell 'unseeded\(lstm\)': initial value of l[01].block_gain"),
-        (Explosive, "check_large_inputs", r"cell 'explosive\(gla\)': "),
+        (Explosive, "check_finite", r"cell 'explosive\(gla\)': "),
     ],
 )
 def test_law_catches_broken_block(block, law, message):

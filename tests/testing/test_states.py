@@ -12,6 +12,7 @@ import zoo
 from zoo.testing import CELL_CHECKS, StateWarning, run_checks
 
 (CHECK,) = [check for check in CELL_CHECKS if check.__name__ == "check_well_formed"]
+(FINITE,) = [check for check in CELL_CHECKS if check.__name__ == "check_finite"]
 
 
 def window(new: Any) -> zoo.Cell:
@@ -83,3 +84,32 @@ def test_cells_of_zoo_change_all_their_states() -> None:
         warnings.simplefilter("error", StateWarning)
         for name in zoo.list_cells():
             CHECK(zoo.get_cell(name))
+
+
+@pytest.mark.parametrize(
+    ("root", "is_finite"),
+    [
+        (lambda v: np.sqrt(v + 1e-6), False),
+        (lambda v: np.log(v + 1e-6), False),
+        (lambda v: (v + 1e-6) ** 0.5, False),
+        (lambda v: np.sqrt(np.maximum(v, 0) + 1e-6), True),
+        (lambda v: np.log(np.abs(v) + 1e-6), True),
+    ],
+)
+def test_root_of_a_state_that_may_be_negative(root: Any, is_finite: bool) -> None:
+    class Scaled(zoo.Cell):
+        """An input that is divided by its running deviation."""
+
+        W = zoo.Param("I", "H", init="glorot_uniform")
+        h, v = zoo.State("H"), zoo.State("H")
+
+        def step(self, x: Any, h: Any, v: Any) -> Any:
+            a = x @ self.W
+            v = 0.9 * v + 0.1 * a**2
+            return np.tanh(0.5 * h + a * root(v)), v
+
+    with zoo.kernels.pure_python():
+        report = run_checks(Scaled(), [FINITE], on_fail="collect")
+    assert report.ok == is_finite
+    assert all("for inputs of size 1: found nan" in each.message for each in report.failures)
+    assert all("np.sqrt(np.maximum(a, 0) + 1e-6)" in each.message for each in report.failures)

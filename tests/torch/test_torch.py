@@ -670,6 +670,20 @@ def test_lbfgs_receives_contiguous_gradients():
         assert closure().item() < before
 
 
+@pytest.mark.parametrize("method", ["l1_unstructured", "random_unstructured"])
+def test_pruning_of_contiguous_parameters(method):
+    module, x = layer("lstm"), inputs().detach()
+    for parameter in module.parameters():
+        parameter.data = parameter.data.contiguous()
+    name = "weight_hh_l0"
+    getattr(importlib.import_module("torch.nn.utils.prune"), method)(module, name, amount=0.25)
+    assert (getattr(module, name) == 0).sum() == 4 * H * H // 4
+    module(x)[0].sum().backward()
+    gradient = module.get_parameter(f"{name}_orig").grad
+    assert not gradient[getattr(module, name) == 0].any()
+    assert gradient.any()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [

@@ -208,6 +208,10 @@ class Cell(Component, abstract=True):
 
     @classmethod
     def _check_step(cls) -> None:
+        if "x" in cls.states:
+            raise DefinitionError(
+                f"{cls.error_name()}: state 'x' has the name of the argument x of step, the input; rename it."
+            )
         expected = ["self", "x", *cls.states, *cls.inputs]
         step = inspect.getattr_static(cls, "step")
         if isinstance(step, staticmethod | classmethod):

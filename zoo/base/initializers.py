@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from zoo.arguments import dtype_and_shape
 from zoo.array_types import Vector
 from zoo.base import Cell
 from zoo.base.declarations import ArrayDeclaration
@@ -125,11 +126,12 @@ def initialize(
     seen = shape[declared.complex :]  # without the axis of the two planes
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=position))
     value = np.asarray(_draw(declared, rng, seen, owner, cell))
-    kinds = "fiuc" if declared.complex else "fiu"
-    if value.shape != seen or value.dtype.kind not in kinds or not np.isfinite(value).all():
+    is_numeric = value.dtype.kind in ("fiuc" if declared.complex else "fiu")
+    is_finite = is_numeric and bool(np.isfinite(value).all())
+    if value.shape != seen or not is_finite:
+        actual = "NaN or infinity" if is_numeric and not is_finite else dtype_and_shape(value)
         raise UsageError(
-            f"{owner}: its initializer returned {value.dtype}{value.shape}; expected finite numbers of shape "
-            f"{seen}."
+            f"{owner}: its initializer returned {actual}; expected finite numbers of shape {seen}."
         )
     return np.stack([value.real, value.imag]) if declared.complex else value
 
@@ -153,7 +155,17 @@ def _draw(
         return _complex(init, named, rng, shape) if declared.complex else named(rng, shape)
     if not callable(init):
         return np.full(shape, init)
-    return init(rng, shape, cell) if _takes_cell(init) else init(rng, shape)
+    arguments = (rng, shape, cell) if _takes_cell(init) else (rng, shape)
+    try:
+        inspect.signature(init).bind(*arguments)
+    except TypeError as error:
+        raise UsageError(
+            f"{owner}: its initializer cannot be called: {error}; expected a function (rng, shape) -> array, "
+            f"or (rng, shape, cell) -> array."
+        ) from None
+    except ValueError:  # a function written in C may have no signature
+        pass
+    return init(*arguments)
 
 
 def _complex(name: str, init: NamedInitializer, rng: np.random.Generator, shape: Shape) -> Vector:

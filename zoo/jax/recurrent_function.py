@@ -20,6 +20,7 @@ from zoo.layers.config import STACK_DEFAULTS, CellLike, StackOptions, with_optio
 from zoo.layers.functional import Tape
 from zoo.layers.parameters import Shapes
 from zoo.layers.recurrent import Recurrent
+from zoo.layers.validation import as_padded_batch
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -106,25 +107,27 @@ class RecurrentFunction:
             state: Initial states, ``"l0.h"`` to ``(B, H)``; None for the learned ones or zeros.
             key: Key of dropout and noise in training; None for none.
             lengths: Length of each sequence, ``(B,)`` integers; None if all have T steps.
-            **inputs: Auxiliary inputs of the cell, ``dt=...`` of shape ``(T, B, ...)``; they get no gradient.
+            **inputs: Auxiliary inputs of the cell, ``dt=...`` of shape ``(T, B, ...)``, without gradient.
 
         Returns:
             The outputs ``(T, B, ·)`` and the final states.
 
         Raises:
-            UsageError: if a name or a shape is invalid.
+            UsageError: if a name or a shape is invalid, or an auxiliary input is differentiated.
         """
         noise = None if key is None else jax.random.bits(key, (2,), jnp.uint32)
         params = _arrays("params", params)
         state = None if state is None else _arrays("state", state)
         x = _array("x", x)
         lengths = None if lengths is None else _array("lengths", lengths)
-        aux = {name: jax.lax.stop_gradient(value) for name, value in _arrays("inputs", inputs).items()}
-        self._check(params, x, state, aux)
+        aux = _arrays("inputs", inputs)
+        self._check(params, x, state, lengths, aux)
         y, last = _run(self._kernels, params, x, state, NonDiffArgs(noise, lengths, aux))
         return y, last
 
-    def _check(self, params: Arrays, x: Array, state: Arrays | None, aux: Arrays) -> None:
+    def _check(
+        self, params: Arrays, x: Array, state: Arrays | None, lengths: Array | None, aux: Arrays
+    ) -> None:
         """Validate here, since an error in a callback would be raised by XLA.
 
         Raises:
@@ -138,6 +141,9 @@ class RecurrentFunction:
                 f"{OWNER}: x is {x.dtype}{x.shape}; expected {kernels.dtype} (T, B, {stack.input_size}) or "
                 f"integer tokens (T, B), with at least one sequence in the batch."
             )
+        if is_tokens or lengths is not None:
+            steps = None if lengths is None else _values(lengths)
+            as_padded_batch(_values(x), steps, stack.input_size, kernels.dtype, OWNER)
         _check_named("params", params, stack.param_shapes, kernels.dtype)
         if state is not None:
             batch = {name: (x.shape[1], *shape) for name, shape in stack.state_shapes.items()}
@@ -165,16 +171,24 @@ def _array(label: str, value: Any) -> Array:
         ) from None
 
 
+def _values(array: Array) -> np.ndarray[Any, Any]:
+    """The values of an array, or zeros while JAX traces it."""
+    is_traced = isinstance(array, jax.core.Tracer)
+    return np.zeros(array.shape, array.dtype) if is_traced else np.asarray(array)
+
+
 def _check_named(label: str, arrays: Arrays, shapes: Shapes, dtype: Any) -> None:
     """Check names, shapes and dtypes."""
-    actual = {name: (value.shape, value.dtype) for name, value in arrays.items()}
-    expected = {name: (shape, dtype) for name, shape in shapes.items()}
-    if actual != expected:
-        wrong = min(name for name in {*actual, *expected} if actual.get(name) != expected.get(name))
-        one, other = (
-            f"{each[wrong][1]}{each[wrong][0]}" if wrong in each else "none" for each in (actual, expected)
-        )
-        raise UsageError(f"{OWNER}: {label} {wrong!r} is {one}; expected {other}.")
+    if arrays.keys() != shapes.keys():
+        wrong = min(arrays.keys() ^ shapes.keys())
+        problem = "unknown" if wrong in arrays else "missing"
+        raise UsageError(f"{OWNER}: {label}: {wrong!r} is {problem}; the names are {', '.join(shapes)}.")
+    for name, shape in shapes.items():
+        value = arrays[name]
+        if (value.shape, value.dtype) != (shape, dtype):
+            raise UsageError(
+                f"{OWNER}: {label} {name!r} is {value.dtype}{value.shape}; expected {dtype}{shape}."
+            )
 
 
 class NonDiffArgs(NamedTuple):
@@ -297,7 +311,13 @@ def _forward(kernels: HostKernels, *primals: Any) -> Any:
     arguments = jax.tree.map(
         lambda leaf: leaf.value, primals, is_leaf=lambda leaf: isinstance(leaf, CustomVJPPrimal)
     )
-    _, x, *_ = primals
+    _, x, _, others = primals
+    for name, value in others.inputs.items():
+        if value.perturbed:  # a gradient of zero would look like a result
+            raise UsageError(
+                f"{OWNER}: input {name!r} is differentiated, and auxiliary inputs have no gradient; pass "
+                f"jax.lax.stop_gradient({name})."
+            )
     shapes = partial(_forward_with_tape_shapes, kernels)
     y, last, tape_id = _call_once(kernels.forward_with_tape, shapes, *arguments)
     dx_marker = () if x.perturbed else None  # part of the tree, since JAX would trace a boolean

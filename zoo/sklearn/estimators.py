@@ -27,7 +27,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from zoo.arguments import as_integer, as_mapping, short_repr
+from zoo.arguments import as_integer, as_mapping, counted, short_repr
 from zoo.array_types import Array
 from zoo.base import Cell, Optimizer
 from zoo.base.names import did_you_mean
@@ -62,6 +62,8 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
     """Base class of both estimators: arguments, input sequences and the model."""
 
     _loss = ""
+    n_features_in_: int
+    _step_features: int
 
     @suggest_names
     def __init__(
@@ -184,7 +186,10 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         owner, features = type(self).__name__, positive(self.features, "features")
         rows = as_rows(X, features, owner)
         if rows is None:
-            table = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+            if reset or self.n_features_in_ != self._step_features:
+                table = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+            else:  # fitted on sequences, whose lengths may differ
+                table = check_array(X, dtype=[np.float64, np.float32], estimator=self)
             rows = rows_of_table(table, features, owner)
         elif reset:
             self.n_features_in_ = rows[0].shape[1]
@@ -193,7 +198,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         if rows[0].shape[1] != self._step_features:
             raise ValueError(
                 f"{owner}: found {rows[0].shape[1]} features at a step, and it was fitted on "
-                f"{self._step_features}."
+                f"{self._step_features}. Pass one sequence in a list: [sequence]."
             )
         return rows
 
@@ -410,7 +415,7 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
         unknown = np.setdiff1d(y, self.classes_)
         if unknown.size:
             raise ValueError(
-                f"SequenceClassifier: validation has the class {unknown[0]!r}, which training lacks."
+                f"SequenceClassifier: validation has the class {unknown.tolist()[0]!r}, which training lacks."
             )
         return rows, np.searchsorted(self.classes_, y)
 
@@ -471,9 +476,24 @@ class SequenceRegressor(RegressorMixin, _BaseSequenceEstimator):  # type: ignore
         self.target_mean_, self.target_scale_ = _mean_and_scale(targets, _weights(sample_weight, rows))
         if validation is not None:
             others, of_others = self._validation_rows(validation)
-            held_out = others, self._scaled(self._targets(of_others, np.float64).reshape(len(others), -1))
+            held_out = others, self._scaled(self._validation_targets(of_others, targets.shape[1]))
         self._fit(rows, self._scaled(targets), targets.shape[1], sample_weight, held_out)
         return self
+
+    def _validation_targets(self, y: Any, count: int) -> Array:
+        """Targets for validation, ``(N, V)``.
+
+        Raises:
+            ValueError: if their number is not ``count``, as in training.
+        """
+        targets = self._targets(y, np.float64)
+        targets = targets.reshape(len(targets), -1)
+        if targets.shape[1] != count:  # NumPy would repeat one target for all
+            raise ValueError(
+                f"SequenceRegressor: validation has {counted(targets.shape[1], 'target')} for each sequence, "
+                f"and training has {count}."
+            )
+        return targets
 
     def predict(self, X: Any) -> Array:
         """Predicted targets, ``(N,)`` or ``(N, V)`` as in ``fit``."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import dtype_and_shape
 from zoo.array_types import Array
-from zoo.arrays import check_unmasked
+from zoo.arrays import as_array, check_unmasked
 from zoo.model import SequenceModel
 
 _LEAST_FILLED = 0.5  # share of the steps that are no padding, from which on lengths are left out
@@ -28,12 +29,10 @@ def as_rows(data: Any, features: int, owner: str) -> list[Array] | None:
         ValueError: if a sequence is invalid, or the numbers of features differ.
     """
     check_unmasked(data, owner)
-    if not isinstance(data, list | tuple | np.ndarray) or len(data) == 0:
+    if not isinstance(data, list | tuple | np.ndarray) or _is_table(data):
         return None
-    if isinstance(data, np.ndarray) and data.ndim != 3 and data.dtype != object:
-        return None
-    if _is_table(data):
-        return None
+    if len(data) == 0:
+        raise ValueError(f"{owner}: found no sequences; expected at least one.")
     rows = [_as_row(each, features, f"{owner}: sequence {n}") for n, each in enumerate(data)]
     sizes = sorted({row.shape[1] for row in rows})
     if len(sizes) > 1:
@@ -56,21 +55,30 @@ def rows_of_table(table: Array, features: int, owner: str) -> list[Array]:
 
 
 def _is_table(data: Sequence[Any] | Array) -> bool:
-    """Whether a list or object array contains numbers, or one-dimensional rows of one length."""
-    if not all(isinstance(each, list | tuple | np.ndarray) for each in data):
+    """Whether data is numbers in rows of one length and not sequences.
+
+    A list of one-dimensional arrays is sequences, also if their lengths are equal: in the next call they may
+    differ. A list of lists of numbers is a table, as for NumPy, if their lengths are equal.
+    """
+    if isinstance(data, np.ndarray) and (data.dtype != object or data.ndim != 1):
+        return data.ndim < 3
+    if any(hasattr(each, "__array__") and np.ndim(each) > 0 for each in data):
+        return False
+    if not all(isinstance(each, list | tuple) for each in data):
         return True
-    first = data[0]
-    if all(np.ndim(each) == 1 and len(each) == len(first) for each in data):
-        return not isinstance(data, np.ndarray) or data.dtype == object
-    return False
+    is_nested = any(isinstance(value, list | tuple | np.ndarray) for each in data for value in each)
+    return len({len(each) for each in data}) == 1 and not is_nested
 
 
 def _as_row(value: Any, features: int, owner: str) -> Array:
     """One sequence ``(T, I)`` without its padding of NaN."""
-    row = np.asarray(value, np.float64)
+    array = as_array(value, owner)
+    if array.dtype.kind in "cMm":  # NumPy would drop imaginary parts, and convert dates to counts of days
+        raise ValueError(f"{owner} is {dtype_and_shape(array)}; expected real numbers.")
+    row = array.astype(np.float64)
     if row.ndim == 1 and row.size % features == 0:
         row = row.reshape(-1, features)
-    if row.ndim != 2:
+    if row.ndim != 2 or row.shape[1] == 0:
         raise ValueError(
             f"{owner} has the shape {row.shape}; expected (T, I), or (T,) for features={features} per step."
         )

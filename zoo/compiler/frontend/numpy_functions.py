@@ -441,17 +441,33 @@ def _function_advice(function: Any) -> str:
     return f"elementwise functions such as np.exp are, and these: {listed}"
 
 
+_SPLIT = "np.split or zoo.split with an axis"
+
 _FUNCTION_ADVICE = {
     "np.append": "np.concatenate",
-    "np.array_split": "np.split with the places to cut at",
+    "np.apply_along_axis": "the function of the whole array",
+    "np.argmax": "zoo.top_k(a, 1), a mask of the largest element",
+    "np.argmin": "zoo.top_k(-a, 1), a mask of the smallest element",
+    "np.array_split": "np.split with the indices at which to divide",
     "np.average": "np.sum(a * weights)",
     "np.column_stack": "np.stack with axis=1",
+    "np.convolve": "zoo.short_convolution for a convolution over time, or a sum of products with slices",
+    "np.count_nonzero": "np.sum(np.where(a != 0, 1.0, 0.0))",
     "np.diff": "a[1:] - a[:-1]",
+    "np.hsplit": _SPLIT,
     "np.kron": "a[:, None] * b[None, :] and reshape",
+    "np.linalg.matrix_power": "a @ a",
+    "np.linalg.multi_dot": "a @ b @ c",
+    "np.nan_to_num": "np.where(np.isnan(a), 0.0, a)",
     "np.pad": "np.concatenate with np.zeros_like",
+    "np.piecewise": "np.where(condition, a, b)",
+    "np.ptp": "np.max(a) - np.min(a)",
     "np.round": _ROUND,
+    "np.select": "np.where(first, a, np.where(second, b, c))",
     "np.take": "a[i]",
     "np.tensordot": "it with @, reshape and swapaxes",
+    "np.vdot": "np.sum(a * b)",
+    "np.vsplit": _SPLIT,
 }
 
 

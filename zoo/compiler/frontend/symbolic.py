@@ -136,8 +136,9 @@ def unknown_length_error(what: str) -> TraceError:
     """Return the error for a length that is used as a plain number."""
     return TraceError(
         f"{what} is not known when the equations are read, which are compiled once for every I and H; "
-        "slices, reshape, arithmetic and np.zeros_like(h) take it as it is, a loop over it is written on "
-        "whole arrays, and what must be known is an option"
+        "slices, reshape, arithmetic, np.sqrt(n), np.zeros_like(h) and zoo.eye(n) take it as it is; write a "
+        "loop over it on whole arrays, declare fixed numbers of this length as a zoo.Buffer, and a size that "
+        "must be known as an option"
     )
 
 
@@ -295,13 +296,18 @@ class SymbolBase(NDArrayOperatorsMixin):
         length = self.shape[0]
         if isinstance(length, SymbolicLength):
             raise TraceError(
-                f"an array of shape {format_shape(self.dims)} cannot be looped over or unpacked, since how "
-                "long it "
-                "is depends on the sizes; work on the whole array, or take it apart with zoo.split"
+                f"the length of an array of shape {format_shape(self.dims)} depends on the sizes, and len() "
+                f"returns an integer; write h.shape[0], an expression of I and H"
             )
         return length
 
     def __iter__(self) -> Iterator[Any]:
+        if self.dims and self.dims[0].integer is None:
+            raise TraceError(
+                f"an array of shape {format_shape(self.dims)} cannot be looped over or unpacked, since its "
+                f"length depends on the sizes; work on the whole array, as np.sum and np.stack do, or divide "
+                f"it with zoo.split"
+            )
         return (self[i] for i in range(len(self)))
 
     def __bool__(self) -> bool:
@@ -322,8 +328,8 @@ class SymbolBase(NDArrayOperatorsMixin):
 
     def __float__(self) -> float:
         raise TraceError(
-            "an array has no numbers yet when the equations are read; write the function of NumPy's in place "
-            "of one of `math`, and leave out float(), int() and round()"
+            "an array has no numbers yet when the equations are read; write functions of NumPy in place of "
+            "functions of `math`, and leave out float(), int() and round()"
         )
 
     def __hash__(self) -> int:
@@ -355,6 +361,9 @@ class SymbolBase(NDArrayOperatorsMixin):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TraceError("arrays cannot be written to; make a new one with np.concatenate or np.where")
+
+    def __delitem__(self, key: Any) -> None:
+        self[key] = None
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TraceError(

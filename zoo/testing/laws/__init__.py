@@ -29,7 +29,7 @@ from zoo.testing.laws.kernels import (
     check_step_agrees,
 )
 from zoo.testing.laws.model import check_learns, check_save_load, check_softmax
-from zoo.testing.laws.numerics import check_float32, check_large_inputs, check_nan
+from zoo.testing.laws.numerics import check_finite, check_float32, check_nan
 from zoo.testing.laws.results import (
     check_deterministic,
     check_empty_sequence,
@@ -55,12 +55,12 @@ CELL_CHECKS: tuple[Callable[[Cell], None], ...] = (
     *(check_well_formed, check_help, check_parameter_count, check_initialisation),
     *(check_shapes, check_empty_sequence),
     *(check_inputs_unchanged, check_results_are_new, check_deterministic, check_tape_reusable),
-    *(check_needs_dx, check_two_tapes, check_threads),
+    *(check_needs_dx, check_two_tapes, check_threads, check_finite),
     *(check_parameter_gradients, check_input_gradient, check_state_gradient),
     *(check_directional_derivative, check_large_sizes, check_vjp_linear),
     *(check_split, check_rows_independent, check_rows_permute, check_tokens),
     *(check_lengths, check_directions, check_layers),
-    *(check_float32, check_large_inputs, check_nan, check_softmax),
+    *(check_float32, check_nan, check_softmax),
     *(check_step_agrees, check_jit_equals_python, check_compiles_once),
     *(check_save_load, check_learns),
 )

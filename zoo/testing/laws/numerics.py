@@ -41,21 +41,27 @@ def check_float32(case: Case) -> None:
     )
 
 
+_OF_EITHER_SIGN = (
+    "Laws draw states and parameters of either sign, also of a state that your step keeps positive. Clamp "
+    "the arguments of roots, logarithms and powers: np.sqrt(np.maximum(a, 0) + 1e-6)."
+)
+_OVERFLOW = (
+    "Functions that saturate must not overflow on the way: exp(a) / (1 + exp(a)) is inf / inf for large a, "
+    "where zoo.kernels.sigmoid and tanh are not; exponential gates need their largest exponent subtracted."
+)
+
+
 # No more than two steps of one layer: a cell that multiplies its inputs squares them at each.
 @law(kinds=DENSE, steps=(1, 2), layers=(1,))
-def check_large_inputs(case: Case) -> None:
-    """Inputs multiplied by 10,000 give finite outputs, states and gradients."""
-    meaning = (
-        "Functions that saturate must not overflow on the way: exp(a) / (1 + exp(a)) is inf / inf for large "
-        "a, where zoo.kernels.sigmoid and tanh are not; exponential gates need their largest exponent "
-        "subtracted."
-    )
+def check_finite(case: Case) -> None:
+    """Inputs of size one, and of size 10,000, give finite outputs, states and gradients."""
     trial = make_trial(case)
-    for name, array in run(replace(trial, x=trial.x * trial.x.dtype.type(1e4))).items():
-        if not np.isfinite(array).all():
-            fail(
-                case.cell, name, f"{array[~np.isfinite(array)][0]} among the numbers", "finite ones", meaning
-            )
+    for scale, meaning in ((1.0, _OF_EITHER_SIGN), (1e4, _OVERFLOW)):
+        for name, array in run(replace(trial, x=trial.x * trial.x.dtype.type(scale))).items():
+            if not np.isfinite(array).all():
+                value = array[~np.isfinite(array)][0]
+                what = f"{name} for inputs of size {scale:,.0f}"
+                fail(case.cell, what, f"{value} among the numbers", "finite ones", meaning)
 
 
 @law()
