@@ -254,3 +254,25 @@ def _sum_cell(kind: str, first: str, second: str) -> zoo.Cell:
 def test_sums_of_products_after_the_loop_equal_numpy(kind: str, first: str) -> None:
     for second in TERMS:
         checks.check(checks.trial(_sum_cell(kind, first, second), batch=2), tokens=False)
+
+
+INPUT_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "sum": lambda x, b: x + b,
+    "difference": lambda x, b: b - x,
+    "product": lambda x, b: x * b,
+}
+
+
+@pytest.mark.parametrize("name", INPUT_OPERATIONS)
+def test_parameters_joined_to_the_input_have_their_gradient(name: str) -> None:
+    class Shifted(zoo.Cell):
+        """The gradient of b is a sum of the gradient of x."""
+
+        card = CARD
+        b, W = _params("I", "I H")
+        h = zoo.State("H")
+
+        def step(self, x: Any, h: Any) -> Any:
+            return np.tanh(h + INPUT_OPERATIONS[name](x, self.b) @ self.W)
+
+    checks.check(checks.trial(Shifted(), batch=2))
