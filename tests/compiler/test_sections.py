@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -212,3 +213,66 @@ class ProductOfRegister(zoo.Cell):
 def test_states_with_a_summed_gradient_are_no_delays(cell: type[zoo.Cell]) -> None:
     assert not plan_kernels(cell()).gradient.delays
     checks.check(checks.trial(cell(), steps=5, batch=3))
+
+
+# The shape of a state and of two parameters, and a product of both.
+SUMMANDS: dict[str, tuple[str, str, Callable[[Any, Any], Any]]] = {
+    "vector": ("2H", "2H 3", lambda a, w: a @ w),
+    "slice": ("2H", "H 3", lambda a, w: a[a.shape[0] // 2 :] @ w),
+    "rows": ("3 H", "H 2", lambda a, w: a @ w),
+    "heads": ("2 H", "2 H 3", lambda a, w: (a[:, None] @ w)[:, 0]),
+}
+TERMS: dict[str, Callable[[Any, Any, Callable[[Any], Any]], Any]] = {
+    "state": lambda v, u, product: product(v),
+    "other state": lambda v, u, product: product(u),
+    "function": lambda v, u, product: product(np.tanh(v)),
+    "of a product": lambda v, u, product: np.tanh(product(np.cos(v) * u)),
+}
+
+
+def _sum_cell(kind: str, first: str, second: str) -> zoo.Cell:
+    state, param, product = SUMMANDS[kind]
+
+    class Sum(zoo.Cell):
+        """A sum of two products, which only the output reads."""
+
+        card = CARD
+        A, B, W = _params(param, param, "I H")
+        v, u = zoo.State(*state.split()), zoo.State(*state.split())
+
+        def step(self, x: Any, v: Any, u: Any) -> zoo.Output:
+            y = TERMS[first](v, u, lambda a: product(a, self.A))
+            y = y + TERMS[second](v, u, lambda a: product(a, self.B))
+            moved = np.mean(x @ self.W)
+            return zoo.Output(y.reshape(-1), np.tanh(v + moved), np.tanh(u - v * moved))
+
+    return Sum()
+
+
+@pytest.mark.parametrize("kind", SUMMANDS)
+@pytest.mark.parametrize("first", TERMS)
+def test_sums_of_products_after_the_loop_equal_numpy(kind: str, first: str) -> None:
+    for second in TERMS:
+        checks.check(checks.trial(_sum_cell(kind, first, second), batch=2), tokens=False)
+
+
+INPUT_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "sum": lambda x, b: x + b,
+    "difference": lambda x, b: b - x,
+    "product": lambda x, b: x * b,
+}
+
+
+@pytest.mark.parametrize("name", INPUT_OPERATIONS)
+def test_parameters_joined_to_the_input_have_their_gradient(name: str) -> None:
+    class Shifted(zoo.Cell):
+        """The gradient of b is a sum of the gradient of x."""
+
+        card = CARD
+        b, W = _params("I", "I H")
+        h = zoo.State("H")
+
+        def step(self, x: Any, h: Any) -> Any:
+            return np.tanh(h + INPUT_OPERATIONS[name](x, self.b) @ self.W)
+
+    checks.check(checks.trial(Shifted(), batch=2))

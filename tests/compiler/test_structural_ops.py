@@ -412,6 +412,29 @@ def test_code_equals_numpy_and_vjp_equals_differences(name: str) -> None:
     checks.check(checks.trial(cell, sizes=(2, 2), steps=1, batch=1))
 
 
+MATRIX_VIEWS: dict[str, Callable[[Any], Any]] = {
+    "transpose": lambda a: a.T,
+    "backwards": lambda a: a[::-1],
+    "without the first": lambda a: a[1:],
+    "every second": lambda a: a[::2],
+    "flat": lambda a: a.reshape(-1),
+    "new axis": lambda a: a[..., None],
+    "diagonal": lambda a: np.diagonal(a[:2, :2]) if a.ndim > 1 else a,
+}
+
+
+@pytest.mark.parametrize("first", MATRIX_VIEWS)
+def test_views_of_constants_equal_numpy(first: str) -> None:
+    def expression(s: Any) -> Any:
+        parts = []
+        for second in MATRIX_VIEWS.values():
+            views = [second(MATRIX_VIEWS[first](a)) for a in (np.full_like(s.W, 2.0), s.W)]
+            parts.append(np.concatenate(views).reshape(-1))
+        return np.concatenate(parts) * s.v[0]
+
+    checks.check(checks.trial(structure_cell({"v": "H", "W": "4 4"}, expression)))
+
+
 # Gradients by formulas.
 
 

@@ -2,9 +2,9 @@
 
     OFFICIAL_CODE=code python tests/golden/check_cell_initial_values.py [CELL ...]
 
-needs the packages and the clones of ``make_cells.py``. The modules in ``initial_draws`` run the constructors
-and initializers of the official code of a cell. For each of these cells the script prints that the
-distributions and defaults in ``tests/support/initial_values.py`` hold, or which one does not hold, or the
+needs the packages and the clones of ``make_cells.py``, and Equinox. The modules in ``initial_draws`` run the
+constructors and initializers of the official code of a cell. For each of these cells the script prints that
+the distributions and defaults in ``tests/support/initial_values.py`` hold, or which one does not hold, or the
 clone that it lacks.
 The exit status is 1 unless they hold for all cells.
 """

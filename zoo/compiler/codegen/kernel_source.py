@@ -115,6 +115,7 @@ def _loop_by_blocks(step_gradient: StepGradient, emitter: PassEmitter) -> list[s
     trajectories = _trajectories(emitter)
     for name in emitter.step_graph.new_states:
         before, initial = emitter.leaf_names.state_before(name), emitter.leaf_names.initial_state(name)
+        emitter.trajectories[before] = (initial, trajectories[before])
         emitter.states_before[before] = _state_before_line(before, trajectories[before], initial)
     sequence, step = emitter.section("sequence", 2), emitter.section("step", 3)
     after = emitter.section("after", 2)

@@ -137,7 +137,11 @@ def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -
     panels = _pack_call(context, w) if section in ("once", "final") else context.panels(w, is_dx)
     view = _view(a)
     source = context.array_of(view.base)
-    left, right = (_as_rows(array, each, node, all_steps) for array, each in ((source, a), (target, node)))
+    if all_steps and source.name in context.states_before:
+        left = _reshaped_rows(_rows_of_states(context, writer, source), a, node)
+    else:
+        left = _as_rows(source, a, node, all_steps)
+    right = _as_rows(target, node, node, all_steps)
     if node.op == DOT_HEADS:
         if not base:
             _write_zeros(context, writer, target, all_steps)
@@ -164,12 +168,21 @@ def _write_zeros(context: EmitContext, writer: Writer, target: ArrayVar, all_ste
 
 def _as_rows(array: ArrayVar, value: Node, product_node: Node, all_steps: bool) -> str:
     """An operand or the result of a product as a matrix; leading axes become more rows."""
-    heads = product_node.op == DOT_HEADS
     if array.layout == ArrayLayout.SHARED:
-        return f"{array.name}.reshape(-1, {array.width if heads else value.shape[-1]})"
-    if heads or product(value.shape[:-1]) == as_dim(1):
+        return f"{array.name}.reshape(-1, {array.width if product_node.op == DOT_HEADS else value.shape[-1]})"
+    if _is_one_row(value, product_node):
         return array.as_matrix(all_steps)
     return f"{array.active_steps if all_steps else array.current_step}.reshape(-1, {value.shape[-1]})"
+
+
+def _is_one_row(value: Node, product_node: Node) -> bool:
+    """Whether an operand or the result of a product has one row for each sequence and step."""
+    return product_node.op == DOT_HEADS or product(value.shape[:-1]) == as_dim(1)
+
+
+def _reshaped_rows(rows: str, value: Node, product_node: Node) -> str:
+    """An operand whose rows are a matrix; its leading axes become more rows."""
+    return rows if _is_one_row(value, product_node) else f"{rows}.reshape(-1, {value.shape[-1]})"
 
 
 def _adds_flag(context: EmitContext, target: ArrayVar, section: str) -> str:

@@ -293,6 +293,8 @@ def transpose(node: Node, axes: tuple[int, ...]) -> Node:
         node = node.inputs[0]
     if axes == tuple(range(node.ndim)):
         return node
+    if node.value is not None:
+        return node.graph.constant(node.value, tuple(node.shape[axis] for axis in axes))
     return node.graph.node(TRANSPOSE, (node,), axes, is_bool=node.is_bool)
 
 

@@ -60,7 +60,10 @@ def gradient_with_copies(step_gradient: StepGradient) -> StepGradient:
     distinct_dstate = _distinct_state_gradients(dstate, gradients)
     dparams = dict(zip(dparams, ensure_distinct(dparams.values()), strict=True))
     if dx is not None:
-        (dx,) = ensure_distinct([dx], [*distinct_dstate.values(), *dparams.values()])
+        # Its lines run last, if at all: another gradient cannot read its array.
+        (dx,) = ensure_distinct(
+            [dx], [*distinct_dstate.values(), *dparams.values(), *users(ancestors(gradients))]
+        )
     copied = replace(
         step_gradient,
         step_graph=replace(
