@@ -251,7 +251,7 @@ def test_graph_of_a_derived_cell(file: str) -> None:
             "gla",
             ["concat: value, key, query, decay", "memory_gradient: gradients of value, key, query, decay"],
         ),
-        ("retnet", ["concat: value, key, query, decay, cosine, sine"]),
+        ("retnet", ["concat: value, key, query", "concat_2: decay, cosine, sine"]),
         ("mamba3", ["concat: 2 values, 2 keys, query, decay"]),
         (
             "gated_delta_product",

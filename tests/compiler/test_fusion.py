@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 
 import zoo
+from zoo.compiler.codegen.loops import strided_index
 from zoo.compiler.compile import plan_kernels
 from zoo.compiler.ir.dims import ONE, as_dim
 from zoo.compiler.ir.graph import Graph, Level, Node, view_base
@@ -87,6 +89,15 @@ def test_parts_of_a_vector_are_stored_where_they_are_computed() -> None:
     (loop,) = fused_loops([a, b, joined], {})
     assert loop.body == [a, b]
     assert [value for value, _ in loop.stores] == [a, y, b]
+
+
+@pytest.mark.parametrize(("start", "stride"), [(0, 2), (5, 3), (9, -2)])
+def test_index_of_a_strided_element_is_unsigned(start: int, stride: int) -> None:
+    index = strided_index(str(start), as_dim(stride))
+    for j in range(4):
+        value = eval(index, {"np": np, "j": j})
+        assert isinstance(value, np.uint64)
+        assert value == start + j * stride
 
 
 def recorded(cell: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Node], dict[Node, Any]]]:

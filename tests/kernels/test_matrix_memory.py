@@ -13,8 +13,9 @@ BATCH, HEADS, DEPTH, WIDTH = 2, 3, 6, 5
 COLUMNS = 3
 FORMS = [
     form
-    for form in itertools.product((1, 3), (0, 1, 2, COLUMNS), (0, 1, 2), (False, True), (False, True))
+    for form in itertools.product((1, 3), (0, 1, 2, COLUMNS), (0, 1, 2), *[(False, True)] * 3)
     if not (form[1] == COLUMNS and form[2])  # such memories do not rotate
+    and not (form[1] in (0, COLUMNS) and form[3])  # and have no fixed decays
 ]
 
 
@@ -29,9 +30,18 @@ def sizes(writes, decays, rotations, has_probe):
     return [writes * WIDTH, writes * DEPTH, DEPTH, decay, angles, angles, probe, rate]
 
 
-def operands(rng, steps, form):
-    """Rows of operands, ``(steps, BATCH, HEADS * N)``; decays include zero and values above one."""
-    writes, decays, rotations, has_probe, _ = form
+def fixed_parts(form):
+    """Indices of the parts of a row that are fixed factors: decays, and angles without gradients."""
+    _, _, rotations, has_fixed_decay, *_ = form
+    return [3] * has_fixed_decay + [4, 5] * (rotations == 1)
+
+
+def operands(rng, steps, form, updates=1):
+    """Rows of operands and of factors, ``(steps, BATCH, HEADS * N)``.
+
+    Decays include zero and values above one. Fixed factors are the same in every row of an update.
+    """
+    writes, decays, rotations, _, has_probe, _ = form
     widths = sizes(writes, decays, rotations, has_probe)
     parts = [rng.normal(size=(steps, BATCH, HEADS, width)) for width in widths]
     parts[3] = rng.uniform(-0.2, 1.2, parts[3].shape).clip(0)
@@ -39,6 +49,8 @@ def operands(rng, steps, form):
         parts[3][..., DEPTH // 2 :] = parts[3][..., : DEPTH // 2]
     angles = rng.normal(size=parts[4].shape)
     parts[4], parts[5] = np.cos(angles), np.sin(angles)
+    for number in fixed_parts(form):
+        parts[number][:] = parts[number][np.arange(steps) % updates, :1]
     return np.concatenate(parts, axis=-1).reshape(steps, BATCH, HEADS * sum(widths))
 
 
@@ -54,7 +66,7 @@ def factors(decay, decays):
 
 def run_head(rows, S, dout, dlast, form):
     """Reads and the last memory of one head; the gradients of rows and of the first memory."""
-    writes, decays, rotations, has_probe, query_first = form
+    writes, decays, rotations, _, has_probe, query_first = form
     ends = np.cumsum(sizes(writes, decays, rotations, has_probe))[:-1]
     states, out, drows = [S], [], np.zeros_like(rows)
     for row in rows:
@@ -142,33 +154,51 @@ def test_passes_equal_the_steps_one_by_one(steps, dtype) -> None:
 
 
 def of_pairs(drows, form):
-    """Gradients of rows in which both rows of a pair that rotates have the sum of their decays' gradients."""
+    """Gradients of rows in which both rows of a pair that rotates have the sum of their decays' gradients.
+
+    Those of fixed factors are zero.
+    """
     writes, decays, rotations, *_ = form
+    heads = drows.reshape(*drows.shape[:2], HEADS, -1)
+    heads[..., is_fixed(form)] = 0
     if decays == 2 and rotations:
         first = writes * (DEPTH + WIDTH) + DEPTH
-        heads = drows.reshape(*drows.shape[:2], HEADS, -1)
         pairs = heads[..., first : first + DEPTH].reshape(*heads.shape[:3], 2, -1)
         pairs[:] = pairs.sum(axis=3, keepdims=True)
     return drows
 
 
-def run_kernels(rows, state, dout, dlast, form, updates=1):
-    """The kernels, in two blocks if there are several chunks."""
-    steps, out, drows = len(rows), np.empty_like(dout), np.zeros_like(rows)
+def is_fixed(form):
+    """Whether each element of the row of a head is a fixed factor."""
+    writes, decays, rotations, _, has_probe, _ = form
+    fixed = [[number in fixed_parts(form)] for number in range(8)]
+    return np.repeat(fixed, sizes(writes, decays, rotations, has_probe), axis=0).ravel()
+
+
+def run_kernels(all_rows, state, dout, dlast, form, updates=1):
+    """The kernels, in two blocks if there are several chunks; fixed factors have no gradients."""
+    fixed, steps, out = is_fixed(form), len(all_rows), np.empty_like(dout)
+    heads = all_rows.reshape(steps, BATCH, updates * HEADS, -1)
+    rows = heads[..., ~fixed].reshape(steps, BATCH, -1)
+    factors = np.ascontiguousarray(heads[0, 0][:, fixed]) if fixed.any() else None
+    drows = np.zeros_like(rows)
     state, dstate = state.copy(), dlast.copy()
     memories = kernels.empty_memories(steps * updates, BATCH, HEADS, DEPTH * WIDTH, rows)
     forward, backward, flags = kernels.memory_forward, kernels.memory_backward, form
+    given_factors = [factors]
     if form[1] == COLUMNS:
         forward, backward = kernels.column_memory_forward, kernels.column_memory_backward
-        flags = form[0], *form[3:]
+        flags, given_factors = (form[0], *form[4:]), []
     blocks = [slice(first, min(first + 32, steps)) for first in range(0, steps, 32)]
     for block in blocks:
-        given = rows[block], block.start, state, memories, out[block]
+        given = rows[block], *given_factors, block.start, state, memories, out[block]
         forward(*given, HEADS, updates, *flags)
     for block in reversed(blocks):
-        given = rows[block], memories, block.start, dstate, dout[block], drows[block]
+        given = rows[block], *given_factors, memories, block.start, dstate, dout[block], drows[block]
         backward(*given, HEADS, updates, *flags)
-    return out, state, drows, dstate
+    all_drows = np.zeros_like(heads)
+    all_drows[..., ~fixed] = drows.reshape(*heads.shape[:3], -1)
+    return out, state, all_drows.reshape(all_rows.shape), dstate
 
 
 @pytest.mark.parametrize(("steps", "updates"), [(1, 2), (19, 2), (9, 4)])
@@ -176,7 +206,7 @@ def test_updates_of_a_step_equal_as_many_steps(steps, updates) -> None:
     rng = np.random.default_rng(updates)
     for form in FORMS[::5]:
         query_first = form[-1]
-        rows = operands(rng, steps * updates, form)
+        rows = operands(rng, steps * updates, form, updates)
         state, dlast = rng.normal(size=(2, BATCH, HEADS * DEPTH * WIDTH))
         all_dout = np.zeros((steps * updates, BATCH, HEADS * WIDTH))
         reading = slice(0 if query_first else updates - 1, None, updates)

@@ -154,7 +154,7 @@ def column_memory_forward(
     heads: int, updates: int, writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Run all steps, or a block of them; see :func:`zoo.kernels.memory_forward`."""
-    flags = MemoryFlags(heads, updates, writes, True, has_probe, query_first)
+    flags = MemoryFlags(heads, updates, writes, True, True, False, has_probe, query_first)
     _forward(rows, first, state, memories, out, packed_flags(flags))
 
 
@@ -189,7 +189,7 @@ def _forward_chunks(
             first_query = count if has_probe else 0
             index = (first * updates + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat)
-            load_chunk(rows, start, count, head_index, first_query, chunk, None, flags)
+            load_chunk(rows, None, start, count, head_index, first_query, chunk, None, flags)
             _read_memory_and_keys(count, first_query + count, chunk, memory, writes)
             if has_probe:
                 _apply_probes(count, chunk, products[CHUNK], writes)
@@ -213,7 +213,7 @@ def column_memory_backward(
     heads: int, updates: int, writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """The gradients of a block of steps; see :func:`zoo.kernels.memory_backward`."""
-    flags = MemoryFlags(heads, updates, writes, True, has_probe, query_first)
+    flags = MemoryFlags(heads, updates, writes, True, True, False, has_probe, query_first)
     _backward(rows, memories, first, dstate, dout, drows, packed_flags(flags))
 
 
@@ -254,7 +254,7 @@ def _backward_chunks(
             total = first_query + count
             index = (first * updates + start) // CHUNK * head_count + head_index
             memory = kernels.reshape(kernels.flat_slice(memories, index * size, size), (size // width, width))
-            load_chunk(rows, start, count, head_index, first_query, chunk, None, flags)
+            load_chunk(rows, None, start, count, head_index, first_query, chunk, None, flags)
             _read_memory_and_keys(count, total, chunk, memory, writes)
             if has_probe:
                 _apply_probes(count, chunk, products[CHUNK], writes)

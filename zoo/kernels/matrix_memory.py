@@ -16,6 +16,9 @@ The row holds, side by side, ``value (D)``, ``key (K)`` and ``query (K)``. Then,
 ``sine (K / 2)`` of the angles follow. If they are read before they are written to, ``probe (K)`` and
 ``rate (D)`` follow. :mod:`zoo.kernels.column_memory` computes memories with one decay for each column.
 
+Decays and angles that are the same at every step and need no gradient, as in retnet, are not in the row. They
+are fixed factors, a row for each head with ``decay``, ``cosine`` and ``sine``.
+
 An update may add several outer products. All values then come before all keys, and the read of the probe
 belongs to the last value. A step may have several updates, one after the other, each with a row of operands.
 The query of the last one counts, or of the first one if queries read the memory before the step. Below, an
@@ -61,6 +64,7 @@ from zoo.kernels.chunk_products import (
 from zoo.kernels.jit import njit
 from zoo.kernels.memory_chunk import (
     CHUNK,
+    FIXED_ROTATION,
     NO_DECAY,
     NO_ROTATION,
     ROW_DECAY,
@@ -71,12 +75,19 @@ from zoo.kernels.memory_chunk import (
     packed_flags,
     unpacked_flags,
 )
-from zoo.kernels.memory_operands import empty_chunk, load_chunk, prefetch_operands, store_chunk_gradients
+from zoo.kernels.memory_operands import (
+    empty_chunk,
+    load_chunk,
+    load_fixed_angles,
+    prefetch_operands,
+    store_chunk_gradients,
+)
 from zoo.kernels.memory_rotation import (
     empty_rotation,
     memory_angle_gradient,
     operand_angles_gradient,
     rotate_memory,
+    rotation_of_head,
 )
 from zoo.kernels.memory_weights import (
     head_decay_products,
@@ -89,7 +100,7 @@ from zoo.kernels.memory_weights import (
     row_decay_weights_gradient,
 )
 from zoo.kernels.prefetch import prefetch
-from zoo.kernels.row_loops import add_product, add_scaled, multiply_rows, scale_and_dot, scale_row, set_row
+from zoo.kernels.row_loops import add_product, add_scaled, multiply_rows, scale_and_dot, set_row, set_scaled
 from zoo.kernels.vector_loops import vector_loop
 
 
@@ -162,24 +173,26 @@ def apply_probes(steps: int, chunk: ChunkArrays, writes: int) -> None:
 
 
 @njit(inline=True)
-def _decay_memory(memory: Array, decay: Array) -> None:
-    """Multiply a memory by the products of the decays of a chunk, one for the head or one for each row."""
+def _set_decayed_memory(target: Array, memory: Array, decay: Array) -> None:
+    """Set a memory to one times the products of the decays of a chunk, one for the head or for each row."""
     if decay.size == 1:
-        scale_row(kernels.flat(memory), decay[0])
+        set_scaled(kernels.flat(target), kernels.flat(memory), decay[0])
     else:
         for i in range(decay.size):
-            scale_row(memory[i], decay[i])
+            set_scaled(target[i], memory[i], decay[i])
 
 
 @njit(inline=True)
 def memory_forward(
-    rows: Array, first: int, state: Array, memories: Array, out: Array,
-    heads: int, updates: int, writes: int, decays: int, rotations: int, has_probe: bool, query_first: bool,
+    rows: Array, factors: Array | None, first: int, state: Array, memories: Array, out: Array,
+    heads: int, updates: int, writes: int, decays: int, rotations: int, has_fixed_decay: bool,
+    has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Run all steps, or a block of them.
 
     Args:
         rows: The operands of each step of each sequence, ``(block steps, B, updates * heads * ...)``.
+        factors: The fixed factors of each update of each head, ``(updates * heads, ...)``; None for none.
         first: The first step of the block, at which a chunk begins.
         state: The memories before the block, ``(B, heads * K * D)``, replaced by those after it.
         memories: Receives the memories before each chunk (:func:`empty_memories`).
@@ -190,10 +203,14 @@ def memory_forward(
         decays: ``NO_DECAY``, ``HEAD_DECAY`` or ``ROW_DECAY`` of ``zoo.kernels.memory_chunk``, as a literal or
             an argument of your kernel: kernels are compiled for each.
         rotations: ``NO_ROTATION``, ``FIXED_ROTATION`` or ``TRAINED_ROTATION``, likewise.
+        has_fixed_decay: Whether decays are fixed factors, as the angles of ``FIXED_ROTATION`` are.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    flags = MemoryFlags(heads, updates, writes, decays != NO_DECAY, has_probe, query_first)
+    flags = MemoryFlags(
+        heads, updates, writes, decays != NO_DECAY, decays != NO_DECAY and not has_fixed_decay,
+        rotations == TRAINED_ROTATION, has_probe, query_first,
+    )  # fmt: skip
     depth = state.shape[1] // (out.shape[2] // heads) // heads
     literally(decays)
     literally(rotations)
@@ -201,13 +218,14 @@ def memory_forward(
     # then does not compile the functions that use them: for delta_net, all kernels take 12.9 s of processor
     # time to compile instead of 15.6 (AMD EPYC, Zen 4).
     head_table = None if decays == ROW_DECAY else kernels.empty((CHUNK, writes * CHUNK), state)
-    rotation = None if rotations == NO_ROTATION else empty_rotation(depth, state)
-    _forward(rows, first, state, memories, out, head_table, rotation, packed_flags(flags))
+    angle_heads = heads if rotations == FIXED_ROTATION else 1
+    rotation = None if rotations == NO_ROTATION else empty_rotation(angle_heads, depth, state)
+    _forward(rows, factors, first, state, memories, out, head_table, rotation, packed_flags(flags))
 
 
 @njit(shared=True)
 def _forward(
-    rows: Array, first: int, state: Array, memories: Array, out: Array,
+    rows: Array, factors: Array | None, first: int, state: Array, memories: Array, out: Array,
     head_table: Array | None, rotation: Rotation | None, packed: int,
 ) -> None:  # fmt: skip
     flags = unpacked_flags(packed)
@@ -216,19 +234,22 @@ def _forward(
     chunk = empty_chunk(flags.writes, depth, width, depth if head_table is None else 1, state)
     # A function of its own, whose caller owns all arrays: counting references to views of them took four
     # fifths of the time.
-    _forward_chunks(rows, first, state, memories, out, chunk, head_table, rotation, packed)
+    _forward_chunks(rows, factors, first, state, memories, out, chunk, head_table, rotation, packed)
 
 
 @njit(shared=True)
 def _forward_chunks(
-    rows: Array, first: int, state: Array, memories: Array, out: Array,
+    rows: Array, factors: Array | None, first: int, state: Array, memories: Array, out: Array,
     chunk: ChunkArrays, head_table: Array | None, rotation: Rotation | None, packed: int,
 ) -> None:  # fmt: skip
     rows, state, memories = kernels.unowned((rows, state, memories))
     out, chunk = kernels.unowned((out, chunk))
-    # `rotation` keeps its name, since comparisons with None decide only if nothing else is assigned to it.
-    angles = kernels.unowned(rotation)
+    # `factors` and `rotation` keep their names, since comparisons with None decide only if nothing else is
+    # assigned to them.
+    fixed, all_angles = kernels.unowned((factors, rotation))
     flags = unpacked_flags(packed)
+    if factors is not None and rotation is not None and not flags.has_angle_operand:
+        load_fixed_angles(fixed, all_angles, flags)
     heads, updates, writes, has_probe = flags.heads, flags.updates, flags.writes, flags.has_probe
     read_update = 0 if flags.query_first else updates - 1
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
@@ -239,13 +260,22 @@ def _forward_chunks(
     # head, retnet and gla took 1.03 and 1.05 times as long.
     for start in range(0, all_updates, CHUNK):
         for head_index in range(head_count):
-            flat = kernels.flat_slice(state, head_index * size, size)
-            memory = kernels.reshape(flat, (depth, width))
             count = min(CHUNK, all_updates - start)
             first_query = count if has_probe else 0
             index = (first * updates + start) // CHUNK * head_count + head_index
-            set_row(kernels.flat_slice(memories, index * size, size), flat)
-            load_chunk(rows, start, count, head_index, first_query, chunk, angles, flags)
+            # Each chunk writes the memory after it to the tape, where the next one reads it. With a memory
+            # that changes in place, and a copy of it before each chunk, gla took 1.01 times as long.
+            flat = kernels.flat_slice(memories, index * size, size)
+            flat_state = kernels.flat_slice(state, head_index * size, size)
+            if start == 0:
+                set_row(flat, flat_state)
+            flat_after = flat_state
+            if start + CHUNK < all_updates:
+                flat_after = kernels.flat_slice(memories, (index + head_count) * size, size)
+            memory = kernels.reshape(flat, (depth, width))
+            after = kernels.reshape(flat_after, (depth, width))
+            angles = rotation_of_head(all_angles, 0 if flags.has_angle_operand else head_index % heads)
+            load_chunk(rows, fixed, start, count, head_index, first_query, chunk, angles, flags)
             _set_weights(count, chunk, head_table, flags)
             all_reads = kernels.slice_steps(chunk.reads, 0, first_query + count)
             kernels.set_matmul(
@@ -264,10 +294,12 @@ def _forward_chunks(
                 row_of_out = ((start + t) // updates * head_count + head_index) * width
                 set_row(kernels.flat_slice(out, row_of_out, width), query_reads[t])
             if flags.has_decay:
-                _decay_memory(memory, chunk.products[count - 1])
-            add_product_ta(kernels.slice_steps(chunk.remaining_keys, 0, writes * count), values, memory)
+                _set_decayed_memory(after, memory, chunk.products[count - 1])
+            else:
+                set_row(flat_after, flat)
+            add_product_ta(kernels.slice_steps(chunk.remaining_keys, 0, writes * count), values, after)
             if rotation is not None:
-                rotate_memory(memory, angles.cosines[count - 1], angles.sines[count - 1], False)
+                rotate_memory(after, angles.cosines[count - 1], angles.sines[count - 1], False)
 
 
 @njit(inline=True)
@@ -307,7 +339,7 @@ def apply_probes_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, w
 
 @njit(inline=True)
 def _memory_gradient(
-    decayed: Array, dreads: Array, memory: Array, decay: Array, has_decay: bool,
+    decayed: Array, dreads: Array, memory: Array, decay: Array, flags: MemoryFlags,
     gradient: Array, ddecayed: Array, ddecay: Array, buffer: Array,
 ) -> None:  # fmt: skip
     """Backward pass of reads of the memory before the chunk, and of its decay over the chunk.
@@ -317,15 +349,17 @@ def _memory_gradient(
         dreads: Gradients of the reads.
         memory: The memory before the chunk.
         decay: The product of all decays of the chunk.
-        has_decay: Whether the memory decays.
+        flags: The form of the memory.
         gradient: Gradient of the memory after the chunk, replaced by that of the memory before it.
         ddecayed: Receives the gradients of ``decayed``.
-        ddecay: Receives the gradient of ``decay``.
+        ddecay: Receives the gradient of ``decay``, if decays are operands.
         buffer: For panels.
     """
-    if has_decay and decay.size == 1:
+    if flags.has_decay and not flags.has_decay_operand:
+        _set_decayed_memory(gradient, gradient, decay)
+    elif flags.has_decay and decay.size == 1:
         ddecay[0] = scale_and_dot(kernels.flat(gradient), kernels.flat(memory), decay[0])
-    elif has_decay:
+    elif flags.has_decay:
         for i in range(memory.shape[0]):
             ddecay[i] = scale_and_dot(gradient[i], memory[i], decay[i])
     kernels.set_matmul(dreads, panels_of_transposed(memory, buffer), ddecayed)
@@ -334,41 +368,61 @@ def _memory_gradient(
 
 @njit(inline=True)
 def memory_backward(
-    rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
-    heads: int, updates: int, writes: int, decays: int, rotations: int, has_probe: bool, query_first: bool,
+    rows: Array, factors: Array | None, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
+    heads: int, updates: int, writes: int, decays: int, rotations: int, has_fixed_decay: bool,
+    has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """The gradients of a block of steps.
 
     Args:
         rows: The operands of each step of the block, as in :func:`memory_forward`.
+        factors: As in :func:`memory_forward`.
         memories: The memories before each chunk, of all steps.
         first: The first step of the block, at which a chunk begins.
         dstate: The gradients of the memories after the block, replaced by those before it.
         dout: The gradients of ``out``.
-        drows: Receives the gradients of the operands, but for angles without gradients.
+        drows: Receives the gradients of the operands.
         heads: Heads of a sequence.
         updates: As in :func:`memory_forward`.
         writes: As in :func:`memory_forward`.
         decays: As in :func:`memory_forward`.
         rotations: As in :func:`memory_forward`.
+        has_fixed_decay: As in :func:`memory_forward`.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    flags = MemoryFlags(heads, updates, writes, decays != NO_DECAY, has_probe, query_first)
+    flags = MemoryFlags(
+        heads, updates, writes, decays != NO_DECAY, decays != NO_DECAY and not has_fixed_decay,
+        rotations == TRAINED_ROTATION, has_probe, query_first,
+    )  # fmt: skip
     depth = dstate.shape[1] // (dout.shape[2] // heads) // heads
     literally(decays)
     literally(rotations)
     head_table = None if decays == ROW_DECAY else kernels.empty((CHUNK, writes * CHUNK), dstate)
     dhead_table = None if decays == ROW_DECAY else kernels.empty((CHUNK, writes * CHUNK), dstate)
-    rotation = None if rotations == NO_ROTATION else empty_rotation(depth, dstate)
+    angle_heads = heads if rotations == FIXED_ROTATION else 1
+    rotation = None if rotations == NO_ROTATION else empty_rotation(angle_heads, depth, dstate)
     dangles = kernels.empty((CHUNK, depth // 2), dstate) if rotations == TRAINED_ROTATION else None
     packed = packed_flags(flags)
-    _backward(rows, memories, first, dstate, dout, drows, head_table, dhead_table, rotation, dangles, packed)
+    _backward(
+        rows,
+        factors,
+        memories,
+        first,
+        dstate,
+        dout,
+        drows,
+        head_table,
+        dhead_table,
+        rotation,
+        dangles,
+        packed,
+    )
 
 
 @njit(shared=True)
 def _backward(
-    rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
+    rows: Array, factors: Array | None, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
     head_table: Array | None, dhead_table: Array | None, rotation: Rotation | None, dangles: Array | None,
     packed: int,
 ) -> None:  # fmt: skip
@@ -380,6 +434,7 @@ def _backward(
     dchunk = empty_chunk(flags.writes, depth, width, decay_size, dstate)
     _backward_chunks(
         rows,
+        factors,
         memories,
         first,
         dstate,
@@ -397,16 +452,18 @@ def _backward(
 
 @njit(shared=True)
 def _backward_chunks(
-    rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
+    rows: Array, factors: Array | None, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
     chunk: ChunkArrays, dchunk: ChunkArrays,
     head_table: Array | None, dhead_table: Array | None, rotation: Rotation | None, dangles: Array | None,
     packed: int,
 ) -> None:  # fmt: skip
     rows, memories, dstate, dout, drows = kernels.unowned((rows, memories, dstate, dout, drows))
     chunk, dchunk = kernels.unowned((chunk, dchunk))
-    # As in the forward pass, `rotation` and `dangles` keep their names.
-    angles, angle_gradients = kernels.unowned((rotation, dangles))
+    # As in the forward pass, `factors`, `rotation` and `dangles` keep their names.
+    fixed, all_angles, angle_gradients = kernels.unowned((factors, rotation, dangles))
     flags = unpacked_flags(packed)
+    if factors is not None and rotation is not None and not flags.has_angle_operand:
+        load_fixed_angles(fixed, all_angles, flags)
     heads, updates, writes, has_probe = flags.heads, flags.updates, flags.writes, flags.has_probe
     read_update = 0 if flags.query_first else updates - 1
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
@@ -421,7 +478,8 @@ def _backward_chunks(
             memory = kernels.reshape(kernels.flat_slice(memories, index * size, size), (depth, width))
             first_query = count if has_probe else 0
             total = first_query + count
-            load_chunk(rows, start, count, head_index, first_query, chunk, angles, flags)
+            angles = rotation_of_head(all_angles, 0 if flags.has_angle_operand else head_index % heads)
+            load_chunk(rows, fixed, start, count, head_index, first_query, chunk, angles, flags)
             # The tape comes from the third-level cache, in short pieces. Without prefetching, the backward
             # pass of retnet took 0.3 ms more, of 9 (AMD EPYC, Zen 4). In the forward pass, which has just
             # computed the operands, prefetching took 2 to 4 % more time.
@@ -470,7 +528,7 @@ def _backward_chunks(
                 dreads, 0, panels, kernels.slice_steps(dchunk.weights, 0, total), 0, writes * count
             )
             _memory_gradient(
-                decayed, dreads, memory, chunk.products[count - 1], flags.has_decay,
+                decayed, dreads, memory, chunk.products[count - 1], flags,
                 gradient, kernels.slice_steps(dchunk.decayed, 0, total), dchunk.products[0],
                 chunk.panels,
             )  # fmt: skip

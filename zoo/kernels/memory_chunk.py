@@ -31,6 +31,8 @@ class MemoryFlags(NamedTuple):
         updates: Updates of a step.
         writes: Outer products of an update.
         has_decay: Whether an update multiplies memories by factors.
+        has_decay_operand: Whether these factors are operands of each update, and have gradients.
+        has_angle_operand: Whether the angles by which memories rotate are, likewise.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
@@ -39,6 +41,8 @@ class MemoryFlags(NamedTuple):
     updates: int
     writes: int
     has_decay: bool
+    has_decay_operand: bool
+    has_angle_operand: bool
     has_probe: bool
     query_first: bool
 
@@ -83,7 +87,7 @@ class Rotation(NamedTuple):
     """Angles by which the rows of a memory rotate, up to each step of a chunk.
 
     Args:
-        cosines: Cosines of the angles, ``(CHUNK, K / 2)``.
+        cosines: Cosines of the angles, ``(CHUNK, K / 2)``, or ``(heads * CHUNK, K / 2)`` for all heads.
         sines: Their sines.
     """
 
@@ -94,13 +98,18 @@ class Rotation(NamedTuple):
 @njit(inline=True)
 def packed_flags(flags: MemoryFlags) -> int:
     """All flags in one integer: Numba compiles again for other literals, but not for other integers."""
-    packed = flags.has_decay + 2 * flags.has_probe + 4 * flags.query_first
-    return packed + 8 * flags.updates + 256 * flags.writes + 2048 * flags.heads
+    packed = flags.has_decay + 2 * flags.has_decay_operand + 4 * flags.has_angle_operand
+    packed += 8 * flags.has_probe + 16 * flags.query_first
+    return packed + 32 * flags.updates + 1024 * flags.writes + 8192 * flags.heads
 
 
 @njit(inline=True)
 def unpacked_flags(packed: int) -> MemoryFlags:
     """The flags that :func:`packed_flags` returns as one integer."""
-    heads, updates, writes = packed // 2048, packed // 8 & 31, packed // 256 & 7
-    has_decay, has_probe, query_first = packed & 1, packed & 2, packed & 4
-    return MemoryFlags(heads, updates, writes, has_decay != 0, has_probe != 0, query_first != 0)
+    heads, updates, writes = packed // 8192, packed // 32 & 31, packed // 1024 & 7
+    has_decay, has_decay_operand, has_angle_operand = packed & 1, packed & 2, packed & 4
+    has_probe, query_first = packed & 8, packed & 16
+    return MemoryFlags(
+        heads, updates, writes, has_decay != 0, has_decay_operand != 0, has_angle_operand != 0,
+        has_probe != 0, query_first != 0,
+    )  # fmt: skip

@@ -10,7 +10,7 @@ from zoo.array_types import Array
 from zoo.kernels.chunk_products import empty_panels
 from zoo.kernels.jit import njit
 from zoo.kernels.memory_chunk import CHUNK, ChunkArrays, MemoryFlags, Rotation
-from zoo.kernels.memory_rotation import add_angle, angle_gradient, set_rotated_row
+from zoo.kernels.memory_rotation import angle_gradient, load_angle, rotation_of_head, set_rotated_row
 from zoo.kernels.prefetch import prefetch
 from zoo.kernels.row_loops import set_row
 
@@ -44,17 +44,44 @@ def _row_number(update: int, head_index: int, batch: int, heads: int, updates: i
 
 
 @njit(inline=True)
+def _factors_of_update(factors: Array, update: int, head_index: int, flags: MemoryFlags) -> Array:
+    """The fixed factors of an update of a head, given those of all updates of a step, in rows."""
+    size = factors.shape[1]
+    number = update % flags.updates * flags.heads + head_index % flags.heads
+    return kernels.flat_slice(factors, number * size, size)
+
+
+@njit(shared=True)
+def load_fixed_angles(factors: Array, rotation: Rotation, flags: MemoryFlags) -> None:
+    """Set the sums of the angles up to each step of a chunk, for all heads, from the fixed factors."""
+    factors, rotation = kernels.unowned((factors, rotation))
+    start = factors.shape[1] - 2 * rotation.cosines.shape[1]
+    for head in range(flags.heads):
+        angles = rotation_of_head(rotation, head)
+        for t in range(CHUNK):
+            load_angle(_factors_of_update(factors, t, head, flags), start, t, angles)
+
+
+@njit(inline=True)
 def _load_operands(
-    row: Array, t: int, first_query: int, chunk: ChunkArrays, rotation: Rotation | None, flags: MemoryFlags
+    row: Array,
+    factors: Array,
+    t: int,
+    first_query: int,
+    chunk: ChunkArrays,
+    rotation: Rotation | None,
+    flags: MemoryFlags,
 ) -> None:
     """Copy the operands of step ``t`` of a chunk to its arrays.
 
     Args:
         row: The operands.
+        factors: The fixed factors, if there are any.
         t: The step.
         first_query: Row of the first query among the readers.
         chunk: The arrays.
-        rotation: Receives the sum of the angles up to the step, if the memory rotates.
+        rotation: The sums of the angles up to each step, if the memory rotates. Receives that of this step
+            if the angle is an operand.
         flags: The form of the memory.
     """
     values, keys, readers, decay, rates = chunk.values, chunk.keys, chunk.readers, chunk.decay, chunk.rates
@@ -67,15 +94,19 @@ def _load_operands(
     query = first_key + writes * depth
     start = query + depth
     if flags.has_decay:
-        set_row(decay[t], kernels.flat_slice(row, start, decay.shape[1]))
+        source, first_decay = (row, start) if flags.has_decay_operand else (factors, 0)
+        # A loop would store one decay with a mask, and the next load would wait until it is in the cache:
+        # both passes of retnet took 1.04 times as long (AMD EPYC, Zen 4).
+        if decay.shape[1] == 1:
+            decay[t, 0] = source[first_decay]
+        else:
+            set_row(decay[t], kernels.flat_slice(source, first_decay, decay.shape[1]))
+    if flags.has_decay_operand:
         start += decay.shape[1]
     if rotation is not None:
-        cosines, sines = rotation.cosines, rotation.sines
-        set_row(cosines[t], kernels.flat_slice(row, start, depth // 2))
-        set_row(sines[t], kernels.flat_slice(row, start + depth // 2, depth // 2))
-        if t > 0:
-            add_angle(cosines[t], sines[t], cosines[t - 1], sines[t - 1])
-        start += depth
+        if flags.has_angle_operand:
+            load_angle(row, start, t, rotation)
+            start += depth
         # The copy rotates. With a loop over all rows after it, the backward pass took 0.5 us more for a chunk
         # of a memory of 32 x 32, 6 % (AMD EPYC, Zen 4, float32).
         for n in range(writes):
@@ -128,7 +159,7 @@ def _store_gradients(
     last = t - 1 if flags.query_first else t  # the last step whose angle rotates the query
     set_rotated_row(kernels.flat_slice(drow, start, depth), readers[first_query + t], last, rotation, False)
     start += depth
-    if flags.has_decay:
+    if flags.has_decay_operand:
         set_row(kernels.flat_slice(drow, start, decay.shape[1]), decay[t])
         start += decay.shape[1]
     if dangles is not None:
@@ -136,7 +167,6 @@ def _store_gradients(
         cosine, sine = kernels.flat_slice(row, start, half), kernels.flat_slice(row, start + half, half)
         dcosine, dsine = kernels.flat_slice(drow, start, half), kernels.flat_slice(drow, start + half, half)
         angle_gradient(dcosine, dsine, cosine, sine, dangles[t])
-    if rotation is not None:
         start += depth
     if flags.has_probe:
         set_rotated_row(kernels.flat_slice(drow, start, depth), readers[t], t - 1, rotation, False)
@@ -154,6 +184,7 @@ def _row_of_update(rows: Array, update: int, head_index: int, flags: MemoryFlags
 @njit(inline=True)
 def load_chunk(
     rows: Array,
+    factors: Array | None,
     start: int,
     count: int,
     head_index: int,
@@ -166,17 +197,20 @@ def load_chunk(
 
     Args:
         rows: The operands of all steps.
+        factors: The fixed factors of each head; None if there are none.
         start: The first update.
         count: Number of updates.
         head_index: Index of the head, counted over all sequences.
         first_query: Row of the first query among the readers.
         chunk: The arrays.
-        rotation: Receives the sums of the angles up to each step, if the memory rotates.
+        rotation: The sums of the angles up to each step, if the memory rotates. Receives them if the angles
+            are operands.
         flags: The form of the memory.
     """
     for t in range(count):
         row = _row_of_update(rows, start + t, head_index, flags)
-        _load_operands(row, t, first_query, chunk, rotation, flags)
+        own = row if factors is None else _factors_of_update(factors, t, head_index, flags)
+        _load_operands(row, own, t, first_query, chunk, rotation, flags)
 
 
 @njit(inline=True)

@@ -56,9 +56,31 @@ def _add_angle_gradient(target: Any, da: Any, db: Any, a: Any, b: Any) -> Any:
 
 
 @njit(inline=True)
-def empty_rotation(depth: int, like: Array) -> Rotation:
-    """Arrays for the angles of a chunk."""
-    return Rotation(kernels.empty((CHUNK, depth // 2), like), kernels.empty((CHUNK, depth // 2), like))
+def empty_rotation(heads: int, depth: int, like: Array) -> Rotation:
+    """Arrays for the angles of a chunk, of one head or of several."""
+    shape = heads * CHUNK, depth // 2
+    return Rotation(kernels.empty(shape, like), kernels.empty(shape, like))
+
+
+@njit(inline=True)
+def load_angle(row: Array, start: int, t: int, rotation: Rotation) -> None:
+    """Set the sum of the angles up to step t. The row has the angle of the step, from ``start`` on."""
+    cosines, sines = rotation.cosines, rotation.sines
+    size = cosines.shape[1]
+    set_row(cosines[t], kernels.flat_slice(row, start, size))
+    set_row(sines[t], kernels.flat_slice(row, start + size, size))
+    if t > 0:
+        add_angle(cosines[t], sines[t], cosines[t - 1], sines[t - 1])
+
+
+@njit(inline=True)
+def rotation_of_head(rotation: Rotation | None, head: int) -> Any:
+    """The angles of one head; None if the memory does not rotate."""
+    if rotation is None:
+        return None
+    first, end = head * CHUNK, (head + 1) * CHUNK
+    cosines, sines = rotation.cosines, rotation.sines
+    return Rotation(kernels.slice_steps(cosines, first, end), kernels.slice_steps(sines, first, end))
 
 
 @njit(inline=True)

@@ -245,7 +245,7 @@ def head_decay_weights(steps: int, chunk: ChunkArrays, table: Array, flags: Memo
 def head_decay_products_gradient(
     steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, flags: MemoryFlags
 ) -> None:
-    """As :func:`row_decay_products_gradient`, with a last product ``(1,)``, read only if memories decay."""
+    """As :func:`row_decay_products_gradient`, with a last product ``(1,)``, for decays that are operands."""
     chunk, dchunk = kernels.unowned((chunk, dchunk))
     readers, decay, products = chunk.readers, chunk.decay, chunk.products
     dreaders, ddecay, ddecayed = dchunk.readers, dchunk.decay, dchunk.decayed
@@ -256,7 +256,7 @@ def head_decay_products_gradient(
                 set_row(dreaders[first], ddecayed[first])
             else:
                 set_scaled(dreaders[first + t], ddecayed[first + t], products[t - 1 if is_early else t, 0])
-    if flags.has_decay:
+    if flags.has_decay_operand:
         total = dchunk.products[0, 0]
         for t in range(steps - 1, -1, -1):
             first = steps if flags.has_probe else 0
@@ -290,7 +290,7 @@ def head_decay_weights_gradient(
     dkeys, dweights, dremaining_keys = dchunk.keys, dchunk.weights, dchunk.remaining_keys
     writes = flags.writes
     count, size = 2 * steps if flags.has_probe else steps, table.shape[1]
-    if flags.has_decay:
+    if flags.has_decay_operand:
         kernels.fill_zeros(dtable)
         for first in range(0, count, steps):
             shift = 1 if flags.query_first or (flags.has_probe and first == 0) else 0

@@ -163,6 +163,8 @@ def momentum_memory_forward(
             updates=1,
             writes=1,
             has_decay=True,
+            has_decay_operand=True,
+            has_angle_operand=False,
             has_probe=has_probe,
             query_first=query_first,
         )
@@ -205,7 +207,7 @@ def _forward_chunks(
             index = (first + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat_memory)
             set_row(kernels.flat_slice(momenta, index * size, size), flat_momentum)
-            load_chunk(rows, start, count, head_index, first_query, chunk, None, flags)
+            load_chunk(rows, None, start, count, head_index, first_query, chunk, None, flags)
             _set_weights(count, first_query + count, chunk, extra, flags)
             _read_memories(first_query + count, chunk, extra, M, P)
             if flags.has_probe:
@@ -252,6 +254,8 @@ def momentum_memory_backward(
             updates=1,
             writes=1,
             has_decay=True,
+            has_decay_operand=True,
+            has_angle_operand=False,
             has_probe=has_probe,
             query_first=query_first,
         )
@@ -304,7 +308,7 @@ def _backward_chunks(
             index = (first + start) // CHUNK * head_count + head_index
             M = kernels.reshape(kernels.flat_slice(memories, index * size, size), (depth, width))
             P = kernels.reshape(kernels.flat_slice(momenta, index * size, size), (depth, width))
-            load_chunk(rows, start, count, head_index, first_query, chunk, None, flags)
+            load_chunk(rows, None, start, count, head_index, first_query, chunk, None, flags)
             for t in range(count):
                 row_of_out = ((start + t) * head_count + head_index) * width
                 set_row(dchunk.reads[first_query + t], kernels.flat_slice(dout, row_of_out, width))

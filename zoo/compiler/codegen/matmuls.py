@@ -19,6 +19,7 @@ from zoo.compiler.ir.memory_ops import (
     MEMORY_GRADIENT,
     SCAN,
     SCAN_GRADIENT,
+    MemoryForm,
     SequenceForm,
     states_of,
 )
@@ -277,7 +278,7 @@ def memory_state(form: SequenceForm, memories: str) -> str:
 def _write_memory(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
     """One block of steps of a state that kernels compute for all steps."""
     form, arrays = node.attr, [context.memories[state] for state in states_of(node.attr)]
-    operands, *factors = _memory_operands(context, node.inputs)
+    operands, *factors = _memory_operands(context, form, node.inputs)
     out, states, saved = context.array_of(node).active_steps, *_names_of_memories(arrays)
     given = ", ".join([operands, *factors, "first", *states, *saved, out])
     writer.line(f"kernels.{form.kernel}_forward({given}, {form.flags})")
@@ -286,8 +287,9 @@ def _write_memory(context: EmitContext, writer: Writer, node: Node, _section: st
 def _write_memory_gradient(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
     """One block of steps of such a state, in the backward pass."""
     form, arrays = node.attr, [context.memories[state] for state in states_of(node.attr)]
-    gradient, operands, *factors = _memory_operands(context, node.inputs)
-    results = [context.array_of(node).active_steps, *([arrays[0].dfactors] if factors else [])]
+    gradient, operands, *factors = _memory_operands(context, form, node.inputs)
+    has_gradient = not isinstance(form, MemoryForm)  # of the fixed factors
+    results = [context.array_of(node).active_steps, *[arrays[0].dfactors] * has_gradient]
     states, saved = _names_of_memories(arrays)
     given = ", ".join([operands, *factors, *saved, "first", *states, gradient, *results])
     writer.line(f"kernels.{form.kernel}_backward({given}, {form.flags})")
@@ -298,10 +300,11 @@ def _names_of_memories(arrays: Sequence[MemoryArrays]) -> tuple[list[str], list[
     return [each.state for each in arrays], [each.saved for each in arrays]
 
 
-def _memory_operands(context: EmitContext, operands: Sequence[Node]) -> list[str]:
+def _memory_operands(context: EmitContext, form: SequenceForm, operands: Sequence[Node]) -> list[str]:
     """Expressions for arrays of the steps that are computed together, or of values of all steps."""
     arrays = [(operand, context.array_of(_view(operand).base)) for operand in operands]
-    return [array.name if operand.level == Level.ONCE else array.active_steps for operand, array in arrays]
+    names = [array.name if operand.level == Level.ONCE else array.active_steps for operand, array in arrays]
+    return names if len(form.fields) == 1 or form.fields[-1] else [*names, "None"]
 
 
 def _write_nothing(_context: EmitContext, _writer: Writer, _node: Node, _section: str) -> None:

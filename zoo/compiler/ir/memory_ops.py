@@ -54,6 +54,7 @@ class MemoryForm:
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether the query reads the memory before the update.
         transposed: Whether the state has its columns before its rows.
+        has_fixed_decay: Whether the decays are the same at every step and need no gradient.
         momentum: Name of the state that is its momentum (:mod:`zoo.kernels.momentum_memory`); empty if it has
             none.
     """
@@ -70,6 +71,7 @@ class MemoryForm:
     has_probe: bool
     query_first: bool
     transposed: bool
+    has_fixed_decay: bool = False
     momentum: str = ""
 
     @property
@@ -91,11 +93,19 @@ class MemoryForm:
 
     @property
     def fields(self) -> tuple[tuple[str, ...], ...]:
-        """Names of the parts of the operands of an update, in their order."""
+        """Names of the parts of the operands of an update and of the fixed factors, in their order."""
+        decay, angle = ["decay"] * bool(self.decays), ["cosine", "sine"] * bool(self.rotations)
+        fixed = [*decay * self.has_fixed_decay, *angle * self.has_fixed_angle]
         names = ["value", "key"] if self.writes == 1 else [f"{self.writes} values", f"{self.writes} keys"]
-        names += ["query", *["decay"] * bool(self.decays), *["cosine", "sine"] * bool(self.rotations)]
+        names += ["query", *(name for name in (*decay, *angle) if name not in fixed)]
         names += ["keep", "gain"] * bool(self.momentum)
-        return ((*names, *["probe", "rate"] * self.has_probe),)
+        operands = (*names, *["probe", "rate"] * self.has_probe)
+        return (operands, tuple(fixed)) if self.kernel == "memory" else (operands,)
+
+    @property
+    def has_fixed_angle(self) -> bool:
+        """Whether the angles are the same at every step and need no gradient."""
+        return self.rotations == Rotations.FIXED
 
     @property
     def flags(self) -> str:
@@ -104,7 +114,7 @@ class MemoryForm:
         if not self.momentum:
             numbers += [str(self.updates), str(self.writes)]
             if self.decays != Decays.COLUMNS:
-                numbers += [str(self.decays.value), str(self.rotations.value)]
+                numbers += [str(self.decays.value), str(self.rotations.value), str(self.has_fixed_decay)]
         return ", ".join([*numbers, str(self.has_probe), str(self.query_first)])
 
     @property
@@ -114,24 +124,28 @@ class MemoryForm:
 
 
 def _memory(inputs: tuple[Node, ...], attr: MemoryForm, shape: Shape) -> Node:
-    (operands,) = inputs
+    operands, *_ = inputs
     return operands.graph.node(MEMORY, inputs, attr, shape, max(operands.level, Level.SEQUENCE))
 
 
-def _memory_vjp(g: Node, node: Node, operands: Node) -> tuple[Node]:
-    return (g.graph.node(MEMORY_GRADIENT, (g, operands), node.attr, operands.shape),)
+def _memory_vjp(g: Node, node: Node, operands: Node, *factors: Node) -> tuple[Node]:
+    return (g.graph.node(MEMORY_GRADIENT, (g, operands, *factors), node.attr, operands.shape),)
 
 
 MEMORY = Op("read_memory", Kind.MEMORY, vjp=_memory_vjp, build=_memory, expensive=True)
-"""What the query reads at a step, ``(heads, D)``, given the operands of the step, ``(heads, ...)``."""
+"""What the query reads at a step, ``(heads, D)``, given the operands of the step, ``(heads, ...)``.
+
+A second input holds the decays and angles that are the same at every step and need no gradient, if any.
+"""
 
 MEMORY_GRADIENT = Op("memory_gradient", Kind.MEMORY, expensive=True)
-"""The gradients of the operands of a step, given the gradient of what the query reads and the operands."""
+"""The gradients of the operands of a step, given the gradient of what the query reads and the inputs."""
 
 
-def matrix_memory(operands: Node, form: MemoryForm) -> Node:
-    """Return what the query reads at every step."""
-    return _memory((operands,), form, (form.heads, form.width))
+def matrix_memory(operands: Node, form: MemoryForm, factors: Node | None = None) -> Node:
+    """Return what the query reads at every step; ``factors`` are the same at every step."""
+    inputs = (operands,) if factors is None else (operands, factors)
+    return _memory(inputs, form, (form.heads, form.width))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ and that state on the result of the query: then the steps must be computed one a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from zoo.compiler.frontend.trace_step import StepGraph
@@ -33,7 +33,7 @@ from zoo.compiler.ir.structural_ops import RESHAPE, TRANSPOSE, concatenate
 from zoo.compiler.passes.affine_form import affine_form
 from zoo.compiler.passes.matrix_matcher import MatrixMatcher, Read
 from zoo.compiler.passes.matrix_terms import MatrixTerm, times
-from zoo.compiler.passes.memory_rotation import polar_form, real_decay
+from zoo.compiler.passes.memory_rotation import is_trained, polar_form, real_decay
 from zoo.compiler.passes.state_matcher import NoMatch, mismatches, replace_states
 
 # A step with more updates, or an update with more outer products, is none of the known forms.
@@ -117,8 +117,11 @@ class _MemoryMatcher(MatrixMatcher):
             has_probe=bool(probes),
             query_first=query.stage == 0,
             transposed=query.by_column,
+            has_fixed_decay=_have_fixed_decays(update.factors for update in updates),
         )
-        memory = matrix_memory(self._operands(query, updates, form), form)
+        # The kernels need a power of two. The first updates change nothing if there are too few.
+        updates = [*[_Update(_Factors(), [], [])] * (form.updates - len(updates)), *updates]
+        memory = matrix_memory(self._operands(query, updates, form), form, self._fixed_factors(updates, form))
         return self.without_state(query.node, query.result(memory), memory)
 
     def _matrices_between(self) -> list[Node]:
@@ -210,27 +213,44 @@ class _MemoryMatcher(MatrixMatcher):
 
     def _operands(self, query: Read, updates: Sequence[_Update], form: MemoryForm) -> Node:
         """The operands of all updates, ``(updates * heads, ...)``."""
-        # The kernels need a power of two. The first updates change nothing if there are too few.
-        nothing = [_Update(_Factors(), [], [])] * (form.updates - len(updates))
         reading = 0 if form.query_first else form.updates - 1
         rows = [
             self._operands_of_update(update, query.vector if number == reading else None, form)
-            for number, update in enumerate([*nothing, *updates])
+            for number, update in enumerate(updates)
         ]
         return concatenate(rows, 0)
+
+    def _fixed_factors(self, updates: Sequence[_Update], form: MemoryForm) -> Node | None:
+        """The factors of all updates that are the same at every step, ``(updates * heads, ...)``."""
+        rows = []
+        for update in updates:
+            parts = [self._decay(update, form)] * form.has_fixed_decay
+            if form.has_fixed_angle and update.factors.rotation is not None:
+                parts.append(update.factors.rotation)
+            rows += [concatenate(parts, 1)] if parts else []
+        return concatenate(rows, 0) if rows else None
+
+    def _decay(self, update: _Update, form: MemoryForm) -> Node:
+        return self.terms.filled(update.factors.decay, form.decay_size, 1.0)
 
     def _operands_of_update(self, update: _Update, query: Node | None, form: MemoryForm) -> Node:
         filled = self.terms.filled
         missing = [None] * (form.writes - len(update.keys))  # the last value has the read of the probe
         parts = [filled(value, form.width, 0.0) for value in [*missing, *update.values]]
         parts += [filled(key, form.depth, 0.0) for key in [*missing, *update.keys, query]]
-        if form.decays:
-            parts.append(filled(update.factors.decay, form.decay_size, 1.0))
-        if update.factors.rotation is not None:
+        if form.decays and not form.has_fixed_decay:
+            parts.append(self._decay(update, form))
+        if update.factors.rotation is not None and not form.has_fixed_angle:
             parts.append(update.factors.rotation)
         if form.has_probe:
             parts += [filled(update.probe, form.depth, 0.0), filled(update.rate, form.width, 0.0)]
         return concatenate(parts, 1)
+
+
+def _have_fixed_decays(factors: Iterable[_Factors]) -> bool:
+    """Whether there are decays of heads or rows, all of them the same at every step and without gradients."""
+    decays = [(each.decays, each.decay) for each in factors if each.decay is not None]
+    return bool(decays) and not any(kind == Decays.COLUMNS or is_trained(decay) for kind, decay in decays)
 
 
 def _read_by(written: Node, probes: Sequence[Read]) -> Read | None:

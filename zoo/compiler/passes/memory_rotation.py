@@ -59,11 +59,11 @@ def polar_form(real: Node, imag: Node) -> Polar | None:
             if decays == [node for node in imags if node is not sine]:
                 # exp(-i theta) has the opposite sign in the imaginary part.
                 signed = sine if real_number == imag_number else -sine
-                return Polar(_decay(real_number, decays, real), cosine, signed, _is_trained(angle))
+                return Polar(_decay(real_number, decays, real), cosine, signed, is_trained(angle))
     common = [node for node in reals if node in imags]
     real = _product(real_number, [node for node in reals if node not in common], real)
     imag = _product(imag_number, [node for node in imags if node not in common], imag)
-    return None if _is_trained(real) or _is_trained(imag) else _polar_form_of_parts(real, imag, common)
+    return None if is_trained(real) or is_trained(imag) else _polar_form_of_parts(real, imag, common)
 
 
 def _polar_form_of_parts(real: Node, imag: Node, decays: list[Node]) -> Polar:
@@ -151,7 +151,7 @@ def _is_constant(node: Node, axis: int) -> bool:
     return False
 
 
-def _is_trained(node: Node) -> bool:
+def is_trained(node: Node) -> bool:
     """Whether a value depends on anything but buffers and numbers."""
     leaves = (each.op for each in ancestors([node]) if not each.inputs)
     return not all(op in (BUFFER, CONSTANT, ARRAY, SIZE, EYE) for op in leaves)
