@@ -190,6 +190,28 @@ def test_number_of_columns_of_a_table_is_fixed():
             fitted.predict(convert([row[:2] for row in rows]))
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("features", [1, 2])
+def test_number_of_columns_is_fixed_for_tables_of_any_number_of_steps(features, steps, tmp_path):
+    rng = np.random.default_rng(0)
+    fitted = SequenceRegressor(**SMALL, epochs=1, features=features)
+    fitted.fit(rng.normal(size=(4, steps * features)), rng.normal(size=4))
+    fitted.save(tmp_path / "estimator.safetensors")
+    for each in (fitted, load(tmp_path / "estimator.safetensors")):
+        with pytest.raises(ValueError, match=f"X has {3 * features} features, but .* is expecting"):
+            each.predict(np.ones((2, 3 * features)))
+
+
+def test_names_of_columns_are_those_of_the_last_fit():
+    pandas = pytest.importorskip("pandas")
+    frame, numbers = pandas.DataFrame({"a": [0.1, 0.2, 0.3]}), np.arange(3.0)
+    estimator = SequenceRegressor(**SMALL, epochs=1).fit(frame, numbers)
+    with pytest.raises(ValueError, match="Feature names unseen at fit time"):
+        estimator.predict(frame.rename(columns={"a": "b"}))
+    estimator.fit([frame.to_numpy()] * 3, numbers)
+    assert not hasattr(estimator, "feature_names_in_")
+
+
 def test_estimator_works_in_pipeline_and_grid_search(ragged):
     rows, classes, _ = ragged
     table = np.array([row[:3].ravel() for row in rows]) * 100
@@ -240,6 +262,12 @@ WRONG = {
     "masked rows": ([np.ma.masked_array(np.ones(2), True)] * 2, "SequenceRegressor: found a masked array"),
     "imaginary parts": (np.ones((2, 3, 2)) + 1j, r"sequence 0 is complex128\(3, 2\); expected real numbers"),
     "dates": ([np.array(["2024-01-01"], "M8[D]")] * 2, r"sequence 0 is datetime64\[D\]\(1,\); expected real"),
+    "text": ([np.array(["a", "b"])] * 2, r"sequence 0 is texts\(2,\); expected real numbers \(could not"),
+    "imaginary objects": (
+        [np.array([1j, 2], object)] * 2,
+        r"sequence 0 is objects\(2,\); expected real numbers \(float",
+    ),
+    "records": ([np.zeros(2, "i4,f4")] * 2, r"sequence 0 is \[.*\]\(2,\); expected real numbers"),
     "no sequences": ([], "SequenceRegressor: found no sequences; expected at least one"),
     "no sequences of an array": (np.ones((0, 3, 2)), "found no sequences; expected at least one"),
     "no features": (np.ones((2, 3, 0)), r"sequence 0 has the shape \(3, 0\); expected \(T, I\)"),

@@ -24,6 +24,7 @@ _PLAIN = (
     "validation_losses_",
     "n_features_in_",
     "_step_features",
+    "_fitted_on_table",
     "_is_flat",
     "_has_y",
     "_targets",

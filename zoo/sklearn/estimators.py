@@ -64,6 +64,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
     _loss = ""
     n_features_in_: int
     _step_features: int
+    _fitted_on_table = False
 
     @suggest_names
     def __init__(
@@ -185,16 +186,18 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         """Convert X to sequences; store the number of features if ``reset``."""
         owner, features = type(self).__name__, positive(self.features, "features")
         rows = as_rows(X, features, owner)
+        is_table = rows is None
         if rows is None:
-            if reset or self.n_features_in_ != self._step_features:
+            if reset or self._fitted_on_table:
                 table = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
             else:  # fitted on sequences, whose lengths may differ
                 table = check_array(X, dtype=[np.float64, np.float32], estimator=self)
             rows = rows_of_table(table, features, owner)
         elif reset:
             self.n_features_in_ = rows[0].shape[1]
+            self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
         if reset:
-            self._step_features = rows[0].shape[1]
+            self._step_features, self._fitted_on_table = rows[0].shape[1], is_table
         if rows[0].shape[1] != self._step_features:
             raise ValueError(
                 f"{owner}: found {rows[0].shape[1]} features at a step, and it was fitted on "

@@ -73,9 +73,12 @@ def _is_table(data: Sequence[Any] | Array) -> bool:
 def _as_row(value: Any, features: int, owner: str) -> Array:
     """One sequence ``(T, I)`` without its padding of NaN."""
     array = as_array(value, owner)
-    if array.dtype.kind in "cMm":  # NumPy would drop imaginary parts, and convert dates to counts of days
+    if array.dtype.kind in "cMmV":  # NumPy would drop imaginary parts, and convert dates to counts of days
         raise ValueError(f"{owner} is {dtype_and_shape(array)}; expected real numbers.")
-    row = array.astype(np.float64)
+    try:
+        row = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{owner} is {dtype_and_shape(array)}; expected real numbers ({error}).") from None
     if row.ndim == 1 and row.size % features == 0:
         row = row.reshape(-1, features)
     if row.ndim != 2 or row.shape[1] == 0:
