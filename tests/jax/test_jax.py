@@ -258,6 +258,13 @@ def test_invalid_values_raise_outside_of_jit(tokens, lengths, sentence):
         jax.grad(lambda params: rnn(params, x, lengths=lengths)[0].sum())(rnn.params)
 
 
+def test_tracing_allocates_no_inputs():
+    rnn, steps = function("gru"), 10**9
+    x, lengths = jax.ShapeDtypeStruct((steps, B, I), float), jax.ShapeDtypeStruct((B,), int)
+    y, _ = jax.eval_shape(lambda x, lengths: rnn(rnn.params, x, lengths=lengths), x, lengths)
+    assert y.shape == (steps, B, H)
+
+
 def test_float64_has_to_be_switched_on():
     jax.config.update("jax_enable_x64", False)
     with pytest.raises(UsageError, match=r"dtype is float64, which JAX has disabled; call jax.config.update"):

@@ -20,7 +20,7 @@ from zoo.layers.config import STACK_DEFAULTS, CellLike, StackOptions, with_optio
 from zoo.layers.functional import Tape
 from zoo.layers.parameters import Shapes
 from zoo.layers.recurrent import Recurrent
-from zoo.layers.validation import as_padded_batch
+from zoo.layers.validation import as_lengths, as_padded_batch
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -141,9 +141,11 @@ class RecurrentFunction:
                 f"{OWNER}: x is {x.dtype}{x.shape}; expected {kernels.dtype} (T, B, {stack.input_size}) or "
                 f"integer tokens (T, B), with at least one sequence in the batch."
             )
-        if is_tokens or lengths is not None:
-            steps = None if lengths is None else _values(lengths)
+        steps = None if lengths is None else _values(lengths)
+        if is_tokens:
             as_padded_batch(_values(x), steps, stack.input_size, kernels.dtype, OWNER)
+        elif steps is not None:
+            as_lengths(steps, x.shape[0], x.shape[1], OWNER)
         _check_named("params", params, stack.param_shapes, kernels.dtype)
         if state is not None:
             batch = {name: (x.shape[1], *shape) for name, shape in stack.state_shapes.items()}
