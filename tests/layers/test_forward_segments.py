@@ -12,6 +12,7 @@ from zoo.errors import UsageError
 from zoo.kernels import pure_python
 from zoo.kernels.memory_chunk import CHUNK
 from zoo.layers import time_chunks
+from zoo.layers.sharding import shards
 from zoo.layers.time_chunks import forward_segments
 
 T, B, F, H = 2 * CHUNK + 5, 3, 5, 12  # three short segments
@@ -138,9 +139,8 @@ def test_segments_divide_time_at_chunks_of_memories(steps, batch, width):
     assert [each.stop for each in segments[:-1]] == [each.start for each in segments[1:]]
     assert all(each.start % CHUNK == 0 for each in segments)
     longest = max(each.stop - each.start for each in segments)
-    assert longest <= time_chunks._FORWARD_STEPS + time_chunks._FORWARD_ELEMENTS / (
-        max(1, width) * min(batch, 8)
-    )
+    rows = shards(batch)[0].stop
+    assert (longest - time_chunks._FORWARD_STEPS) * rows * width <= time_chunks._FORWARD_ELEMENTS
 
 
 _PEAK = """

@@ -21,7 +21,7 @@ import numpy as np
 from zoo.arguments import short_repr
 from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
-from zoo.layers.sharding import ROWS_PER_TILE, Rows
+from zoo.layers.sharding import MAX_SHARDS, ROWS_PER_TILE, Rows
 
 Recompute: TypeAlias = int | Literal["sqrt"] | None
 
@@ -29,7 +29,7 @@ Recompute: TypeAlias = int | Literal["sqrt"] | None
 MIN_SEGMENT_TOKENS = 1024
 
 _FORWARD_ELEMENTS = 1 << 16
-"""Elements of the outputs of a segment of :func:`forward_segments`.
+"""Elements of the outputs of a segment of a shard in :func:`forward_segments`.
 
 The tape of these steps stays in the cache: 1,000 steps of 16 sequences through `mamba` with 128 units took 28
 to 31 ms with segments of half to all of these elements, and 40 ms with one segment (two threads, AMD EPYC,
@@ -135,7 +135,7 @@ def forward_segments(steps: int, batch: int, width: int) -> list[slice]:
         batch: ``B``.
         width: Output size of the widest layer.
     """
-    rows = max(1, min(batch, ROWS_PER_TILE))
+    rows = max(1, min(batch, ROWS_PER_TILE), -(-batch // MAX_SHARDS))
     length = -(-_FORWARD_ELEMENTS // (rows * max(1, width) * _FORWARD_STEPS)) * _FORWARD_STEPS
     return plan_segments(steps, batch, length)
 
