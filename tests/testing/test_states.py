@@ -111,5 +111,5 @@ def test_root_of_a_state_that_may_be_negative(root: Any, is_finite: bool) -> Non
     with zoo.kernels.pure_python():
         report = run_checks(Scaled(), [FINITE], on_fail="collect")
     assert report.ok == is_finite
-    assert all("for inputs of size 1: found nan" in each.message for each in report.failures)
+    assert all("for inputs of magnitude 1: found nan" in each.message for each in report.failures)
     assert all("np.sqrt(np.maximum(a, 0) + 1e-6)" in each.message for each in report.failures)

@@ -54,13 +54,13 @@ _OVERFLOW = (
 # No more than two steps of one layer: a cell that multiplies its inputs squares them at each.
 @law(kinds=DENSE, steps=(1, 2), layers=(1,))
 def check_finite(case: Case) -> None:
-    """Inputs of size one, and of size 10,000, give finite outputs, states and gradients."""
+    """Inputs of magnitude 1 and 10,000 give finite outputs, states and gradients."""
     trial = make_trial(case)
     for scale, meaning in ((1.0, _OF_EITHER_SIGN), (1e4, _OVERFLOW)):
         for name, array in run(replace(trial, x=trial.x * trial.x.dtype.type(scale))).items():
             if not np.isfinite(array).all():
                 value = array[~np.isfinite(array)][0]
-                what = f"{name} for inputs of size {scale:,.0f}"
+                what = f"{name} for inputs of magnitude {scale:,.0f}"
                 fail(case.cell, what, f"{value} among the numbers", "finite ones", meaning)
 
 
