@@ -383,3 +383,45 @@ def test_both_passes_equal_the_step_and_its_differences(
     assert bool(form_of(name, **options)) == (name not in OTHERS)
     checks.set_chunk(monkeypatch, 4)
     checks.check(checks.trial(cell_of(name, **options), sizes, steps, batch))
+
+
+# The shape of a buffer, the decay of a memory with two heads (2, 3, 2), and the kind of decay.
+FIXED_DECAYS = {
+    "heads": ("2", lambda g: g[:, None, None], "HEADS"),
+    "heads with all axes": ("2 1 1", lambda g: g, "HEADS"),
+    "some heads": ("4", lambda g: g[1:3, None, None], "HEADS"),
+    "heads backwards": ("2", lambda g: g[::-1, None, None], "HEADS"),
+    "function of heads": ("2", lambda g: np.exp(-g)[:, None, None], "HEADS"),
+    "one for all": ("1", lambda g: g[0], "HEADS"),
+    "number": ("1", lambda g: 0.5 + 0 * g[0], "HEADS"),
+    "rows": ("2 3", lambda g: g[:, :, None], "ROWS"),
+    "rows of both heads": ("3", lambda g: g[:, None], "ROWS"),
+    "rows in a vector": ("6", lambda g: g.reshape(2, 3, 1), "ROWS"),
+    "transposed rows": ("3 2", lambda g: g.T[:, :, None], "ROWS"),
+    "some rows": ("2 5", lambda g: g[:, 1:4, None], "ROWS"),
+}
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("name", FIXED_DECAYS)
+def test_fixed_decays_may_be_any_array(name, heads, monkeypatch) -> None:
+    shape, decay, kind = FIXED_DECAYS[name]
+
+    class Fixed(zoo.Cell):
+        """A memory whose decay is a buffer; with one head, it is the first of two."""
+
+        W = zoo.Param("I", str(heads * 8), init="glorot_uniform")
+        g = zoo.Buffer(*shape.split(), init=lambda rng, shape: rng.uniform(0.2, 1, shape))
+        S = zoo.State(heads, 3, 2)
+
+        def step(self, x, S):
+            row = (x @ self.W).reshape(heads, 8)
+            key, value, query = row[:, :3, None], row[:, None, 3:5], row[:, 5:, None]
+            fixed = decay(self.g)
+            S = (fixed[:heads] if fixed.ndim == 3 else fixed) * S + key * value
+            return zoo.Output(np.sum(S * query, axis=1).reshape(-1), S)
+
+    form = form_of(Fixed)["S"]
+    assert (form.has_fixed_decay, form.decays.name) == (True, kind)
+    checks.set_chunk(monkeypatch, 4)
+    checks.check(checks.trial(Fixed(), (2, 2), 9, 2), tokens=False)

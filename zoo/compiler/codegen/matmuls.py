@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from zoo.compiler.codegen.array_variables import ArrayVar
 from zoo.compiler.codegen.emit_context import EmitContext, MemoryArrays
-from zoo.compiler.codegen.writer import Writer
+from zoo.compiler.codegen.writer import Writer, as_tuple
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Level, Node, View, view_of
 from zoo.compiler.ir.memory_ops import (
@@ -302,9 +302,18 @@ def _names_of_memories(arrays: Sequence[MemoryArrays]) -> tuple[list[str], list[
 
 def _memory_operands(context: EmitContext, form: SequenceForm, operands: Sequence[Node]) -> list[str]:
     """Expressions for arrays of the steps that are computed together, or of values of all steps."""
-    arrays = [(operand, context.array_of(_view(operand).base)) for operand in operands]
-    names = [array.name if operand.level == Level.ONCE else array.active_steps for operand, array in arrays]
+    names = [_memory_operand(context, operand) for operand in operands]
     return names if len(form.fields) == 1 or form.fields[-1] else [*names, "None"]
+
+
+def _memory_operand(context: EmitContext, operand: Node) -> str:
+    base = _view(operand).base
+    array = context.array_of(base)
+    if operand.level != Level.ONCE:
+        return array.active_steps
+    if operand.shape == base.shape:
+        return array.name
+    return f"kernels.reshape({array.name}, {as_tuple([str(length) for length in operand.shape])})"
 
 
 def _write_nothing(_context: EmitContext, _writer: Writer, _node: Node, _section: str) -> None:
