@@ -11,7 +11,7 @@ import pytest
 import zoo
 from zoo.compiler.codegen.loops import strided_index
 from zoo.compiler.compile import plan_kernels
-from zoo.compiler.ir.dims import ONE, as_dim
+from zoo.compiler.ir.dims import ONE, Dim, as_dim, letter
 from zoo.compiler.ir.graph import Graph, Level, Node, view_base
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import PARAM, concatenate, reduce_sum, reshape
@@ -19,6 +19,7 @@ from zoo.compiler.schedule import phases
 from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop, fused_loops, unreshaped
 
 WIDTH = (as_dim(8),)
+INPUTS, UNITS = letter("I"), letter("H")
 
 
 def leaf(graph: Graph, name: str) -> Node:
@@ -98,6 +99,20 @@ def test_index_of_a_strided_element_is_unsigned(start: int, stride: int) -> None
         value = eval(index, {"np": np, "j": j})
         assert isinstance(value, np.uint64)
         assert value == start + j * stride
+
+
+@pytest.mark.parametrize(
+    "width", [UNITS - ONE, UNITS - as_dim(2), UNITS - INPUTS, INPUTS * UNITS - INPUTS], ids=str
+)
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_index_is_right_for_strides_of_either_sign(width: Dim, is_reversed: bool) -> None:
+    sizes = {"I": 2, "H": 5}
+    rows = 3
+    stride, start = (as_dim(0) - width, width * as_dim(rows - 1)) if is_reversed else (width, as_dim(0))
+    for j in range(rows):
+        index = eval(strided_index(str(start), stride), {"np": np, "j": j, **sizes})
+        row = rows - 1 - j if is_reversed else j
+        assert index == row * width.substitute(sizes).integer
 
 
 def recorded(cell: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Node], dict[Node, Any]]]:

@@ -99,6 +99,14 @@ VIEWS: dict[str, Case] = {
         lambda s: (np.diag(s.v, 1) + np.diag(s.v * s.v, -1)) @ np.ones(4),
     ),
     "diagonal matrix of parameters": ({"v": "H", "W": "H"}, lambda s: s.v @ np.diag(s.W) + s.W.sum()),
+    "columns of differences backwards": (
+        {"m": "3 H"},
+        lambda s: np.exp(a := np.tanh(s.m[:, 1:] - s.m[:, :-1])[::-1].T) * np.cumsum(a, axis=0),
+    ),
+    "columns of distant differences backwards": (
+        {"m": "3 2H"},
+        lambda s: np.exp(a := np.tanh(s.m[:, 3:] - s.m[:, :-3])[::-1].T) * np.cumsum(a, axis=0),
+    ),
     "trace": ({"m": "H H"}, lambda s: np.trace(s.m) * s.m),
     "trace of parameters": ({"v": "H", "W": "H H"}, lambda s: s.v * np.trace(s.W @ s.W)),
     "triangles": ({"m": "H H"}, lambda s: np.triu(s.m) * np.tril(s.m) + np.triu(s.m, 1) @ np.tril(s.m, -1)),
