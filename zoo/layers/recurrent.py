@@ -214,7 +214,7 @@ class Recurrent(FlatParameters):
             trace: Values to store in :attr:`trace`: True for all of :attr:`trace_names`, or names,
                 ``"forget_gate"`` in every layer or ``"l0.forget_gate"`` in one.
             tape: Whether to save the tape. If not, :meth:`backward` raises an error. Results have the same
-                bits.
+                bits, but for matrix memories with ``lengths``, which have the same results up to rounding.
             **inputs: Auxiliary inputs of the cell, ``dt=...`` of shape ``(T, B, ...)``, for every layer that
                 declares them; missing ones have their defaults.
 

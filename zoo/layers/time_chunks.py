@@ -35,7 +35,8 @@ The tape of these steps stays in the cache: 1,000 steps of 16 sequences through 
 to 31 ms with segments of half to all of these elements, and 40 ms with one segment (two threads, AMD EPYC,
 Zen 4). `lstm` and `vanilla` took as long as with one segment. With a quarter, 16 units took a quarter longer.
 """
-_FORWARD_STEPS = 64  # at least; a multiple of the chunks of memories, whose results then keep their bits
+# At least. A multiple of the chunks of memories, so that results keep their bits if no length divides chunks.
+_FORWARD_STEPS = 64
 
 EXPECTED_RECOMPUTE = "the steps of a segment, an integer of at least 1, or 'sqrt'"
 
