@@ -2,7 +2,8 @@
 
 ``ZOO_FUZZ_PROGRAMS=500``, an environment variable, says how many programs Numba compiles, at some seconds
 each, and as many run in the interpreter: a full run. Unless it is set, those are 4 and 200. A few programs
-begin with a chain of up to 300 operations; in a full run they are half as many.
+begin with a chain of up to 300 operations; in a full run they are half as many. Others, 60 or as many as in
+a full run, consist of products, sums, joins and views.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 from random_steps import SIZES, Program
 from random_trials import SINGLE, away_from_kinks, examples
-from step_strategies import programs
+from step_strategies import PRODUCT_RULES, programs
 
 no_files = checks.no_files
 
 COMPILED = int(os.environ.get("ZOO_FUZZ_PROGRAMS", "4"))
 INTERPRETED = max(200, COMPILED)
+PRODUCTS = max(60, COMPILED)
 LONG, LONGEST = max(4, COMPILED // 2), 300
 trials = {
     "sizes": st.sampled_from(SIZES[:3]),
@@ -33,6 +35,15 @@ trials = {
 @examples(INTERPRETED)
 @given(program=programs(), **trials)
 def test_derived_passes_equal_the_step_and_its_differences(
+    program: Program, sizes: dict[str, int], steps: int, batch: int, seed: int
+) -> None:
+    note(program.source())
+    checks.check(away_from_kinks(program, sizes, steps, batch, seed))
+
+
+@examples(PRODUCTS)
+@given(program=programs(4, 10, rules=PRODUCT_RULES), **trials)
+def test_passes_of_products_too(
     program: Program, sizes: dict[str, int], steps: int, batch: int, seed: int
 ) -> None:
     note(program.source())

@@ -11,6 +11,7 @@ import step_asserts as checks
 
 import zoo
 from zoo.compiler.compile import plan_kernels
+from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.schedule.phases import MatmulItem
 from zoo.compiler.schedule.sections import PassSchedule
 
@@ -260,19 +261,40 @@ INPUT_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "sum": lambda x, b: x + b,
     "difference": lambda x, b: b - x,
     "product": lambda x, b: x * b,
+    "reversed": lambda x, b: x + b[::-1],
+}
+# The shape of a parameter, and products with it.
+INPUT_PRODUCTS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
+    "matrix": ("I H", lambda x, w: x @ w),
+    "sum": ("2 I H", lambda x, w: x @ w[0] + np.tanh(x @ w[1])),
 }
 
 
-@pytest.mark.parametrize("name", INPUT_OPERATIONS)
-def test_parameters_joined_to_the_input_have_their_gradient(name: str) -> None:
-    class Shifted(zoo.Cell):
+def _joined_cell(name: str, product: str) -> zoo.Cell:
+    shape, multiply = INPUT_PRODUCTS[product]
+
+    class Joined(zoo.Cell):
         """The gradient of b is a sum of the gradient of x."""
 
         card = CARD
-        b, W = _params("I", "I H")
+        b, W = _params("I", shape)
         h = zoo.State("H")
 
         def step(self, x: Any, h: Any) -> Any:
-            return np.tanh(h + INPUT_OPERATIONS[name](x, self.b) @ self.W)
+            return np.tanh(h + multiply(INPUT_OPERATIONS[name](x, self.b), self.W))
 
-    checks.check(checks.trial(Shifted(), batch=2))
+    return Joined()
+
+
+@pytest.mark.parametrize("name", INPUT_OPERATIONS)
+@pytest.mark.parametrize("product", INPUT_PRODUCTS)
+def test_parameters_joined_to_the_input_have_their_gradient(name: str, product: str) -> None:
+    checks.check(checks.trial(_joined_cell(name, product), batch=2))
+
+
+@pytest.mark.parametrize("product", INPUT_PRODUCTS)
+def test_other_gradients_read_the_gradient_of_x_without_a_copy(product: str) -> None:
+    plan = plan_kernels(_joined_cell("sum", product))
+    assert plan.gradient.dx is not None
+    assert plan.gradient.dx.op != COPY
+    assert not plan.backward.dx_products

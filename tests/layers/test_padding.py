@@ -33,8 +33,6 @@ def arguments(rnn, batch=B, steps=T, tokens=False, seed=1):
         {name: rng.normal(size=(batch, *shape)) for name, shape in rnn.stack.state_shapes.items()}
         for _ in range(2)
     )
-    for name in rnn.stack.discrete_states:
-        dstate[name][:] = 0
     inputs = {
         name: rng.uniform(0.5, 1.5, (steps, batch, *shape)) for name, shape in rnn.stack.input_shapes.items()
     }

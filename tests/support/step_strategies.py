@@ -6,9 +6,9 @@ and a value that grows is squashed too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from hypothesis import strategies as st
@@ -58,7 +58,7 @@ class Builder:
         """True so often; false first, for shrinking."""
         return bool(self.draw(st.integers(0, 99)) >= 100 - percent)
 
-    def one_of(self, choices: list[Any]) -> Any:
+    def one_of(self, choices: Sequence[Any]) -> Any:
         """One of some things."""
         return choices[self.draw(st.integers(0, len(choices) - 1))]
 
@@ -108,6 +108,9 @@ class Builder:
         name = f"S{len(self.params)}"
         self.params[name] = shape
         return f"self.{name}"
+
+
+Rule: TypeAlias = Callable[[Builder], Value | None]
 
 
 def _length(dim: Dim) -> int:
@@ -238,6 +241,29 @@ def _draw_product(b: Builder) -> Value | None:
         w = b.parameter((width, depth))
         return b.emit("matmul", [w, a], (width, *a.shape[1:]), _times(a, _length(depth)))
     return b.emit("matmul", [a, b.parameter((depth, width))], (*a.shape[:-1], width), bound)
+
+
+def _draw_scale_or_bias(b: Builder) -> Value | None:
+    """A value joined to a parameter of its last axis."""
+    a = b.pick(lambda value: bool(value.shape) and not value.name.startswith("self."))
+    if a is None:
+        return None
+    name = b.one_of(_JOINS)
+    operands = [a, b.parameter(a.shape[-1:])]
+    return b.emit(name, [*operands], a.shape, _interval(name, operands))
+
+
+def _draw_sum(b: Builder) -> Value | None:
+    """The sum, difference or product of two values of one shape."""
+    a = b.pick(lambda value: not value.name.startswith("self."))
+    c = b.pick(lambda value: a is not None and value.shape == a.shape and value != a)
+    if a is None or c is None:
+        return None
+    name = b.one_of(_JOINS)
+    return b.emit(name, [a, c], a.shape, _interval(name, [a, c]))
+
+
+_JOINS = ("add", "subtract", "multiply")
 
 
 def _draw_row_product(b: Builder) -> Value | None:
@@ -514,7 +540,7 @@ def _in_unit(b: Builder, value: Value) -> Value:
     return b.emit("sigmoid", [value], value.shape, (0.0, 1.0))
 
 
-_RULES = [
+ALL_RULES: list[Rule] = [
     *[_draw_elementwise] * 8,
     *[_draw_product] * 4,
     *[_draw_view] * 4,
@@ -531,6 +557,18 @@ _RULES = [
     _draw_einsum,
     _draw_of_parameters,
     _draw_loop,
+]
+
+# Most values of their programs are operands or results of products, so they are in arrays.
+PRODUCT_RULES: list[Rule] = [
+    *[_draw_product] * 4,
+    *[_draw_scale_or_bias] * 3,
+    *[_draw_sum] * 3,
+    *[_draw_view] * 2,
+    _draw_unary,
+    _draw_join,
+    _draw_heads,
+    _draw_stack_product,
 ]
 
 STATE_SHAPES: list[Shape] = [
@@ -672,8 +710,10 @@ def _pruned(program: Program) -> Program:
 
 
 @st.composite
-def programs(draw: Any, least: int = 3, most: int = 12, longest: int = 0) -> Program:
-    """Programs with so many lines, and those that squash, join and end them.
+def programs(
+    draw: Any, least: int = 3, most: int = 12, longest: int = 0, rules: Sequence[Rule] = ALL_RULES
+) -> Program:
+    """Programs with so many lines by some rules, and those that squash, join and end them.
 
     If ``longest`` is given, they begin with a loop that runs so often at most.
     """
@@ -682,7 +722,7 @@ def programs(draw: Any, least: int = 3, most: int = 12, longest: int = 0) -> Pro
     if longest:
         _draw_loop(b, longest)
     for _ in range(draw(st.integers(least, most))):
-        _RULES[draw(st.integers(0, len(_RULES) - 1))](b)
+        b.one_of(rules)(b)
     after = [_new_state(b, states, name).name for name in states]
     y = _output(b, states) if b.chance(50) else None
     if y is None and len(states) == 1 and "n" in states:

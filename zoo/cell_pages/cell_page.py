@@ -213,7 +213,7 @@ def _has_default_size(cell: Cell) -> bool:
 
 def _planned_rows(cell: Cell, fits: bool) -> list[CostRow]:
     plan = plan_kernels(cell)
-    forward, backward = cost_of(plan.forward), cost_of(plan.backward, plan.gradient.dx)
+    forward, backward = cost_of(plan.forward), cost_of(plan.backward)
     return [*_pass_rows(cell, "forward", forward, fits), *_pass_rows(cell, "backward", backward, fits)]
 
 

@@ -126,19 +126,13 @@ class Cost:
     functions: Dim
 
 
-def cost_of(schedule: PassSchedule, dx: Node | None = None) -> Cost:
-    """Count the sections that run for every step.
-
-    Args:
-        schedule: The pass.
-        dx: The gradient of x, which tokens do not need.
-    """
+def cost_of(schedule: PassSchedule) -> Cost:
+    """Count the sections that run for every step."""
     counts = _CostCounter()
     for section in ("sequence", "step", "after"):
         for item in schedule.sections[section].items:
             if isinstance(item, MatmulItem):
-                is_dx = section == "after" and schedule.shares.get(item.node, item.node) is dx
-                counts.add_product(item.node, is_dx)
+                counts.add_product(item.node, item.node in schedule.dx_products)
             else:
                 counts.add_loops(item.loops)
     return Cost(counts.products, counts.by_tokens, counts.arithmetic, counts.functions)
@@ -437,7 +431,7 @@ def explain(cell: Cell) -> Explanation:
         reader.sections(plan.backward),
         reader.saved_values(),
         cost_of(plan.forward),
-        cost_of(plan.backward, plan.gradient.dx),
+        cost_of(plan.backward),
         plan.gradient.surrogate,
         step_by_step_reasons(trace_step(cell)),
     )

@@ -201,6 +201,8 @@ class FunctionalStack:
         dy = dy if run.lengths is None else mask_padding(dy, run.lengths)
         owner = f"{self.stack.label()}: gradient of the last states"
         dfinal = as_state(dstate, self.stack.state_shapes, batch, self.dtype, owner)
+        for name in self.stack.discrete_states:  # no kernel runs for a sequence of length 0
+            dfinal[name] = np.zeros_like(dfinal[name])
         dx = run.empty_output(self.stack.input_size) if needs_dx and run.x.ndim == 3 else None
         dtheta = np.empty(self.layout.size, self.dtype) if out is None else out
         all_shards = shards(batch)

@@ -267,6 +267,7 @@ class Stack:
         directions: The directions of all layers, layer by layer.
         param_shapes: Shape of every parameter, ``l0.Wxh`` and so on, ``l0.h.initial`` after all others.
         state_shapes: Shape of every state, ``l0.h`` and so on, without the batch axis.
+        discrete_states: Names of the states that are integers, for which there are no gradients.
         buffer_shapes: Shape of every buffer, ``l0.A`` and so on.
         input_shapes: Shape of every auxiliary input, without the axes of time and batch.
         learned: Name of each learned initial state to the name of the state.
@@ -292,11 +293,9 @@ class Stack:
         check_same_shape(shared, self.directions, config.label)
         self.buffer_shapes = self._shapes("buffers")
         self.state_shapes = self._shapes("states")
-        self.learned = (
-            {f"{name}.initial": name for name in self._differentiable_states()}
-            if config.learned_state
-            else {}
-        )
+        differentiable = self._differentiable_states()
+        self.discrete_states = tuple([name for name in self.state_shapes if name not in differentiable])
+        self.learned = {f"{name}.initial": name for name in differentiable} if config.learned_state else {}
         initial = {name: self.state_shapes[state] for name, state in self.learned.items()}
         self.param_shapes = self._shapes("params") | initial
         self.largest_matrix = max(each.largest_matrix for each in self.directions)
@@ -314,11 +313,6 @@ class Stack:
     def inputs(self) -> dict[str, Input]:
         """Declarations of auxiliary inputs; the lowest layer's, where several declare a name."""
         return {name: each for cell in reversed(self.cells) for name, each in cell.inputs.items()}
-
-    @property
-    def discrete_states(self) -> tuple[str, ...]:
-        """Names of the states that are integers, for which there are no gradients."""
-        return tuple([name for name in self.state_shapes if name not in self._differentiable_states()])
 
     @property
     def param_parts(self) -> dict[str, list[str]]:

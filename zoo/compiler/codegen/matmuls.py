@@ -131,7 +131,7 @@ def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -
     a, w, *base = node.inputs
     target = context.array_of(node)
     all_steps = section != "step"
-    is_dx = target.name == "dx" and section == "after"
+    is_dx = node in context.schedule.dx_products
     if is_dx:  # tokens have no gradient
         writer = context.dx_writer
     # Outside the loops a matrix is packed where it is used: before them it may not be computed yet.

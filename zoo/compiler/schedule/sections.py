@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Level, Node, ancestors, users, view_of
+from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import DSTATE_OUT, ROW_SUM, STATE, X
 from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.passes.insert_copies import copy, ensure_distinct, insert_copies, is_computed
@@ -37,12 +38,14 @@ class PassSchedule:
         layouts: Kinds of arrays of the values that are stored.
         shares: Values that share the array of another.
         by_blocks: Whether the sections ``sequence`` to ``after`` run for one block of steps after the other.
+        dx_products: Products that only the gradient of x needs: a backward pass without it skips them.
     """
 
     sections: Mapping[str, Section]
     layouts: Mapping[Node, ArrayLayout]
     shares: Mapping[Node, Node]
     by_blocks: bool
+    dx_products: frozenset[Node] = frozenset()
 
 
 _NO_DELAYS: Mapping[Node, Node] = {}
@@ -60,10 +63,7 @@ def gradient_with_copies(step_gradient: StepGradient) -> StepGradient:
     distinct_dstate = _distinct_state_gradients(dstate, gradients)
     dparams = dict(zip(dparams, ensure_distinct(dparams.values()), strict=True))
     if dx is not None:
-        # Its lines run last, if at all: another gradient cannot read its array.
-        (dx,) = ensure_distinct(
-            [dx], [*distinct_dstate.values(), *dparams.values(), *users(ancestors(gradients))]
-        )
+        (dx,) = ensure_distinct([dx], [*distinct_dstate.values(), *dparams.values()])
     copied = replace(
         step_gradient,
         step_graph=replace(
@@ -276,7 +276,22 @@ def backward_schedule(step_gradient: StepGradient) -> PassSchedule:
             (sequence if set(storage_bases(node)) <= early else step).append(node)
         layouts[node] = ArrayLayout.SHARED
     sections = {"sequence": sequence, "step": step, "after": after}
-    return _schedule(nodes, outputs, sections, layouts, True, delayed)
+    schedule = _schedule(nodes, outputs, sections, layouts, True, delayed)
+    return replace(schedule, dx_products=_dx_products(after, schedule.shares, step_gradient))
+
+
+def _dx_products(
+    after: Iterable[Node], shares: Mapping[Node, Node], step_gradient: StepGradient
+) -> frozenset[Node]:
+    """The products after the loop whose array is the gradient of x, unless another gradient reads it."""
+    dx = step_gradient.dx
+    others = [node for node in step_gradient.backward_outputs if node is not dx]
+    read = set(ancestors(others))
+    return frozenset(
+        node
+        for node in after
+        if node.op.kind is Kind.MATMUL and shares.get(node, node) is dx and node not in read
+    )
 
 
 def _before_loop(nodes: list[Node], carried: Collection[Node], dstate: Collection[Node]) -> set[Node]:
