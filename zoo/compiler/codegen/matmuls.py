@@ -301,12 +301,13 @@ def _names_of_memories(arrays: Sequence[MemoryArrays]) -> tuple[list[str], list[
 
 
 def _memory_operands(context: EmitContext, form: SequenceForm, operands: Sequence[Node]) -> list[str]:
-    """Expressions for arrays of the steps that are computed together, or of values of all steps."""
-    names = [_memory_operand(context, operand) for operand in operands]
-    return names if len(form.fields) == 1 or form.fields[-1] else [*names, "None"]
+    """Expressions for the operands, and None for fixed factors that the kernel takes and the form lacks."""
+    lacks_factors = len(form.fields) > 1 and not form.fields[1]
+    return [*(_memory_operand(context, operand) for operand in operands), *["None"] * lacks_factors]
 
 
 def _memory_operand(context: EmitContext, operand: Node) -> str:
+    """Expression for an array of the steps that are computed together, or of a value of all steps."""
     base = _view(operand).base
     array = context.array_of(base)
     if operand.level != Level.ONCE:
