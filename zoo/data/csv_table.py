@@ -16,6 +16,7 @@ from zoo.data.compression import compression_of_bytes
 from zoo.data.file_digest import DigestReader
 from zoo.data.growing_array import GrowingArray
 from zoo.data.table import (
+    MISSING_TIME,
     TIME_DTYPE,
     VALUE_DTYPES,
     DataColumn,
@@ -336,9 +337,7 @@ def _as_categories(texts: Sequence[str], codes: dict[str, int]) -> Array:
 
 
 def _as_times(texts: Sequence[str], codes: dict[str, int]) -> Array:  # noqa: ARG001 - as the others
-    return np.array(
-        [np.datetime64("NaT") if is_missing_text(t) else parse_time(t) for t in texts], TIME_DTYPE
-    )
+    return np.array([MISSING_TIME if is_missing_text(t) else parse_time(t) for t in texts], TIME_DTYPE)
 
 
 def _are_plain_times(texts: Sequence[str]) -> bool:

@@ -35,6 +35,7 @@ from zoo.data.text_values import (
 from zoo.errors import DataError, MissingSourceError, UsageError
 
 TIME_DTYPE = np.dtype("datetime64[us]")
+MISSING_TIME = np.datetime64("NaT", "us")  # NumPy 2.5 warns of times without a unit
 
 VALUE_DTYPES: dict[ColumnKind, Any] = {"number": np.float64, "category": np.int32, "time": TIME_DTYPE}
 """Types of the values of a column."""
@@ -439,9 +440,8 @@ def _with_times(column: DataColumn, owner: str) -> DataColumn:
         return column
     offsets = {has_offset(text): text for text in present}
     _check_offsets(column.name, offsets, [*texts, ""], owner, column.values)
-    absent = np.datetime64("NaT")
-    times = [absent if is_missing_text(text) else parse_time(text) for text in texts]
-    values = np.array([*times, absent], TIME_DTYPE)[column.values]
+    times = [MISSING_TIME if is_missing_text(text) else parse_time(text) for text in texts]
+    values = np.array([*times, MISSING_TIME], TIME_DTYPE)[column.values]
     return DataColumn(column.name, "time", values, is_utc=True in offsets)
 
 
@@ -475,7 +475,7 @@ def _has_zone(values: Any) -> bool:
 def _as_time(value: Any) -> np.datetime64:
     """A date or a time as NumPy has it; a time with an offset becomes UTC."""
     if _is_missing(value):
-        return np.datetime64("NaT")
+        return MISSING_TIME
     if getattr(value, "tzinfo", None) is not None:
         value = value.astimezone(timezone.utc).replace(tzinfo=None)
     return np.datetime64(value)
