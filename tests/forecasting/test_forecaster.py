@@ -102,12 +102,12 @@ def test_forecasts_of_times_with_an_offset_are_in_utc(end):
     data = {"time": [f"{hour}:00{end}" for hour in hours], "y": wave()}
     settings = {"hidden": 4, "steps": 2, "context": 10, "threads": 1}
     result = zoo.fit(data, target="y", **settings).forecast(level=0)
-    shift = {"+02:00": -2, "-05:00": 5}.get(end, 0)
-    shown = str(hours[-1] + 1 + shift).replace("T", " ") + ":00" + ("Z" if end else "")
+    following = hours[-1] + np.timedelta64(1 + {"+02:00": -2, "-05:00": 5}.get(end, 0), "h")
+    shown = str(following).replace("T", " ") + ":00" + ("Z" if end else "")
     assert result.is_utc == bool(end)
     assert result.to_csv().splitlines()[1].startswith(f"{shown},")
     assert result.to_json()[0]["time"] == shown
-    assert result.columns()["time"][0] == hours[-1] + 1 + shift
+    assert result.columns()["time"][0] == following
 
 
 def test_texts_of_times_must_be_in_order():
@@ -188,7 +188,7 @@ def test_uneven_histories_may_go_on_with_any_of_their_steps(hourly):
     with pytest.warns(ZooWarning, match="rows are 1 day apart, and rows of training were 1 h apart"):
         hourly[0].forecast(with_future(days, future), level=0)
     with pytest.raises(DataError, match="but the rows of the history are 1 day to 3 days apart"):
-        hourly[0].forecast(with_future(days, future + 7), level=0)
+        hourly[0].forecast(with_future(days, future + np.timedelta64(7, "D")), level=0)
 
 
 @pytest.mark.parametrize("minutes", [5, 30, 60, 62, 90, 1440])
