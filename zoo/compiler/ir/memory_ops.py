@@ -133,17 +133,17 @@ def _memory_vjp(g: Node, node: Node, operands: Node, *factors: Node) -> tuple[No
 
 
 MEMORY = Op("read_memory", Kind.MEMORY, vjp=_memory_vjp, build=_memory, expensive=True)
-"""What the query reads at a step, ``(heads, D)``, given the operands of the step, ``(heads, ...)``.
+"""The result of the query at a step, ``(heads, D)``, from the operands of the step, ``(heads, ...)``.
 
 A second input holds the decays and angles that are the same at every step and need no gradient, if any.
 """
 
 MEMORY_GRADIENT = Op("memory_gradient", Kind.MEMORY, expensive=True)
-"""The gradients of the operands of a step, given the gradient of what the query reads and the inputs."""
+"""The gradients of the operands of a step, from the gradient of the result of the query and the inputs."""
 
 
 def matrix_memory(operands: Node, form: MemoryForm, factors: Node | None = None) -> Node:
-    """Return what the query reads at every step; ``factors`` are the same at every step."""
+    """The result of the query at every step; ``factors`` are the same at every step."""
     inputs = (operands,) if factors is None else (operands, factors)
     return _memory(inputs, form, (form.heads, form.width))
 
