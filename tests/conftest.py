@@ -19,6 +19,7 @@ from hypothesis import settings
 
 import zoo
 from zoo.kernels import precision, pure_python
+from zoo.kernels.processor import Processor
 from zoo.registry import loader
 
 # Under PYTHONDONTWRITEBYTECODE, each of the hundreds of processes that tests start would compile 300 modules
@@ -224,8 +225,9 @@ def plain_python() -> Iterator[None]:
 @pytest.fixture
 def any_processor(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Accept ``precision="bf16"`` on every processor. Kernels run as plain Python, with the same bits."""
-    has_bf16 = type("Codegen", (), {"magic_tuple": lambda _: ("", "znver5", "+avx512bf16")})
-    monkeypatch.setattr(precision, "_codegen", has_bf16)
+    processor = Processor("", "znver5", frozenset({"+avx512bf16"}))
+    monkeypatch.setattr(precision, "processor", lambda: processor)
+    monkeypatch.setattr(precision, "has_amx", lambda: False)
     with pure_python():
         yield
 

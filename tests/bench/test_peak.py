@@ -9,7 +9,7 @@ from llvmlite.binding import get_host_cpu_features
 
 from zoo.bench import peak
 from zoo.bench.peak import flops_per_step, multiply_adds
-from zoo.kernels.gemm_microkernel import lanes, vector_registers
+from zoo.kernels.processor import lanes, vector_registers
 
 
 def host_features() -> set[str]:

@@ -17,7 +17,9 @@ from zoo.compiler import cell_kernels
 from zoo.compiler.compile import plan_kernels
 from zoo.errors import UsageError, ZooWarning
 from zoo.kernels import bf16, chunked_loss, precision, pure_python
+from zoo.kernels import processor as processors
 from zoo.kernels.bf16_pairs import round_to_bf16
+from zoo.kernels.processor import Processor
 from zoo.model import checkpoint, readout, vocabulary_loss
 
 TOLERANCE = 2.0**-6
@@ -207,8 +209,8 @@ def test_a_model_is_loaded_on_another_processor(monkeypatch, tmp_path):
     layer = zoo.Recurrent("vanilla", FEATURES, HIDDEN, precision="bf16")
     layer.save(tmp_path / "layer.safetensors")
     assert zoo.load(tmp_path / "layer.safetensors").config == layer.config
-    monkeypatch.setattr(checkpoint, "bf16_problem", lambda: "this processor (old) lacks AVX512-BF16")
-    with pytest.warns(ZooWarning, match=r"precision 'bf16', and .* lacks AVX512-BF16; .* are float32 here"):
+    monkeypatch.setattr(checkpoint, "bf16_problem", lambda: "this processor (old) has no AMX")
+    with pytest.warns(ZooWarning, match=r"precision 'bf16', and .* has no AMX; .* are float32 here"):
         loaded = zoo.load(tmp_path / "layer.safetensors")
     assert loaded.config.precision is None
 
@@ -234,15 +236,19 @@ def test_invalid_precisions(options, sentence):
 @pytest.mark.parametrize(
     ("processor", "features", "sentence"),
     [
-        ("haswell", "+avx2", r"this processor (haswell) lacks AVX512-BF16"),
-        ("sapphirerapids", "+avx512f,+avx512bf16", "is not faster than float32 on this processor"),
+        ("haswell", "+avx2", r"this processor (haswell) has neither AMX nor AVX512-BF16"),
+        ("cooperlake", "+avx512f,+avx512bf16", "is not faster than float32 on this processor"),
         ("znver4", "+avx512f,+avx512bf16", ""),
+        ("sapphirerapids", "+avx512f,+avx512bf16,+amx-tile,+amx-bf16", ""),
+        ("sapphirerapids", "+avx512f,+avx512bf16,+amx-tile,+amx-bf16", "does not permit AMX (no room)"),
     ],
 )
 def test_processors(monkeypatch, processor, features, sentence):
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 0)
-    codegen = type("Codegen", (), {"magic_tuple": lambda _: ("x86_64-linux", processor, features)})
-    monkeypatch.setattr(precision, "_codegen", codegen)
+    other = Processor("x86_64-linux", processor, frozenset(features.split(",")))
+    monkeypatch.setattr(processors, "processor", lambda: other)
+    monkeypatch.setattr(precision, "processor", lambda: other)
+    monkeypatch.setattr(precision, "tile_problem", lambda: "no room" * bool(sentence))
     assert sentence in precision.bf16_problem()
     if sentence:
         with pytest.raises(UsageError, match=r"; use `precision='float32'`, in another run"):

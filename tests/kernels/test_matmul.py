@@ -391,7 +391,8 @@ def test_tiles_fit_in_the_registers(shape: TileShape, registers: int) -> None:
 CHECK = """
 import numpy as np
 from zoo import kernels
-from zoo.kernels.gemm_microkernel import lanes, tile_shape
+from zoo.kernels.gemm_microkernel import tile_shape
+from zoo.kernels.processor import lanes
 import numba
 
 rng = np.random.default_rng(0)

@@ -27,7 +27,7 @@ import numpy as np
 
 import zoo
 from zoo import kernels
-from zoo.kernels.gemm_microkernel import gemm_library
+from zoo.kernels.gemm_library import gemm_library
 
 @zoo.njit
 def elementary(x, y):

@@ -12,10 +12,12 @@ import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
+from zoo.kernels.amx_microkernel import OPERATIONS, emit_products
 from zoo.kernels.float_formats import intrinsic
-from zoo.kernels.gemm_microkernel import emit_multiply_add, lanes, sum_vector, vector_registers
+from zoo.kernels.gemm_microkernel import emit_multiply_add, sum_vector
 from zoo.kernels.instructions import builder_tools
 from zoo.kernels.jit import njit
+from zoo.kernels.processor import has_amx, lanes, vector_registers
 
 _DOUBLE = ir.DoubleType()
 _SECONDS, _REPEATS = 0.01, 4  # short, since disturbances are frequent; the best counts
@@ -47,8 +49,14 @@ def measure_peak(threads: int, dtype: str, precision: str | None = None) -> floa
 
 def flops_per_step(operand: Any) -> int:
     """Floating-point operations of a step of :func:`multiply_adds`."""
+    if _is_on_tiles(operand):
+        return OPERATIONS
     products = 2 if operand.dtype == np.int32 else 1
     return 2 * products * _chains() * lanes(numba.from_dtype(operand.dtype))
+
+
+def _is_on_tiles(operand: Any) -> bool:
+    return str(operand.dtype) == "int32" and has_amx()
 
 
 def _chains() -> int:
@@ -72,7 +80,7 @@ def multiply_adds(operand: Any, times: int) -> float:
         times: Steps.
 
     Returns:
-        The sum of the first elements of all chains.
+        The sum of the first elements of all chains; 0 on the tiles of AMX.
     """
     return _multiply_adds(operand, times)  # type: ignore[no-any-return]
 
@@ -80,6 +88,9 @@ def multiply_adds(operand: Any, times: int) -> float:
 @intrinsic
 def _multiply_adds(_typing: Any, operand: Any, times: Any) -> Any:
     def emit(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
+        if _is_on_tiles(operand):
+            emit_products(builder, args[1])
+            return _DOUBLE(0)
         vector = sum_vector(operand.dtype)
         # Sums begin with different numbers, or LLVM would compute one for all.
         sums = [

@@ -19,10 +19,12 @@ import numpy as np
 
 from zoo import kernels
 from zoo.array_types import Array
-from zoo.kernels.bf16_pairs import add_products, pairs_in_rows, pairs_of_rows, round_to_bf16
-from zoo.kernels.gemm_microkernel import add_panels, set_panels, tile_height
+from zoo.kernels.bf16_pairs import add_products, pairs_in_columns, pairs_in_rows, pairs_of_rows, round_to_bf16
+from zoo.kernels.gemm_library import add_panels, set_panels
+from zoo.kernels.gemm_microkernel import tile_height
 from zoo.kernels.jit import njit
 from zoo.kernels.matmul import CHUNK
+from zoo.kernels.processor import has_amx
 
 Panels = tuple[Array, int]
 """Panels of the pairs of a matrix, and the number of its rows."""
@@ -73,7 +75,7 @@ def _py_add_matmul_ta_offset(
 @njit(shared=True, python_fallback=_py_pack)
 def pack(w: Array) -> Panels:
     """Panels of ``w (K, N)``, see :func:`zoo.kernels.pack`."""
-    return kernels.pack(pairs_of_rows(w, 0, w.shape[1])), w.shape[0]
+    return kernels.pack(pairs_of_rows(w, 0, w.shape[1], 0, w.shape[0])), w.shape[0]
 
 
 @njit(shared=True, python_fallback=_py_pack_transposed)
@@ -148,9 +150,37 @@ def add_matmul_ta_offset(
     a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array, adds: bool = True
 ) -> None:
     """See :func:`zoo.kernels.add_matmul_ta_offset`."""
-    kernels.add_matmul_ta_offset(
-        pairs_of_rows(a, a0, rows), 0, rows, pairs_of_rows(b, b0, width), 0, width, c, adds
-    )
+    _add_gradient(a, a0, rows, b, b0, width, c, adds)
+
+
+@njit
+def _add_gradient_by_vectors(
+    a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array, adds: bool
+) -> None:
+    left, right = pairs_of_rows(a, a0, rows, 0, len(a)), pairs_of_rows(b, b0, width, 0, len(b))
+    kernels.add_matmul_ta_offset(left, 0, rows, right, 0, width, c, adds)
+
+
+@njit
+def _add_gradient_by_tiles(
+    a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array, adds: bool
+) -> None:
+    """The gradient from rows of pairs, which AMX loads; on vectors they took up to 1.15 times as long."""
+    if len(a) == 0 and not adds:
+        kernels.fill_zeros(c)
+    for start in range(0, len(a), 2 * CHUNK):
+        count = kernels.int_min(2 * CHUNK, len(a) - start)
+        left = pairs_in_columns(a, a0, rows, start, count)
+        panels = kernels.pack(pairs_of_rows(b, b0, width, start, count))
+        depth = left.shape[1]
+        strides, sizes = (tile_height() * depth, depth, 1, width), (rows, depth, width)
+        if adds or start > 0:
+            add_panels(left, 0, panels, 0, c, 0, strides, sizes)
+        else:
+            set_panels(left, 0, panels, 0, c, 0, strides, sizes, None)
+
+
+_add_gradient = _add_gradient_by_tiles if has_amx() else _add_gradient_by_vectors
 
 
 @njit

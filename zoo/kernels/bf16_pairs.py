@@ -1,4 +1,4 @@
-"""Pairs of bfloat16, the operands of ``vdpbf16ps``: the values of two adjacent k, in 32 bits as int32."""
+"""Pairs of bfloat16, the operands of matrix products: the values of two adjacent k, in 32 bits as int32."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from numba import types
 
 from zoo import kernels
 from zoo.array_types import Array
+from zoo.kernels.amx_microkernel import DEPTH
 from zoo.kernels.float_formats import intrinsic
+from zoo.kernels.gemm_microkernel import block_size, copy_transposed
 from zoo.kernels.instructions import SIZE, ArrayFields, builder_tools
 from zoo.kernels.jit import njit
 from zoo.kernels.llvm_math import LANE, BFloatType, first_lanes, masked_load, masked_store
+from zoo.kernels.processor import has_amx
 
 _LIKE = np.empty(0, np.int32)
 """An array of the dtype of pairs."""
@@ -104,35 +107,76 @@ def _pair_rows(_typing: Any, pairs: Any, p0: Any, a: Any, a0: Any, stride: Any, 
     return types.void(*map(types.unliteral, (pairs, p0, a, a0, stride, size))), emit
 
 
+@intrinsic
+def _depth_step(_typing: Any) -> Any:
+    """The depth of operands is a multiple of this number of pairs, a compile-time constant."""
+    return types.intp(), lambda context, *_: context.get_constant(types.intp, DEPTH if has_amx() else 1)
+
+
+@njit(inline=True)
+def _padded_pairs(depth: int) -> int:
+    """Pairs of a number of elements, with the zeros that follow them."""
+    step: int = _depth_step()
+    return ((depth + 1) // 2 + step - 1) // step * step
+
+
 @njit(shared=True)
 def pairs_in_rows(a: Array, start: int, stride: int, rows: int, depth: int) -> Array:
-    """Pairs of adjacent elements of each row, ``(rows, (depth + 1) // 2)``.
+    """Pairs of adjacent elements of each row, ``(rows, K)``.
 
     Args:
         a: Any contiguous array, read in rows ``stride`` elements apart.
         start: The first element of the first row.
         stride: Elements from one row to the next.
         rows: Number of rows.
-        depth: Elements of a row; zero is the partner of the last of an odd number.
+        depth: Elements of a row. Zero is the partner of the last of an odd number, and zeros fill the row if
+            tiles of the processor are deeper: K is at least ``(depth + 1) // 2``.
     """
-    pairs = kernels.empty((rows, (depth + 1) // 2), _LIKE)
+    pairs = kernels.empty((rows, _padded_pairs(depth)), _LIKE)
+    flat, width = kernels.flat(pairs), pairs.shape[1]
     for r in range(rows):
-        _round_row(pairs, r * pairs.shape[1], a, start + r * stride, depth)
+        _round_row(pairs, r * width, a, start + r * stride, depth)
+        for n in range(r * width + (depth + 1) // 2, (r + 1) * width):
+            flat[n] = 0
     return pairs
 
 
 @njit(shared=True)
-def pairs_of_rows(a: Array, a0: int, width: int) -> Array:
-    """Pairs of adjacent rows of ``a[:, a0 : a0 + width]``, ``((K + 1) // 2, width)`` for K rows."""
-    rows, stride = a.shape
-    pairs = kernels.empty(((rows + 1) // 2, width), _LIKE)
-    for r in range(rows // 2):
-        _pair_rows(pairs, r * width, a, 2 * r * stride + a0, stride, width)
-    if rows % 2 == 1:
-        last = kernels.zeros((2, width), a)  # the partner of the last row is zero
+def pairs_of_rows(a: Array, a0: int, width: int, start: int, count: int) -> Array:
+    """Pairs of adjacent rows of ``a[start : start + count, a0 : a0 + width]``, ``(K, width)``.
+
+    Zero is the partner of the last of an odd number of rows, and zeros are the rows that fill the tiles of
+    the processor: K is at least ``(count + 1) // 2``.
+    """
+    stride = a.shape[1]
+    pairs = kernels.empty((_padded_pairs(count), width), _LIKE)
+    for r in range(count // 2):
+        _pair_rows(pairs, r * width, a, (start + 2 * r) * stride + a0, stride, width)
+    if count % 2 == 1:
+        last = kernels.zeros((2, width), a)
         for n in range(width):
-            last[0, n] = a[rows - 1, a0 + n]
-        _pair_rows(pairs, rows // 2 * width, last, 0, width, width)
+            last[0, n] = a[start + count - 1, a0 + n]
+        _pair_rows(pairs, count // 2 * width, last, 0, width, width)
+    flat = kernels.flat(pairs)
+    for n in range((count + 1) // 2 * width, flat.size):
+        flat[n] = 0
+    return pairs
+
+
+@njit(shared=True)
+def pairs_in_columns(a: Array, a0: int, width: int, start: int, count: int) -> Array:
+    """The transpose of :func:`pairs_of_rows`, ``(width, K)``."""
+    rows = pairs_of_rows(a, a0, width, start, count)
+    depth, block = rows.shape[0], block_size(rows)
+    pairs = kernels.empty((width, depth), _LIKE)
+    whole, whole_depth = width // block * block, depth // block * block
+    for n in range(0, whole, block):
+        for k in range(0, whole_depth, block):
+            copy_transposed(pairs, n * depth + k, depth, rows, k * width + n, width)
+    target, source = kernels.flat(pairs), kernels.flat(rows)
+    for n in range(width):
+        for k in range(whole_depth if n < whole else 0, depth):
+            target[n * depth + k] = source[k * width + n]
     return pairs
 
 
@@ -146,27 +190,50 @@ def round_to_bf16(a: Array) -> Array:
     return values
 
 
-def add_products(a: Array, b: Array, c: Array) -> None:
+def add_products(a: Array, b: Array, c: Array, on_tiles: bool | None = None) -> None:
     """``c += a @ b`` for bfloat16 numbers ``a (M, K)`` and ``b (K, N)``: the bits of the processor, in NumPy.
 
-    ``vdpbf16ps`` adds the second product of a pair before the first. Each sum is rounded once to float32, as
-    by a fused multiply-add. Subnormal operands and sums are zero. The last sum is a float32 addition to c.
+    Each sum is rounded once to float32, as by a fused multiply-add. Subnormal operands and sums are zero.
+    ``vdpbf16ps`` adds the second product of a pair before the first, and the sum of all is added to c.
+    ``tdpbf16ps`` of AMX sums the first and the second products of 16 pairs, and adds the total of both to c.
+    The source of its order is Intel's Software Developer's Manual, volume 2.
+
+    Args:
+        a: Left operand.
+        b: Right operand.
+        c: Changed.
+        on_tiles: Whether to sum as AMX. None if this processor has it.
     """
-    rows, depth = a.shape
-    left, right = np.zeros((rows, depth + depth % 2)), np.zeros((depth + depth % 2, b.shape[1]))
-    left[:, :depth], right[:depth] = a, b
-    total = np.zeros(c.shape)
+    if has_amx() if on_tiles is None else on_tiles:
+        for first in range(0, a.shape[1], 2 * DEPTH):
+            block = slice(first, first + 2 * DEPTH)
+            left, right = _pad(a[:, block], 2 * DEPTH), _pad(b[block].T, 2 * DEPTH).T
+            even, odd = (_sum_products(left[:, n::2], right[n::2]) for n in (0, 1))
+            c[...] = _flush(_flush(c.astype(np.float64)) + _flush(even + odd))
+    else:
+        left, right = _pad(a, 2), _pad(b.T, 2).T
+        order = np.arange(left.shape[1]) ^ 1
+        c += _sum_products(left[:, order], right[order]).astype(np.float32)
+
+
+def _pad(rows: Array, step: int) -> Array:
+    """The rows as float64, with zeros up to a multiple of some elements."""
+    return np.pad(rows.astype(np.float64), ((0, 0), (0, -rows.shape[1] % step)))
+
+
+def _sum_products(a: Array, b: Array) -> Array:
+    """``a @ b`` in the order of k."""
+    total = np.zeros((len(a), b.shape[1]))
     with np.errstate(over="ignore", invalid="ignore"):
-        for first in range(0, depth, 2):
-            for k in (first + 1, first):
-                # In float64 the product is exact, and the sum is too wherever a float32 would be a tie.
-                total = _flush(total + left[:, k : k + 1] * right[k])
-        c += total.astype(np.float32)
+        for left, right in zip(a.T, b, strict=True):
+            # In float64 the product is exact, and the sum is too wherever a float32 would be a tie.
+            total = _flush(total + left[:, np.newaxis] * right)
+    return total
 
 
 def _flush(total: Array) -> Array:
     """Round float64 sums to float32, and subnormal ones to zero."""
     smallest = float(np.finfo(np.float32).tiny) * (1 - 2.0**-25)  # rounds to a normal number
     flushed = np.where(np.abs(total) < smallest, np.copysign(0.0, total), total)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return flushed.astype(np.float32).astype(np.float64)

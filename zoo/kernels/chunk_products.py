@@ -13,12 +13,8 @@ import numpy as np
 
 from zoo import kernels
 from zoo.array_types import Array
-from zoo.kernels.gemm_microkernel import (
-    add_panels,
-    block_size,
-    panel_width,
-    tile_height,
-)
+from zoo.kernels.gemm_library import add_panels
+from zoo.kernels.gemm_microkernel import block_size, panel_width, tile_height
 from zoo.kernels.jit import njit
 from zoo.kernels.matmul import pack_into, pack_transposed_into
 

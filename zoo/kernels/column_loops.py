@@ -11,7 +11,6 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 
-from zoo.kernels.gemm_microkernel import lanes
 from zoo.kernels.instructions import SIZE, builder_tools
 from zoo.kernels.llvm_math import (
     IRValue,
@@ -22,6 +21,7 @@ from zoo.kernels.llvm_math import (
     masked_store,
 )
 from zoo.kernels.memory_chunk import CHUNK
+from zoo.kernels.processor import lanes
 
 
 class Vectors:

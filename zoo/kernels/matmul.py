@@ -13,17 +13,14 @@ import numpy as np
 
 from zoo import kernels
 from zoo.array_types import Array
+from zoo.kernels.gemm_library import add_panels, add_undivided_panels, set_panels, set_undivided_panels
 from zoo.kernels.gemm_microkernel import (
-    add_panels,
-    add_undivided_panels,
     block_size,
     copy_panel_part,
     copy_panel_row,
     copy_tile_column,
     copy_transposed,
     panel_width,
-    set_panels,
-    set_undivided_panels,
     tile_height,
 )
 from zoo.kernels.jit import njit

@@ -6,6 +6,7 @@ from typing import Any
 
 from zoo.arguments import short_repr
 from zoo.errors import UsageError
+from zoo.kernels.processor import has_amx, processor, tile_problem
 
 BF16 = "bf16"
 
@@ -49,26 +50,22 @@ def check_precision(precision: object, dtype: str, owner: str) -> str | None:
 def bf16_problem() -> str:
     """The reason why bfloat16 products would not be faster on this processor; empty if they are.
 
-    The tile uses AVX512-BF16. On Zen 5 of AMD it has twice the speed of float32, and on Emerald Rapids of
-    Intel half of it, so the name of the processor decides. AMX, which is faster there, needs another tile in
-    ``zoo.kernels.gemm_microkernel``.
+    AVX512-BF16 has twice the speed of float32 on Zen 4 and Zen 5 of AMD, and half of it on Emerald Rapids of
+    Intel, so the name of the processor decides.
     """
     import numba
 
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # NumPy computes the same bits
         return ""
-    _, processor, features = _codegen().magic_tuple()
-    if "+avx512bf16" not in features.split(","):
-        return f"this processor ({processor}) lacks AVX512-BF16"
-    if not processor.startswith("znver"):
-        return f"AVX512-BF16 is not faster than float32 on this processor ({processor})"
+    _, name, features = processor()
+    if has_amx():
+        problem = tile_problem()
+        return problem and f"the operating system does not permit AMX ({problem})"
+    if "+avx512bf16" not in features:
+        return f"this processor ({name}) has neither AMX nor AVX512-BF16"
+    if not name.startswith("znver"):
+        return f"AVX512-BF16 is not faster than float32 on this processor ({name})"
     return ""
-
-
-def _codegen() -> Any:
-    from numba.core.registry import cpu_target
-
-    return cpu_target.target_context.codegen()
 
 
 def with_precision(source: str, precision: str | None) -> str:

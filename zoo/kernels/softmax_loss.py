@@ -18,10 +18,10 @@ from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.elementary import exp_diff_formula, rounding_error
 from zoo.kernels.float_formats import intrinsic
-from zoo.kernels.gemm_microkernel import lanes
 from zoo.kernels.instructions import builder_tools
 from zoo.kernels.jit import EXACT, njit
 from zoo.kernels.llvm_math import LANE, IRValue, broadcast, emit, first_lanes, masked_load, masked_store
+from zoo.kernels.processor import lanes
 
 _pair: Any = types.UniTuple
 

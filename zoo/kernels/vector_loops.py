@@ -17,7 +17,6 @@ import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
-from zoo.kernels.gemm_microkernel import lanes
 from zoo.kernels.instructions import SIZE, ArrayFields, Instructions, builder_tools, is_contiguous
 from zoo.kernels.llvm_math import (
     IRValue,
@@ -27,6 +26,7 @@ from zoo.kernels.llvm_math import (
     masked_load,
     masked_store,
 )
+from zoo.kernels.processor import lanes
 
 Formula = Callable[..., tuple[Any, ...]]
 

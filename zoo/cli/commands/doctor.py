@@ -76,14 +76,14 @@ def check_vectors() -> CheckResult:
     try:
         from numba import types
 
-        from zoo.kernels.gemm_microkernel import lanes
         from zoo.kernels.precision import bf16_problem
+        from zoo.kernels.processor import has_amx, lanes
 
         widths = {"float32": lanes(types.float32), "float64": lanes(types.float64)}
-        problem = bf16_problem()
+        problem, instructions = bf16_problem(), "AMX" if has_amx() else "AVX512-BF16"
     except Exception as error:
         return _no_compiler("vectors", error)
-    products = f"no ({problem})" if problem else "yes"
+    products = f"no ({problem})" if problem else f"yes, with {instructions}"
     text = (
         f"{32 * widths['float32']} bits: {widths['float32']} float32 or {widths['float64']} float64 at once; "
         f"--precision bf16: {products}"
