@@ -27,7 +27,7 @@ from zoo.storage import Checkpoint, RunDirectory, load
 from zoo.training import Run
 from zoo.training.config_conversion import make_config
 from zoo.training.schedules import make_schedule
-from zoo.training.state import TrainingState, restore
+from zoo.training.state import TrainingState, kernel_versions, restore
 from zoo.training.text_dataset import TextDataset
 
 # Short, so that twenty steps go through three epochs.
@@ -388,11 +388,16 @@ def test_changed_cell_raises(go, whole, monkeypatch):
 
 
 def test_other_versions_are_reported(go, whole, monkeypatch):
-    monkeypatch.setattr("zoo.training.resume.versions", lambda: {"numpy": "9.9"})
+    known = kernel_versions()
+    others = {**known, "numpy": "9.9", "processor": "sapphirerapids, 512-bit vectors"}
+    monkeypatch.setattr("zoo.training.resume.kernel_versions", lambda: others)
     go("whole", steps=21)
     (warning,) = events(whole, "warning")
-    assert warning["text"].startswith("Versions have changed since: numpy ")
-    assert warning["text"].endswith("-> 9.9. The run continues, but perhaps with other bits.")
+    assert warning["text"] == (
+        f"Changed since the last checkpoint: numpy {known['numpy']} -> 9.9, "
+        f"processor {known['processor']} -> sapphirerapids, 512-bit vectors. "
+        "The run continues, but perhaps with other bits."
+    )
 
 
 def test_existing_run_is_not_overwritten(go, whole):
@@ -664,7 +669,7 @@ def test_wrong_training_state_raises(go, whole, change, words):
 def test_invalid_versions_are_only_reported(go, whole):
     save_changed(whole, put(["x"], "versions"))
     go("whole", steps=25)
-    assert "Versions have changed since" in events(whole, "warning")[0]["text"]
+    assert "Changed since the last checkpoint: zoo unknown ->" in events(whole, "warning")[0]["text"]
 
 
 MODEL = zoo.LanguageModel("abc", hidden_size=3)

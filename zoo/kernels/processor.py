@@ -43,6 +43,15 @@ def vector_registers() -> int:
     return 32 if "+avx512f" in features or triple.startswith(("aarch64", "arm64")) else 16
 
 
+def describe_processor() -> str:
+    """The name of the processor and the width of its vectors, which decide the bits of results."""
+    import numba
+
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return "plain Python"
+    return f"{processor().name}, {32 * lanes(numba.float32)}-bit vectors"
+
+
 def has_amx() -> bool:
     """Whether the processor multiplies tiles of bfloat16, and has vector instructions that round to it."""
     return processor().features >= {"+amx-tile", "+amx-bf16", "+avx512f", "+avx512bf16"}

@@ -1,4 +1,4 @@
-"""What the emitters of matrix products share: the arguments of a product, and loops and numbers of indices.
+"""The common part of the emitters of matrix products: the arguments, and loops and arithmetic of indices.
 
 An emitter appends the instructions of ``c = addend + a @ b`` to a function: on vectors
 (:mod:`zoo.kernels.gemm_microkernel`), or on the tiles of AMX (:mod:`zoo.kernels.amx_microkernel`).

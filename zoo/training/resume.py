@@ -14,7 +14,7 @@ from zoo.training.config import RESUMABLE_CHANGES, Config
 from zoo.training.config_conversion import config_from_json
 from zoo.training.dataset import Dataset
 from zoo.training.schedules import depends_on_steps
-from zoo.training.state import versions
+from zoo.training.state import kernel_versions
 
 # Fields that `prepare_text`, `prepare_task`, `prepare_table` and `prepare_sequences` resolve if None.
 _RESOLVED_FIELDS = (
@@ -166,11 +166,11 @@ def _short_digest(digest: object) -> str:
 
 
 def _other_versions(then: Any) -> str:
-    """A sentence with the versions that differ from those in a checkpoint; empty if none does."""
+    """A sentence with the versions that a checkpoint has otherwise; empty if there are none."""
     known = then if isinstance(then, dict) else {}
     others = [
-        f"{name} {str(known.get(name))[:40]} -> {now}"
-        for name, now in versions().items()
+        f"{name} {str(known.get(name, 'unknown'))[:40]} -> {now}"
+        for name, now in kernel_versions().items()
         if known.get(name) != now
     ]
-    return f"Versions have changed since: {', '.join(others)}." if others else ""
+    return f"Changed since the last checkpoint: {', '.join(others)}." if others else ""

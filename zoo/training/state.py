@@ -13,6 +13,7 @@ import zoo
 from zoo.array_types import Array
 from zoo.base.param_groups import AnyOptimizer
 from zoo.errors import CheckpointError
+from zoo.kernels.processor import describe_processor
 from zoo.layers.parameters import array_shapes, strip_prefixes
 from zoo.model import AnyModel
 from zoo.model.checkpoint import CALIBRATION_PREFIX
@@ -73,7 +74,7 @@ class TrainingState:
             },
             "config": config.to_json(),
             **dataset,
-            "versions": versions(),
+            "versions": kernel_versions(),
         }
         return Checkpoint(arrays, meta)
 
@@ -82,8 +83,13 @@ _COUNTERS = {"step": "step", "best_step": "best_step", "stale": "evals_since_bes
 """Keys of counters in a checkpoint, and their attributes."""
 
 
+def kernel_versions() -> dict[str, str]:
+    """The versions and the processor that decide the bits of a run."""
+    return {**versions(), "processor": describe_processor()}
+
+
 def versions() -> dict[str, str]:
-    """The versions that decide the bits of a run."""
+    """The versions of Python and its packages that decide the bits of a run."""
     named = {name: _version(name) for name in ("numpy", "numba", "llvmlite")}
     return {"zoo": zoo.__version__, "python": platform.python_version(), **named}
 
