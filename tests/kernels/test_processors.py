@@ -117,3 +117,39 @@ def test_elementary_accuracy_without_fma(generic, dtype: str) -> None:
     for result, expected in zip(generic[f"elementary {dtype}"], exact, strict=True):
         units = np.abs(result - expected) / np.spacing(np.abs(expected).astype(dtype))
         assert units.max() < 4
+
+
+# Only compiled, so that this processor need not have these vectors.
+WIDEST_VECTORS = """
+import re
+
+import numba
+
+import zoo
+from zoo import kernels
+
+@zoo.njit
+def tanh(x, y):
+    for i in range(x.size):
+        y[i] = kernels.tanh(x[i])
+
+array = numba.float32[::1]
+tanh.dispatcher.compile((array, array))
+(code,) = tanh.dispatcher.inspect_asm().values()
+print(*sorted(set(re.findall(r"vfmadd\\d+ps\\s.*%([xyz])mm", code))))
+"""
+
+AVX2 = "+avx,+avx2,+fma"
+AVX512 = f"{AVX2},+avx512f,+avx512vl,+avx512bw,+avx512dq"
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "registers"),
+    [("haswell", AVX2, "y"), ("sapphirerapids", AVX512, "z")],
+)
+def test_loops_have_the_widest_vectors(tmp_path: Path, name: str, features: str, registers: str) -> None:
+    processor = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
+    environment = {**os.environ, "ZOO_CACHE_DIR": str(tmp_path), **processor}
+    words = [sys.executable, "-c", WIDEST_VECTORS]
+    shown = subprocess.run(words, env=environment, capture_output=True, text=True, check=True, timeout=300)
+    assert shown.stdout.split() == [registers]

@@ -25,6 +25,8 @@ from numba.core.ir_utils import get_definition, guard
 from numba.core.typed_passes import NativeLowering
 from numba.core.untyped_passes import IRProcessing
 
+from zoo.kernels.processor import lanes
+
 if TYPE_CHECKING:
     from zoo.kernels.jit import Kernel
 
@@ -73,22 +75,26 @@ class BitcodeLibrary(JITCodeLibrary):
         return 0
 
 
-@register_pass(mutates_CFG=False, analysis_only=True)  # type: ignore[no-untyped-call]
-class _UseBitcodeLibrary(FunctionPass):
-    _name = "zoo_use_bitcode_library"
+class KernelLibrary(JITCodeLibrary):
+    """A library of which LLVM vectorises loops for the widest registers of the processor.
 
-    def __init__(self) -> None:
-        FunctionPass.__init__(self)  # type: ignore[no-untyped-call]  # declared abstract without a reason
+    For Intel processors with AVX-512, LLVM prefers vectors of 256 bits, because others would slow down code
+    that has few of them. The matrix products around these loops have 512 bits anyway.
+    """
 
-    def run_pass(self, state: Any) -> bool:
-        """Compile this function into a :class:`BitcodeLibrary`."""
-        kind: Any = BitcodeLibrary  # Numba's own functions are untyped
-        state.library = kind(state.targetctx.codegen(), state.func_id.func_qualname)
-        state.library.enable_object_caching()
-        return False
+    def add_ir_module(self, ir_module: Any) -> None:
+        """Add a module whose functions state the width."""
+        for function in ir_module.functions:
+            if function.blocks:
+                set.add(function.attributes, _widest_vectors())  # llvmlite knows no attributes with values
+        super().add_ir_module(ir_module)  # type: ignore[no-untyped-call]
 
 
-class SharedLibrary(JITCodeLibrary):
+def _widest_vectors() -> str:
+    return f'"prefer-vector-width"="{64 * lanes(types.int64)}"'
+
+
+class SharedLibrary(KernelLibrary):
     """Machine code that other kernels call by its symbol: they link nothing and declare the function."""
 
     def _get_module_for_linking(self) -> Any:
@@ -119,6 +125,31 @@ class LoadShared:
             raise LookupError(f"{self.kernel!r} defines {symbol}; expected {self.symbol}.")
 
 
+class _UseLibrary(FunctionPass):
+    """Compile a function into a library of this kind."""
+
+    kind: Any  # Numba's own functions are untyped
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)  # type: ignore[no-untyped-call]  # declared abstract without a reason
+
+    def run_pass(self, state: Any) -> bool:
+        """Set the library."""
+        state.library = self.kind(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return False
+
+
+@register_pass(mutates_CFG=False, analysis_only=True)  # type: ignore[no-untyped-call]
+class _UseKernelLibrary(_UseLibrary):
+    _name, kind = "zoo_use_kernel_library", KernelLibrary
+
+
+@register_pass(mutates_CFG=False, analysis_only=True)  # type: ignore[no-untyped-call]
+class _UseBitcodeLibrary(_UseLibrary):
+    _name, kind = "zoo_use_bitcode_library", BitcodeLibrary
+
+
 class _SharedFlags(compiler.Flags):
     """Flags that do not enter the symbol: Numba writes sets in an order that depends on the process."""
 
@@ -128,18 +159,13 @@ class _SharedFlags(compiler.Flags):
 
 
 @register_pass(mutates_CFG=False, analysis_only=True)  # type: ignore[no-untyped-call]
-class _UseSharedLibrary(FunctionPass):
-    _name = "zoo_use_shared_library"
-
-    def __init__(self) -> None:
-        FunctionPass.__init__(self)  # type: ignore[no-untyped-call]  # declared abstract without a reason
+class _UseSharedLibrary(_UseLibrary):
+    _name, kind = "zoo_use_shared_library", SharedLibrary
 
     def run_pass(self, state: Any) -> bool:
-        """Compile this function into a :class:`SharedLibrary`, with the same symbol in every process."""
-        kind: Any = SharedLibrary  # Numba's own functions are untyped
+        """Set the library, with the same symbol in every process."""
+        super().run_pass(state)
         flags: Any = _SharedFlags
-        state.library = kind(state.targetctx.codegen(), state.func_id.func_qualname)
-        state.library.enable_object_caching()
         state.func_id.unique_id = state.pipeline.symbol_id
         state.flags = flags(state.flags)
         return False
@@ -236,8 +262,8 @@ class KernelCompiler(compiler.CompilerBase):
     """Numba's compiler for a kernel that Python calls."""
 
     def define_pipelines(self) -> list[Any]:
-        """Numba's passes and the added one."""
-        return [_passes(self.state, _BindEnvironments, NativeLowering)]
+        """Numba's passes and the added ones."""
+        return [_passes(self.state, (_UseKernelLibrary, IRProcessing), (_BindEnvironments, NativeLowering))]
 
 
 class InlinedCompiler(compiler.CompilerBase):
@@ -245,7 +271,7 @@ class InlinedCompiler(compiler.CompilerBase):
 
     def define_pipelines(self) -> list[Any]:
         """Numba's passes and the added one."""
-        return [_passes(self.state, _UseBitcodeLibrary, IRProcessing)]
+        return [_passes(self.state, (_UseBitcodeLibrary, IRProcessing))]
 
 
 class NoAliasCompiler(InlinedCompiler):
@@ -268,18 +294,16 @@ class SharedCompiler(compiler.CompilerBase):
 
     def define_pipelines(self) -> list[Any]:
         """Numba's passes and the added ones."""
-        passes = _passes(self.state, _UseSharedLibrary, IRProcessing)
-        passes.add_pass_after(_BindEnvironments, NativeLowering)
-        passes.add_pass_after(_NameForCallers, _BindEnvironments)
-        passes.finalize()
-        return [passes]
+        added = (_UseSharedLibrary, IRProcessing), (_BindEnvironments, NativeLowering)
+        return [_passes(self.state, *added, (_NameForCallers, _BindEnvironments))]
 
 
-def _passes(state: Any, added: type, after: type) -> Any:
+def _passes(state: Any, *added: tuple[type, type]) -> Any:
+    """Numba's passes and added ones, each with the pass that it follows."""
     builder: Any = compiler.DefaultPassBuilder
     passes = builder.define_nopython_pipeline(state)
-    passes.add_pass_after(_SetConstants, IRProcessing)
-    passes.add_pass_after(added, after)
+    for each, after in ((_SetConstants, IRProcessing), *added):
+        passes.add_pass_after(each, after)
     passes.finalize()
     return passes
 
