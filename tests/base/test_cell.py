@@ -166,14 +166,11 @@ BROKEN = [
     ({"W\u00e4": zoo.Param("H")}, "'W\u00e4' cannot name a parameter"),
     ({"a b": zoo.Param("H")}, "'a b' cannot name a parameter"),
     ({"lambda": zoo.Option(1.0)}, "'lambda' cannot name a parameter, state, option or slot"),
-    ({"options": zoo.Option(1.0)}, "'options' would hide what a cell has under this name; rename it"),
-    ({"kernel": zoo.Param("H")}, "'kernel' would hide what a cell has under this name; rename it"),
-    (
-        {"param_shapes": zoo.Param("H")},
-        "'param_shapes' would hide what a cell has under this name; rename it",
-    ),
-    ({"params": zoo.Param("H")}, "'params' would hide what a cell has under this name; rename it"),
-    ({"family": zoo.Option(1)}, "'family' would hide what a cell has under this name; rename it"),
+    ({"options": zoo.Option(1.0)}, "'options' is the name of an attribute or function of a cell"),
+    ({"kernel": zoo.Param("H")}, "'kernel' is the name of an attribute or function of a cell"),
+    ({"param_shapes": zoo.Param("H")}, "'param_shapes' is the name of an attribute or function of a cell"),
+    ({"params": zoo.Param("H")}, "'params' is the name of an attribute or function of a cell"),
+    ({"family": zoo.Option(1)}, "'family' is the name of an attribute or function of a cell"),
 ]
 
 
@@ -185,6 +182,23 @@ def test_malformed_class_raises(change: dict[str, Any], words: str) -> None:
     assert message.startswith("cell class Some (somewhere): "), message
     assert words in message, message
     assert message.endswith("."), "a sentence"
+
+
+@pytest.mark.parametrize(
+    "declare", [zoo.Param, zoo.Buffer, zoo.State, zoo.Input, lambda size: zoo.Option(1.0)]
+)
+@pytest.mark.parametrize("name", ["step", "forward", "backward", "name", "card", "gates", "state_shapes"])
+def test_declaration_with_the_name_of_a_function_raises(name: str, declare: Any) -> None:
+    with pytest.raises(
+        DefinitionError, match=f"'{name}' is the name of an attribute or function of a cell and"
+    ):
+        define(**{name: declare("H")})
+
+
+@pytest.mark.parametrize(("base", "name"), [(zoo.Optimizer, "update"), (zoo.Sampler, "transform")])
+def test_option_with_the_name_of_a_kernel_raises(base: Any, name: str) -> None:
+    with pytest.raises(DefinitionError, match=f"{name!r} is the name of an attribute or function of "):
+        type("Some", (base,), {"__doc__": "Some.", "lr": zoo.Option(1e-3), name: zoo.Option(1.0)})
 
 
 def test_class_name_without_derivable_name_raises() -> None:

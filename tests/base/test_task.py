@@ -287,7 +287,7 @@ PARTS = {
             {"split_ranges": MappingProxyType({"train": (0, 1)})},
             "split_ranges has train; expected a range for each",
         ),
-        ({"score": zoo.Option(1)}, "'score' would hide what a task has under this name"),
+        ({"score": zoo.Option(1)}, "'score' is the name of an attribute or function of a task"),
     ],
 )
 def test_malformed_class_raises(change, words):

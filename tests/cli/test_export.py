@@ -56,7 +56,7 @@ def test_onnx_file_is_named_after_the_model(here):
 
 
 def test_c_writes_two_files_and_prints_sizes(here):
-    result = run("hello.safetensors", "--format", "c", "--out", "tiny.c", "--name", "Tiny model")
+    result = run("hello.safetensors", "--format", "c", "--out", "tiny.c", "--name", "Tiny_model")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
         "files  tiny.c, tiny.h",
@@ -99,6 +99,7 @@ def test_existing_files_are_kept(form, here):
         (("--format", "tflite"), "--format is 'tflite'; expected one of 'onnx', 'c'."),
         (("--format", "onnx", "-o", "m.c"), "names a file of the format c, and --format is onnx."),
         ((), "choose a format: --format onnx or --format c, or a file, --out NAME.onnx."),
+        (("--out", "m.c", "--name", "é"), "Error: export: --name is 'é'; expected ASCII letters, digits and"),
         (("--out", "m.tflite"), "--out m.tflite: the format is unknown; use a name that ends in .onnx or .c"),
     ],
 )

@@ -321,6 +321,17 @@ def test_first_pass_starts_a_second_process(run: Any, started: list[Any]) -> Non
     assert names.index("backward") < names.index("forward")
 
 
+def test_pass_without_a_tape_compiles_no_backward_pass(started: list[Any]) -> None:
+    layer = zoo.Recurrent(Own, 2, 3, threads=2)
+    layer(np.ones((4, 5, 2)), tape=False)
+    layer(np.ones((6, 5, 2)), tape=False)
+    y, _ = layer(np.ones((4, 5, 2)))
+    layer.backward(y)
+    names = [[call.kernel.__name__ for call in calls] for calls in started]
+    assert ["backward" in each for each in names] == [False, True]
+    assert all("forward" in each for each in names)
+
+
 class Penalty:
     """A penalty that counts the batches that it sees."""
 

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import zoo
+from zoo.compiler.frontend.numpy_functions import _FUNCTION_ADVICE, _UFUNC_ADVICE
 from zoo.compiler.frontend.size_checks import check_shapes
 from zoo.compiler.frontend.trace_step import trace_step
 
@@ -116,7 +117,9 @@ WRONG = {
     "a = a @ «zoo.expm(self.U[None])»": r"stack of matrices, write np\.stack\(\[zoo\.expm\(a\) for a in",
     "a = a @ «zoo.expm(self.U * 1j)».real": r"zoo\.expm of complex numbers is not compiled",
     "a = a @ «np.linalg.inv(self.U * 1j)».real": r"np\.linalg\.inv of complex numbers is not compiled",
-    "a = «np.cbrt(a)»": r"np\.cbrt is not compiled; these are: absolute, .*tanh, and zoo's own",
+    "a = «np.spacing(a)»": r"np\.spacing is not compiled; these are: absolute, .*tanh, and zoo's own",
+    "a = a * («(a > 0) ^ (h > 0)»)": r"np\.bitwise_xor is not compiled; write a != b",
+    "a = a * «np.logical_xor(a > 0, h > 0)»": r"np\.logical_xor is not compiled; write .* a != b for truth",
     "a = «a // 2»": r"np\.floor_divide is not compiled; write np\.floor\(a / b\)",
     "a = «np.maximum.reduce(a)»": r"np\.maximum\.reduce is not compiled",
     "a = «np.exp(a, where=a > 0)»": "np.exp is compiled without where; leave it out",
@@ -287,6 +290,19 @@ def test_error_is_one_sentence_with_location(statement: str, tmp_path: Path) -> 
 
 REPLACED = {
     "np.append(a, h)": "np.concatenate([a, h])",
+    "np.apply_along_axis(np.sum, 0, self.U)": "np.sum(self.U, axis=0)",
+    "np.around(a)": "np.floor(a + 0.5)",
+    "np.array_equal(a, h)": "np.all(a == h)",
+    "np.array_split(a, [1])[0]": "np.split(a, [1])[0]",
+    "np.convolve(a, h[:2], 'valid')": "h[0] * a[1:] + h[1] * a[:-1]",
+    "np.correlate(a, h[:2])": "h[0] * a[:-1] + h[1] * a[1:]",
+    "np.ediff1d(a)": "a[1:] - a[:-1]",
+    "np.empty_like(a) * 0": "np.zeros_like(a)",
+    "np.fix(a)": "np.sign(a) * np.floor(np.abs(a))",
+    "np.isclose(a, h)": "np.abs(a - h) < 1e-5",
+    "np.nansum(a)": "np.sum(np.where(np.isnan(a), 0.0, a))",
+    "np.round(a)": "np.floor(a + 0.5)",
+    "np.sinc(a)": "np.sin(np.pi * a) / (np.pi * a)",
     "zoo.top_k(np.arange(4) == np.argmax(a), 1)": "zoo.top_k(a, 1)",
     "zoo.top_k(np.arange(4) == np.argmin(a), 1)": "zoo.top_k(-a, 1)",
     "np.average(a, weights=h / np.sum(h))": "np.sum(a * h / np.sum(h))",
@@ -307,6 +323,42 @@ REPLACED = {
     "np.vdot(a, h)": "np.sum(a * h)",
     "np.vsplit(self.U, 2)[0]": "np.split(self.U, 2, axis=0)[0]",
 }
+
+
+if hasattr(np, "cumulative_sum"):  # NumPy 2.1
+    REPLACED |= {"np.cumulative_sum(a)": "np.cumsum(a)", "np.cumulative_prod(a)": "np.cumprod(a)"}
+UFUNCS = {name: getattr(np, name) for name in _UFUNC_ADVICE if hasattr(np, name)}
+OPERANDS = {
+    "arccosh": "1 + np.exp({0})",
+    **dict.fromkeys(("arccos", "arcsin", "arctanh"), "np.tanh({0})"),
+    "bitwise_xor": "({0} > 0)",
+    "ldexp": "({0} > 0) * 1",
+}
+"""Expressions of the operands of functions that are not defined for all numbers."""
+
+
+def ufunc_cases() -> Iterator[tuple[str, str]]:
+    """Each function of the table with operands, and the expression that replaces it."""
+    for name, ufunc in UFUNCS.items():
+        given = [OPERANDS.get(name, "{0}").format(each) for each in ("a", "h")]
+        if name in ("matvec", "vecmat"):
+            given = ["self.U", "h"] if name == "matvec" else ["h", "self.U"]
+        words = dict(zip("ab", given, strict=True))
+        expression = re.split(", which", _UFUNC_ADVICE[name])[0]
+        replacement = re.sub(
+            r"(?<![\w.])[ab]\b", lambda match, words=words: f"({words[match[0]]})", expression
+        )
+        first = "[0]" if ufunc.nout == 2 else ""
+        yield f"np.{name}({', '.join(given[: ufunc.nin])}){first}", f"({replacement}){first}"
+
+
+REPLACED |= dict(ufunc_cases())
+
+
+def test_every_replacement_of_a_function_is_tested() -> None:
+    tested = {name for each in REPLACED for name in re.findall(r"np\.[\w.]+", each)}
+    expected = {*_FUNCTION_ADVICE, *(f"np.{name}" for name in UFUNCS)}
+    assert {each for each in expected if hasattr(np, each.split(".")[1])} <= tested
 
 
 @pytest.mark.parametrize(("function", "replacement"), REPLACED.items())

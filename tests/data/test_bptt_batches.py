@@ -163,6 +163,18 @@ def test_epoch_predicts_each_token_once(reading):
     assert 0 <= len(reading.tokens) - 1 - len(predicted) < reading.batch * reading.seq
 
 
+@given(streams())
+def test_rest_continues_the_last_row_to_the_end(reading):
+    predicted = sum(window.targets.size for window in epoch(reading))
+    rest = list(reading.rest())
+    inputs = [token for window in rest for token in window.inputs[:, 0].tolist()]
+    assert inputs == list(range(predicted, len(reading.tokens) - 1))
+    for window in rest:
+        assert (window.targets == window.inputs + 1).all()
+        assert window.inputs.shape[0] <= reading.seq
+    assert not rest or rest[0].inputs[0] == epoch(reading)[-1].targets[-1, -1]
+
+
 @given(streams(), st.integers(0, 10**12))
 def test_window_depends_on_step_alone(reading, step):
     other = BpttBatches(reading.tokens, reading.batch, reading.seq)

@@ -349,8 +349,14 @@ def test_source_contains_no_user_string():
         ("a" * 99, "a" * 48),
     ],
 )
-def test_names_are_c_identifiers(text, prefix):
+def test_names_are_c_identifiers(text, prefix, tmp_path):
     assert identifier_prefix(text) == prefix
+    rnn = zoo.Recurrent("vanilla", 2, 3)
+    made = zoo.export.to_c(rnn, tmp_path / "m.c", name=prefix)
+    assert f"void {prefix}_init(" in made.header.read_text()
+    if text != prefix:
+        with pytest.raises(UsageError, match=f"export: name is .*, such as {prefix!r}"):
+            zoo.export.to_c(rnn, tmp_path / "other.c", name=text)
 
 
 def test_string_literals_round_trip():

@@ -168,6 +168,22 @@ def test_lengths_inputs_and_noise():
     assert loss(noisy, noisy.params, x) == loss(noisy, noisy.params, x)
 
 
+def test_auxiliary_input_with_the_name_of_an_argument_raises():
+    class Clash(zoo.Cell):
+        """A cell whose auxiliary input has the name of the key of noise."""
+
+        W = zoo.Param("I", "H")
+        h = zoo.State("H")
+        key = zoo.Input()
+
+        def step(self, x, h, key):
+            return x @ self.W + h + key
+
+    words = "input 'key' of .* clashes with an argument of the function, params, x, state, key, lengths; "
+    with pytest.raises(UsageError, match=f"{words}rename it"):
+        function(Clash)
+
+
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit, jax.checkpoint], ids=["eager", "jit", "checkpoint"])
 @pytest.mark.parametrize("is_outer", [False, True], ids=["inside", "outside"])
 def test_auxiliary_inputs_have_no_gradient(wrap, is_outer):

@@ -204,9 +204,10 @@ def chunks(lengths, *starts):
     ]
 
 
-def test_chunks_end_at_segment_and_row_ends():
+def test_segments_begin_at_row_ends():
     assert chunks(np.array([5, 5, 3]), 0) == [(0, 3, 3), (3, 5, 2)]
-    assert chunks(np.array([5, 5, 3]), 0, 2, 4, 6) == [(0, 2, 3), (2, 3, 3), (3, 4, 2), (4, 5, 2)]
+    assert chunks(np.array([5, 5, 3]), 0, 2, 4, 6) == [(0, 2, 3), (2, 3, 3), (3, 5, 2)]
+    assert chunks(np.array([7, 3, 3]), 0, 2, 4, 6) == [(0, 2, 3), (2, 3, 3), (3, 5, 1), (5, 7, 1)]
     assert chunks(np.array([7, 2, 0]), 0) == [(0, 2, 2), (2, 7, 1)]
     assert chunks(np.array([0, 0]), 0, 3) == [(0, 0, 2)]
     assert plan_chunks([slice(0, 4), slice(4, 7)], 3).chunks == [Chunk(slice(0, 4), 3), Chunk(slice(4, 7), 3)]

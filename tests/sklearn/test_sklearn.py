@@ -283,6 +283,75 @@ def test_invalid_sequences_raise(rows, complaint):
         SequenceRegressor(**SMALL).fit(rows, [0.0, 1.0])
 
 
+DAYS = np.datetime64("2024-01-01") + np.arange(12).reshape(4, 3)
+TIMES = {
+    "dates": DAYS,
+    "durations": DAYS - DAYS[0, 0],
+    "rows of a list": list(map(list, DAYS)),
+    "datetimes": DAYS.astype("M8[s]").tolist(),
+    "objects of date": DAYS.astype(object),
+    "objects of datetime64": np.array([[*list(row), 0] for row in DAYS], object),
+    "one among numbers": [[1.0, 2.0], [3.0, DAYS[0, 0].item()], [5.0, 6.0], [7.0, 8.0]],
+}
+
+
+@pytest.mark.parametrize("make", [SequenceClassifier, SequenceRegressor])
+@pytest.mark.parametrize("times", TIMES.values(), ids=TIMES)
+def test_tables_of_times_raise(make, times):
+    estimator, fitted = make(**SMALL, epochs=1), make(**SMALL, epochs=1).fit(np.ones((4, 3)), [0, 1, 0, 1])
+    for function in (lambda: estimator.fit(times, [0, 1, 0, 1]), lambda: fitted.predict(times)):
+        with pytest.raises(
+            ValueError, match=f"{make.__name__}: X contains .*; expected real numbers, such as"
+        ):
+            function()
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_data_frames_with_times_raise(library):
+    package = pytest.importorskip(library)
+    frame = package.DataFrame({"value": np.ones(4), "time": DAYS[:, 0]})
+    with pytest.raises(ValueError, match=r"SequenceRegressor: X contains 2024-01-01.*; expected real"):
+        SequenceRegressor(**SMALL).fit(frame, [0, 1, 0, 1])
+
+
+def test_targets_and_weights_that_are_times_raise():
+    with pytest.raises(
+        ValueError, match="SequenceRegressor: y contains 2024-01-01, a datetime64; expected real"
+    ):
+        SequenceRegressor(**SMALL).fit(np.ones((4, 3)), DAYS[:, 0])
+    with pytest.raises(ValueError, match="sample_weight contains 2024-01-01, a datetime64; expected real"):
+        SequenceRegressor(**SMALL).fit(np.ones((4, 3)), np.ones(4), DAYS[:, 0])
+
+
+FAILURES = {
+    "of the rows": ((np.full((8, 2), np.nan), np.arange(8)), {}, {}),
+    "of the targets": ((np.ones((8, 2)), np.full(8, np.nan)), {}, {}),
+    "of the validation": ((np.ones((8, 2)), np.arange(8)), {"validation": (np.ones((2, 5)), [0, 1])}, {}),
+    "of an option": ((np.ones((8, 2)), np.arange(8)), {}, {"lr": -1.0}),
+    "of the cell": ((np.ones((8, 2)), np.arange(8)), {}, {"cell": "vanila"}),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        SequenceClassifier(**SMALL, epochs=5),
+        SequenceRegressor(**SMALL, epochs=5),
+        SequenceForecaster(**SMALL, context=2, steps=5),
+    ],
+)
+def test_failed_refit_keeps_the_last_fit(estimator, failure):
+    data, arguments, options = failure
+    fitted = clone(estimator).fit(np.arange(24.0).reshape(8, 3) % 5, np.arange(8) % 2)
+    fitted.set_params(**options)
+    before = dict(vars(fitted))
+    with pytest.raises((ValueError, ZooError)):
+        fitted.fit(*data, **arguments)
+    assert vars(fitted).keys() == before.keys()
+    assert all(value is before[name] for name, value in vars(fitted).items())
+
+
 def test_other_number_of_features_raises(ragged):
     rows, classes, _ = ragged
     estimator = SequenceClassifier(**SMALL, epochs=1).fit(rows, classes)

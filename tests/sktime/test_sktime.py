@@ -60,6 +60,14 @@ def test_columns_of_x_are_known_in_advance():
     assert not np.allclose(forecaster.predict(X=-X[60:]), forecast)
 
 
+def test_failed_update_keeps_the_last_fit():
+    forecaster = RecurrentForecaster(estimator()).fit(Y[:50], fh=[1, 2])
+    before = forecaster.estimator_, forecaster._history
+    with pytest.raises(ValueError, match="the value is missing"):
+        forecaster._update(Y[50:].where(Y.index[50:] < Y.index[55]).to_frame())
+    assert (forecaster.estimator_, forecaster._history) == before
+
+
 def test_update_continues_with_or_without_training():
     start = RecurrentForecaster(estimator()).fit(Y[:50], fh=[1, 2])
     theta = start.estimator_.forecaster_.model.theta.copy()

@@ -83,6 +83,7 @@ class Cell(Component, abstract=True):
     """
 
     kind: ClassVar[str] = "cell"
+    _written_names = (*Component._written_names, "step", "forward", "backward")
     params: ClassVar[Mapping[str, Param]] = MappingProxyType({})
     buffers: ClassVar[Mapping[str, Buffer]] = MappingProxyType({})
     states: ClassVar[Mapping[str, State]] = MappingProxyType({})

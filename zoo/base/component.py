@@ -52,6 +52,8 @@ class Component:
     declared_options: ClassVar[Mapping[str, Option[Any]]] = MappingProxyType({})
     options: Mapping[str, Any] = MappingProxyType({})
     """The value of every declared option, on an instance."""
+    _written_names: ClassVar[tuple[str, ...]] = ("name", "card")
+    """Attributes and functions that a subclass writes, and this class does not have."""
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         """Collect and check the declarations of a new component."""
@@ -114,7 +116,7 @@ class Component:
 
     @classmethod
     def _check_declarations(cls) -> None:
-        """Raise an error for a name that is invalid, used twice, or hides an attribute of a base class."""
+        """Raise an error for a name that is invalid, used twice, or belongs to an attribute or function."""
         for name, declaration in declarations_of(cls, (ArrayDeclaration, Option)).items():
             check_declaration_name(name, cls.error_name())
             if declaration.name != name:
@@ -123,10 +125,11 @@ class Component:
                     f"another."
                 )
             inherited = (vars(base)[name] for base in cls.__mro__ if name in vars(base))
-            if not all(isinstance(value, ArrayDeclaration | Option) for value in inherited):
+            is_attribute = not all(isinstance(value, ArrayDeclaration | Option) for value in inherited)
+            if is_attribute or name in cls._written_names:
                 raise DefinitionError(
-                    f"{cls.error_name()}: {name!r} would hide what {with_article(cls.kind)} has under this "
-                    f"name; rename it."
+                    f"{cls.error_name()}: {name!r} is the name of an attribute or function of "
+                    f"{with_article(cls.kind)} and cannot name a declaration; rename it."
                 )
             if isinstance(declaration, ArrayDeclaration):
                 declaration.check_init(cls.error_name())

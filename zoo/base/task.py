@@ -149,7 +149,7 @@ class Task(Component, abstract=True):
         raise NotImplementedError
 
     def batch_count(self, part: str, size: int) -> int | None:  # noqa: ARG002 - for tasks that end
-        """The number of batches in a part; None if the examples never end."""
+        """The number of batches in a part, which all have ``size`` examples; None if they never end."""
         return None
 
     def batch(self, index: int, size: int, seed: int = 0, part: str = "train") -> Batch:

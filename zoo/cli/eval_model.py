@@ -111,8 +111,8 @@ def evaluate_on_text(
     config = trained.config or Config()
     shape = config.batch or KIND_DEFAULTS["text"].batch, config.seq or DEFAULT_SEQ
     batches = BpttBatches(selected, *fit_batch_shape(len(selected), *shape))
-    score = evaluate(model, batches, noise, carry=config.carry)
-    token_bytes = None if sizes is None else batches.mean_target(_select_part(trained, sizes, name, own)[1])
+    score = evaluate(model, batches, noise, carry=config.carry, reads_rest=True)
+    token_bytes = None if sizes is None else float(_select_part(trained, sizes, name, own)[1][1:].mean())
     return {
         "text": corpus.name,
         "sha256": corpus.sha256,

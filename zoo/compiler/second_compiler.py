@@ -69,21 +69,23 @@ class FirstPassCompiler:
     """Compile kernels in a second process before the first pass of a layer or a model."""
 
     def __init__(self) -> None:
-        self._has_started = False
+        self._started: set[bool] = set()
 
-    def start(self, preview: Callable[[], object], threads: int) -> None:
+    def start(self, preview: Callable[[], object], threads: int, has_backward: bool = True) -> None:
         """On the first call, start the process, which ends when all kernels are stored.
 
-        It does nothing under the conditions of :func:`second_compiler`, within its block, within
-        :func:`zoo.kernels.pure_python`, or while another process compiles.
+        The first call with a backward pass, and the first call without, count apart. It does nothing under
+        the conditions of :func:`second_compiler`, within its block, within :func:`zoo.kernels.pure_python`,
+        or while another process compiles.
 
         Args:
             preview: As for :func:`second_compiler`.
             threads: As for :func:`second_compiler`.
+            has_backward: Whether the preview calls the kernels of the backward pass, too.
         """
-        if self._has_started or is_pure_python():
+        if has_backward in self._started or is_pure_python():
             return
-        self._has_started = True
+        self._started.add(has_backward)
         if not (_is_active.get() or PROCESS.is_busy) and (calls := _second_calls(preview, threads)):
             PROCESS.start(calls)
 

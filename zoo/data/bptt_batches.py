@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -34,8 +35,8 @@ class BpttBatches:
     reads ``tokens[r L : r L + L + 1]``; window `w` of that stream has the inputs ``tokens[r L + w T :][:T]``
     and as targets the same shifted by one. Within a stream each window continues the one before, so the state
     can be carried. Stream `r + 1` begins with the symbol that stream `r` predicts last. Each of the first
-    ``B L + 1`` tokens except the first is predicted exactly once an epoch; the fewer than `B T` tokens after
-    them are not read.
+    ``B L + 1`` tokens except the first is predicted exactly once an epoch. The fewer than `B T` tokens after
+    them are no part of an epoch; :meth:`rest` reads them.
 
     Attributes:
         tokens: `(N,)` integers; they may be mapped from a file.
@@ -81,6 +82,12 @@ class BpttBatches:
         """
         number = as_integer(index, "index", 0) % self.windows_per_epoch
         return Window(self._columns(number, shift=0), self._columns(number, shift=1), number == 0)
+
+    def rest(self) -> Iterator[Window]:
+        """Windows of one stream, over the tokens after an epoch; they continue stream ``B - 1``."""
+        for begin in range(self.batch * self.windows_per_epoch * self.seq, len(self.tokens) - 1, self.seq):
+            column = np.array(self.tokens[begin : begin + self.seq + 1], np.int32)[:, None]
+            yield Window(column[:-1], column[1:], False)
 
     def mean_target(self, values: NDArray[Any]) -> float:
         """The mean of a value of each token, `(N,)`, over the targets of an epoch."""

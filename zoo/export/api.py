@@ -11,7 +11,7 @@ from pathlib import Path
 from zoo.arguments import as_bool, as_path, short_repr
 from zoo.errors import UsageError
 from zoo.export.c_model import c_program
-from zoo.export.c_source import identifier_prefix
+from zoo.export.c_source import MAX_PREFIX, identifier_prefix
 from zoo.export.exported_model import AnyModel, exported_model
 from zoo.export.onnx_graph import require_onnx
 from zoo.export.onnx_model import OPSET, onnx_model, used_operators
@@ -140,7 +140,8 @@ def to_c(
     Args:
         model: The model, exported in its dtype, also with precision ``"bf16"``.
         path: The source file, ``NAME.c``; the header is ``NAME.h``.
-        name: Prefix of all public names; by default from the name of the file.
+        name: Prefix of all public names: ASCII letters, digits and single underscores, with a letter in
+            front; by default from the name of the file.
         tokens: Whether the input is a token, not features; always true for a language model.
         force: Whether existing files may be replaced.
 
@@ -162,6 +163,12 @@ def to_c(
             f"export: name is {short_repr(name)}; expected a string, or None for the file's name."
         )
     prefix = identifier_prefix(source.stem if name is None else name)
+    if name is not None and prefix != name:
+        raise UsageError(
+            f"export: name is {short_repr(name)}; expected ASCII letters, digits and single underscores, "
+            f"with a letter in front, at most {MAX_PREFIX} in all and none of l0, l1, ..., initial, layer "
+            f"and readout, such as {prefix!r}."
+        )
     program = c_program(exported_model(model, tokens), prefix, header.name)
     write_files({header: program.header.encode("ascii"), source: program.source.encode("ascii")})
     return CFiles(source, header, prefix, program.sizes)

@@ -174,7 +174,8 @@ RESERVED = frozenset(
     [*_KEYWORDS.split(), *_STEP_VARIABLES, *HELPERS, *FUNCTIONS, *(f"{name}f" for name in FUNCTIONS)]
 )
 
-_MAX_PREFIX = 48
+MAX_PREFIX = 48
+"""Characters of the longest prefix."""
 
 
 def c_names() -> Names:
@@ -184,7 +185,7 @@ def c_names() -> Names:
 
 def identifier_prefix(text: str) -> str:
     """A text as the prefix of names: letters, digits and single underscores, with a letter in front."""
-    plain = re.sub(r"[^A-Za-z0-9]+", "_", text, flags=re.ASCII).strip("_")[:_MAX_PREFIX].strip("_")
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", text, flags=re.ASCII).strip("_")[:MAX_PREFIX].strip("_")
     is_taken = re.fullmatch(r"l\d+|initial|layer|readout", plain) is not None
     return plain if plain[:1].isalpha() and not is_taken else f"model_{plain}".strip("_")
 

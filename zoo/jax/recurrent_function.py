@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import threading
 from collections import OrderedDict
@@ -81,9 +82,19 @@ class RecurrentFunction:
 
     Attributes:
         params: Initial parameters, ``"l0.Wx"`` to an array.
+
+    Raises:
+        UsageError: if an auxiliary input has the name of an argument.
     """
 
     def __init__(self, rnn: Recurrent) -> None:
+        arguments = list(inspect.signature(self.__call__).parameters)[:-1]
+        for name in rnn.stack.inputs:
+            if name in arguments:
+                raise UsageError(
+                    f"{OWNER}: input {name!r} of {rnn.stack.label()} clashes with an argument of the "
+                    f"function, {', '.join(arguments)}; rename it."
+                )
         self._kernels = HostKernels(rnn)
         self.params: dict[str, Array] = {name: jnp.array(value) for name, value in rnn.params.items()}
 

@@ -127,8 +127,8 @@ class FunctionalStack:
                 if inputs:
                     aux_inputs = replace(aux_inputs, given=_copies(aux_inputs.given))
         if not is_pure_python():
-            preview = partial(self._preview, arrays, x, inputs)
-            self._compiled.first_pass_compiler.start(preview, threads)
+            preview = partial(self._preview, arrays, x, inputs, has_backward)
+            self._compiled.first_pass_compiler.start(preview, threads, has_backward)
         params, uses_learned = stack.params_by_direction(arrays), state is None
         run = BatchRun(stack, params, x, initial, aux_inputs, segments, row_lengths, uses_learned)
         y = run.empty_output(stack.output_size)
@@ -154,11 +154,14 @@ class FunctionalStack:
         digest = None if theta is None else fingerprint(theta)
         return y, final, Tape(run, segments_by_shard, traces, digest)
 
-    def _preview(self, arrays: Mapping[str, Array], x: Array, inputs: Mapping[str, Any]) -> None:
-        """Call the kernels of both passes, for one time step of one sequence."""
+    def _preview(
+        self, arrays: Mapping[str, Array], x: Array, inputs: Mapping[str, Any], has_backward: bool
+    ) -> None:
+        """Call the kernels of one or both passes, for one time step of one sequence."""
         first = {name: np.asarray(value)[:1, :1] for name, value in inputs.items()}
         y, _, tape = self.apply(arrays, x[:1, :1], None, None, None, first, threads=1)
-        self.vjp(tape, y, None, threads=1)
+        if has_backward:
+            self.vjp(tape, y, None, threads=1)
 
     def vjp(
         self,

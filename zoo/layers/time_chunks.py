@@ -1,8 +1,8 @@
 """Time chunks, gradient checkpointing over time, and the steps and rows of a batch that a chunk takes.
 
-Time is cut at the boundaries of checkpoint segments and where padded sequences end. With ``recompute`` only
-the states between segments are saved, about sqrt(T) of them, and each segment is run again in the backward
-pass (T. Chen et al. 2016, https://arxiv.org/abs/1604.06174).
+Time is cut where padded sequences end, and from there at the boundaries of checkpoint segments. With
+``recompute`` only the states between segments are saved, about sqrt(T) of them, and each segment is run
+again in the backward pass (T. Chen et al. 2016, https://arxiv.org/abs/1604.06174).
 
 Rows of different lengths are sorted longest first. The rows that continue are then always the leading ones,
 and a kernel, which knows no lengths, never computes a step of the padding: padding takes no time and
@@ -35,7 +35,7 @@ The tape of these steps stays in the cache: 1,000 steps of 16 sequences through 
 to 31 ms with segments of half to all of these elements, and 40 ms with one segment (two threads, AMD EPYC,
 Zen 4). `lstm` and `vanilla` took as long as with one segment. With a quarter, 16 units took a quarter longer.
 """
-# At least. A multiple of the chunks of memories, so that results keep their bits if no length divides chunks.
+# At least. A multiple of the chunks of memories, so that results keep their bits.
 _FORWARD_STEPS = 64
 
 EXPECTED_RECOMPUTE = "the steps of a segment, an integer of at least 1, or 'sqrt'"
@@ -79,18 +79,21 @@ class Segment(NamedTuple):
 
 
 def plan_chunks(segments: list[slice], rows: int, lengths: Array | None = None) -> TimeChunks:
-    """Cut time at the ends of segments and rows.
+    """Cut time at the ends of rows, and from each of them at the ends of segments.
+
+    A kernel divides the steps after such an end into chunks of its own, and segments must not divide these.
 
     Args:
-        segments: The steps of each segment; tapes are kept if there is only one.
+        segments: The steps of each segment, all of a length; tapes are kept if there is only one.
         rows: Number of rows.
         lengths: Steps of each sequence ``(B,)``, longest first; None if all have all steps.
     """
     keeps_tapes = len(segments) == 1
     if lengths is None:
         return TimeChunks([Chunk(time_slice, rows) for time_slice in segments], keeps_tapes)
-    longest = int(lengths[0])
-    ends = sorted({0, *lengths.tolist(), *(each.start for each in segments if each.start < longest)})
+    spans = pairwise(sorted({0, *lengths.tolist()}))
+    starts = [first + each.start for first, end in spans for each in segments if first + each.start < end]
+    ends = [*starts, int(lengths[0])]
     longer_rows = rows - np.searchsorted(lengths[::-1], ends, side="right")
     counts = longer_rows.tolist()
     chunks = [Chunk(slice(*span), count) for span, count in zip(pairwise(ends), counts, strict=False)]

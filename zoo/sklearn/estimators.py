@@ -7,7 +7,7 @@ import inspect
 import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from sklearn.base import (
@@ -36,12 +36,13 @@ from zoo.layers import StackConfig
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses
 from zoo.sklearn.checkpoint import restored_cell, save_estimator
-from zoo.sklearn.sequences import arguments_of, as_rows, predict_outputs, rows_of_table
+from zoo.sklearn.sequences import arguments_of, as_rows, check_no_times, predict_outputs, rows_of_table
 from zoo.storage import Checkpoint
 
 LARGEST_SEED = 2**31 - 1
 
 _P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 def suggest_names(init: Callable[_P, None]) -> Callable[_P, None]:
@@ -54,6 +55,23 @@ def suggest_names(init: Callable[_P, None]) -> Callable[_P, None]:
             owner = type(args[0]).__name__
             raise TypeError(f"{owner}: unknown argument {name!r}.{did_you_mean(name, known)}")
         init(*args, **arguments)
+
+    return checked
+
+
+def fit_or_restore(fit: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Make a ``fit`` that raises an error restore all attributes, such as the model of an earlier fit."""
+
+    @functools.wraps(fit)
+    def checked(*args: _P.args, **arguments: _P.kwargs) -> _T:
+        attributes = vars(args[0])
+        before = attributes.copy()
+        try:
+            return fit(*args, **arguments)
+        except BaseException:
+            attributes.clear()
+            attributes.update(before)
+            raise
 
     return checked
 
@@ -188,6 +206,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         rows = as_rows(X, features, owner)
         is_table = rows is None
         if rows is None:
+            check_no_times(X, f"{owner}: X")
             if reset or self._fitted_on_table:
                 table = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
             else:  # fitted on sequences, whose lengths may differ
@@ -230,6 +249,8 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         """
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        if dtype is not None:
+            check_no_times(y, f"{type(self).__name__}: y")
         try:
             targets: Array = check_array(y, ensure_2d=False, dtype=dtype, input_name="y")
         except ValueError as error:
@@ -382,6 +403,7 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
         )
         self.class_weight = class_weight
 
+    @fit_or_restore
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation: Any = None) -> SequenceClassifier:
         """Train on sequences and their classes.
 
@@ -457,6 +479,7 @@ class SequenceRegressor(RegressorMixin, _BaseSequenceEstimator):  # type: ignore
 
     _loss = "squared_error"
 
+    @fit_or_restore
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation: Any = None) -> SequenceRegressor:
         """Train on sequences and their targets.
 
@@ -544,6 +567,7 @@ def _weights(sample_weight: Any, rows: list[Array]) -> Array:
     """
     if sample_weight is None:
         return np.ones(len(rows))
+    check_no_times(sample_weight, "sample_weight")
     weights: Array = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     if weights.shape != (len(rows),) or (weights < 0).any() or not weights.any():
         raise ValueError(

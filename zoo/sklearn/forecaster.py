@@ -25,7 +25,7 @@ from zoo.model.checkpoint import CellClasses
 from zoo.registry import resolve_cell
 from zoo.registry.api import resolve
 from zoo.sklearn.checkpoint import restored_cell, save_estimator
-from zoo.sklearn.estimators import LARGEST_SEED, positive, suggest_names
+from zoo.sklearn.estimators import LARGEST_SEED, fit_or_restore, positive, suggest_names
 from zoo.storage import Checkpoint
 from zoo.training.config import PREDICT
 from zoo.training.fit_data import fit_forecaster
@@ -150,6 +150,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         column="column {!r}",
     )
 
+    @fit_or_restore
     def fit(self, X: Any, y: Any = None, *, validation: Any = None) -> SequenceForecaster:
         """Train on all windows of the rows.
 

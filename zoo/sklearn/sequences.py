@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from zoo.array_types import Array
 from zoo.arrays import as_array, check_unmasked
 from zoo.model import SequenceModel
 
+_TIMES = datetime.timedelta, np.datetime64, np.timedelta64  # dates have the method strftime
 _LEAST_FILLED = 0.5  # share of the steps that are no padding, from which on lengths are left out
 PREDICT_BATCH_SIZE = 256
 """Batch size of prediction."""
@@ -38,6 +40,30 @@ def as_rows(data: Any, features: int, owner: str) -> list[Array] | None:
     if len(sizes) > 1:
         raise ValueError(f"{owner}: the sequences have {sizes} features; expected the same number in each.")
     return rows
+
+
+def check_no_times(data: Any, owner: str) -> None:
+    """Raise an error for dates and durations, which scikit-learn would convert to counts of days.
+
+    Args:
+        data: A table or an array.
+        owner: Owner for error messages.
+
+    Raises:
+        ValueError: if it contains any.
+    """
+    # A whole data frame of polars would be an array of numbers.
+    for part in [data[name] for name in data.columns] if hasattr(data, "columns") else [data]:
+        try:
+            array = np.asarray(part)
+        except ValueError:  # rows of different lengths, for which scikit-learn has an error
+            return
+        for value in array.flat if array.dtype.kind in "OmM" else ():
+            if isinstance(value, _TIMES) or hasattr(value, "strftime"):
+                raise ValueError(
+                    f"{owner} contains {value}, a {type(value).__name__}; expected real numbers, such as the "
+                    f"hours since a date, (times - start) / np.timedelta64(1, 'h')."
+                )
 
 
 def rows_of_table(table: Array, features: int, owner: str) -> list[Array]:

@@ -59,16 +59,16 @@ class RecurrentForecaster(BaseForecaster):  # type: ignore[misc]
         self.set_tags(**{"capability:pred_int": getattr(estimator, "patience", None) is not None})
 
     def _fit(self, y: Any, X: Any, fh: Any) -> RecurrentForecaster:
-        self._history = y, X
-        estimator = SequenceForecaster() if self.estimator is None else self.estimator
-        params = {**estimator.get_params(deep=False), "target": None, "series": None}
+        given = SequenceForecaster() if self.estimator is None else self.estimator
+        params = {**given.get_params(deep=False), "target": None, "series": None}
         inputs = _inputs(y.index, X)
         names = [name for name in inputs if name != "time"]
         roles = {"known_future": names, "time": "time" if "time" in inputs else None}
         horizon = int(fh.to_relative(self.cutoff).to_numpy().max())
-        self.estimator_ = SequenceForecaster(**{**params, **roles, "horizon": horizon})
-        self.estimator_._note_words = _note_words(y, X)
-        self.estimator_.fit(inputs or None, _targets(y))
+        estimator = SequenceForecaster(**{**params, **roles, "horizon": horizon})
+        estimator._note_words = _note_words(y, X)
+        self.estimator_ = estimator.fit(inputs or None, _targets(y))
+        self._history = y, X
         return self
 
     def _update(self, y: Any, X: Any = None, update_params: bool = True) -> RecurrentForecaster:

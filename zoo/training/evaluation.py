@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,7 +85,13 @@ class Score:
         return bits(self.nats)
 
 
-def evaluate(model: AnyModel, streams: BpttBatches, noise: int | None = None, carry: bool = True) -> Score:
+def evaluate(
+    model: AnyModel,
+    streams: BpttBatches,
+    noise: int | None = None,
+    carry: bool = True,
+    reads_rest: bool = False,
+) -> Score:
     """The mean cross-entropy per predicted symbol over one pass through the streams.
 
     Args:
@@ -92,15 +99,17 @@ def evaluate(model: AnyModel, streams: BpttBatches, noise: int | None = None, ca
         streams: The text.
         noise: Seed of dropout and noise, which are then drawn as in training; None to draw none.
         carry: Whether states are carried from one window to the next.
+        reads_rest: Whether to read the symbols that fill no window, one sequence at a time. Validation during
+            training leaves them out, since they may take longer than a small part itself.
     """
     model = model.with_loss(DEFAULT_LOSS)  # label smoothing, for example, changes the unit
     total, symbols = 0.0, 0
     state: State | None = None
-    for index in range(streams.windows_per_epoch):
-        window = streams.window(index)
-        key = None if noise is None else (noise, index)
-        loss, final = model.loss(window.inputs, window.targets, state=state, noise=key)
-        state = final if carry else None
+    windows = map(streams.window, range(streams.windows_per_epoch))
+    for index, window in enumerate(itertools.chain(windows, streams.rest() if reads_rest else ())):
+        key, rows = None if noise is None else (noise, index), window.targets.shape[1]
+        before = {name: value[-rows:] for name, value in state.items()} if state and carry else None
+        loss, state = model.loss(window.inputs, window.targets, state=before, noise=key)
         total += loss * window.targets.size
         symbols += window.targets.size
     return Score(total / symbols, symbols)

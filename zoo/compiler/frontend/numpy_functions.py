@@ -188,17 +188,41 @@ def _ufunc_advice(name: str) -> str:
 
 _ROUND = "np.floor(a + 0.5), which rounds halves up; NumPy rounds them to the even integer"
 
+_TRUNCATE = "np.sign(a) * np.floor(np.abs(a))"
+
+# Expressions of the operands a and b, and a note after a comma and `which`.
 _UFUNC_ADVICE = {
+    "arccos": "0.5 * np.pi - np.arctan(a / np.sqrt(1 - a * a))",
+    "arccosh": "np.log(a + np.sqrt(a * a - 1))",
+    "arcsin": "np.arctan(a / np.sqrt(1 - a * a))",
+    "arcsinh": "np.sign(a) * np.log(np.abs(a) + np.sqrt(a * a + 1))",
+    "arctan2": "2 * np.arctan(a / (np.hypot(a, b) + b))",
+    "arctanh": "0.5 * (np.log1p(a) - np.log1p(-a))",
     "bitwise_xor": "a != b",
-    "divmod": "np.floor(a / b) and a % b",
-    "expit": "zoo.sigmoid",
-    "float_power": "a ** b",
+    "cbrt": "np.sign(a) * np.abs(a) ** (1 / 3)",
+    "copysign": "np.where(b < 0, -np.abs(a), np.abs(a))",
+    "deg2rad": "a * (np.pi / 180)",
+    "degrees": "a * (180 / np.pi)",
+    "divmod": "(np.floor(a / b), a % b)",
+    "expit": "zoo.sigmoid(a)",
     "floor_divide": "np.floor(a / b)",
-    "fmax": "np.maximum",
-    "fmin": "np.minimum",
-    "log_expit": "zoo.log_sigmoid",
+    "fmax": "np.maximum(a, b)",
+    "fmin": "np.minimum(a, b)",
+    "fmod": "np.sign(a) * (np.abs(a) % np.abs(b))",
+    "isinf": "np.abs(a) == np.inf",
+    "ldexp": "a * 2**b",
+    "log_expit": "zoo.log_sigmoid(a)",
+    "logaddexp2": "np.logaddexp(a * np.log(2), b * np.log(2)) / np.log(2)",
+    "logical_xor": "(a != 0) != (b != 0), which is a != b for truth values",
+    "matvec": "a @ b",
+    "rad2deg": "a * (180 / np.pi)",
+    "radians": "a * (np.pi / 180)",
     "rint": _ROUND,
-    "round": _ROUND,
+    "signbit": "a < 0",
+    "tan": "np.sin(a) / np.cos(a)",
+    "trunc": _TRUNCATE,
+    "vecdot": "np.sum(a * b, axis=-1)",
+    "vecmat": "a @ b",
 }
 
 
@@ -441,6 +465,8 @@ def _function_advice(function: Any) -> str:
     return f"elementwise functions such as np.exp are, and these: {listed}"
 
 
+_CONVOLVE = "zoo.short_convolution for a convolution over time, or a sum of products with slices"
+_DIFFERENCES = "a[1:] - a[:-1]"
 _SPLIT = "np.split or zoo.split with an axis"
 
 _FUNCTION_ADVICE = {
@@ -448,22 +474,33 @@ _FUNCTION_ADVICE = {
     "np.apply_along_axis": "the function of the whole array",
     "np.argmax": "zoo.top_k(a, 1), a mask of the largest element",
     "np.argmin": "zoo.top_k(-a, 1), a mask of the smallest element",
+    "np.around": _ROUND,
+    "np.array_equal": "np.all(a == b)",
     "np.array_split": "np.split with the indices at which to divide",
     "np.average": "np.sum(a * weights)",
     "np.column_stack": "np.stack with axis=1",
-    "np.convolve": "zoo.short_convolution for a convolution over time, or a sum of products with slices",
+    "np.convolve": _CONVOLVE,
+    "np.correlate": _CONVOLVE,
     "np.count_nonzero": "np.sum(np.where(a != 0, 1.0, 0.0))",
-    "np.diff": "a[1:] - a[:-1]",
+    "np.cumulative_prod": "np.cumprod",
+    "np.cumulative_sum": "np.cumsum",
+    "np.diff": _DIFFERENCES,
+    "np.ediff1d": _DIFFERENCES,
+    "np.empty_like": "np.zeros_like",
+    "np.fix": _TRUNCATE,
     "np.hsplit": _SPLIT,
+    "np.isclose": "np.abs(a - b) < tolerance",
     "np.kron": "a[:, None] * b[None, :] and reshape",
     "np.linalg.matrix_power": "a @ a",
     "np.linalg.multi_dot": "a @ b @ c",
     "np.nan_to_num": "np.where(np.isnan(a), 0.0, a)",
+    "np.nansum": "np.sum(np.where(np.isnan(a), 0.0, a))",
     "np.pad": "np.concatenate with np.zeros_like",
     "np.piecewise": "np.where(condition, a, b)",
     "np.ptp": "np.max(a) - np.min(a)",
     "np.round": _ROUND,
     "np.select": "np.where(first, a, np.where(second, b, c))",
+    "np.sinc": "np.sin(np.pi * a) / (np.pi * a)",
     "np.take": "a[i]",
     "np.tensordot": "it with @, reshape and swapaxes",
     "np.vdot": "np.sum(a * b)",
