@@ -98,6 +98,8 @@ def report_errors(flags: Callable[[], Mapping[str, str]] = dict) -> Iterator[Non
             if error.errno == errno.ENAMETOOLONG:
                 name = short_repr(os.fsdecode(error.filename))
                 raise _click_error(f"{name}: the name is too long for a file; check the path.") from error
+            if error.errno == errno.ENOENT and error.filename is None:  # of `os.getcwd`
+                raise _click_error("the working directory was deleted; change to another one.") from error
             raise _click_error(f"system error: {error}.") from error
         except KeyboardInterrupt:
             echo_err("Interrupted.")
