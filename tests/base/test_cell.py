@@ -90,6 +90,10 @@ BROKEN = [
         "step(self, x, c) does not take what the class declares; expected step(self, x, h)",
     ),
     (
+        {"step": lambda self, x, h, dt: None, "drop": "forward"},
+        "in the order of declaration. Declare 'dt': `dt = zoo.Input()` is an auxiliary input",
+    ),
+    (
         {"step": staticmethod(lambda self, x, h: None)},
         "step is a staticmethod; remove the decorator @staticmethod, since step(self, x, h) reads parameters",
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import pickle
 from types import MappingProxyType
 
 import numpy as np
@@ -316,3 +318,16 @@ def test_class_is_registered_for_this_process():
 
     assert "passing" in zoo.list_tasks("pass*")
     assert zoo.get_task("passing") == Passing()
+
+
+@pytest.mark.parametrize("name", ["normal", "standard_normal", "random", "choice", "permutation"])
+def test_method_of_numpy_generators_is_an_error_with_the_methods(name):
+    methods = "uniform, integers, integer, approximate_normal, permutations"
+    with pytest.raises(AttributeError, match=f"^zoo.TaskRng has no '{name}'; its methods are {methods}."):
+        getattr(zoo.TaskRng("tests"), name)
+
+
+def test_random_numbers_of_tasks_can_be_copied_and_pickled():
+    rng = zoo.TaskRng("tests")
+    for copied in (copy.deepcopy(rng), pickle.loads(pickle.dumps(rng))):
+        np.testing.assert_array_equal(copied.uniform(3), zoo.TaskRng("tests").uniform(3))

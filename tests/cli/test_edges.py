@@ -383,3 +383,18 @@ def test_names_that_are_not_utf_8(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
         assert b"odd" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a working directory cannot be deleted")
+def test_deleted_working_directory_is_one_sentence(tmp_path):
+    target = tmp_path / "target"
+    target.mkdir()
+    code = (
+        "import os, pathlib, sys, zoo.cli\n"
+        "pathlib.Path('gone').mkdir(); os.chdir('gone'); pathlib.Path('../gone').rmdir()\n"
+        f"sys.argv = ['zoo', 'new', 'some-cells', '--out', {str(target)!r}]\n"
+        "zoo.cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == "Error: the working directory was deleted; change to another one."
+    assert done.returncode == 1

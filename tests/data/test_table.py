@@ -386,6 +386,30 @@ def test_arrays_and_tensors_of_pyarrow_are_errors():
         as_table(arrow.Tensor.from_numpy(np.ones((2, 2))))
 
 
+@pytest.mark.parametrize("freq", ["D", "M", "h", "Y"])
+def test_periods_are_times(freq):
+    pandas = pytest.importorskip("pandas")
+    periods = pandas.Series(pandas.period_range("2024-05-01", periods=4, freq=freq)).where(
+        [True, True, False, True]
+    )
+    table = as_table(pandas.DataFrame({"month": periods, "n": [1.0, 2.0, 3.0, 4.0]}))
+    assert table.describe() == "month (time), n (number)"
+    np.testing.assert_array_equal(
+        table.column("month").values, periods.dt.to_timestamp().to_numpy().astype("M8[us]")
+    )
+
+
+@pytest.mark.parametrize("levels", [2, 3])
+def test_index_with_levels_is_an_error(levels):
+    pandas = pytest.importorskip("pandas")
+    index = pandas.MultiIndex.from_product([range(2)] * levels)
+    frame = pandas.DataFrame({"n": np.arange(2.0**levels)}, index)
+    for data in (frame, frame["n"]):
+        with pytest.raises(UsageError, match=rf"table has an index of {levels} levels.*data.reset_index\(\)"):
+            as_table(data)
+    assert as_table(frame.reset_index()).describe().endswith("n (number)")
+
+
 def test_dates_in_the_index_are_a_column():
     pandas = pytest.importorskip("pandas")
     for days, text in (

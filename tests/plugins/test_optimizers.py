@@ -204,7 +204,7 @@ class Counts(Sound):
 
 
 BROKEN: list[tuple[zoo.Optimizer, Callable[[zoo.Optimizer], None], str]] = [
-    (broken(promotes), laws.check_shapes_and_dtypes, "'theta': ('float64', (1,))"),
+    (broken(promotes), laws.check_shapes_and_dtypes, "update returned (float64(1,), (float32(1,),))"),
     (broken(writes), laws.check_inputs_unchanged, "wrote to ['memory'], expected unchanged arguments"),
     (broken(gambles), laws.check_deterministic, "['theta'] differ between two runs"),
     (Uncorrected(), laws.check_reference, "theta after 20 updates, by its reference"),
@@ -332,14 +332,39 @@ def test_mismatched_call_raises(changed: dict[str, Any], words: str) -> None:
         lion.Lion().apply(**call)
 
 
-def test_kernel_that_loses_slot_is_named_in_error() -> None:
-    @zoo.njit
-    def forgets(theta, grad, slots, step, lr):
-        return theta, ()
+F32 = np.zeros(3, np.float32)
+INVALID_UPDATES = {
+    "None": None,
+    "float32(3,)": F32,
+    "(float32(3,), ())": (F32, ()),
+    "(float32(3,), (float32(3,), float32(3,)))": (F32, (F32, F32)),
+    "(float64(3,), (float32(3,),))": (F32.astype(float), (F32,)),
+    "(float32(3,), (float64(3,),))": (F32, (F32.astype(float),)),
+    "(float32(1,), (float32(3,),))": (F32[:1], (F32,)),  # would be broadcast
+    "(float32(3,), (float32(6,),))": (F32, (np.zeros(6, np.float32),)),
+    "(float32(3,), (0.0,))": (F32, (0.0,)),
+    "(float32(3, 1), (float32(3,),))": (F32[:, None], (F32,)),
+}
 
-    optimizer = broken(forgets)
-    with pytest.raises(zoo.DefinitionError, match="update returned 0 slots; expected 1, in the order"):
-        optimizer.apply(ZEROS, ZEROS, optimizer.init(ZEROS), 1)
+
+@pytest.mark.parametrize("returned", INVALID_UPDATES)
+@pytest.mark.parametrize("method", ["apply", "apply_in_place"])
+def test_update_that_returns_other_arrays_is_named_in_error(method: str, returned: str) -> None:
+    def wrong(theta, grad, slots, step, lr):
+        return INVALID_UPDATES[returned]
+
+    optimizer = broken(wrong)
+    theta = F32.copy()
+    slots = optimizer.init(theta)
+    with pytest.raises(zoo.DefinitionError) as raised:
+        getattr(optimizer, method)(theta, F32, slots, 1)
+    sentence = str(raised.value)
+    assert sentence.startswith("optimizer class wrong (")
+    assert f"update returned {returned}; expected (float32(3,), (float32(3,),)), the parameters" in sentence
+    assert ("write theta.dtype.type(lr)" in sentence) == ("float64" in returned)
+    assert not theta.any()
+    assert set(slots) == {"memory"}
+    assert not slots["memory"].any()
 
 
 def test_centered_rmsprop_survives_a_variance_rounded_below_zero() -> None:

@@ -456,20 +456,48 @@ def halve(logits):
     return logits.astype(np.float32)
 
 
+@zoo.njit
+def stack(logits):
+    return logits.reshape((1, logits.size))
+
+
+@zoo.njit
+def reduce(logits):
+    return logits.max()
+
+
+@zoo.njit
+def overwrite(logits):
+    logits[:] = 0.0
+
+
+@zoo.njit
+def repeat(logits):
+    return logits, logits
+
+
 @pytest.mark.parametrize(
     ("transform", "message"),
     [
         (make_nan, "the logits after faulty hold nan at index 0"),
         (drop_all, "the logits after faulty are all -inf"),
-        (lengthen, r"the logits after faulty are float64 of shape \(4,\); expected float64 of shape \(3,\)"),
-        (halve, "the logits after faulty are float32"),
+        (lengthen, r"the logits after faulty are an array float64\(4,\); expected an array float64\(3,\)"),
+        (halve, r"the logits after faulty are an array float32\(3,\)"),
+        (stack, r"the logits after faulty are an array float64\(1, 3\)"),
+        (reduce, "the logits after faulty are 0.0"),
+        (overwrite, "the logits after faulty are None"),
+        (repeat, "the logits after faulty are "),
     ],
-    ids=["nan", "none", "shape", "dtype"],
+    ids=["nan", "none", "shape", "dtype", "axes", "number", "nothing", "pair"],
 )
 def test_sampler_that_changes_logits_is_named(transform, message):
     faulty = type("Faulty", (zoo.Sampler,), {"__doc__": "Bad.", "card": Greedy.card, "transform": transform})
+    chain = Temperature() | faulty() | TopK()
     with pytest.raises(UsageError, match=message):
-        (Temperature() | faulty() | TopK()).probabilities(np.zeros(3))
+        chain.probabilities(np.zeros(3))
+    model = zoo.LanguageModel("abc", "vanilla", hidden_size=4)
+    with pytest.raises(UsageError, match=message):  # and not an error of compilation of the decoder loop
+        model.sample("a", 5, sampler=chain)
 
 
 # The laws catch what breaks them.

@@ -38,6 +38,12 @@ def test_checks_of_sktime():
     assert [f"{name}: {each!r}"[:300] for name, each in results.items() if each != "PASSED"] == []
 
 
+@pytest.mark.parametrize("value", ["gru", SequenceForecaster, 3], ids=str)
+def test_estimator_of_another_type_is_named(value):
+    with pytest.raises(UsageError, match=r"estimator is .*; expected a zoo\.sklearn\.SequenceForecaster"):
+        RecurrentForecaster(value).fit(Y, fh=[1])
+
+
 def test_forecasts_are_those_of_the_estimator():
     forecaster = RecurrentForecaster(estimator()).fit(Y, fh=[1, 4])
     forecast = forecaster.predict()

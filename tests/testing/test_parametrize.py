@@ -90,6 +90,15 @@ def test_missing_testing_extra_raises_with_install_command(monkeypatch, module, 
     )
 
 
+def test_python_without_docstrings_is_an_error():
+    code = "import zoo.testing; zoo.testing.check_cell('vanilla')"
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "zoo.errors.UsageError: zoo.testing needs docstrings, which python -OO removes; run"
+    )
+
+
 def test_importing_testing_imports_no_compiler_or_test_tools():
     code = (
         "import sys, zoo.testing; zoo.testing.Report, zoo.testing.check_cell, zoo.testing.check_in_child\n"

@@ -228,10 +228,15 @@ class Cell(Component, abstract=True):
             )
         arguments = list(inspect.signature(cls.step).parameters)  # type: ignore[attr-defined]
         if arguments != expected:
+            undeclared = next((name for name in arguments if name not in expected), None)
+            advice = (
+                f" Declare {undeclared!r}: `{undeclared} = zoo.Input()` is an auxiliary input, and "
+                f"`{undeclared} = zoo.State('H')` a state."
+            )
             raise DefinitionError(
                 f"{cls.error_name()}: step({', '.join(arguments)}) does not take what the class declares; "
                 f"expected step({', '.join(expected)}): x, then the states and inputs under their names, in "
-                f"the order of declaration."
+                f"the order of declaration.{advice if undeclared else ''}"
             )
 
     @classmethod

@@ -148,19 +148,17 @@ class Optimizer(Component, abstract=True):
         Raises:
             UsageError: if shapes, dtypes or slot names do not fit, or the step number or the
                 learning rate is not allowed.
-            DefinitionError: if the kernel returns another number of slots than the class declares.
+            DefinitionError: if the kernel does not return the parameters and a tuple of the declared slots,
+                with their shapes and dtypes.
         """
         self._check_vectors(theta, grad, slots)
         self._check_numbers(step, lr)
         options = dict(self.options) | ({} if lr is None else {"lr": float(lr)})
-        new_theta, new_slots = self.kernel("update")(
-            theta, grad, tuple(slots[name] for name in self.slots), step, *options.values()
-        )
-        if len(new_slots) != len(self.slots):
-            raise DefinitionError(
-                f"{self.error_name()}: update returned {len(new_slots)} slots; expected {len(self.slots)}, "
-                f"in the order of declaration: {', '.join(self.slots) or 'none'}."
-            )
+        before = theta, tuple(slots[name] for name in self.slots)
+        after = self.kernel("update")(theta, grad, before[1], step, *options.values())
+        if not _is_update(after, before):
+            raise self._invalid_update(before, after)
+        new_theta, new_slots = after
         return new_theta, dict(zip(self.slots, new_slots, strict=True))
 
     def apply_in_place(
@@ -240,6 +238,16 @@ class Optimizer(Component, abstract=True):
                 f"{self.label()}: slots {kinds} do not fit; expected {wanted}, as from init(theta)."
             )
 
+    def _invalid_update(self, before: object, after: object) -> DefinitionError:
+        expected, returned = _describe_update(before), _describe_update(after)
+        names = f"a tuple of the slots {', '.join(self.slots)}" if self.slots else "an empty tuple"
+        is_wider = "float64" in returned and "float64" not in expected
+        advice = " A float64 option makes float64 results: write theta.dtype.type(lr)." if is_wider else ""
+        return DefinitionError(
+            f"{self.error_name()}: update returned {returned}; expected {expected}, the parameters and "
+            f"{names}.{advice}"
+        )
+
     def _check_numbers(self, step: Any, lr: Any) -> None:
         if not (type(step) is int or isinstance(step, Integral)) or step < 1:  # the first is faster
             raise UsageError(f"{self.label()}: step is {short_repr(step)}; updates are numbered from 1.")
@@ -254,6 +262,24 @@ class Optimizer(Component, abstract=True):
 def _is_vector(value: object) -> bool:
     """Whether it is an array of one axis without a mask."""
     return getattr(value, "ndim", None) == 1 and hasattr(value, "flags") and not hasattr(value, "mask")
+
+
+def _is_update(after: Any, before: tuple[Vector, tuple[Vector, ...]]) -> bool:
+    """Whether it is ``(theta, slots)`` with the shapes and dtypes of those before the update."""
+    if not isinstance(after, tuple) or len(after) != 2 or not isinstance(after[1], (tuple, list)):
+        return False
+    (theta, slots), (old_theta, old_slots) = after, before
+    return len(slots) == len(old_slots) and all(
+        getattr(new, "shape", None) == old.shape and new.dtype == old.dtype
+        for new, old in zip((theta, *slots), (old_theta, *old_slots), strict=True)
+    )
+
+
+def _describe_update(update: object) -> str:
+    match update:
+        case (theta, (*slots,)):
+            return f"({_describe(theta)}, ({', '.join(map(_describe, slots))}{',' * (len(slots) == 1)}))"
+    return _describe(update)
 
 
 def _describe(value: object) -> str:

@@ -195,18 +195,22 @@ def _check_logits(scores: Vector, size: int, after: Sampler | None = None) -> Ve
     """The logits, if a token can be drawn from them."""
     import numpy as np
 
-    if scores.shape == (size,) and scores.dtype == np.float64 and math.isfinite(scores.max()):
+    is_vector = isinstance(scores, np.ndarray) and scores.shape == (size,) and scores.dtype == np.float64
+    if is_vector and math.isfinite(scores.max()):
         return scores
     name = f"logits after {after.describe()}" if after else "logits"
-    raise UsageError(f"sampling: the {name} {_invalid_reason(scores, size)}")
+    reason = (
+        _invalid_reason(scores)
+        if is_vector
+        else f"are {short_repr(scores)}; expected an array float64({size},)."
+    )
+    raise UsageError(f"sampling: the {name} {reason}")
 
 
-def _invalid_reason(scores: Vector, size: int) -> str:
+def _invalid_reason(scores: Vector) -> str:
     """The reason why no token can be drawn, as the end of a sentence."""
     import numpy as np
 
-    if scores.shape != (size,) or scores.dtype != np.float64:
-        return f"are {scores.dtype} of shape {scores.shape}; expected float64 of shape ({size},)."
     invalid = np.flatnonzero(np.isnan(scores) | (scores == np.inf))
     if invalid.size == 0:
         return "are all -inf; expected at least one symbol that can be drawn."

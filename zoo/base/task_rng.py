@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from zoo.base.names import did_you_mean
 
 if TYPE_CHECKING:
     from zoo.array_types import Array
@@ -30,6 +32,13 @@ class TaskRng:
 
         digest = hashlib.sha256(repr(("zoo draws", *words)).encode()).digest()
         self._bits: Any = Philox(key=int.from_bytes(digest[:16], "little"))
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raise an error with the methods: generators of NumPy have others."""
+        methods = [method for method, value in vars(TaskRng).items() if callable(value) and method[0] != "_"]
+        raise AttributeError(
+            f"zoo.TaskRng has no {name!r}; its methods are {', '.join(methods)}.{did_you_mean(name, methods)}"
+        )
 
     def uniform(self, *shape: int) -> Array:
         """Numbers in [0, 1), multiples of 2**-53, float64."""

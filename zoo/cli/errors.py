@@ -66,8 +66,8 @@ def report_errors(flags: Callable[[], Mapping[str, str]] = dict) -> Iterator[Non
         flags: Returns the flags of the command by their names in Python.
 
     Raises:
-        click.ClickException: for ``ZooError``, ``MemoryError`` and ``OSError``; exit code 2 for an invalid
-            argument or an unknown name, otherwise 1.
+        click.ClickException: for ``ZooError``, ``MemoryError``, ``OSError`` and exceptions of plugins; exit
+            code 2 for an invalid argument or an unknown name, otherwise 1.
         OSError: if the reader of standard output is gone; click then ends silently.
         click.exceptions.Exit: with code 130 after Ctrl-C.
     """
@@ -81,6 +81,8 @@ def report_errors(flags: Callable[[], Mapping[str, str]] = dict) -> Iterator[Non
                 sys.stdout.flush()  # report a full or broken stream here, not at exit
         except click.ClickException as error:
             error.message = shorten_middle(escape_controls(error.message))  # type: ignore[misc]  # and keep its usage
+            raise
+        except (click.exceptions.Exit, click.exceptions.Abort):
             raise
         except ZooError as error:
             _wait_for_rank0()
@@ -96,10 +98,20 @@ def report_errors(flags: Callable[[], Mapping[str, str]] = dict) -> Iterator[Non
             if error.errno == errno.ENAMETOOLONG:
                 name = short_repr(os.fsdecode(error.filename))
                 raise _click_error(f"{name}: the name is too long for a file; check the path.") from error
+            if error.errno == errno.ENOENT and error.filename is None:  # of `os.getcwd`
+                raise _click_error("the working directory was deleted; change to another one.") from error
             raise _click_error(f"system error: {error}.") from error
         except KeyboardInterrupt:
             echo_err("Interrupted.")
             raise click.exceptions.Exit(130) from None
+        except Exception as error:
+            from zoo.registry import foreign_failure
+
+            sentence = foreign_failure(error)
+            if not sentence:
+                raise
+            _wait_for_rank0()
+            raise _click_error(sentence) from error
         finally:
             discard_unwritten_output()
 

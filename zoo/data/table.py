@@ -399,7 +399,7 @@ def _as_array(values: Any) -> Array:
         if hasattr(getattr(values, "type", None), "index_type"):
             # A dictionary of pyarrow, whose `to_numpy` gives a missing value the last text of the dictionary.
             values = values.cast(values.type.value_type)
-        converted = values.to_numpy()
+        converted = _as_timestamps(values).to_numpy()
         return converted if isinstance(converted, np.ndarray) else np.asarray(converted)
     try:
         array = np.asarray(values)
@@ -527,6 +527,11 @@ def as_table(data: Any, name: str = "table") -> DataTable:
     if isinstance(data, np.ndarray):
         return DataTable.from_arrays(_columns_of_array(data, name), name)
     if _is_data_frame(data):
+        if getattr(getattr(data, "index", None), "nlevels", 1) > 1:
+            raise UsageError(
+                f"{name} has an index of {data.index.nlevels} levels, for example series and time; make them "
+                f"columns, data.reset_index(), and name the column of the series, `series='...'`."
+            )
         columns = _columns_of_frame(data, name)
         table, index = DataTable.from_arrays(columns, name) if columns else None, time_index(data)
         if table is not None and any(column.kind == "time" for column in table.columns.values()):
@@ -573,12 +578,19 @@ def _converted_frame(data: Any, name: str) -> Any:
         raise DataError(f"{kind}, which is not a table ({reason}); expected columns by name.") from error
 
 
+def _as_timestamps(values: Any) -> Any:
+    """The beginnings of the periods in a column or an index of pandas; other values are unchanged."""
+    if not str(getattr(values, "dtype", "")).startswith("period["):
+        return values
+    return getattr(values, "dt", values).to_timestamp()
+
+
 def time_index(data: Any) -> dict[str, Any]:
     """The times in the index of a data frame or series of pandas, as a column; empty without times."""
     index: Any = getattr(data, "index", None)
     if not hasattr(index, "to_numpy"):
         return {}
-    index = index.to_timestamp() if hasattr(index, "to_timestamp") else index  # of periods
+    index = _as_timestamps(index)
     kind = getattr(getattr(index, "dtype", None), "kind", "")
     is_times = kind == "M" or (
         kind == "O" and all(isinstance(each, str) and is_time_text(each) for each in index)

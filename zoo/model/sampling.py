@@ -38,6 +38,7 @@ class DecoderLoop:
 
     def __init__(self, model: Model, chain: Chain, seed: int) -> None:
         self._chain, self._seed = chain, seed
+        chain.probabilities(np.zeros(model.output_size))  # before a sampler without a vector is compiled
         self._options = tuple(tuple(sampler.options.values()) for sampler in chain.samplers)
         self._loop = _compile_loop(model, chain)
         self._threads = model.threads
@@ -50,7 +51,6 @@ class DecoderLoop:
         readout = panels, model.params["by"].copy().reshape(1, -1)
         embedding = (model.params["embedding"].copy(),) if model.embedding else ()
         self._readout = (x, y.reshape(1, -1), *readout, self._logits, weights, *embedding)
-        self._has_sampled = False
 
     def feed(self, tokens: Array) -> None:
         """Process given tokens, ``(N,)`` int32."""
@@ -63,13 +63,11 @@ class DecoderLoop:
             UsageError: if the logits, before or after a sampler, leave no symbol to draw.
         """
         tokens = np.full(count, TO_SAMPLE, np.int32)
-        sampled = self._run(tokens, first) if self._has_sampled else 0
+        sampled = self._run(tokens, first)
         while sampled < count:
-            # The loop stops at logits that nothing can be drawn from, and the chain raises the error. The
-            # chain also makes the very first draw, because it checks the results of the samplers.
+            # The loop stops at logits that nothing can be drawn from, and the chain raises the error.
             tokens[sampled] = self._chain(self._logits[0], uniform(self._seed, first + sampled))
             sampled += self._run(tokens[sampled:], first + sampled)
-            self._has_sampled = True
         return tokens
 
     def _run(self, tokens: Array, first: int) -> int:

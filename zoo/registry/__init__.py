@@ -56,6 +56,7 @@ from zoo.registry.composite_names import (
     with_parts,
 )
 from zoo.registry.entry_points import PluginRecord
+from zoo.registry.failed_code import foreign_failure
 from zoo.registry.hookspecs import hookimpl
 from zoo.registry.plugin_files import load_cell_file, load_class_file, load_loss_file, load_plugin_file
 from zoo.registry.registry import Registry, Source
@@ -67,6 +68,7 @@ __all__ = [
     "Source",
     "cell_class",
     "find_loss",
+    "foreign_failure",
     "foreign_plugins",
     "get_block",
     "get_cell",

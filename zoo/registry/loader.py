@@ -98,6 +98,10 @@ class Loader:
         self.load()
         return self._records
 
+    def loaded_plugins(self) -> tuple[PluginRecord, ...]:
+        """As :meth:`foreign_plugins`, but load none: empty before the first look-up."""
+        return self._records
+
     def register(self, kind: str, component: Any, override: bool = False) -> Any:
         """Register a class, or a loss; during the import of a plugin, with the plugin as its source.
 

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
+from zoo.arguments import short_repr
 from zoo.array_types import Array
 from zoo.data.column_notes import NoteWords
+from zoo.errors import UsageError
 from zoo.sklearn import SequenceForecaster
 
 
@@ -60,6 +62,11 @@ class RecurrentForecaster(BaseForecaster):  # type: ignore[misc]
 
     def _fit(self, y: Any, X: Any, fh: Any) -> RecurrentForecaster:
         given = SequenceForecaster() if self.estimator is None else self.estimator
+        if not isinstance(given, SequenceForecaster):
+            raise UsageError(
+                f"estimator is {short_repr(given)}; expected a zoo.sklearn.SequenceForecaster, for example "
+                f"SequenceForecaster(cell='gru')."
+            )
         params = {**given.get_params(deep=False), "target": None, "series": None}
         inputs = _inputs(y.index, X)
         names = [name for name in inputs if name != "time"]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from zoo.array_types import Vector
 from zoo.base import Optimizer
+from zoo.errors import DefinitionError
 from zoo.kernels.jit import pure_python
 from zoo.testing.assertions import is_close, require, require_docs, try_examples
 
@@ -35,12 +36,10 @@ def check_shapes_and_dtypes(optimizer: Optimizer) -> None:
     """An update keeps the shapes and dtypes of parameters and slots."""
 
     def law(size: int, dtype: str, seed: int) -> None:
-        theta, grads = _problem(size, dtype, seed)
-        before = {"theta": theta, **optimizer.init(theta)}
-        new, slots = _run(optimizer, theta, grads[:1])
-        actual = {name: (array.dtype.name, array.shape) for name, array in {"theta": new, **slots}.items()}
-        expected = {name: (array.dtype.name, array.shape) for name, array in before.items()}
-        require(optimizer, actual == expected, f"results {actual}", expected)
+        try:
+            _run(optimizer, *_problem(size, dtype, seed, steps=1))
+        except DefinitionError as error:  # `apply` checks them
+            raise AssertionError(f"{optimizer.label()}: {error}") from error
 
     _for_many_vectors(law)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -51,9 +52,14 @@ class CheckSuite:
         """The check functions.
 
         Raises:
-            UsageError: if Hypothesis is not installed.
+            UsageError: if Hypothesis is not installed, or Python runs without docstrings.
         """
         require("hypothesis", "zoo.testing", "testing")
+        if sys.flags.optimize >= 2:  # laws test docstrings and have their names from them
+            raise UsageError(
+                "zoo.testing needs docstrings, which python -OO removes; run Python without -OO and "
+                "PYTHONOPTIMIZE=2."
+            )
         return tuple(getattr(importlib.import_module(self.module), self.table))
 
     def names(self) -> list[str]:
