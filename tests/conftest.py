@@ -226,7 +226,7 @@ def plain_python() -> Iterator[None]:
 def any_processor(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Accept ``precision="bf16"`` on every processor. Kernels run as plain Python, with the same bits."""
     processor = Processor("", "znver5", frozenset({"+avx512bf16"}))
-    monkeypatch.setattr(precision, "processor", lambda: processor)
+    monkeypatch.setattr(precision, "target_processor", lambda: processor)
     monkeypatch.setattr(precision, "has_amx", lambda: False)
     with pure_python():
         yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import platform
 import subprocess
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from llvmlite.binding import get_host_cpu_features
 
+from zoo.kernels import processor
 from zoo.kernels.bf16_pairs import add_products, round_to_bf16
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -106,6 +109,13 @@ with pure_python():
     twin.theta[:] = layer.theta
     for one, other in zip(actual, gradient(twin), strict=True):
         assert np.abs(one - other).max() < 1e-5 * np.abs(other).max()  # tanh of NumPy has other last bits
+from zoo.bench.peak import flops_per_step, multiply_adds
+
+pair = np.zeros((), np.int32)
+before = amx_emulation.COUNTS["tdpbf16ps"]
+multiply_adds(pair, 3)
+assert amx_emulation.COUNTS["tdpbf16ps"] - before == 12
+assert flops_per_step(pair) * 3 == 12 * 16 * 16 * 32 * 2
 assert not amx_emulation.FAULTS, amx_emulation.FAULTS[:5]
 assert amx_emulation.COUNTS["tdpbf16ps"] > 500
 assert amx_emulation.COUNTS["ldtilecfg"] >= amx_emulation.COUNTS["tilerelease"] > 20
@@ -118,6 +128,31 @@ def test_emulated_tiles_have_the_bits_of_numpy(tmp_path: Path) -> None:
     assert run(PRODUCTS, tmp_path).split() == ["2"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux permits AMX")
+@pytest.mark.parametrize("name", ["ENOSPC", "EOPNOTSUPP"])
+def test_a_refused_request_names_the_problem(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    number = getattr(errno, name)
+
+    class Library:
+        def syscall(self, *numbers: int) -> int:
+            assert numbers == (158, 0x1023, 18)  # arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)
+            ctypes.set_errno(number)
+            return -1
+
+    monkeypatch.setattr(processor.ctypes, "CDLL", lambda *_, **__: Library())
+    problem = processor.request_tiles.__wrapped__()
+    assert problem in (
+        "the signal stack of a thread is too small for the tile registers of AMX",
+        f"Linux does not permit AMX ({os.strerror(number)})",
+    )
+    assert ("signal stack" in problem) == (name == "ENOSPC")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux permits AMX")
+def test_a_processor_permits_tiles_only_if_it_has_them() -> None:
+    assert (processor.request_tiles() == "") == bool(get_host_cpu_features().get("amx-tile"))
+
+
 INSTRUCTIONS = """
 import sys
 import llvmlite.binding as llvm
@@ -125,8 +160,8 @@ from llvmlite import ir
 from numba import types
 from zoo.kernels import gemm_library, processor
 
-real = processor.processor()
-processor.processor = lambda: real._replace(features=real.features | {"+amx-tile", "+amx-bf16"})
+real = processor.target_processor()
+processor.target_processor = lambda: real._replace(features=real.features | {"+amx-tile", "+amx-bf16"})
 module = ir.Module()
 gemm_library._define(types.int32, module)
 compiled = llvm.parse_assembly(str(module))

@@ -17,7 +17,7 @@ from zoo.compiler import cell_kernels
 from zoo.compiler.compile import plan_kernels
 from zoo.errors import UsageError, ZooWarning
 from zoo.kernels import bf16, chunked_loss, precision, pure_python
-from zoo.kernels import processor as processors
+from zoo.kernels import processor as processor_module
 from zoo.kernels.bf16_pairs import round_to_bf16
 from zoo.kernels.processor import Processor
 from zoo.model import checkpoint, readout, vocabulary_loss
@@ -234,21 +234,21 @@ def test_invalid_precisions(options, sentence):
 
 
 @pytest.mark.parametrize(
-    ("processor", "features", "sentence"),
+    ("name", "features", "problem", "sentence"),
     [
-        ("haswell", "+avx2", r"this processor (haswell) has neither AMX nor AVX512-BF16"),
-        ("cooperlake", "+avx512f,+avx512bf16", "is not faster than float32 on this processor"),
-        ("znver4", "+avx512f,+avx512bf16", ""),
-        ("sapphirerapids", "+avx512f,+avx512bf16,+amx-tile,+amx-bf16", ""),
-        ("sapphirerapids", "+avx512f,+avx512bf16,+amx-tile,+amx-bf16", "does not permit AMX (no room)"),
+        ("haswell", "+avx2", "", r"this processor (haswell) has neither AMX nor AVX512-BF16"),
+        ("cooperlake", "+avx512f,+avx512bf16", "", "is not faster than float32 on this processor"),
+        ("znver4", "+avx512f,+avx512bf16", "", ""),
+        ("sapphirerapids", "+avx512f,+avx512bf16,+amx-tile,+amx-bf16", "", ""),
+        ("sapphirerapids", "+avx512f,+avx512bf16,+amx-tile,+amx-bf16", "no tiles here", "no tiles here"),
     ],
 )
-def test_processors(monkeypatch, processor, features, sentence):
+def test_processors(monkeypatch, name, features, problem, sentence):
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 0)
-    other = Processor("x86_64-linux", processor, frozenset(features.split(",")))
-    monkeypatch.setattr(processors, "processor", lambda: other)
-    monkeypatch.setattr(precision, "processor", lambda: other)
-    monkeypatch.setattr(precision, "tile_problem", lambda: "no room" * bool(sentence))
+    other = Processor("x86_64-linux", name, frozenset(features.split(",")))
+    for module in (processor_module, precision):
+        monkeypatch.setattr(module, "target_processor", lambda: other)
+    monkeypatch.setattr(precision, "request_tiles", lambda: problem)
     assert sentence in precision.bf16_problem()
     if sentence:
         with pytest.raises(UsageError, match=r"; use `precision='float32'`, in another run"):

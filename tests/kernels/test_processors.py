@@ -129,13 +129,22 @@ import zoo
 from zoo import kernels
 
 @zoo.njit
-def tanh(x, y):
+def several(x, y):  # LLVM calls a long function, instead of inlining it, if there are several calls
+    for n in range(4):
+        long(x, y)
+    long(y, x)
+    long(x, x)
+    long(y, y)
+
+@zoo.njit
+def long(x, y):
     for i in range(x.size):
-        y[i] = kernels.tanh(x[i])
+        y[i] = kernels.tanh(kernels.exp(x[i])) * kernels.sigmoid(y[i])
+        y[i] += kernels.log(x[i]) * kernels.softplus(y[i])
 
 array = numba.float32[::1]
-tanh.dispatcher.compile((array, array))
-(code,) = tanh.dispatcher.inspect_asm().values()
+several.dispatcher.compile((array, array))
+(code,) = several.dispatcher.inspect_asm().values()
 print(*sorted(set(re.findall(r"vfmadd\\d+ps\\s.*%([xyz])mm", code))))
 """
 

@@ -96,8 +96,17 @@ _KINDS = {
 }
 
 
+_permission: list[bool] = []
+
+
+def _request_tiles() -> str:
+    _permission.append(True)
+    return ""
+
+
 def _execute(name: str, *operands: int) -> None:
     try:
+        assert _permission, "the process did not request the tiles"
         COUNTS[name] += 1
         getattr(_tiles[threading.get_ident()], name)(*operands)
     except Exception as error:
@@ -118,8 +127,8 @@ def install() -> None:
     for name, callback in _callbacks.items():
         llvm.add_symbol(f"emulated.{name}", ctypes.cast(callback, ctypes.c_void_p).value)
     amx_microkernel.TileInstructions.declare = _declare  # type: ignore[method-assign]
-    real = processor.processor()
+    real = processor.target_processor()
     emulated = real._replace(features=real.features | FEATURES)
-    processor.processor = lambda: emulated  # type: ignore[assignment]
+    processor.target_processor = lambda: emulated  # type: ignore[assignment]
     for module in (precision, gemm_library):
-        module.tile_problem = lambda: ""  # type: ignore[attr-defined]
+        module.request_tiles = _request_tiles  # type: ignore[attr-defined]

@@ -27,7 +27,7 @@ from zoo.storage import Checkpoint, RunDirectory, load
 from zoo.training import Run
 from zoo.training.config_conversion import make_config
 from zoo.training.schedules import make_schedule
-from zoo.training.state import TrainingState, kernel_versions, restore
+from zoo.training.state import TrainingState, restore, versions_and_processor
 from zoo.training.text_dataset import TextDataset
 
 # Short, so that twenty steps go through three epochs.
@@ -388,15 +388,15 @@ def test_changed_cell_raises(go, whole, monkeypatch):
 
 
 def test_other_versions_are_reported(go, whole, monkeypatch):
-    known = kernel_versions()
+    known = versions_and_processor()
     others = {**known, "numpy": "9.9", "processor": "sapphirerapids, 512-bit vectors"}
-    monkeypatch.setattr("zoo.training.resume.kernel_versions", lambda: others)
+    monkeypatch.setattr("zoo.training.resume.versions_and_processor", lambda: others)
     go("whole", steps=21)
     (warning,) = events(whole, "warning")
     assert warning["text"] == (
         f"Changed since the last checkpoint: numpy {known['numpy']} -> 9.9, "
         f"processor {known['processor']} -> sapphirerapids, 512-bit vectors. "
-        "The run continues, but perhaps with other bits."
+        "The run continues. Its results may differ in the last bits."
     )
 
 
@@ -669,7 +669,7 @@ def test_wrong_training_state_raises(go, whole, change, words):
 def test_invalid_versions_are_only_reported(go, whole):
     save_changed(whole, put(["x"], "versions"))
     go("whole", steps=25)
-    assert "Changed since the last checkpoint: zoo unknown ->" in events(whole, "warning")[0]["text"]
+    assert "Changed since the last checkpoint: zoo not recorded ->" in events(whole, "warning")[0]["text"]
 
 
 MODEL = zoo.LanguageModel("abc", hidden_size=3)

@@ -1,4 +1,4 @@
-"""Peak of the processor: multiply-adds of vectors that stay in registers."""
+"""Peak of the processor: multiply-adds of vectors, or products of tiles, that stay in registers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
-from zoo.kernels.amx_microkernel import OPERATIONS, emit_products
+from zoo.kernels.amx_microkernel import PEAK_OPERATIONS, emit_peak
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.gemm_microkernel import emit_multiply_add, sum_vector
 from zoo.kernels.instructions import builder_tools
 from zoo.kernels.jit import njit
+from zoo.kernels.precision import check_precision
 from zoo.kernels.processor import has_amx, lanes, vector_registers
 
 _DOUBLE = ir.DoubleType()
@@ -30,7 +31,11 @@ def measure_peak(threads: int, dtype: str, precision: str | None = None) -> floa
         threads: Number of threads.
         dtype: Dtype of the sums.
         precision: Precision of the products.
+
+    Raises:
+        UsageError: if this processor lacks the precision.
     """
+    check_precision(precision, dtype, "peak")
     operand = np.zeros((), np.int32 if precision else dtype)
     multiply_adds(operand, 1)  # compile
     with ThreadPoolExecutor(threads) as pool:
@@ -50,7 +55,7 @@ def measure_peak(threads: int, dtype: str, precision: str | None = None) -> floa
 def flops_per_step(operand: Any) -> int:
     """Floating-point operations of a step of :func:`multiply_adds`."""
     if _is_on_tiles(operand):
-        return OPERATIONS
+        return PEAK_OPERATIONS
     products = 2 if operand.dtype == np.int32 else 1
     return 2 * products * _chains() * lanes(numba.from_dtype(operand.dtype))
 
@@ -89,7 +94,7 @@ def multiply_adds(operand: Any, times: int) -> float:
 def _multiply_adds(_typing: Any, operand: Any, times: Any) -> Any:
     def emit(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
         if _is_on_tiles(operand):
-            emit_products(builder, args[1])
+            emit_peak(builder, args[1])
             return _DOUBLE(0)
         vector = sum_vector(operand.dtype)
         # Sums begin with different numbers, or LLVM would compute one for all.

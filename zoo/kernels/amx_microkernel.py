@@ -1,15 +1,16 @@
 """The micro-kernel of bfloat16 on AMX: products of tiles of 16 rows with 16 columns and 32 steps of k.
 
 Intel processors have AMX since Sapphire Rapids. Eight tile registers hold 16 rows of 64 bytes each: four sums
-of float32, which are 32 rows and 32 columns of c, two tiles of a and two of b. An instruction multiplies two
-tiles in as many cycles as a has rows, and loading a tile takes about half of 16. The panels and rows of pairs
-are those of :mod:`zoo.kernels.bf16_pairs`. Their depth is a multiple of :data:`DEPTH`, since a product takes
-as long with fewer steps of k. Tiles of the last rows and columns are smaller.
+of float32, which are 32 rows and 32 columns of c, two tiles of a and two of b. A product takes one cycle for
+each row of a, and a load about 8 cycles. The operands are panels and rows of pairs
+(:mod:`zoo.kernels.bf16_pairs`). Their depth is a multiple of :data:`DEPTH`, since a product takes as long
+with fewer steps of k. Tiles of the last rows and columns are smaller.
 
-Every element of c begins with its addend. Each 32 steps of k add one sum to it, which is a sum of products
-with even k and one with odd k (:func:`zoo.kernels.bf16_pairs.add_products`).
+Every element of c begins with its addend. Every 32 steps of k add one number to it: the sum of the products
+with even k, plus the sum of the products with odd k (:func:`zoo.kernels.bf16_pairs.add_products`).
 
-The speed of this code was not measured: it was checked with an emulator of the processor.
+The instructions alone reached 730 to 760 GF/s on one core of Emerald Rapids, and multiply-adds of float32 157
+to 165. This emitter was checked with an emulator of the processor, and its speed was not measured.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _PANEL = 2 * SIDE
 _BYTES = 4  # of a pair, and of a sum
 _SIZES = ir.ArrayType(ir.IntType(8), 64)
 
-# Numbers of tile registers. Those of c have two digits, row and column.
+# Tile registers. _C[row][column] has sums.
 _C, _A, _B = ((0, 1), (2, 3)), (4, 5), (6, 7)
 
 
@@ -62,7 +63,7 @@ class TileInstructions:
         self._call("tdpbf16ps", c, a, b)
 
     def release(self) -> None:
-        """Leave the tiles without values, which a switch of threads would save."""
+        """Release the tiles, so that a switch of threads need not save them."""
         self._call("tilerelease")
 
     def _call(self, name: str, *operands: Any) -> None:
@@ -84,13 +85,14 @@ class TileInstructions:
 
 
 class AmxEmitter(ProductEmitter):
-    """Emit a product of pairs of bfloat16 on the tiles of AMX. Rows of a are a constant distance apart."""
+    """Emit a product of pairs of bfloat16 on the tiles of AMX.
+
+    Steps of k are adjacent in a, rows of a are ``row`` pairs apart, and ``block_stride`` is not used.
+    """
 
     columns = INDEX(_PANEL)
     block_rows = 2 * SIDE
-    # A core of Emerald Rapids multiplied tiles in registers and in the first-level cache at 730 to 760 GF/s,
-    # and vectors of float32 at 157 to 165.
-    min_part = 4 * MIN_PART
+    min_part = 2 * MIN_PART  # in pairs; as long as MIN_PART multiply-adds of float32, see product_cost
 
     def __init__(self, builder: ir.IRBuilder, dtype: Any, arguments: Sequence[Any]) -> None:
         super().__init__(builder, dtype, arguments)
@@ -105,7 +107,7 @@ class AmxEmitter(ProductEmitter):
         builder = self.builder
         with builder.goto_entry_block():
             self.sizes = builder.alloca(_SIZES)
-        height, split = self.split_rows(self.block_rows)
+        height, split = self.split_rows()
         whole = builder.sdiv(self.width, self.columns)
         rest = builder.sub(self.width, builder.mul(whole, self.columns))
         zero, one = INDEX(0), INDEX(1)
@@ -134,20 +136,20 @@ class AmxEmitter(ProductEmitter):
         builder = self.builder
         height, width = shape
         half = builder.lshr(builder.add(height, INDEX(1)), INDEX(1))
-        has_one = builder.icmp_signed("<=", height, INDEX(SIDE))
-        firsts = builder.select(has_one, height, half), minimum(builder, width, INDEX(SIDE))
+        fits_one_tile = builder.icmp_signed("<=", height, INDEX(SIDE))
+        first_sizes = builder.select(fits_one_tile, height, half), minimum(builder, width, INDEX(SIDE))
         heights, widths = (
-            (first, builder.sub(size, first)) for first, size in zip(firsts, shape, strict=True)
+            (first, builder.sub(size, first)) for first, size in zip(first_sizes, shape, strict=True)
         )
         store_sizes(builder, self.sizes, heights, widths)
         self.tiles.configure(self.sizes)
-        has_two = [builder.icmp_signed(">", second, INDEX(0)) for _, second in (heights, widths)]
-        with builder.if_else(has_two[0]) as (tall, low):
-            for block, down in ((tall, 2), (low, 1)):
-                with block, builder.if_else(has_two[1]) as (wide, narrow):
-                    for inner, across in ((wide, 2), (narrow, 1)):
-                        with inner:
-                            self._blocks(rows, panels, (height, heights[0]), (down, across))
+        has_second = [builder.icmp_signed(">", second, INDEX(0)) for _, second in (heights, widths)]
+        with builder.if_else(has_second[0]) as (two_rows, one_row):
+            for by_rows, row_tiles in ((two_rows, 2), (one_row, 1)):
+                with by_rows, builder.if_else(has_second[1]) as (two_columns, one_column):
+                    for by_columns, column_tiles in ((two_columns, 2), (one_column, 1)):
+                        with by_columns:
+                            self._blocks(rows, panels, (height, heights[0]), (row_tiles, column_tiles))
 
     def _blocks(
         self,
@@ -174,11 +176,11 @@ class AmxEmitter(ProductEmitter):
                 starts = [builder.add(row, each) for each in (INDEX(0), heights[1])[: counts[0]]]
                 self._block(starts, builder.mul(panel, self.columns), b, counts[1])
 
-    def _block(self, rows: Sequence[Any], column: Any, b: Any, across: int) -> None:
+    def _block(self, rows: Sequence[Any], column: Any, b: Any, column_tiles: int) -> None:
         """Compute a block: its tiles begin at some rows, at a column and ``SIDE`` columns to the right."""
         builder, tiles = self.builder, self.tiles
-        columns = [builder.add(column, INDEX(SIDE * n)) for n in range(across)]
-        block = [(r, c, _C[r][c]) for r in range(len(rows)) for c in range(across)]
+        columns = [builder.add(column, INDEX(SIDE * n)) for n in range(column_tiles)]
+        block = [(r, c, _C[r][c]) for r in range(len(rows)) for c in range(column_tiles)]
 
         def address(start: Any, stride: Any, r: int, c: int) -> Any:
             return builder.gep(start, [builder.add(builder.mul(rows[r], stride), columns[c])])
@@ -191,7 +193,7 @@ class AmxEmitter(ProductEmitter):
                 for r, c, tile in block:
                     tiles.load(tile, address(self.addend, self.ld_addend, r, c), self._bytes(self.ld_addend))
         with index_range(builder, INDEX(0), self.depth, DEPTH) as k:
-            for c in range(across):
+            for c in range(column_tiles):
                 step = builder.add(builder.mul(k, self.columns), INDEX(SIDE * c))
                 tiles.load(_B[c], builder.gep(b, [step]), INDEX(_PANEL * _BYTES))
             for r, row in enumerate(rows):
@@ -234,12 +236,12 @@ def store_sizes(
         builder.store(builder.trunc(rows, byte), builder.gep(data, [INDEX(48 + tile)]))
 
 
-OPERATIONS = 4 * SIDE * SIDE * 2 * (2 * DEPTH)
-"""Additions and multiplications of a step of :func:`emit_products`."""
+PEAK_OPERATIONS = 4 * SIDE * SIDE * 2 * (2 * DEPTH)
+"""Additions and multiplications of a step of :func:`emit_peak`."""
 
 
-def emit_products(builder: ir.IRBuilder, times: Any) -> None:
-    """Emit ``times`` steps of four products of tiles that stay in registers."""
+def emit_peak(builder: ir.IRBuilder, times: Any) -> None:
+    """Emit ``times`` steps of four products of tiles that stay in registers, to measure the peak."""
     tiles, full = TileInstructions(builder), (INDEX(SIDE), INDEX(SIDE))
     sizes = builder_tools.alloca_once(builder, _SIZES)
     store_sizes(builder, sizes, full, full)

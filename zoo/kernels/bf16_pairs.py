@@ -108,16 +108,16 @@ def _pair_rows(_typing: Any, pairs: Any, p0: Any, a: Any, a0: Any, stride: Any, 
 
 
 @intrinsic
-def _depth_step(_typing: Any) -> Any:
-    """The depth of operands is a multiple of this number of pairs, a compile-time constant."""
+def _pairs_multiple(_typing: Any) -> Any:
+    """The number of pairs of which the depth of operands is a multiple, a compile-time constant."""
     return types.intp(), lambda context, *_: context.get_constant(types.intp, DEPTH if has_amx() else 1)
 
 
 @njit(inline=True)
 def _padded_pairs(depth: int) -> int:
     """Pairs of a number of elements, with the zeros that follow them."""
-    step: int = _depth_step()
-    return ((depth + 1) // 2 + step - 1) // step * step
+    multiple: int = _pairs_multiple()
+    return ((depth + 1) // 2 + multiple - 1) // multiple * multiple
 
 
 @njit(shared=True)
@@ -129,8 +129,8 @@ def pairs_in_rows(a: Array, start: int, stride: int, rows: int, depth: int) -> A
         start: The first element of the first row.
         stride: Elements from one row to the next.
         rows: Number of rows.
-        depth: Elements of a row. Zero is the partner of the last of an odd number, and zeros fill the row if
-            tiles of the processor are deeper: K is at least ``(depth + 1) // 2``.
+        depth: Elements of a row. Zero is the partner of the last of an odd number. On AMX, zeros extend the
+            row to a multiple of 16 pairs; K is ``(depth + 1) // 2`` otherwise.
     """
     pairs = kernels.empty((rows, _padded_pairs(depth)), _LIKE)
     flat, width = kernels.flat(pairs), pairs.shape[1]
@@ -145,8 +145,8 @@ def pairs_in_rows(a: Array, start: int, stride: int, rows: int, depth: int) -> A
 def pairs_of_rows(a: Array, a0: int, width: int, start: int, count: int) -> Array:
     """Pairs of adjacent rows of ``a[start : start + count, a0 : a0 + width]``, ``(K, width)``.
 
-    Zero is the partner of the last of an odd number of rows, and zeros are the rows that fill the tiles of
-    the processor: K is at least ``(count + 1) // 2``.
+    Zero is the partner of the last of an odd number of rows. On AMX, rows of zeros extend K to a multiple of
+    16; it is ``(count + 1) // 2`` otherwise.
     """
     stride = a.shape[1]
     pairs = kernels.empty((_padded_pairs(count), width), _LIKE)
@@ -196,7 +196,7 @@ def add_products(a: Array, b: Array, c: Array, on_tiles: bool | None = None) -> 
     Each sum is rounded once to float32, as by a fused multiply-add. Subnormal operands and sums are zero.
     ``vdpbf16ps`` adds the second product of a pair before the first, and the sum of all is added to c.
     ``tdpbf16ps`` of AMX sums the first and the second products of 16 pairs, and adds the total of both to c.
-    The source of its order is Intel's Software Developer's Manual, volume 2.
+    See ``TDPBF16PS`` in Intel's Software Developer's Manual, volume 2.
 
     Args:
         a: Left operand.
@@ -217,7 +217,7 @@ def add_products(a: Array, b: Array, c: Array, on_tiles: bool | None = None) -> 
 
 
 def _pad(rows: Array, step: int) -> Array:
-    """The rows as float64, with zeros up to a multiple of some elements."""
+    """The rows as float64, with zeros up to a multiple of ``step`` elements."""
     return np.pad(rows.astype(np.float64), ((0, 0), (0, -rows.shape[1] % step)))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
+from zoo.errors import UsageError
 from zoo.kernels.amx_microkernel import AmxEmitter
 from zoo.kernels.bound_calls import new_bound_function, return_result
 from zoo.kernels.float_formats import intrinsic
@@ -18,7 +19,7 @@ from zoo.kernels.gemm_microkernel import VectorEmitter
 from zoo.kernels.instructions import builder_tools
 from zoo.kernels.linked_library import linked_library
 from zoo.kernels.nested_parallelism import emit_has_idle_workers, emit_run_parts
-from zoo.kernels.processor import has_amx, tile_problem
+from zoo.kernels.processor import has_amx, request_tiles
 from zoo.kernels.product_emitter import (
     INDEX,
     ProductEmitter,
@@ -41,7 +42,8 @@ def add_panels(
     of a are in blocks of :func:`tile_height`, and step k of row r of block n is at ``a0 + n * block + r *
     row + k * k``; the panels of b start at ``b0``, one after the other, and hold
     :func:`panel_width` columns a step; row r of c starts at ``c0 + r * ldc`` and has ``width`` columns. If a
-    and b hold pairs of bfloat16, c is float32.
+    and b hold pairs of bfloat16, c is float32. On AMX, step k is then at ``a0 + r * row + k``, and the depth
+    is a multiple of 16.
     """
     return _library_call("", None, a, a0, b, b0, c, c0, strides, sizes)
 
@@ -125,8 +127,8 @@ def _load_float64() -> None:
 
 
 def _load_pairs() -> None:
-    if has_amx():
-        tile_problem()  # a process that has not asked Linux for tiles cannot use them
+    if has_amx() and (problem := request_tiles()):
+        raise UsageError(f"kernels of precision 'bf16' cannot run: {problem}; use `precision='float32'`.")
     gemm_library(types.int32)
 
 

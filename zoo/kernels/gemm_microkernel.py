@@ -26,7 +26,7 @@ from numba import types
 
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.llvm_math import LANE, BFloatType, broadcast, first_lanes, masked_load, masked_store
-from zoo.kernels.processor import lanes, processor, vector_registers
+from zoo.kernels.processor import lanes, target_processor, vector_registers
 from zoo.kernels.product_emitter import (
     INDEX,
     SCALARS,
@@ -90,7 +90,7 @@ def tile_shape() -> TileShape:
     """The tiles of the processor that Numba compiles for."""
     if vector_registers() == 32:
         return AVX512_TILES
-    return AVX_TILES if "+avx" in processor().features else SSE_TILES
+    return AVX_TILES if "+avx" in target_processor().features else SSE_TILES
 
 
 @intrinsic
@@ -281,7 +281,7 @@ class VectorEmitter(ProductEmitter):
         """Compute whole panels in tiles of fewer rows, several panels at once; then a partial panel."""
         builder, max_panels = self.builder, tile_shape().max_panels
         whole = builder.sdiv(self.width, self.columns)
-        height, split = self.split_rows(self.block_rows)
+        height, split = self.split_rows()
         # A few panels for all rows, then the next: the weights come from a distant cache once.
         end = builder.select(self._is_multiple_of_height(), INDEX(0), whole)
         with (
@@ -441,7 +441,7 @@ class VectorEmitter(ProductEmitter):
     def row_of_a(self, row: Any) -> Any:
         """Offset of a row of a."""
         builder, height = self.builder, INDEX(tile_shape().height)
-        block = builder.mul(builder.udiv(row, height), self.block)
+        block = builder.mul(builder.udiv(row, height), self.block_stride)
         return builder.add(block, builder.mul(builder.urem(row, height), self.row))
 
     def _vectors(self, tile: _MicroTile, start: Any, panel_stride: Any) -> list[Any]:

@@ -49,7 +49,26 @@ class _NoAddressCodegen:
         """Do nothing: the caller binds the environment, since its global does not exist yet."""
 
 
-class BitcodeLibrary(JITCodeLibrary):
+class KernelLibrary(JITCodeLibrary):
+    """A library of which LLVM vectorises loops for the widest registers of the processor.
+
+    For Intel processors with AVX-512, LLVM prefers vectors of 256 bits, since wider ones lower the clock of
+    some processors. The matrix products around these loops have 512 bits anyway.
+    """
+
+    def add_ir_module(self, ir_module: Any) -> None:
+        """Add a module whose functions state the width."""
+        for function in ir_module.functions:
+            if function.blocks:
+                set.add(function.attributes, _widest_vectors())  # llvmlite rejects attributes with values
+        super().add_ir_module(ir_module)  # type: ignore[no-untyped-call]
+
+
+def _widest_vectors() -> str:
+    return f'"prefer-vector-width"="{64 * lanes(types.int64)}"'
+
+
+class BitcodeLibrary(KernelLibrary):
     """A library that exists only as bitcode, to be linked into other libraries."""
 
     @property
@@ -73,25 +92,6 @@ class BitcodeLibrary(JITCodeLibrary):
         """Zero: Numba's value for no address."""
         self._ensure_finalized()  # type: ignore[no-untyped-call]  # the reload hooks are complete then
         return 0
-
-
-class KernelLibrary(JITCodeLibrary):
-    """A library of which LLVM vectorises loops for the widest registers of the processor.
-
-    For Intel processors with AVX-512, LLVM prefers vectors of 256 bits, because others would slow down code
-    that has few of them. The matrix products around these loops have 512 bits anyway.
-    """
-
-    def add_ir_module(self, ir_module: Any) -> None:
-        """Add a module whose functions state the width."""
-        for function in ir_module.functions:
-            if function.blocks:
-                set.add(function.attributes, _widest_vectors())  # llvmlite knows no attributes with values
-        super().add_ir_module(ir_module)  # type: ignore[no-untyped-call]
-
-
-def _widest_vectors() -> str:
-    return f'"prefer-vector-width"="{64 * lanes(types.int64)}"'
 
 
 class SharedLibrary(KernelLibrary):

@@ -7,6 +7,7 @@ Numba compiles for the processor of this machine, or for another one that the en
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import os
 import sys
@@ -22,9 +23,9 @@ class Processor(NamedTuple):
 
 
 @functools.cache
-def processor() -> Processor:
+def target_processor() -> Processor:
     """The processor that Numba compiles for."""
-    from numba.core.registry import cpu_target  # plain Python asks for no processor
+    from numba.core.registry import cpu_target  # it takes long, and plain Python does not need it
 
     triple, name, features = cpu_target.target_context.codegen().magic_tuple()
     return Processor(triple, name, frozenset(features.split(",")))
@@ -32,44 +33,55 @@ def processor() -> Processor:
 
 def lanes(dtype: Any) -> int:
     """Elements of this Numba type in one vector register."""
-    features = processor().features
+    features = target_processor().features
     register = 64 if "+avx512f" in features else 32 if "+avx" in features else 16
     return register * 8 // int(dtype.bitwidth)
 
 
 def vector_registers() -> int:
     """Vector registers of the processor."""
-    triple, _, features = processor()
+    triple, _, features = target_processor()
     return 32 if "+avx512f" in features or triple.startswith(("aarch64", "arm64")) else 16
 
 
 def describe_processor() -> str:
-    """The name of the processor and the width of its vectors, which decide the bits of results."""
+    """The name of the processor, the width of its vectors and whether it has fused multiply-adds.
+
+    Results on processors with the same description usually have the same bits.
+    """
     import numba
 
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return "plain Python"
-    return f"{processor().name}, {32 * lanes(numba.float32)}-bit vectors"
+    _, name, features = target_processor()
+    fused = "" if features & {"+fma", "+neon"} else ", no fused multiply-adds"
+    return f"{name}, {32 * lanes(numba.float32)}-bit vectors{fused}"
 
 
 def has_amx() -> bool:
     """Whether the processor multiplies tiles of bfloat16, and has vector instructions that round to it."""
-    return processor().features >= {"+amx-tile", "+amx-bf16", "+avx512f", "+avx512bf16"}
+    return target_processor().features >= {"+amx-tile", "+amx-bf16", "+avx512f", "+avx512bf16"}
 
 
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 
 
 @functools.cache
-def tile_problem() -> str:
-    """Ask Linux for the tile registers, which a process has to; the reason if it refuses.
+def request_tiles() -> str:
+    """Request the tile registers of AMX from Linux, once a process.
 
-    Linux grants them to all threads. Their first use makes it save 8 KiB more when it switches threads. See
-    https://docs.kernel.org/arch/x86/xstate.html.
+    The permission holds for all threads, and a forked process inherits it. Without it, an instruction of AMX
+    ends the process. See https://docs.kernel.org/arch/x86/xstate.html.
+
+    Returns:
+        The problem; empty if the process may use them.
     """
     if sys.platform != "linux":
-        return f"zoo asks Linux only, not {sys.platform}"
+        return f"zoo supports AMX on Linux, not on {sys.platform}"
     library = ctypes.CDLL(None, use_errno=True)
-    if library.syscall(_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA):
-        return os.strerror(ctypes.get_errno())
-    return ""
+    if not library.syscall(_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA):
+        return ""
+    error = ctypes.get_errno()
+    if error == errno.ENOSPC:
+        return "the signal stack of a thread is too small for the tile registers of AMX"
+    return f"Linux does not permit AMX ({os.strerror(error)})"

@@ -36,9 +36,9 @@ def product_type(dtype: Any) -> ir.FunctionType:
 class ProductEmitter(ABC):
     """Emit a matrix product into a function with the arguments of :func:`product_type`.
 
-    These are ``(a, b, c, addend, ld_addend, block, row, k, ldc, rows, depth, width)``. Row r of the addend
-    starts at ``addend + r * ld_addend``: it is c, or a row for which ``ld_addend`` is 0. A null pointer is an
-    addend of zeros. For the others see :func:`zoo.kernels.gemm_library.add_panels`.
+    These are ``(a, b, c, addend, ld_addend, block_stride, row, k, ldc, rows, depth, width)``. Row r of the
+    addend starts at ``addend + r * ld_addend``: it is c, or a row for which ``ld_addend`` is 0. A null
+    pointer is an addend of zeros. For the others see :func:`zoo.kernels.gemm_library.add_panels`.
 
     Args:
         builder: Appends instructions.
@@ -49,14 +49,14 @@ class ProductEmitter(ABC):
     columns: Any
     """Columns of a panel of b."""
     block_rows: int
-    """Rows of a block, at which a part of the product may begin."""
+    """The most rows of a block. A part of the product begins at a multiple of them."""
     min_part = MIN_PART
     """Multiply-adds of the smallest part that an idle worker computes."""
 
     def __init__(self, builder: ir.IRBuilder, dtype: Any, arguments: Sequence[Any]) -> None:
         self.builder, self.dtype, self.arguments = builder, dtype, arguments
         self.a, self.b, self.c, self.addend, self.ld_addend, *numbers = arguments
-        self.block, self.row, self.k, self.ldc, self.rows, self.depth, self.width = numbers
+        self.block_stride, self.row, self.k, self.ldc, self.rows, self.depth, self.width = numbers
 
     @abstractmethod
     def row_of_a(self, row: Any) -> Any:
@@ -73,20 +73,18 @@ class ProductEmitter(ABC):
             ceil_divide(self.builder, self.rows, INDEX(self.block_rows)),
         )
 
-    def split_rows(self, height: int) -> tuple[Any, Any]:
-        """The height of the first tiles, and their last row plus one; further tiles have one row fewer.
+    def split_rows(self) -> tuple[Any, Any]:
+        """The height of the first blocks of rows, and their last row plus one; the others have one row fewer.
 
-        The tiles are as few and as equal as possible: with up to 8 rows, 10 rows are two tiles of 5, and 13
-        are tiles of 7 and 6. Tiles of 8, 4 and 1 rows would load the weights three times from the
-        second-level cache, which limits tiles of few rows. 7 rows took 1.3 to 2.0 times as long that way.
-
-        Args:
-            height: Rows of the tallest tile.
+        The blocks are as few and as equal as possible: with up to 8 rows, 10 rows are two blocks of 5, and 13
+        are blocks of 7 and 6. Blocks of 8, 4 and 1 rows would load the weights three times from the
+        second-level cache, which limits blocks of few rows. 7 rows took 1.3 to 2.0 times as long that way.
         """
         builder = self.builder
-        tiles = maximum(builder, ceil_divide(builder, self.rows, INDEX(height)), INDEX(1))  # also of no rows
-        first = ceil_divide(builder, self.rows, tiles)
-        lower = builder.mul(tiles, builder.sub(first, INDEX(1)))
+        blocks = ceil_divide(builder, self.rows, INDEX(self.block_rows))
+        blocks = maximum(builder, blocks, INDEX(1))  # also of no rows
+        first = ceil_divide(builder, self.rows, blocks)
+        lower = builder.mul(blocks, builder.sub(first, INDEX(1)))
         return first, builder.mul(first, builder.sub(self.rows, lower))
 
 
@@ -99,7 +97,7 @@ def internal_function(module: ir.Module, dtype: Any, name: str) -> ir.Function:
 
 
 def mark_distinct(function: ir.Function) -> None:
-    """State that a and b share no memory with other arguments. C may be the addend."""
+    """Declare that a and b share no memory with other arguments. C may be the addend."""
     for pointer in function.args[:2]:
         pointer.add_attribute("noalias")
 

@@ -70,9 +70,9 @@ class BatchRun:
 
     @property
     def product_size(self) -> int:
-        """Multiply-adds of the largest matrix product of a shard and a time step, an estimate."""
+        """The largest matrix product of a shard and a time step, see :meth:`Stack.product_size`."""
         rows = shards(self.batch_size)
-        return row_count(rows[0]) * self.stack.largest_matrix if rows else 0
+        return self.stack.product_size(row_count(rows[0])) if rows else 0
 
     def prepare(
         self, *, forward: bool = False, backward: bool = False, needs_dx: bool = False, threads: int = 1

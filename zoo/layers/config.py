@@ -86,10 +86,10 @@ class StackConfig:
         learned_state: Whether the initial states, in calls that give none, are parameters
             ``"l0.h.initial"``, the same for all rows. They start at zero. Discrete states have none.
         precision: Precision of the matrix products. ``"bf16"`` rounds their operands to bfloat16, which takes
-            half the time and half the cache. Sums, parameters, states, elementwise operations and the
-            optimizer remain float32. It needs an AMD processor with AVX512-BF16 (Zen 4 or later), or an Intel
-            processor with AMX (Sapphire Rapids or later) and Linux. None is the precision of ``dtype``, which
-            you may also name, as in ``"float32"``.
+            half the time and half the cache on AMD processors. Sums, parameters, states, elementwise
+            operations and the optimizer remain float32. It needs an AMD processor with AVX512-BF16 (Zen 4 or
+            later), or an Intel processor with AMX (Sapphire Rapids or later) and Linux. None is the precision
+            of ``dtype``, which you may also name, as in ``"float32"``.
 
     Raises:
         UnknownNameError: if no cell has this name.

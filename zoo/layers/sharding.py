@@ -139,8 +139,8 @@ def pool_threads(shards: int, threads: int, product_size: int) -> int:
     Args:
         shards: Number of shards.
         threads: Maximum number of threads.
-        product_size: Multiply-adds of the largest product of a shard and a time step, an estimate. If it is
-            0, no products are divided.
+        product_size: Size of the largest product of a shard and a time step, see :meth:`Stack.product_size`.
+            If it is 0, no products are divided.
     """
     if product_size > 0 and 0 < shards < threads:
         from zoo.kernels.nested_parallelism import is_worthwhile  # imports Numba

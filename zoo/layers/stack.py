@@ -15,6 +15,7 @@ import numpy as np
 from zoo.array_types import Array, Arrays
 from zoo.base import Cell, Input, Noise
 from zoo.errors import UsageError, warn_caller
+from zoo.kernels.precision import product_cost
 from zoo.layers.aux_inputs import AuxInputs, AuxInputSource, check_noise
 from zoo.layers.config import StackConfig
 from zoo.layers.direction import BackwardHook, Direction, DirectionParams, DirectionTape
@@ -299,7 +300,17 @@ class Stack:
         initial = {name: self.state_shapes[state] for name, state in self.learned.items()}
         self.param_shapes = self._shapes("params") | initial
         self.largest_matrix = max(each.largest_matrix for each in self.directions)
+        self._product_cost = product_cost(config.precision)
         self._default_aux: dict[np.dtype[Any], AuxInputSource] = {}
+
+    def product_size(self, rows: int, elements: int = 0) -> int:
+        """The largest matrix product of a time step, an estimate: multiply-adds of float32 in the same time.
+
+        Args:
+            rows: Rows of the batch.
+            elements: Elements of the matrix of a readout, which may be the largest.
+        """
+        return int(self._product_cost * rows * max(self.largest_matrix, elements))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Stack, (self.config,)

@@ -419,7 +419,7 @@ class CompiledStep:
             needs_dx=(whole is not None, *self._needs_dx_above),
         )
         step = self._step_for(batch_loss, arguments, threads)
-        product_size = max(batch_run.product_size, shard_rows * self._readout[0].size)
+        product_size = self._stack.product_size(shard_rows, self._readout[0].size)
         wait = not self.in_background
         if step is None or not step.run(arguments, len(shards), threads, product_size, wait=wait):
             return None

@@ -46,7 +46,7 @@ class DecoderLoop:
         self._logits = np.zeros((1, model.output_size), model.dtype)
         weights = kernels.sampling_buffer(self._logits.size, np.float64 if chain.samplers else model.dtype)
         readout_weights = model.readout_weights()
-        self._product_size = max(model.stack.largest_matrix, readout_weights.size)
+        self._product_size = model.stack.product_size(1, readout_weights.size)
         panels = kernels_with(model.config.precision).pack(readout_weights)
         readout = panels, model.params["by"].copy().reshape(1, -1)
         embedding = (model.params["embedding"].copy(),) if model.embedding else ()

@@ -14,7 +14,7 @@ from zoo.training.config import RESUMABLE_CHANGES, Config
 from zoo.training.config_conversion import config_from_json
 from zoo.training.dataset import Dataset
 from zoo.training.schedules import depends_on_steps
-from zoo.training.state import kernel_versions
+from zoo.training.state import versions_and_processor
 
 # Fields that `prepare_text`, `prepare_task`, `prepare_table` and `prepare_sequences` resolve if None.
 _RESOLVED_FIELDS = (
@@ -118,7 +118,7 @@ def find_checkpoint(
         return None
     _check_same(last[1].meta, config, dataset, model, directory)
     if difference := _other_versions(last[1].meta.get("versions")):
-        report(f"{difference} The run continues, but perhaps with other bits.")
+        report(f"{difference} The run continues. Its results may differ in the last bits.")
     return last
 
 
@@ -166,11 +166,11 @@ def _short_digest(digest: object) -> str:
 
 
 def _other_versions(then: Any) -> str:
-    """A sentence with the versions that a checkpoint has otherwise; empty if there are none."""
+    """The stored versions that differ from the present ones, as a sentence; empty if none does."""
     known = then if isinstance(then, dict) else {}
     others = [
-        f"{name} {str(known.get(name, 'unknown'))[:40]} -> {now}"
-        for name, now in kernel_versions().items()
+        f"{name} {str(known.get(name, 'not recorded'))[:40]} -> {now}"
+        for name, now in versions_and_processor().items()
         if known.get(name) != now
     ]
     return f"Changed since the last checkpoint: {', '.join(others)}." if others else ""

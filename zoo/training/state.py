@@ -74,7 +74,7 @@ class TrainingState:
             },
             "config": config.to_json(),
             **dataset,
-            "versions": kernel_versions(),
+            "versions": versions_and_processor(),
         }
         return Checkpoint(arrays, meta)
 
@@ -83,8 +83,8 @@ _COUNTERS = {"step": "step", "best_step": "best_step", "stale": "evals_since_bes
 """Keys of counters in a checkpoint, and their attributes."""
 
 
-def kernel_versions() -> dict[str, str]:
-    """The versions and the processor that decide the bits of a run."""
+def versions_and_processor() -> dict[str, str]:
+    """The versions, and the processor, which decide the bits of a run."""
     return {**versions(), "processor": describe_processor()}
 
 

@@ -76,11 +76,11 @@ def check_vectors() -> CheckResult:
     try:
         from numba import types
 
-        from zoo.kernels.precision import bf16_problem
-        from zoo.kernels.processor import has_amx, lanes
+        from zoo.kernels.precision import bf16_instructions, bf16_problem
+        from zoo.kernels.processor import lanes
 
         widths = {"float32": lanes(types.float32), "float64": lanes(types.float64)}
-        problem, instructions = bf16_problem(), "AMX" if has_amx() else "AVX512-BF16"
+        problem, instructions = bf16_problem(), bf16_instructions()
     except Exception as error:
         return _no_compiler("vectors", error)
     products = f"no ({problem})" if problem else f"yes, with {instructions}"
