@@ -12,6 +12,8 @@ from golden_values import Golden, assert_kernels_give
 import zoo
 from zoo.base import Card
 from zoo.kernels import pure_python
+from zoo.modifiers.matmuls import find_matmuls
+from zoo.modifiers.modified_cell import compose
 
 CARD = Card(title="None", authors="Nobody", year=2026, url="https://example.org")
 T, B, INPUTS, H = 5, 3, 3, 4
@@ -408,6 +410,14 @@ def test_fast_slow_matches_equations(k):
 
 
 # ---- together -----------------------------------------------------------------------------------------
+
+
+def test_modifiers_of_a_cell_share_one_trace():
+    cell = zoo.get_cell("gru")
+    find_matmuls.cache_clear()
+    for name in ("zoneout", "diagonal", "residual"):
+        compose.__wrapped__(cell, zoo.get_modifier(name))
+    assert find_matmuls.cache_info().misses == 1
 
 
 def test_outer_modifier_sees_products_of_inner_ones():

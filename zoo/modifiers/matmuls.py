@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,7 +51,8 @@ def split_parameter_matmul(a: Any, b: Any) -> tuple[Any, Any, bool] | None:
     return None
 
 
-def find_matmuls(cell: Cell) -> tuple[StepGraph, list[GraphMatmul]]:
+@functools.lru_cache(maxsize=256)  # each modifier of a cell needs them; a trace takes 1 to 20 ms
+def find_matmuls(cell: Cell) -> tuple[StepGraph, tuple[GraphMatmul, ...]]:
     """The equations of a cell, and its products with parameter matrices.
 
     Raises:
@@ -68,10 +70,10 @@ def find_matmuls(cell: Cell) -> tuple[StepGraph, list[GraphMatmul]]:
         equations = trace_step(cell)
     matmuls = recorded[: len(recorded) // 2]  # a step is traced twice, to check that it is deterministic
     names = _unique_names([planes_of(matrix) for _, matrix, *_ in matmuls])
-    return equations, [
+    return equations, tuple(
         _describe_matmul(index, name, *factors)
         for index, (name, factors) in enumerate(zip(names, matmuls, strict=True))
-    ]
+    )
 
 
 def _describe_matmul(

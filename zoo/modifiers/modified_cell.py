@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -124,7 +124,7 @@ def compose(cell: Cell, modifier: Modifier) -> ComposedCell:
     return ComposedCell(cell, modifier, spec)
 
 
-def _non_matmul_params(outputs: Any, matmuls: list[GraphMatmul]) -> frozenset[str]:
+def _non_matmul_params(outputs: Any, matmuls: Sequence[GraphMatmul]) -> frozenset[str]:
     """Parameters with another use than as the matrix of a product, or as one matrix of a stack."""
     direct = [each for each in matmuls if each.matmul.param]
     results = {view_base(node) for each in direct for node in each.result}
