@@ -305,7 +305,7 @@ def test_invalid_initial_value_is_an_error_of_the_class(kind, init, words):
     assert all(example in str(e.value) for example in ('init="zeros"', "init=0.5", "np.full(shape, 0.5)"))
 
 
-def test_laws_hold_for_initial_values_that_are_numbers():
+def test_laws_hold_for_initial_values_that_are_numbers(plain_python):
     class Mine(zoo.Cell):
         """Declares initial values as numbers."""
 
@@ -321,4 +321,5 @@ def test_laws_hold_for_initial_values_that_are_numbers():
     rnn = Recurrent(Mine, 3, 4)
     assert (rnn.params["l0.b"] == 0.5).all()
     assert (rnn.buffers["l0.g"] == 2).all()
+    assert rnn.buffers["l0.g"].dtype == rnn.params["l0.b"].dtype == rnn.dtype
     assert (Recurrent(Mine, 3, 4, block="prenorm").params["l0.b"] == 0.5).all()
