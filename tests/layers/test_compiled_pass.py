@@ -60,7 +60,7 @@ STACKS = [
     ("lstm", {"num_layers": 2}),
     ("gru", {"num_layers": 2, "residual": True}),
     (["lstm", "vanilla"], {}),
-    ("mamba", {}),
+    ("tau_gru", {}),  # two states, one of them a matrix
     (Odd, {}),
 ]
 SIZE = 6
