@@ -12,7 +12,7 @@ import re
 
 from zoo.base import Cell
 from zoo.cell_pages.diagram.boxes import DiagramNames, build_diagram
-from zoo.compiler.frontend.trace_step import trace_step
+from zoo.compiler.frontend.trace_step import step_graph_of
 from zoo.compiler.ir.graph import Level
 
 # Without sigma, which is the logistic function, and xi, which cells write for a part of x.
@@ -129,7 +129,7 @@ class LatexPrinter:
 
     def __init__(self, cell: Cell) -> None:
         self.symbols: dict[str, str] = {}
-        named = DiagramNames(trace_step(cell)).names.items()
+        named = DiagramNames(step_graph_of(cell)).names.items()
         states = [*cell.states, *(f"{name}_{part}" for name in cell.states for part in ("re", "im"))]
         fixed = [name for node, name in named if node.level == Level.ONCE and not name.endswith("'")]
         fixed += [f"{name}_{part}" for name in fixed for part in ("re", "im")]

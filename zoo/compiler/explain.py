@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from zoo.base import Cell
 from zoo.compiler.compile import KernelPlan, plan_kernels
-from zoo.compiler.frontend.trace_step import trace_step
+from zoo.compiler.frontend.trace_step import step_graph_of
 from zoo.compiler.ir.dims import GENERIC_SIZES, Dim, as_dim, product
 from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.ir.graph import Node, ancestors, view_of
@@ -433,7 +433,7 @@ def explain(cell: Cell) -> Explanation:
         cost_of(plan.forward),
         cost_of(plan.backward),
         plan.gradient.surrogate,
-        step_by_step_reasons(trace_step(cell)),
+        step_by_step_reasons(step_graph_of(cell)),
     )
 
 

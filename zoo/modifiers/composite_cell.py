@@ -120,6 +120,7 @@ class CompositeCell(Cell, abstract=True):
 
     def _evaluate(self, x: Any, arrays: Any, states: Any, inputs: Any) -> Output:
         """Evaluate the traced equations on NumPy arrays."""
+        from zoo.compiler.frontend.trace_step import step_graph_of
         from zoo.compiler.interpreter import evaluate_step
 
         declared = {**self.params, **self.buffers, **self.states}
@@ -128,7 +129,7 @@ class CompositeCell(Cell, abstract=True):
             for group in (arrays, states)
         )
         y, new_states = evaluate_step(
-            _equations(self._without_arrays()), np.asarray(x), params, old_states, inputs
+            step_graph_of(self._without_arrays()), np.asarray(x), params, old_states, inputs
         )
         states = (_from_storage(value, declared[name].complex) for name, value in new_states.items())
         return Output(y, *states)
@@ -223,13 +224,6 @@ def _rebuild(root: type[Cell], additions: list[Addition], options: Mapping[str, 
     for compose_class, component in additions:
         root = compose_class(root, component)
     return root(**options)
-
-
-@functools.lru_cache(maxsize=64)
-def _equations(cell: Cell) -> Any:
-    from zoo.compiler.frontend.trace_step import trace_step
-
-    return trace_step(cell)
 
 
 def _to_storage(value: Any, is_complex: bool) -> Any:

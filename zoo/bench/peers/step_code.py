@@ -14,7 +14,7 @@ from zoo.bench.peers.step_loop import LoopWriter
 from zoo.bench.peers.step_phases import Phases, plan_phases
 from zoo.bench.peers.step_values import CodeContext
 from zoo.compiler.frontend.size_checks import check_shapes
-from zoo.compiler.frontend.trace_step import trace_step
+from zoo.compiler.frontend.trace_step import step_graph_of
 from zoo.compiler.ir.structural_ops import DOT
 from zoo.compiler.passes.simplify import fuse_accumulations
 from zoo.errors import DefinitionError
@@ -48,7 +48,7 @@ def step_code(
             f"{cell.label()} draws noise ({', '.join(noise)}) with a generator that other libraries lack"
         )
     try:
-        step_graph = trace_step(cell)
+        step_graph = step_graph_of(cell)
     except DefinitionError as error:
         raise UnsupportedProblemError(str(error)) from None
     step_graph = step_graph.map_nodes(fuse_accumulations(step_graph.outputs))

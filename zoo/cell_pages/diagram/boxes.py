@@ -14,7 +14,7 @@ from functools import cached_property
 from operator import attrgetter
 
 from zoo.base import Cell
-from zoo.compiler.frontend.trace_step import StepGraph, trace_step
+from zoo.compiler.frontend.trace_step import StepGraph, step_graph_of
 from zoo.compiler.frontend.value_names import NamedCall
 from zoo.compiler.ir.dims import GENERIC_SIZES, ONE
 from zoo.compiler.ir.elementwise_ops import MULTIPLY
@@ -328,7 +328,7 @@ def build_diagram(cell: Cell) -> Diagram:
     Raises:
         DefinitionError: if its ``step`` cannot be traced.
     """
-    return _DiagramBuilder(DiagramNames(trace_step(cell))).diagram()
+    return _DiagramBuilder(DiagramNames(step_graph_of(cell))).diagram()
 
 
 class _DiagramBuilder:
