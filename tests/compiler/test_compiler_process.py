@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import numba
+import numpy as np
 import pytest
 
 import zoo
@@ -108,3 +109,42 @@ def test_kernels_of_scripts_are_not_pickled(kernels: ModuleType, name: str) -> N
     )
     assert pickled_calls([KernelCall(kernels.first, (numba.int64,))])
     assert not pickled_calls([KernelCall(outer.outer, (numba.int64,))])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError])
+def test_exception_of_a_signal_handler_leaves_compiled_code(error: type[BaseException]) -> None:
+    """A handler runs between two lines of Python, here in the function with which Numba makes an array."""
+
+    @zoo.njit
+    def double(x):
+        return 2 * x, 2 * x, 2 * x
+
+    def interrupt(frame: types.FrameType, _event: str, _argument: Any) -> None:
+        if frame.f_code.co_name == "_numba_unpickle":
+            raise error
+
+    x = np.ones(3)
+    compiled = KernelCall(double, (numba.typeof(x),)).compile()  # type: ignore[no-untyped-call]
+    for function in (double, compiled):
+        np.testing.assert_array_equal(function(x), [2 * x] * 3)
+        with pytest.raises(error):
+            call_traced(function, x, interrupt)
+
+
+def call_traced(function: Any, x: Any, trace: Any) -> None:
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function(x)
+    finally:
+        sys.settrace(before)
+
+
+def test_system_error_without_a_cause_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_x: Any) -> None:
+        raise SystemError("of its own")
+
+    kernel = zoo.njit(lambda x: x)
+    monkeypatch.setattr(kernel, "_dispatcher", fail)
+    with pytest.raises(SystemError, match="of its own"):
+        kernel(1)

@@ -28,7 +28,7 @@ from zoo.compiler.codegen.source_module import load_generated, source_of
 from zoo.kernels.cache import KernelCache
 from zoo.kernels.cache_dir import kernel_directory
 from zoo.kernels.cache_lock import HAS_LOCKS
-from zoo.kernels.jit import Kernel
+from zoo.kernels.jit import Kernel, signal_exception
 from zoo.processes import (
     available_processors,
     describe_exit,
@@ -79,7 +79,15 @@ class KernelCall(NamedTuple):
     def compile(self) -> Callable[..., Any]:
         """Compile or load it; the result does not check types."""
         self.dispatcher.compile(self.types)
-        return self.dispatcher.get_overload(self.types)  # type: ignore[no-any-return]
+        overload = self.dispatcher.get_overload(self.types)
+
+        def function(*arguments: Any) -> Any:
+            try:
+                return overload(*arguments)
+            except SystemError as error:
+                raise signal_exception(error) from None
+
+        return function
 
 
 def can_start_process(threads: int) -> bool:

@@ -65,6 +65,25 @@ def observe_calls(observer: Observer, nested: Observer | None = None) -> Iterato
         _observers.reset(token)
 
 
+def signal_exception(error: SystemError) -> BaseException:
+    """The exception of a signal handler, such as KeyboardInterrupt, instead of the error that it causes.
+
+    Numba calls a Python function when it makes an array of a result. If a signal handler raises an exception
+    there, the call ends with a SystemError that has this exception as its cause. With further arrays of the
+    same result, the cause is another SystemError.
+
+    Args:
+        error: An error of a compiled function.
+
+    Returns:
+        The first cause, or the error itself if it has none.
+    """
+    first: BaseException = error
+    while isinstance(first, SystemError) and first.__cause__ is not None:
+        first = first.__cause__
+    return first
+
+
 class Kernel(Generic[P, R]):
     """A function that is compiled at its first call; made by :func:`njit`.
 
@@ -94,7 +113,10 @@ class Kernel(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function, and compile it first if necessary."""
         if not _is_pure_python.get():
-            return self.dispatcher(*args, **kwargs)
+            try:
+                return self.dispatcher(*args, **kwargs)
+            except SystemError as error:
+                raise signal_exception(error) from None
         observers = _observers.get()
         if observers is None:  # no further call: kernels call others a million times in plain Python
             return self._python(*args, **kwargs)
