@@ -332,6 +332,31 @@ def test_pass_without_a_tape_compiles_no_backward_pass(started: list[Any]) -> No
     assert all("forward" in each for each in names)
 
 
+def test_pass_with_a_tape_shares_its_backward_pass_after_one_without(
+    kernel_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fresh(zoo.Cell):
+        """A cell that only this test compiles."""
+
+        h = zoo.State("H")
+        W, U, b = zoo.Param("I", "H"), zoo.Param("H", "H"), zoo.Param("H")
+
+        def step(self, x, h):
+            return np.tanh(x @ self.W + 0.625 * h @ self.U + self.b)
+
+    started: list[Any] = []
+    monkeypatch.setattr(module, "can_start_process", lambda threads: threads > 1)
+    monkeypatch.setattr(module.PROCESS, "start", started.append)
+    x = np.ones((4, 5, 2))
+    for _ in range(2):  # the second layer compiles nothing
+        layer = zoo.Recurrent(Fresh, 2, 3, threads=2)
+        layer(x, tape=False)
+        y, _ = layer(x)
+        layer.backward(y)
+    names = [{call.kernel.__name__ for call in calls if not call.is_nested} for calls in started]
+    assert names == [{"prepare_forward", "forward"}, {"prepare_backward", "backward"}]
+
+
 class Penalty:
     """A penalty that counts the batches that it sees."""
 
