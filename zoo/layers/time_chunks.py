@@ -84,15 +84,17 @@ def plan_chunks(segments: list[slice], rows: int, lengths: Array | None = None) 
     A kernel divides the steps after such an end into chunks of its own, and segments must not divide these.
 
     Args:
-        segments: The steps of each segment, all of a length; tapes are kept if there is only one.
+        segments: The steps of each segment, all of one length, except that the last may be shorter. Tapes are
+            kept if there is only one.
         rows: Number of rows.
         lengths: Steps of each sequence ``(B,)``, longest first; None if all have all steps.
     """
     keeps_tapes = len(segments) == 1
     if lengths is None:
         return TimeChunks([Chunk(time_slice, rows) for time_slice in segments], keeps_tapes)
+    length = max(1, segments[0].stop)
     spans = pairwise(sorted({0, *lengths.tolist()}))
-    starts = [first + each.start for first, end in spans for each in segments if first + each.start < end]
+    starts = [start for span in spans for start in range(*span, length)]
     ends = [*starts, int(lengths[0])]
     longer_rows = rows - np.searchsorted(lengths[::-1], ends, side="right")
     counts = longer_rows.tolist()
