@@ -328,28 +328,55 @@ REPLACED = {
 if hasattr(np, "cumulative_sum"):  # NumPy 2.1
     REPLACED |= {"np.cumulative_sum(a)": "np.cumsum(a)", "np.cumulative_prod(a)": "np.cumprod(a)"}
 UFUNCS = {name: getattr(np, name) for name in _UFUNC_ADVICE if hasattr(np, name)}
-OPERANDS = {
-    "arccosh": "1 + np.exp({0})",
-    **dict.fromkeys(("arccos", "arcsin", "arctanh"), "np.tanh({0})"),
-    "bitwise_xor": "({0} > 0)",
-    "ldexp": "({0} > 0) * 1",
+UNARY = "arcsinh cbrt deg2rad degrees isinf rad2deg radians rint signbit tan trunc"
+BINARY = "arctan2 copysign divmod floor_divide fmax fmin fmod logaddexp2 logical_xor vecdot"
+OPERANDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(UNARY.split(), ("a",)),
+    **dict.fromkeys(BINARY.split(), ("a", "h")),
+    **dict.fromkeys(("arccos", "arcsin", "arctanh"), ("np.tanh(a)",)),
+    "arccosh": ("1 + np.exp(a)",),
+    "bitwise_xor": ("(a > 0)", "(h > 0)"),
+    "ldexp": ("(a > 0) * 1", "(h > 0) * 1"),
+    "matvec": ("self.U", "h"),
+    "vecmat": ("h", "self.U"),
 }
-"""Expressions of the operands of functions that are not defined for all numbers."""
+"""Expressions of the operands of each function."""
 
 
 def ufunc_cases() -> Iterator[tuple[str, str]]:
     """Each function of the table with operands, and the expression that replaces it."""
-    for name, ufunc in UFUNCS.items():
-        given = [OPERANDS.get(name, "{0}").format(each) for each in ("a", "h")]
-        if name in ("matvec", "vecmat"):
-            given = ["self.U", "h"] if name == "matvec" else ["h", "self.U"]
-        words = dict(zip("ab", given, strict=True))
-        expression = re.split(", which", _UFUNC_ADVICE[name])[0]
-        replacement = re.sub(
-            r"(?<![\w.])[ab]\b", lambda match, words=words: f"({words[match[0]]})", expression
-        )
-        first = "[0]" if ufunc.nout == 2 else ""
-        yield f"np.{name}({', '.join(given[: ufunc.nin])}){first}", f"({replacement}){first}"
+    for name, operands in OPERANDS.items():
+        if name in UFUNCS:
+            words = dict(zip("ab", operands, strict=False))
+            replacement = re.sub(
+                r"(?<![\w.])[ab]\b",
+                lambda match, words=words: f"({words[match[0]]})",
+                _UFUNC_ADVICE[name].expression,
+            )
+            first = "[0]" if UFUNCS[name].nout == 2 else ""
+            yield f"np.{name}({', '.join(operands)}){first}", f"({replacement}){first}"
+
+
+EDGES: dict[str, list[tuple[float, ...]]] = {
+    "arccos": [(-1.0,), (-0.9999,), (0.9999,), (1.0,)],
+    "arccosh": [(1.0,), (1.0001,), (1e3,)],
+    "arcsin": [(-1.0,), (-0.9999,), (0.9999,), (1.0,)],
+    "arcsinh": [(-1e3,), (-1e-5,), (0.0,), (1e-5,), (1e3,)],
+    "arctan2": [(0.0, -1.0), (1e-3, -1.0), (-1e-3, -1.0), (-1.0, 0.0), (1.0, 0.0), (0.0, 1.0)],
+    "arctanh": [(-1.0,), (1e-5,), (1.0,)],
+    "cbrt": [(-8.0,), (0.0,)],
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_replacement_at_the_edges_of_a_function(name: str) -> None:
+    for operands in EDGES[name]:
+        values = [np.float32(each) for each in operands]
+        scope = {"np": np, **dict(zip("ab", values, strict=False))}
+        with np.errstate(divide="ignore"):
+            actual = eval(_UFUNC_ADVICE[name].expression, scope)
+            expected = UFUNCS[name](*map(np.float64, values))
+        np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-7 if expected == 0 else 0)
 
 
 REPLACED |= dict(ufunc_cases())

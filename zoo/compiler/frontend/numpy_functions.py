@@ -13,7 +13,7 @@ import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -186,43 +186,64 @@ def _ufunc_advice(name: str) -> str:
     return f"these are: {', '.join(known)}, and zoo's own{'.' if hint else ''}{hint}"
 
 
-_ROUND = "np.floor(a + 0.5), which rounds halves up; NumPy rounds them to the even integer"
+class Replacement(NamedTuple):
+    """An expression in place of a function that is not compiled.
 
-_TRUNCATE = "np.sign(a) * np.floor(np.abs(a))"
+    Args:
+        expression: An expression of the operands a and b.
+        note: Where it differs from the function, or has no finite gradient; a clause without its subject.
+    """
 
-# Expressions of the operands a and b, and a note after a comma and `which`.
+    expression: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.expression}, which {self.note}" if self.note else self.expression
+
+
+_ROUND = Replacement("np.floor(a + 0.5)", "rounds halves up; NumPy rounds them to the even integer")
+_TRUNCATE = Replacement("np.sign(a) * np.floor(np.abs(a))")
+
+_NEGATIVE_ZERO = "takes -0.0 as positive"
+_NAN = "is NaN where a or b is NaN"
+
 _UFUNC_ADVICE = {
-    "arccos": "0.5 * np.pi - np.arctan(a / np.sqrt(1 - a * a))",
-    "arccosh": "np.log(a + np.sqrt(a * a - 1))",
-    "arcsin": "np.arctan(a / np.sqrt(1 - a * a))",
-    "arcsinh": "np.sign(a) * np.log(np.abs(a) + np.sqrt(a * a + 1))",
-    "arctan2": "2 * np.arctan(a / (np.hypot(a, b) + b))",
-    "arctanh": "0.5 * (np.log1p(a) - np.log1p(-a))",
-    "bitwise_xor": "a != b",
-    "cbrt": "np.sign(a) * np.abs(a) ** (1 / 3)",
-    "copysign": "np.where(b < 0, -np.abs(a), np.abs(a))",
-    "deg2rad": "a * (np.pi / 180)",
-    "degrees": "a * (180 / np.pi)",
-    "divmod": "(np.floor(a / b), a % b)",
-    "expit": "zoo.sigmoid(a)",
-    "floor_divide": "np.floor(a / b)",
-    "fmax": "np.maximum(a, b)",
-    "fmin": "np.minimum(a, b)",
-    "fmod": "np.sign(a) * (np.abs(a) % np.abs(b))",
-    "isinf": "np.abs(a) == np.inf",
-    "ldexp": "a * 2**b",
-    "log_expit": "zoo.log_sigmoid(a)",
-    "logaddexp2": "np.logaddexp(a * np.log(2), b * np.log(2)) / np.log(2)",
-    "logical_xor": "(a != 0) != (b != 0), which is a != b for truth values",
-    "matvec": "a @ b",
-    "rad2deg": "a * (180 / np.pi)",
-    "radians": "a * (np.pi / 180)",
+    "arccos": Replacement("2 * np.arctan(np.sqrt((1 - a) / (1 + a)))", "has no finite gradient at -1 and 1"),
+    "arccosh": Replacement("np.log1p(a - 1 + np.sqrt((a - 1) * (a + 1)))", "has no finite gradient at 1"),
+    "arcsin": Replacement("np.arctan(a / np.sqrt((1 - a) * (1 + a)))", "has no finite gradient at -1 and 1"),
+    "arcsinh": Replacement(
+        "np.sign(a) * np.log1p(np.abs(a) + a * a / (1 + np.sqrt(a * a + 1)))", "has the gradient 0 at 0"
+    ),
+    "arctan2": Replacement(
+        "np.arctan(a / b) + np.where(b < 0, np.where(a < 0, -np.pi, np.pi), 0.0)",
+        "is NaN where a and b are 0, and has no finite gradient where b is 0",
+    ),
+    "arctanh": Replacement("0.5 * (np.log1p(a) - np.log1p(-a))"),
+    "bitwise_xor": Replacement("a != b"),
+    "cbrt": Replacement("np.sign(a) * np.abs(a) ** (1 / 3)", "has no finite gradient at 0"),
+    "copysign": Replacement("np.where(b < 0, -np.abs(a), np.abs(a))", _NEGATIVE_ZERO),
+    "deg2rad": Replacement("a * (np.pi / 180)"),
+    "degrees": Replacement("a * (180 / np.pi)"),
+    "divmod": Replacement("(np.floor(a / b), a % b)"),
+    "expit": Replacement("zoo.sigmoid(a)"),
+    "floor_divide": Replacement("np.floor(a / b)"),
+    "fmax": Replacement("np.maximum(a, b)", _NAN),
+    "fmin": Replacement("np.minimum(a, b)", _NAN),
+    "fmod": Replacement("np.sign(a) * (np.abs(a) % np.abs(b))"),
+    "isinf": Replacement("np.abs(a) == np.inf"),
+    "ldexp": Replacement("a * 2**b"),
+    "log_expit": Replacement("zoo.log_sigmoid(a)"),
+    "logaddexp2": Replacement("np.logaddexp(a * np.log(2), b * np.log(2)) / np.log(2)"),
+    "logical_xor": Replacement("(a != 0) != (b != 0)", "is a != b for truth values"),
+    "matvec": Replacement("a @ b"),
+    "rad2deg": Replacement("a * (180 / np.pi)"),
+    "radians": Replacement("a * (np.pi / 180)"),
     "rint": _ROUND,
-    "signbit": "a < 0",
-    "tan": "np.sin(a) / np.cos(a)",
+    "signbit": Replacement("a < 0", _NEGATIVE_ZERO),
+    "tan": Replacement("np.sin(a) / np.cos(a)"),
     "trunc": _TRUNCATE,
-    "vecdot": "np.sum(a * b, axis=-1)",
-    "vecmat": "a @ b",
+    "vecdot": Replacement("np.sum(a * b, axis=-1)"),
+    "vecmat": Replacement("a @ b"),
 }
 
 
@@ -469,7 +490,7 @@ _CONVOLVE = "zoo.short_convolution for a convolution over time, or a sum of prod
 _DIFFERENCES = "a[1:] - a[:-1]"
 _SPLIT = "np.split or zoo.split with an axis"
 
-_FUNCTION_ADVICE = {
+_FUNCTION_ADVICE: dict[str, str | Replacement] = {
     "np.append": "np.concatenate",
     "np.apply_along_axis": "the function of the whole array",
     "np.argmax": "zoo.top_k(a, 1), a mask of the largest element",
