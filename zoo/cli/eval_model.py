@@ -111,8 +111,11 @@ def evaluate_on_text(
     config = trained.config or Config()
     shape = config.batch or KIND_DEFAULTS["text"].batch, config.seq or DEFAULT_SEQ
     batches = BpttBatches(selected, *fit_batch_shape(len(selected), *shape))
-    score = evaluate(model, batches, noise, carry=config.carry, reads_rest=True)
-    token_bytes = None if sizes is None else float(_select_part(trained, sizes, name, own)[1][1:].mean())
+    score = evaluate(model, batches, noise, carry=config.carry, include_remainder=True)
+    token_bytes = None
+    if sizes is not None:
+        _, part_sizes = _select_part(trained, sizes, name, own)
+        token_bytes = batches.mean_target(part_sizes, include_remainder=True)
     return {
         "text": corpus.name,
         "sha256": corpus.sha256,

@@ -89,9 +89,15 @@ class BpttBatches:
             column = np.array(self.tokens[begin : begin + self.seq + 1], np.int32)[:, None]
             yield Window(column[:-1], column[1:], False)
 
-    def mean_target(self, values: NDArray[Any]) -> float:
-        """The mean of a value of each token, `(N,)`, over the targets of an epoch."""
-        return float(values[1 : self.batch * self.windows_per_epoch * self.seq + 1].mean())
+    def mean_target(self, values: NDArray[Any], include_remainder: bool = False) -> float:
+        """The mean of a value over the targets of an epoch.
+
+        Args:
+            values: A value of each token, `(N,)`.
+            include_remainder: Whether to include the targets after an epoch.
+        """
+        count = len(values) - 1 if include_remainder else self.batch * self.windows_per_epoch * self.seq
+        return float(values[1 : count + 1].mean())
 
     def _columns(self, number: int, shift: int) -> NDArray[np.int32]:
         length = self.windows_per_epoch * self.seq

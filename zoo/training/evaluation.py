@@ -90,7 +90,7 @@ def evaluate(
     streams: BpttBatches,
     noise: int | None = None,
     carry: bool = True,
-    reads_rest: bool = False,
+    include_remainder: bool = False,
 ) -> Score:
     """The mean cross-entropy per predicted symbol over one pass through the streams.
 
@@ -99,14 +99,14 @@ def evaluate(
         streams: The text.
         noise: Seed of dropout and noise, which are then drawn as in training; None to draw none.
         carry: Whether states are carried from one window to the next.
-        reads_rest: Whether to read the symbols that fill no window, one sequence at a time. Validation during
-            training leaves them out, since they may take longer than a small part itself.
+        include_remainder: Whether to predict the symbols after the last full batch. Validation skips them:
+            for a small part they can take longer than the batches.
     """
     model = model.with_loss(DEFAULT_LOSS)  # label smoothing, for example, changes the unit
     total, symbols = 0.0, 0
     state: State | None = None
     windows = map(streams.window, range(streams.windows_per_epoch))
-    for index, window in enumerate(itertools.chain(windows, streams.rest() if reads_rest else ())):
+    for index, window in enumerate(itertools.chain(windows, streams.rest() if include_remainder else ())):
         key, rows = None if noise is None else (noise, index), window.targets.shape[1]
         before = {name: value[-rows:] for name, value in state.items()} if state and carry else None
         loss, state = model.loss(window.inputs, window.targets, state=before, noise=key)

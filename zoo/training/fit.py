@@ -182,7 +182,7 @@ def evaluate_text(
 ) -> dict[str, float]:
     """Cross-entropy of the next symbol, in nats as ``loss``, and in bits."""
     streams = BpttBatches(tokens, *fit_batch_shape(len(tokens), batch_size, seq))
-    nats = evaluate(model, streams, carry=carry, reads_rest=True).nats
+    nats = evaluate(model, streams, carry=carry, include_remainder=True).nats
     return {"loss": nats, "bits": bits(nats)}
 
 
