@@ -118,9 +118,9 @@ BROKEN = [
     ({"step": lambda self, x, h: None, "drop": "forward"}, "forward is missing"),
     ({"B": zoo.Buffer("N")}, "buffer 'B' has size 'N', and 'N' is neither"),
     ({"dt": zoo.Input("N")}, "input 'dt' has size 'N', and 'N' is neither"),
-    ({"x": zoo.Input()}, "input 'x' clashes with an argument of layers and models, theta, x"),
-    ({"state": zoo.Input()}, "input 'state' clashes with an argument of layers and models"),
-    ({"theta": zoo.Input()}, "input 'theta' clashes with an argument of layers and models"),
+    ({"x": zoo.Input()}, "input 'x' has the name of an argument of layers and models (theta, x"),
+    ({"state": zoo.Input()}, "input 'state' has the name of an argument of layers and models"),
+    ({"theta": zoo.Input()}, "input 'theta' has the name of an argument of layers and models"),
     (
         {"dt": zoo.Input()},
         "forward(params, x, state) takes 3 arguments; expected forward(params, x, state, inputs), with one",

@@ -282,7 +282,7 @@ def test_lengths_of_any_integers():
 
 
 def test_input_named_lengths_raises():
-    with pytest.raises(zoo.DefinitionError, match="input 'lengths' clashes with an argument of"):
+    with pytest.raises(zoo.DefinitionError, match="input 'lengths' has the name of an argument of"):
 
         class Wrong(Rich):
             """Has such an input."""

@@ -400,7 +400,7 @@ def test_integer_values_have_no_gradient():
 
 
 def test_input_named_trace_raises():
-    with pytest.raises(zoo.DefinitionError, match="input 'trace' clashes with an argument"):
+    with pytest.raises(zoo.DefinitionError, match="input 'trace' has the name of an argument"):
         type("Bad", (Names,), {"__doc__": "Bad.", "trace": zoo.Input(default=1.0), "step": bad_step})
 
 

@@ -83,7 +83,7 @@ class Cell(Component, abstract=True):
     """
 
     kind: ClassVar[str] = "cell"
-    _written_names = (*Component._written_names, "step", "forward", "backward")
+    _subclass_names = (*Component._subclass_names, "step", "forward", "backward")
     params: ClassVar[Mapping[str, Param]] = MappingProxyType({})
     buffers: ClassVar[Mapping[str, Buffer]] = MappingProxyType({})
     states: ClassVar[Mapping[str, State]] = MappingProxyType({})
@@ -115,8 +115,8 @@ class Cell(Component, abstract=True):
         for name in cls.inputs:
             if name in _RESERVED:
                 raise DefinitionError(
-                    f"{cls.error_name()}: input {name!r} clashes with an argument of layers and models, "
-                    f"{', '.join(_RESERVED[1:])}; rename it."
+                    f"{cls.error_name()}: input {name!r} has the name of an argument of layers and models "
+                    f"({', '.join(_RESERVED[1:])}); rename it."
                 )
         for noise in declarations_of(cls, Noise).values():
             noise.check(cls.declared_options, cls.error_name())

@@ -52,7 +52,7 @@ class Component:
     declared_options: ClassVar[Mapping[str, Option[Any]]] = MappingProxyType({})
     options: Mapping[str, Any] = MappingProxyType({})
     """The value of every declared option, on an instance."""
-    _written_names: ClassVar[tuple[str, ...]] = ("name", "card")
+    _subclass_names: ClassVar[tuple[str, ...]] = ("name", "card")
     """Attributes and functions that a subclass writes, and this class does not have."""
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
@@ -126,7 +126,7 @@ class Component:
                 )
             inherited = (vars(base)[name] for base in cls.__mro__ if name in vars(base))
             is_attribute = not all(isinstance(value, ArrayDeclaration | Option) for value in inherited)
-            if is_attribute or name in cls._written_names:
+            if is_attribute or name in cls._subclass_names:
                 raise DefinitionError(
                     f"{cls.error_name()}: {name!r} is the name of an attribute or function of "
                     f"{with_article(cls.kind)} and cannot name a declaration; rename it."

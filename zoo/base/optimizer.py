@@ -58,7 +58,7 @@ class Optimizer(Component, abstract=True):
     """
 
     kind: ClassVar[str] = "optimizer"
-    _written_names = (*Component._written_names, "update")
+    _subclass_names = (*Component._subclass_names, "update")
     slots: ClassVar[Mapping[str, StateSlot]] = MappingProxyType({})
     elementwise: ClassVar[bool] = True
     """Whether the update of a parameter depends on its own gradient alone; False with norms of the vector."""

@@ -36,7 +36,7 @@ class Sampler(Component, abstract=True):
     """
 
     kind: ClassVar[str] = "sampler"
-    _written_names = (*Component._written_names, "transform")
+    _subclass_names = (*Component._subclass_names, "transform")
 
     @classmethod
     def _check_class(cls) -> None:

@@ -92,8 +92,8 @@ class RecurrentFunction:
         for name in rnn.stack.inputs:
             if name in arguments:
                 raise UsageError(
-                    f"{OWNER}: input {name!r} of {rnn.stack.label()} clashes with an argument of the "
-                    f"function, {', '.join(arguments)}; rename it."
+                    f"{OWNER}: input {name!r} of {rnn.stack.label()} has the name of an argument of "
+                    f"`rnn({', '.join(arguments)})`; rename it."
                 )
         self._kernels = HostKernels(rnn)
         self.params: dict[str, Array] = {name: jnp.array(value) for name, value in rnn.params.items()}

@@ -36,7 +36,7 @@ from zoo.layers import StackConfig
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses
 from zoo.sklearn.checkpoint import restored_cell, save_estimator
-from zoo.sklearn.sequences import arguments_of, as_rows, check_no_times, predict_outputs, rows_of_table
+from zoo.sklearn.sequences import arguments_of, as_rows, check_no_dates, predict_outputs, rows_of_table
 from zoo.storage import Checkpoint
 
 LARGEST_SEED = 2**31 - 1
@@ -63,7 +63,7 @@ def fit_or_restore(fit: Callable[_P, _T]) -> Callable[_P, _T]:
     """Make a ``fit`` that raises an error restore all attributes, such as the model of an earlier fit."""
 
     @functools.wraps(fit)
-    def checked(*args: _P.args, **arguments: _P.kwargs) -> _T:
+    def restoring_fit(*args: _P.args, **arguments: _P.kwargs) -> _T:
         attributes = vars(args[0])
         before = attributes.copy()
         try:
@@ -73,7 +73,7 @@ def fit_or_restore(fit: Callable[_P, _T]) -> Callable[_P, _T]:
             attributes.update(before)
             raise
 
-    return checked
+    return restoring_fit
 
 
 class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
@@ -206,7 +206,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         rows = as_rows(X, features, owner)
         is_table = rows is None
         if rows is None:
-            check_no_times(X, f"{owner}: X")
+            check_no_dates(X, f"{owner}: X")
             if reset or self._fitted_on_table:
                 table = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
             else:  # fitted on sequences, whose lengths may differ
@@ -250,7 +250,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         if dtype is not None:
-            check_no_times(y, f"{type(self).__name__}: y")
+            check_no_dates(y, f"{type(self).__name__}: y")
         try:
             targets: Array = check_array(y, ensure_2d=False, dtype=dtype, input_name="y")
         except ValueError as error:
@@ -567,7 +567,7 @@ def _weights(sample_weight: Any, rows: list[Array]) -> Array:
     """
     if sample_weight is None:
         return np.ones(len(rows))
-    check_no_times(sample_weight, "sample_weight")
+    check_no_dates(sample_weight, "sample_weight")
     weights: Array = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     if weights.shape != (len(rows),) or (weights < 0).any() or not weights.any():
         raise ValueError(

@@ -13,7 +13,7 @@ from zoo.array_types import Array
 from zoo.arrays import as_array, check_unmasked
 from zoo.model import SequenceModel
 
-_TIMES = datetime.timedelta, np.datetime64, np.timedelta64  # dates have the method strftime
+_DATES = datetime.timedelta, np.datetime64, np.timedelta64  # dates have the method strftime
 _LEAST_FILLED = 0.5  # share of the steps that are no padding, from which on lengths are left out
 PREDICT_BATCH_SIZE = 256
 """Batch size of prediction."""
@@ -42,7 +42,7 @@ def as_rows(data: Any, features: int, owner: str) -> list[Array] | None:
     return rows
 
 
-def check_no_times(data: Any, owner: str) -> None:
+def check_no_dates(data: Any, owner: str) -> None:
     """Raise an error for dates and durations, which scikit-learn would convert to counts of days.
 
     Args:
@@ -59,7 +59,7 @@ def check_no_times(data: Any, owner: str) -> None:
         except ValueError:  # rows of different lengths, for which scikit-learn has an error
             return
         for value in array.flat if array.dtype.kind in "OmM" else ():
-            if isinstance(value, _TIMES) or hasattr(value, "strftime"):
+            if isinstance(value, _DATES) or hasattr(value, "strftime"):
                 raise ValueError(
                     f"{owner} contains {value}, a {type(value).__name__}; expected real numbers, such as the "
                     f"hours since a date, (times - start) / np.timedelta64(1, 'h')."
