@@ -548,6 +548,11 @@ def _ones(params, x, state):
             r"is float64\(4, 3, 6\); expected float32",
         ),
         (lambda params, x, state: (None, state, ()), "is NoneType"),
+        (
+            lambda params, x, state: _ones(params, x, state)[:2],
+            "forward returns 2 values; expected `return y, last, tape`",
+        ),
+        (lambda params, x, state: _ones(params, x, state)[0], "forward returns ndarray; expected"),
         (lambda params, x, state: (_ones(params, x, state)[0], (), ()), "0 states from forward; expected 1"),
     ],
 )
@@ -562,6 +567,10 @@ def test_forward_kernel_results_are_checked(forward, words):
         (
             lambda *a: (np.zeros((1, 1, 1)), *_no_gradients(*a)[1:]),
             r"gradient of the input is float64\(1, 1, 1\)",
+        ),
+        (
+            lambda *a: _no_gradients(*a)[1:],
+            "backward returns 2 values; expected `return dx, dstate, dparams`",
         ),
         (lambda *a: (*_no_gradients(*a)[:2], ()), "0 parameter gradients from backward; expected 1"),
         (lambda *a: (_no_gradients(*a)[0], (), ()), "0 state gradients from backward; expected 1"),

@@ -205,7 +205,9 @@ class Direction:
         first = params.forward_params
         if first is None:
             first = self.kernels.forward_params(params.arrays, x.ndim == 3)
-        y, final, saved = self.kernels.forward(first, x, initial, *aux, *self.kernels.options)
+        results = self.kernels.forward(first, x, initial, *aux, *self.kernels.options)
+        self._check_results("forward", results, "y, last, tape")
+        y, final, saved = results
         dtype = params.arrays[0].dtype
         self._check_array("output of forward", y, (*x.shape[:2], self.output_size), dtype)
         self._check_number("states from forward", self.states, final)
@@ -251,15 +253,24 @@ class Direction:
             assert params.needs_dx >= needs_dx  # else the kernel would read a matrix of no rows
         forward_arguments = first, tape.x, tape.state, *aux, tape.saved
         kernel_dfinal = tuple([dfinal[name] for name in self.states])
-        dx, dinitial, gradients = self.kernels.backward(
+        results = self.kernels.backward(
             *forward_arguments, dy, kernel_dfinal, *self.kernels.last_backward_arguments(needs_dx)
         )
+        self._check_results("backward", results, "dx, dstate, dparams")
+        dx, dinitial, gradients = results
         has_dx = needs_dx and tape.x.ndim == 3
         if has_dx:
             self._check_array("gradient of the input", dx, tape.x.shape, params.arrays[0].dtype)
         self._check_number("state gradients from backward", self.states, dinitial)
         self._check_gradients(gradients)
         return dx if has_dx else None, dict(zip(self.states, dinitial, strict=True)), list(gradients)
+
+    def _check_results(self, name: str, results: Any, expected: str) -> None:
+        if not isinstance(results, tuple) or len(results) != expected.count(",") + 1:
+            actual = f"{len(results)} values" if isinstance(results, tuple) else type(results).__name__
+            raise DefinitionError(
+                f"{self.cell.error_name()}: {name} returns {actual}; expected `return {expected}`."
+            )
 
     def _check_array(self, what: str, array: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         # The next kernel checks nothing and would read out of bounds.
