@@ -386,13 +386,17 @@ def test_names_that_are_not_utf_8(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a working directory cannot be deleted")
-def test_deleted_working_directory_is_one_sentence(tmp_path):
+@pytest.mark.parametrize(
+    "arguments", [("new", "some-cells", "--out", "{target}"), ("train", "--task", "adding", "--out", "run")]
+)
+def test_deleted_working_directory_is_one_sentence(arguments, tmp_path):
     target = tmp_path / "target"
     target.mkdir()
+    words = ["zoo", *(each.format(target=target) for each in arguments)]
     code = (
         "import os, pathlib, sys, zoo.cli\n"
         "pathlib.Path('gone').mkdir(); os.chdir('gone'); pathlib.Path('../gone').rmdir()\n"
-        f"sys.argv = ['zoo', 'new', 'some-cells', '--out', {str(target)!r}]\n"
+        f"sys.argv = {words!r}\n"
         "zoo.cli.main()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)

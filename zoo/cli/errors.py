@@ -99,7 +99,9 @@ def report_errors(flags: Callable[[], Mapping[str, str]] = dict) -> Iterator[Non
                 name = short_repr(os.fsdecode(error.filename))
                 raise _click_error(f"{name}: the name is too long for a file; check the path.") from error
             if error.errno == errno.ENOENT and error.filename is None:  # of `os.getcwd`
-                raise _click_error("the working directory was deleted; change to another one.") from error
+                from zoo.storage.safe_read import DELETED_WORKING_DIRECTORY  # which imports NumPy
+
+                raise _click_error(DELETED_WORKING_DIRECTORY) from error
             raise _click_error(f"system error: {error}.") from error
         except KeyboardInterrupt:
             echo_err("Interrupted.")

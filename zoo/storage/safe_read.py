@@ -21,6 +21,8 @@ else:
 
 StrPath = str | os.PathLike[str]
 
+DELETED_WORKING_DIRECTORY = "the working directory was deleted; change to another one."
+
 _SPACE = "free some space and try again"
 
 _PLACE = "choose a directory that you can write to"
@@ -55,9 +57,19 @@ def cannot_write(path: StrPath, error: OSError) -> CheckpointError:
     """The error for a write that failed before it changed anything that was there."""
     if error.errno == errno.ENOENT:
         directory = Path(os.fsdecode(path)).parent
+        if not directory.is_absolute() and _is_working_directory_deleted():
+            return CheckpointError(DELETED_WORKING_DIRECTORY)
         return CheckpointError(f"{directory}: no such file or directory; create it first.")
     what, remedy = _explain(error, _WRITING)
     return CheckpointError(f"cannot write {path}: {what}. An existing file is unchanged; {remedy}.")
+
+
+def _is_working_directory_deleted() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def cannot_confirm(path: StrPath, error: OSError) -> CheckpointError:
