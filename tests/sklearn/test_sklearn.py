@@ -878,6 +878,75 @@ def test_unknown_argument_has_a_suggestion(estimator):
 
 
 @pytest.mark.parametrize(
+    ("estimator", "given", "near"),
+    [
+        (SequenceClassifier, "steps", "epochs"),
+        (SequenceRegressor, "steps", "epochs"),
+        (SequenceForecaster, "epochs", "steps"),
+    ],
+)
+def test_duration_of_training_has_a_suggestion(estimator, given, near):
+    with pytest.raises(TypeError, match=rf"unknown argument '{given}'\. Did you mean '{near}'\?"):
+        estimator(**{given: 8})
+
+
+class TimeSeries:
+    """An object without numbers for NumPy, like the one of darts."""
+
+    def values(self):
+        return np.ones((4, 1))
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return self
+
+
+@pytest.mark.parametrize("estimator", [SequenceClassifier, SequenceRegressor, SequenceForecaster])
+@pytest.mark.parametrize("is_list", [False, True])
+def test_object_of_another_library_names_its_conversion(estimator, is_list):
+    x = [TimeSeries(), TimeSeries()] if is_list else TimeSeries()
+    words = (
+        rf"^{estimator.__name__}: X: found a TimeSeries; expected an array\. Convert .* method values\(\)\.$"
+    )
+    with pytest.raises(ValueError, match=words):
+        estimator().fit(x, [0, 1])
+
+
+@pytest.mark.parametrize("kind", ["frame", "series"])
+def test_nested_data_frame_names_its_conversion(kind):
+    pandas = pytest.importorskip("pandas")
+    columns = {name: [pandas.Series(np.arange(n + 2.0)) for n in range(6)] for name in "ab"}
+    y, X = np.arange(6.0), pandas.DataFrame(columns)
+    X = X if kind == "frame" else X["a"]
+    with pytest.raises(
+        ValueError, match=r"found a Series in a cell of a .*; expected numbers, a row for each"
+    ):
+        SequenceForecaster().fit(X)
+    with pytest.raises(ValueError, match=r"found a Series in a cell of a .*; expected a list of") as caught:
+        SequenceRegressor().fit(X, y)
+    arrays = eval(str(caught.value).partition("(T, I), ")[2][:-1], {"np": np, "pandas": pandas, "X": X})
+    model = SequenceRegressor(**SMALL, epochs=1).fit(arrays, y)
+    assert model.n_features_in_ == (2 if kind == "frame" else 1)
+
+
+def test_panel_names_its_conversion():
+    pandas = pytest.importorskip("pandas")
+    index = pandas.MultiIndex.from_product([range(6), range(4)], names=["series", "time"])
+    X, y = pandas.DataFrame({"a": np.arange(24.0), "b": np.arange(24.0)}, index), np.arange(6.0)
+    words = "X: found 24 rows with an index of 2 levels and 6 targets; expected a list of arrays"
+    for model in (SequenceClassifier(), SequenceRegressor()):
+        with pytest.raises(ValueError, match=words) as caught:
+            model.fit(X, y)
+    arrays = str(caught.value).partition("(T, I), ")[2][:-1]
+    model = SequenceRegressor(**SMALL, epochs=1).fit(eval(arrays, {"X": X}), y)
+    assert model.n_features_in_ == 2
+    with pytest.raises(ValueError, match="validation: found 24 rows"):
+        model.fit(X, np.arange(24.0), validation=(X, y))
+
+
+@pytest.mark.parametrize(
     "convert", [list, np.array, lambda y: np.array(y, object)], ids=["list", "U", "object"]
 )
 def test_texts_for_a_regressor_name_the_classifier(convert):

@@ -62,6 +62,8 @@ _NAMES_ELSEWHERE = {
     **dict.fromkeys(("y", "target_column"), "target"),
     **dict.fromkeys(("class", "label_column"), "label"),
     "id": "series",
+    "steps": "epochs",
+    "epochs": "steps",
     "num_layers": "layers",
     "model": "cell",
     "bfloat16": "bf16",

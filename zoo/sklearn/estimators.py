@@ -21,7 +21,6 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_array,
-    check_consistent_length,
     check_is_fitted,
     column_or_1d,
     validate_data,
@@ -36,10 +35,20 @@ from zoo.layers import StackConfig
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses
 from zoo.sklearn.checkpoint import restored_cell, save_estimator
-from zoo.sklearn.sequences import arguments_of, as_rows, check_no_dates, predict_outputs, rows_of_table
+from zoo.sklearn.sequences import (
+    arguments_of,
+    as_rows,
+    check_known_form,
+    check_no_dates,
+    check_target_count,
+    predict_outputs,
+    rows_of_table,
+)
 from zoo.storage import Checkpoint
 
 LARGEST_SEED = 2**31 - 1
+
+_LISTED = "a list of arrays (T, I), [np.column_stack(row) for row in pandas.DataFrame(X).to_numpy()]"
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -203,6 +212,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
     def _rows(self, X: Any, reset: bool) -> list[Array]:
         """Convert X to sequences; store the number of features if ``reset``."""
         owner, features = type(self).__name__, positive(self.features, "features")
+        check_known_form(X, f"{owner}: X", _LISTED)
         rows = as_rows(X, features, owner)
         is_table = rows is None
         if rows is None:
@@ -272,7 +282,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
                 f"{type(self).__name__}: validation is {short_repr(validation)}; expected a pair (X, y)."
             )
         rows = self._rows(validation[0], reset=False)
-        check_consistent_length(rows, validation[1])
+        check_target_count(validation[0], rows, validation[1], f"{type(self).__name__}: validation")
         return rows, validation[1]
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -419,7 +429,7 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
         """
         rows = self._rows(X, reset=True)
         y = column_or_1d(self._targets(y, None), warn=True)
-        check_consistent_length(rows, y)
+        check_target_count(X, rows, y, f"{type(self).__name__}: X")
         check_classification_targets(y)
         self.classes_, indices = np.unique(y, return_inverse=True)
         held_out = None if validation is None else self._validation_classes(validation)
@@ -496,7 +506,7 @@ class SequenceRegressor(RegressorMixin, _BaseSequenceEstimator):  # type: ignore
         rows = self._rows(X, reset=True)
         y = self._targets(y, np.float64)
         y = column_or_1d(y, warn=True) if y.ndim == 1 or y.shape[1] == 1 else y
-        check_consistent_length(rows, y)
+        check_target_count(X, rows, y, f"{type(self).__name__}: X")
         self._is_flat = y.ndim == 1
         targets, held_out = y.reshape(len(y), -1), None
         self.target_mean_, self.target_scale_ = _mean_and_scale(targets, _weights(sample_weight, rows))

@@ -26,6 +26,7 @@ from zoo.registry import resolve_cell
 from zoo.registry.api import resolve
 from zoo.sklearn.checkpoint import restored_cell, save_estimator
 from zoo.sklearn.estimators import LARGEST_SEED, fit_or_restore, positive, suggest_names
+from zoo.sklearn.sequences import check_known_form
 from zoo.storage import Checkpoint
 from zoo.training.config import PREDICT
 from zoo.training.fit_data import fit_forecaster
@@ -401,6 +402,7 @@ def _columns(data: Any, owner: str, prefix: str, missing: str) -> dict[str, Data
         ValueError: if it is anything else.
     """
     check_unmasked(data, owner)
+    check_known_form(data, owner, "numbers, a row for each time step")
     is_sparse = hasattr(data, "toarray")  # one of its formats is a mapping
     if not is_sparse and (isinstance(data, Mapping) or hasattr(data, "columns")):
         return dict(as_table(data, owner).columns)

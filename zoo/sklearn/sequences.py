@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_consistent_length
 
 from zoo.arguments import dtype_and_shape
 from zoo.array_types import Array
@@ -14,6 +15,7 @@ from zoo.arrays import as_array, check_unmasked
 from zoo.model import SequenceModel
 
 _DATES = datetime.timedelta, np.datetime64, np.timedelta64  # dates have the method strftime
+_CONVERTERS = "values", "to_numpy", "numpy"
 _LEAST_FILLED = 0.5  # share of the steps that are no padding, from which on lengths are left out
 PREDICT_BATCH_SIZE = 256
 """Batch size of prediction."""
@@ -40,6 +42,55 @@ def as_rows(data: Any, features: int, owner: str) -> list[Array] | None:
     if len(sizes) > 1:
         raise ValueError(f"{owner}: the sequences have {sizes} features; expected the same number in each.")
     return rows
+
+
+def check_known_form(data: Any, owner: str, expected: str) -> None:
+    """Raise an error for time series of other libraries that NumPy cannot read.
+
+    Args:
+        data: The data.
+        owner: Owner for error messages.
+        expected: The expected form, for the error of a nested data frame.
+
+    Raises:
+        ValueError: if it is a nested data frame, as in sktime, or an object such as a TimeSeries of darts.
+    """
+    for kind in {type(each) for each in (data if isinstance(data, list | tuple) else [data])}:
+        is_read = hasattr(kind, "__array__") or hasattr(kind, "toarray") or issubclass(kind, Mapping)
+        method = next((name for name in _CONVERTERS if callable(getattr(kind, name, None))), None)
+        if method and not is_read:
+            raise ValueError(
+                f"{owner}: found a {kind.__name__}; expected an array. Convert it with its method {method}()."
+            )
+    if hasattr(data, "iloc"):
+        for cell in np.ravel(data.iloc[:1].to_numpy()):
+            if np.ndim(cell) > 0:
+                nested = f"a {type(cell).__name__} in a cell of a {type(data).__name__}"
+                raise ValueError(f"{owner}: found {nested}; expected {expected}.")
+
+
+def check_target_count(data: Any, rows: Sequence[Array], y: Any, owner: str) -> None:
+    """Raise an error if there is not one target for each sequence.
+
+    Args:
+        data: The data of the sequences.
+        rows: The sequences.
+        y: The targets.
+        owner: Owner for error messages.
+
+    Raises:
+        ValueError: if the numbers differ.
+    """
+    try:
+        check_consistent_length(rows, y)
+    except ValueError as error:
+        levels = getattr(getattr(data, "index", None), "nlevels", 1)
+        if levels == 1:
+            raise
+        raise ValueError(
+            f"{owner}: found {len(rows)} rows with an index of {levels} levels and {len(y)} targets; "
+            f"expected a list of arrays (T, I), [rows.to_numpy() for _, rows in X.groupby(level=0)]."
+        ) from error
 
 
 def check_no_dates(data: Any, owner: str) -> None:
