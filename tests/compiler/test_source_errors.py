@@ -71,7 +71,7 @@ SIZES_DECIDE = "depends on the sizes.* make the choice an option"
 RANDOM = "step uses random numbers, .* declare a zoo.Noise, .* or a zoo.Buffer"
 CAUGHT = "step cannot branch on an array, .*; remove the `try` in step, which catches this error"
 CHANGES = "step gives other equations when it is called a second time: random numbers"
-NO_MEANING = "of truth values has no meaning"
+NO_MEANING = "of booleans has no meaning"
 NO_LOOP = r"an array of shape \(H,\) cannot be looped over or unpacked"
 FOR_KERNELS = "the functions of zoo.kernels are for the numbers in a kernel"
 UNWRITTEN = "arrays cannot be written to"
@@ -90,8 +90,8 @@ WRONG = {
     "a = «0.0 in a»": NO_BOOL,
     "a = a * «-(h > 0)»": f"np.negative {NO_MEANING}",
     "a = a * («(h > 0) - (a > 0)»)": f"np.subtract {NO_MEANING}",
-    "a = a * «~h»": "`~` takes truth values such as h > 0; found numbers",
-    "a = a * («(h > 0) & a»)": "`&` takes truth values",
+    "a = a * «~h»": "`~` takes booleans such as h > 0; found numbers",
+    "a = a * («(h > 0) & a»)": "`&` takes booleans",
     # Numbers.
     "a = a * «float(h[0])»": NO_NUMBERS,
     "a = a * «int(h[0])»": NO_NUMBERS,
@@ -119,7 +119,7 @@ WRONG = {
     "a = a @ «np.linalg.inv(self.U * 1j)».real": r"np\.linalg\.inv of complex numbers is not compiled",
     "a = «np.spacing(a)»": r"np\.spacing is not compiled; these are: absolute, .*tanh, and zoo's own",
     "a = a * («(a > 0) ^ (h > 0)»)": r"np\.bitwise_xor is not compiled; write a != b",
-    "a = a * «np.logical_xor(a > 0, h > 0)»": r"np\.logical_xor is not compiled; write .* a != b for truth",
+    "a = a * «np.logical_xor(a > 0, h > 0)»": r"np\.logical_xor is not compiled; write .* a != b for bool",
     "a = «a // 2»": r"np\.floor_divide is not compiled; write np\.floor\(a / b\)",
     "a = «np.maximum.reduce(a)»": r"np\.maximum\.reduce is not compiled",
     "a = «np.exp(a, where=a > 0)»": "np.exp is compiled without where; leave it out",

@@ -368,7 +368,7 @@ POWERS: dict[str, Case] = {
     "powers that are none": ({"v": "H"}, lambda s: s.v**1 + s.v**0),
     "reciprocal": ({"v": "H"}, lambda s: (2 + s.v) ** -1 + np.reciprocal(2 + s.v)),
     "length of an axis": ({"v": "H"}, lambda s: s.v / s.v.shape[0] + 2.0**s.v * s.v.shape[0] ** -0.5),
-    "truth values as numbers": ({"v": "H"}, lambda s: (s.v > 0.1) * s.v * 2 + np.mean(s.v > 0)),
+    "booleans as numbers": ({"v": "H"}, lambda s: (s.v > 0.1) * s.v * 2 + np.mean(s.v > 0)),
     "choice between numbers": (
         {"v": "H"},
         lambda s: np.where(s.v > 0, 1.5, s.v) * np.where(s.v < 0.2, 0.0, 1.0),

@@ -130,7 +130,7 @@ def test_emulated_tiles_have_the_bits_of_numpy(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux permits AMX")
 @pytest.mark.parametrize("name", ["ENOSPC", "EOPNOTSUPP"])
-def test_a_refused_request_names_the_problem(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_errors_of_the_request_for_tiles(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     number = getattr(errno, name)
 
     class Library:
@@ -149,7 +149,7 @@ def test_a_refused_request_names_the_problem(monkeypatch: pytest.MonkeyPatch, na
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux permits AMX")
-def test_a_processor_permits_tiles_only_if_it_has_them() -> None:
+def test_linux_permits_tiles_of_this_processor() -> None:
     assert (processor.request_tiles() == "") == bool(get_host_cpu_features().get("amx-tile"))
 
 
@@ -172,7 +172,7 @@ print(target.create_target_machine(cpu="sapphirerapids", opt=3).emit_assembly(co
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names an x86 processor")
-def test_a_step_loads_four_tiles_and_multiplies_them(tmp_path: Path) -> None:
+def test_an_iteration_loads_and_multiplies_four_tiles(tmp_path: Path) -> None:
     lines = [line.split() for line in run(INSTRUCTIONS, tmp_path).splitlines()]
     names = [words[0] for words in lines if words]
     products = [n for n, name in enumerate(names) if name == "tdpbf16ps"]
@@ -184,7 +184,7 @@ def test_a_step_loads_four_tiles_and_multiplies_them(tmp_path: Path) -> None:
 
 
 def fused(a: float, b: float, c: float) -> np.float32:
-    """``a * b + c`` with one rounding; subnormal numbers are zero."""
+    """``a * b + c`` with one rounding: float64 is exact wherever float32 has a tie. Subnormals are zero."""
     return flush(np.float32(np.float64(a) * np.float64(b) + np.float64(c)))
 
 

@@ -484,7 +484,7 @@ def repeat(logits):
         (lengthen, r"the logits after faulty are an array float64\(4,\); expected an array float64\(3,\)"),
         (halve, r"the logits after faulty are an array float32\(3,\)"),
         (stack, r"the logits after faulty are an array float64\(1, 3\)"),
-        (reduce, "the logits after faulty are 0.0"),
+        (reduce, r"the logits after faulty are (np\.float64\()?0\.0"),  # NumPy's number in plain Python
         (overwrite, "the logits after faulty are None"),
         (repeat, "the logits after faulty are "),
     ],

@@ -1,13 +1,13 @@
-"""The micro-kernel of bfloat16 on AMX: products of tiles of 16 rows with 16 columns and 32 steps of k.
+"""The micro-kernel of bfloat16 on AMX: products of tiles of 16 rows and columns, and 32 elements of k.
 
 Intel processors have AMX since Sapphire Rapids. Eight tile registers hold 16 rows of 64 bytes each: four sums
 of float32, which are 32 rows and 32 columns of c, two tiles of a and two of b. A product takes one cycle for
 each row of a, and a load about 8 cycles. The operands are panels and rows of pairs
 (:mod:`zoo.kernels.bf16_pairs`). Their depth is a multiple of :data:`DEPTH`, since a product takes as long
-with fewer steps of k. Tiles of the last rows and columns are smaller.
+with fewer elements of k. Tiles of the last rows and columns are smaller.
 
-Every element of c begins with its addend. Every 32 steps of k add one number to it: the sum of the products
-with even k, plus the sum of the products with odd k (:func:`zoo.kernels.bf16_pairs.add_products`).
+Every element of c begins with its addend. Every 32 elements of k add one number to it: the sum of the
+products with even k, plus the sum of the products with odd k (:func:`zoo.kernels.bf16_pairs.add_products`).
 
 The instructions alone reached 730 to 760 GF/s on one core of Emerald Rapids, and multiply-adds of float32 157
 to 165. This emitter was checked with an emulator of the processor, and its speed was not measured.
@@ -87,12 +87,12 @@ class TileInstructions:
 class AmxEmitter(ProductEmitter):
     """Emit a product of pairs of bfloat16 on the tiles of AMX.
 
-    Steps of k are adjacent in a, rows of a are ``row`` pairs apart, and ``block_stride`` is not used.
+    Pairs of k are adjacent in a, rows of a are ``row`` pairs apart, and ``block_stride`` is not used.
     """
 
     columns = INDEX(_PANEL)
     block_rows = 2 * SIDE
-    min_part = 2 * MIN_PART  # in pairs; as long as MIN_PART multiply-adds of float32, see product_cost
+    min_part = 2 * MIN_PART  # takes as long as MIN_PART multiply-adds of float32: precision.product_cost
 
     def __init__(self, builder: ir.IRBuilder, dtype: Any, arguments: Sequence[Any]) -> None:
         super().__init__(builder, dtype, arguments)
@@ -112,17 +112,19 @@ class AmxEmitter(ProductEmitter):
         rest = builder.sub(self.width, builder.mul(whole, self.columns))
         zero, one = INDEX(0), INDEX(1)
         with (
-            index_range(builder, zero, INDEX(2), 1) as group,
-            index_range(builder, zero, INDEX(2), 1) as part,
+            index_range(builder, zero, INDEX(2), 1) as height_class,
+            index_range(builder, zero, INDEX(2), 1) as width_class,
         ):
-            is_first, is_whole = (builder.icmp_signed("==", each, zero) for each in (group, part))
+            is_first, is_whole = (
+                builder.icmp_signed("==", each, zero) for each in (height_class, width_class)
+            )
             rows = builder.select(is_first, zero, split), builder.select(is_first, split, self.rows)
             last = builder.select(builder.icmp_signed(">", rest, zero), builder.add(whole, one), whole)
             panels = builder.select(is_whole, zero, whole), builder.select(is_whole, whole, last)
             columns = builder.select(is_whole, self.columns, rest)
             has_rows, has_panels = (builder.icmp_signed("<", *pair) for pair in (rows, panels))
             with builder.if_then(builder.and_(has_rows, has_panels)):
-                self._sweep(rows, panels, (builder.sub(height, group), columns))
+                self._sweep(rows, panels, (builder.sub(height, height_class), columns))
         self.tiles.release()
 
     def _sweep(self, rows: tuple[Any, Any], panels: tuple[Any, Any], shape: tuple[Any, Any]) -> None:
@@ -155,7 +157,7 @@ class AmxEmitter(ProductEmitter):
         self,
         rows: tuple[Any, Any],
         panels: tuple[Any, Any],
-        heights: tuple[Any, Any],
+        block_and_tile: tuple[Any, Any],
         counts: tuple[int, int],
     ) -> None:
         """Compute blocks: all rows of a panel, then of the next one, which stays in the first-level cache.
@@ -163,17 +165,17 @@ class AmxEmitter(ProductEmitter):
         Args:
             rows: As in :meth:`_sweep`.
             panels: As in :meth:`_sweep`.
-            heights: Rows of a block, and of its first tile.
+            block_and_tile: Rows of a block, and of its first tile.
             counts: Tiles of a block in a column, and in a row.
         """
         builder = self.builder
-        panel_size, height = builder.mul(self.depth, self.columns), heights[0]
+        panel_size, (height, tile_height) = builder.mul(self.depth, self.columns), block_and_tile
         with index_range(builder, *panels, 1) as panel:
             b = builder.gep(self.b, [builder.mul(panel, panel_size)])
             blocks = builder.sdiv(builder.sub(rows[1], rows[0]), height)
             with index_range(builder, INDEX(0), blocks, 1) as block:
                 row = builder.add(rows[0], builder.mul(block, height))
-                starts = [builder.add(row, each) for each in (INDEX(0), heights[1])[: counts[0]]]
+                starts = [builder.add(row, each) for each in (INDEX(0), tile_height)[: counts[0]]]
                 self._block(starts, builder.mul(panel, self.columns), b, counts[1])
 
     def _block(self, rows: Sequence[Any], column: Any, b: Any, column_tiles: int) -> None:
@@ -219,7 +221,7 @@ def store_sizes(
         heights: Rows of the tiles of c, of which the second may be 0.
         widths: Columns of the tiles of c, of which the second may be 0.
     """
-    byte, half = ir.IntType(8), ir.IntType(16)
+    byte, int16 = ir.IntType(8), ir.IntType(16)
     builder.store(address.type.pointee(None), address)
     data = builder.bitcast(address, byte.as_pointer())
     builder.store(byte(1), data)  # the only palette
@@ -231,8 +233,8 @@ def store_sizes(
         is_used = builder.icmp_signed(">", minimum(builder, height, width), INDEX(0))
         rows = builder.select(is_used, height, INDEX(0))
         row_bytes = builder.select(is_used, builder.mul(width, INDEX(_BYTES)), INDEX(0))
-        pointer = builder.bitcast(builder.gep(data, [INDEX(16 + 2 * tile)]), half.as_pointer())
-        builder.store(builder.trunc(row_bytes, half), pointer, align=1)
+        pointer = builder.bitcast(builder.gep(data, [INDEX(16 + 2 * tile)]), int16.as_pointer())
+        builder.store(builder.trunc(row_bytes, int16), pointer, align=1)
         builder.store(builder.trunc(rows, byte), builder.gep(data, [INDEX(48 + tile)]))
 
 

@@ -39,9 +39,9 @@ def add_panels(
     """``c += a @ b`` for a packed b. Idle workers may compute parts (:mod:`zoo.kernels.nested_parallelism`).
 
     All arrays are flat. With ``strides = (block, row, k, ldc)`` and ``sizes = (rows, depth, width)``: rows
-    of a are in blocks of :func:`tile_height`, and step k of row r of block n is at ``a0 + n * block + r *
+    of a are in blocks of a tile's height, and step k of row r of block n is at ``a0 + n * block + r *
     row + k * k``; the panels of b start at ``b0``, one after the other, and hold
-    :func:`panel_width` columns a step; row r of c starts at ``c0 + r * ldc`` and has ``width`` columns. If a
+    the columns of a panel at each step; row r of c starts at ``c0 + r * ldc`` and has ``width`` columns. If a
     and b hold pairs of bfloat16, c is float32. On AMX, step k is then at ``a0 + r * row + k``, and the depth
     is a multiple of 16.
     """

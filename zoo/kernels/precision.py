@@ -48,7 +48,7 @@ def check_precision(precision: object, dtype: str, owner: str) -> str | None:
 
 
 def bf16_problem() -> str:
-    """The reason why bfloat16 products would not be faster on this processor; empty if they are.
+    """The reason why this processor cannot use ``precision="bf16"``; empty if it can.
 
     AVX512-BF16 has twice the speed of float32 on Zen 4 and Zen 5 of AMD, and half of it on Emerald Rapids of
     Intel, so the name of the processor decides.
@@ -77,7 +77,10 @@ def bf16_instructions() -> str:
 
 
 def product_cost(precision: str | None) -> float:
-    """The time of a matrix product as a fraction of its time in float32, an estimate."""
+    """The time of a matrix product as a fraction of its time in float32, an estimate.
+
+    For AMX it comes from the peak of the instructions, see :mod:`zoo.kernels.amx_microkernel`.
+    """
     if precision is None:
         return 1.0
     return 0.25 if has_amx() else 0.5

@@ -51,7 +51,7 @@ class ProductEmitter(ABC):
     block_rows: int
     """The most rows of a block. A part of the product begins at a multiple of them."""
     min_part = MIN_PART
-    """Multiply-adds of the smallest part that an idle worker computes."""
+    """Products of operands, which may be pairs, in the smallest part that an idle worker computes."""
 
     def __init__(self, builder: ir.IRBuilder, dtype: Any, arguments: Sequence[Any]) -> None:
         self.builder, self.dtype, self.arguments = builder, dtype, arguments
@@ -74,7 +74,7 @@ class ProductEmitter(ABC):
         )
 
     def split_rows(self) -> tuple[Any, Any]:
-        """The height of the first blocks of rows, and their last row plus one; the others have one row fewer.
+        """The height of the first blocks of rows, and the first row after them. Others have one row fewer.
 
         The blocks are as few and as equal as possible: with up to 8 rows, 10 rows are two blocks of 5, and 13
         are blocks of 7 and 6. Blocks of 8, 4 and 1 rows would load the weights three times from the

@@ -364,8 +364,8 @@ class Config:
         None,
         PRECISION,
         "Precision of matrix products. bf16 rounds their operands to bfloat16, which halves their time on an "
-        "AMD processor with AVX512-BF16. It also uses AMX of Intel processors. Parameters, states and sums "
-        "remain float32.  [float32]",
+        "AMD processor with AVX512-BF16. On Intel processors it needs AMX, and its speed was not measured. "
+        "Parameters, states and sums remain float32.  [float32]",
         comparable=True,
     )
     batch: int | None = _setting(

@@ -234,7 +234,7 @@ _UFUNC_ADVICE = {
     "ldexp": Replacement("a * 2**b"),
     "log_expit": Replacement("zoo.log_sigmoid(a)"),
     "logaddexp2": Replacement("np.logaddexp(a * np.log(2), b * np.log(2)) / np.log(2)"),
-    "logical_xor": Replacement("(a != 0) != (b != 0)", "is a != b for truth values"),
+    "logical_xor": Replacement("(a != 0) != (b != 0)", "is a != b for booleans"),
     "matvec": Replacement("a @ b"),
     "rad2deg": Replacement("a * (180 / np.pi)"),
     "radians": Replacement("a * (np.pi / 180)"),
@@ -263,7 +263,7 @@ def _bool_arithmetic(name: str, otherwise: str | None) -> Callable[..., Any]:
         if not all(map(is_bool, operands)):
             return apply_elementwise(name, *operands)
         if otherwise is None:
-            raise TraceError(f"np.{name} of truth values has no meaning; write ~a, or a != b")
+            raise TraceError(f"np.{name} of booleans has no meaning; write ~a, or a != b")
         return apply_elementwise(otherwise, *operands)
 
     return function
@@ -272,7 +272,7 @@ def _bool_arithmetic(name: str, otherwise: str | None) -> Callable[..., Any]:
 def _bool_only(name: str, sign: str) -> Callable[..., Any]:
     def function(*operands: Any) -> Any:
         if not all(map(is_bool, operands)):
-            raise TraceError(f"`{sign}` takes truth values such as h > 0; found numbers")
+            raise TraceError(f"`{sign}` takes booleans such as h > 0; found numbers")
         return apply_elementwise(name, *operands)
 
     return function
