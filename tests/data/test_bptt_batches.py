@@ -166,7 +166,7 @@ def test_epoch_predicts_each_token_once(reading):
 @given(streams())
 def test_rest_continues_the_last_row_to_the_end(reading):
     predicted = sum(window.targets.size for window in epoch(reading))
-    rest = list(reading.rest())
+    rest = list(reading.remainder())
     inputs = [token for window in rest for token in window.inputs[:, 0].tolist()]
     assert inputs == list(range(predicted, len(reading.tokens) - 1))
     for window in rest:

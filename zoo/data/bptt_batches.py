@@ -36,7 +36,7 @@ class BpttBatches:
     and as targets the same shifted by one. Within a stream each window continues the one before, so the state
     can be carried. Stream `r + 1` begins with the symbol that stream `r` predicts last. Each of the first
     ``B L + 1`` tokens except the first is predicted exactly once an epoch. The fewer than `B T` tokens after
-    them are no part of an epoch; :meth:`rest` reads them.
+    them are no part of an epoch; :meth:`remainder` reads them.
 
     Attributes:
         tokens: `(N,)` integers; they may be mapped from a file.
@@ -83,8 +83,8 @@ class BpttBatches:
         number = as_integer(index, "index", 0) % self.windows_per_epoch
         return Window(self._columns(number, shift=0), self._columns(number, shift=1), number == 0)
 
-    def rest(self) -> Iterator[Window]:
-        """Windows of one stream, over the tokens after an epoch; they continue stream ``B - 1``."""
+    def remainder(self) -> Iterator[Window]:
+        """Windows of one sequence over the tokens after an epoch. They continue the last stream."""
         for begin in range(self.batch * self.windows_per_epoch * self.seq, len(self.tokens) - 1, self.seq):
             column = np.array(self.tokens[begin : begin + self.seq + 1], np.int32)[:, None]
             yield Window(column[:-1], column[1:], False)

@@ -106,7 +106,9 @@ def evaluate(
     total, symbols = 0.0, 0
     state: State | None = None
     windows = map(streams.window, range(streams.windows_per_epoch))
-    for index, window in enumerate(itertools.chain(windows, streams.rest() if include_remainder else ())):
+    for index, window in enumerate(
+        itertools.chain(windows, streams.remainder() if include_remainder else ())
+    ):
         key, rows = None if noise is None else (noise, index), window.targets.shape[1]
         before = {name: value[-rows:] for name, value in state.items()} if state and carry else None
         loss, state = model.loss(window.inputs, window.targets, state=before, noise=key)
