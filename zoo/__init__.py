@@ -21,6 +21,7 @@ _EXPORTS = {
     "base.loss": "Loss",
     "classification.api": "predict",
     "comparison": "Comparison compare",
+    "compiler.inner_gradients": "grad value_and_grad",
     "errors": (
         "CheckpointError DataError DefinitionError PluginError UnknownNameError UsageError ZooError "
         "ZooWarning"

@@ -51,6 +51,10 @@ from zoo.comparison import (
     Comparison as Comparison,
     compare as compare,
 )
+from zoo.compiler.inner_gradients import (
+    grad as grad,
+    value_and_grad as value_and_grad,
+)
 from zoo.errors import (
     CheckpointError as CheckpointError,
     DataError as DataError,

@@ -114,6 +114,14 @@ def _top_two(axis: int | None) -> Callable[..., Any]:
     return gap
 
 
+def _descent(loss: str, run: Callable[..., Any]) -> Function:
+    """A step of gradient descent on a loss of ``a``, in which ``{1}`` is a constant."""
+    return Function(
+        f"np.tanh({{0}} - 0.1 * zoo.grad(lambda a: {loss})({{0}}))",
+        lambda value, other: np.tanh(value - 0.1 * zoo.grad(lambda a: run(a, other))(value)),
+    )
+
+
 def _spacing(a: Any) -> Any:
     """Distances of the sorted entries along the last axis."""
     return np.diff(np.sort(a, axis=-1)) if a.shape[-1] > 1 else np.array(np.inf)
@@ -219,6 +227,20 @@ FUNCTIONS: dict[str, Function] = {name: _elementwise(name) for name in ELEMENTWI
     ),
     "rolled": Function("0.5 * ({0} + zoo.roll({0}, 1))", lambda a: 0.5 * (a + zoo.roll(a, 1))),
     "sine": Function("np.sin({0})", lambda a: np.sin(a)),
+    # Steps of gradient descent.
+    "descent_product": _descent("np.sum(np.tanh(a @ {1}))", lambda a, w: np.sum(np.tanh(a @ w))),
+    "descent_matrix": _descent("np.sum((np.tanh({1}) @ a) ** 2)", lambda a, b: np.sum((np.tanh(b) @ a) ** 2)),
+    "descent_norm": _descent(
+        "np.sum(zoo.layer_norm(a, eps=0.3) * np.sin({1}))",
+        lambda a, b: np.sum(zoo.layer_norm(a, eps=0.3) * np.sin(b)),
+    ),
+    "descent_softmax": _descent(
+        "np.sum(zoo.softmax(a) * np.sin({1}))", lambda a, b: np.sum(zoo.softmax(a) * np.sin(b))
+    ),
+    "descent_cumprod": _descent(
+        "np.mean(np.cumprod(a, axis=-1) * np.cos({1}))",
+        lambda a, b: np.mean(np.cumprod(a, axis=-1) * np.cos(b)),
+    ),
     # How states end up.
     "kept_by": Function("{2} * {0} + (1 - {2}) * {1}", lambda a, b, z: z * a + (1 - z) * b),
     "leaky": Function("np.tanh(0.5 * {0} + {1})", lambda a, b: np.tanh(0.5 * a + b)),

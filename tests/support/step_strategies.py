@@ -534,6 +534,26 @@ def _draw_loop(b: Builder, longest: int = 6) -> Value | None:
     return a
 
 
+def _draw_descent(b: Builder) -> Value | None:
+    """One or two steps of gradient descent."""
+    name = b.one_of(["product", "matrix", "norm", "softmax", "cumprod"])
+    a = b.pick(lambda value: len(value.shape) == 2 if name == "matrix" else len(value.shape) == 1)
+    if a is None:
+        return None
+    a = _squashed(b, a)
+    if name == "product":
+        other: Value | str | None = b.parameter((a.shape[0], b.one_of([H, THREE])))
+    elif name == "matrix":
+        other = b.pick(lambda value: value.shape == a.shape[:1])
+    else:
+        other = b.pick(lambda value: _joint(a.shape, value.shape) == a.shape)
+    if other is None:
+        return None
+    for _ in range(b.draw(st.integers(1, 2))):
+        a = b.emit(f"descent_{name}", [a, other], a.shape, (-1.0, 1.0))
+    return a
+
+
 def _in_unit(b: Builder, value: Value) -> Value:
     if value.interval[0] >= 0 and value.interval[1] <= 1:
         return value
@@ -557,6 +577,7 @@ ALL_RULES: list[Rule] = [
     _draw_einsum,
     _draw_of_parameters,
     _draw_loop,
+    _draw_descent,
 ]
 
 # Most values of their programs are operands or results of products, so they are in arrays.

@@ -446,10 +446,6 @@ def function_name(function: Any) -> str:
     return f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
 
 
-# A larger array in the source of a cell is data, which belongs into a buffer.
-MAX_LITERAL_ELEMENTS = 64
-
-
 def graph_of(operands: Iterable[Any]) -> Graph:
     """Return the graph of operands, at least one of which is symbolic."""
     return next(each.graph for each in operands if isinstance(each, SymbolBase | SymbolicLength))
@@ -493,7 +489,7 @@ def as_node(value: Any, graph: Graph) -> Node:
                 "an array of an earlier reading of the equations is used; keep no arrays outside of `step`"
             )
         return value.node
-    array = _literal(value)
+    array = _literal(value, graph.max_literal)
     if array.ndim == 0:
         return graph.constant(float(array))
     shape = tuple(as_dim(length) for length in array.shape)
@@ -502,7 +498,7 @@ def as_node(value: Any, graph: Graph) -> Node:
     return graph.node(ARRAY, attr=tuple(array.astype(float).ravel().tolist()), shape=shape)
 
 
-def _literal(value: Any) -> np.ndarray[Any, Any]:
+def _literal(value: Any, max_elements: int) -> np.ndarray[Any, Any]:
     """A number or a small array that the source of a cell contains."""
     if isinstance(value, ArrayDeclaration | Option):
         raise TraceError(
@@ -515,10 +511,10 @@ def _literal(value: Any) -> np.ndarray[Any, Any]:
     if array.dtype.kind not in "bfiu":
         hint = "; write `is None` in place of `== None`" if value is None else ""
         raise TraceError(f"found {describe(value)} where an array or a number is expected{hint}")
-    if not 0 < array.size <= MAX_LITERAL_ELEMENTS:
+    if not 0 < array.size <= max_elements:
         raise TraceError(
             f"an array of {array.size} numbers is in the equations, which may have up to "
-            f"{MAX_LITERAL_ELEMENTS}; declare it as a zoo.Buffer"
+            f"{max_elements}; declare it as a zoo.Buffer"
         )
     return array
 

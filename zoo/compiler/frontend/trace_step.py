@@ -46,6 +46,7 @@ from zoo.compiler.ir.structural_ops import (
     INPUT,
     PARAM,
     STATE,
+    VARIABLE,
     X,
 )
 from zoo.errors import DefinitionError
@@ -170,6 +171,8 @@ def trace_step(
         bindings=bindings,
         size_options=size_options,
     )
+    if any(node.op == VARIABLE for node in ancestors(step_graph.outputs)):
+        raise error_at(cell, step_location(cell), _VARIABLE_KEPT)
     if not allow_unused:
         _check_used(step_graph)
     _check_not_empty(step_graph)
@@ -232,6 +235,11 @@ _KEEPS_INTEGERS = (
     "stop_gradient",
     "subtract",
     "where",
+)
+
+_VARIABLE_KEPT = (
+    "step uses an array of a function that zoo.grad differentiates, which exists only inside that function; "
+    "let it return one number, and compute other results outside of it"
 )
 
 _CAUGHT = "; remove the `try` in step, which catches this error"

@@ -131,7 +131,14 @@ class Node:
 
 
 class Graph:
-    """Nodes in the order of creation; the same operation on the same inputs is the same node."""
+    """Nodes in the order of creation; the same operation on the same inputs is the same node.
+
+    Attributes:
+        max_literal: Elements of the largest array in the source of a cell. A larger one is data, which
+            belongs into a buffer.
+    """
+
+    max_literal = 64
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []

@@ -86,6 +86,8 @@ DELAY = define("delay", Kind.LEAF)
 INPUT = define("input", Kind.LEAF)
 # A parameter that a modifier removed: it has a shape and no values.
 PLACEHOLDER = define("placeholder", Kind.LEAF)
+# An argument of a function while `zoo.grad` differentiates it.
+VARIABLE = define("variable", Kind.LEAF)
 DY = define("dy", Kind.LEAF)
 DSTATE_OUT = define("dstate_out", Kind.LEAF)
 CONSTANT = define("constant", Kind.LEAF, numpy_for=_constant_numpy)
