@@ -67,7 +67,7 @@ def test_first_and_second_gradients_of_every_function(name: str) -> None:
         gradient = zoo.grad(loss)
         np.testing.assert_allclose(gradient(value), central_difference(loss, value), rtol=1e-6, atol=1e-7)
         directions = np.random.default_rng(2).normal(size=value.shape)
-        slope = lambda a, along=directions, of=gradient: np.sum(of(a) * along)  # noqa: E731 - bound values
+        slope = lambda a, weights=directions, of=gradient: np.sum(of(a) * weights)  # noqa: E731 - bound values
         np.testing.assert_allclose(
             zoo.grad(slope)(value), central_difference(slope, value), rtol=1e-6, atol=1e-6
         )

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from zoo.arguments import short_repr
 from zoo.arrays import as_array
 from zoo.compiler.frontend.source_errors import TraceError
 from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, SymbolicLength, as_node, describe
@@ -89,13 +90,15 @@ def _derivative(owner: str, function: Function, argnums: int | Sequence[int]) ->
     indices: list[Any] = [*argnums] if isinstance(argnums, tuple | list) else [argnums]
     for index in indices:
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or index < 0:
-            raise UsageError(f"{owner}: argnums is {argnums!r}; expected the index of an argument, from 0.")
+            raise UsageError(
+                f"{owner}: argnums is {short_repr(argnums)}; expected the index of an argument, from 0."
+            )
 
     def value_and_gradient(*arguments: Array, **options: Any) -> tuple[Array, Array]:
         if not set(indices) <= set(range(len(arguments))):
             raise UsageError(
-                f"{owner}: argnums is {argnums!r}, and the call has {len(arguments)} positional arguments; "
-                f"expected indices below {len(arguments)}."
+                f"{owner}: argnums is {short_repr(argnums)}, and the call has {len(arguments)} positional "
+                f"arguments; expected indices below {len(arguments)}."
             )
         is_traced = any(isinstance(each, SymbolBase | SymbolicLength) for each in arguments)
         compute = _trace if is_traced else _evaluate

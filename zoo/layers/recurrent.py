@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -18,6 +19,7 @@ from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads
 from zoo.layers.stack import Stack, warn_without_effect
 from zoo.layers.states import GivenState, States
+from zoo.layers.tangents import JVP, Tangents, TangentStack
 from zoo.layers.tracing import (
     GradientTracer,
     TraceRequest,
@@ -153,7 +155,9 @@ class Recurrent(FlatParameters):
         return {**self.config.metadata(), "input_size": self.config.input_size, **order}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_tape": None}  # it looks at the parameters of this layer
+        state = {**super().__getstate__(), "_tape": None}  # it looks at the parameters of this layer
+        state.pop("_tangents", None)
+        return state
 
     def __repr__(self) -> str:
         order = ", batch_first=True" if self.batch_first else ""
@@ -413,6 +417,59 @@ class Recurrent(FlatParameters):
             tape, self._swap(dy), dstate, self.threads, needs_dx=needs_dx
         )
         return self._swap(dx), dinitial, dtheta
+
+    def jvp(
+        self,
+        x: ArrayLike,
+        x_tangent: ArrayLike | None = None,
+        state: GivenState | None = None,
+        *,
+        state_tangent: GivenState | None = None,
+        theta_tangent: ArrayLike | None = None,
+        noise: tuple[int, int] | None = None,
+        lengths: ArrayLike | None = None,
+        **inputs: ArrayLike,
+    ) -> JVP:
+        """Pure forward pass, and its derivative in a direction: a Jacobian-vector product.
+
+        ``rnn.jvp(x, x_tangent).y_tangent`` is the derivative of ``rnn(x + e * x_tangent)`` with respect to
+        ``e``, at zero. It has kernels of its own, and takes about three times as long as the forward pass.
+
+        Args:
+            x: As for :meth:`forward`.
+            x_tangent: Direction of the inputs, ``(T, B, I)``; zeros if None.
+            state: As for :meth:`forward`.
+            state_tangent: Direction of the initial states, in the forms of ``state``; zeros if None.
+            theta_tangent: Direction of the parameters, ``(P,)``; zeros if None.
+            noise: As for :meth:`forward`.
+            lengths: As for :meth:`forward`.
+            **inputs: As for :meth:`forward`; their direction is zero.
+
+        Raises:
+            UsageError: if an argument does not fit, a cell has kernels and no step, or there is dropout
+                between layers in training.
+        """
+        x, inputs = self._swap_arguments(x, inputs)
+        owner = f"{self.stack.label()}: theta_tangent"
+        params: Mapping[str, Any] = {}
+        if theta_tangent is not None:
+            params = self.layout.views(as_floats(theta_tangent, (self.layout.size,), self.dtype, owner))
+        derivative = self._tangents.jvp(
+            {name: value.copy() for name, value in self._arrays.items()},
+            x,
+            state,
+            Tangents(params, self._swap(x_tangent), state_tangent),
+            noise,
+            lengths,
+            inputs,
+            self.threads,
+            has_backward=True,
+        )
+        return JVP(self._tangents, derivative, self.threads, self.batch_first)
+
+    @cached_property
+    def _tangents(self) -> TangentStack:
+        return TangentStack(self.functional)
 
     def _swap(self, array: Any) -> Any:
         """Exchange the axes of time and batch if the batch is first."""

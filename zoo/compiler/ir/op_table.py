@@ -53,6 +53,8 @@ class Op(str):
         numpy: The operation on NumPy arrays, if neither attributes nor shapes matter.
         numpy_for: ``(node, sizes, dtype) -> function on NumPy arrays``, for all other operations.
         vjp: Gradient rule, ``(gradient, node, *inputs) -> gradients of the inputs``; None without derivative.
+        jvp: Tangent rule, ``(tangents of the inputs, node, *inputs) -> tangent``, in which the tangent of an
+            input may be None for zero. An elementwise operation needs none: its gradient rule contains it.
         build: ``(inputs, attr, shape) -> node``: a constructor that simplifies; None for a plain node.
         view: Of views only: ``(node, view of its input) -> view``, or None if no strides reach the elements.
         expensive: Whether the result is saved rather than recomputed.
@@ -75,6 +77,7 @@ class Op(str):
     numpy: Any = None
     numpy_for: Callable[..., Callable[..., Any]] | None = None
     vjp: Callable[..., tuple[Any, ...]] | None = None
+    jvp: Callable[..., Any] | None = None
     build: Callable[..., Any] | None = None
     view: Callable[..., Any] | None = None
     expensive: bool = False

@@ -54,6 +54,24 @@ def _same_shape(inputs: Inputs, attr: Any) -> Shape:
     return inputs[0].shape
 
 
+Tangents: TypeAlias = tuple["Node | None", ...]
+
+
+def _linear_jvp(tangents: Tangents, node: Node, *inputs: Node) -> Node:
+    """The operation itself, applied to the tangents."""
+    graph = node.graph
+    operands = tuple(
+        graph.constant(0.0, each.shape) if tangent is None else tangent
+        for each, tangent in zip(inputs, tangents, strict=True)
+    )
+    return graph.build(node.op, operands, node.attr, node.shape)
+
+
+def _sum_of(terms: Sequence[Node | None]) -> Node:
+    """The sum of the terms that are not None, of which there is at least one."""
+    return functools.reduce(lambda total, each: total + each, [each for each in terms if each is not None])
+
+
 # Leaves. The caller of the interpreter brings the values of those without a NumPy rule.
 
 
@@ -164,6 +182,7 @@ SLICE = define(
     shape=_slice_shape,
     numpy_for=_slice_numpy,
     vjp=_slice_vjp,
+    jvp=_linear_jvp,
     build=lambda inputs, attr, shape: slice_axis(inputs[0], *attr),
     view=_slice_view,
 )
@@ -237,6 +256,7 @@ STRIDE = define(
     shape=_stride_shape,
     numpy_for=_stride_numpy,
     vjp=_stride_vjp,
+    jvp=_linear_jvp,
     build=lambda inputs, attr, shape: strided_slice(inputs[0], *attr),
     view=_stride_view,
 )
@@ -283,6 +303,7 @@ RESHAPE = define(
     Kind.VIEW,
     numpy_for=_reshape_numpy,
     vjp=lambda g, node, a: (reshape(g, a.shape),),
+    jvp=_linear_jvp,
     build=lambda inputs, attr, shape: reshape(inputs[0], shape),
     view=_reshape_view,
 )
@@ -329,6 +350,7 @@ TRANSPOSE = define(
     shape=lambda inputs, attr: tuple(inputs[0].shape[axis] for axis in attr),
     numpy_for=_transpose_numpy,
     vjp=lambda g, node, a: (transpose(g, tuple(node.attr.index(axis) for axis in range(node.ndim))),),
+    jvp=_linear_jvp,
     build=lambda inputs, attr, shape: transpose(inputs[0], attr),
     view=_transpose_view,
 )
@@ -365,6 +387,7 @@ BROADCAST = define(
     Kind.VIEW,
     numpy_for=_broadcast_numpy,
     vjp=_broadcast_vjp,
+    jvp=_linear_jvp,
     build=lambda inputs, attr, shape: inputs[0].graph.broadcast(inputs[0], shape),
     view=_broadcast_view,
 )
@@ -430,6 +453,7 @@ CONCAT = define(
     shape=_concat_shape,
     numpy_for=_concat_numpy,
     vjp=_concat_vjp,
+    jvp=_linear_jvp,
     build=lambda inputs, attr, shape: concatenate(inputs, attr),
 )
 
@@ -485,12 +509,21 @@ def _max_vjp(g: Node, node: Node, a: Node) -> tuple[Node]:
     return (graph.apply("where", largest, _spread_over(node, share), 0.0),)
 
 
+def _max_jvp(tangents: tuple[Node], node: Node, a: Node) -> Node:
+    """The tangent of the largest entry; of several, the mean of their tangents."""
+    (tangent,), graph = tangents, node.graph
+    largest = graph.apply("equal", a, _spread_over(node, node))
+    total = reduce_sum(graph.apply("where", largest, tangent, 0.0), node.attr)
+    return total / reduce_sum(graph.as_number(largest), node.attr)
+
+
 SUM = define(
     "sum",
     Kind.REDUCTION,
     shape=_reduced_shape,
     numpy_for=_reduction_numpy(np.sum),
     vjp=lambda g, node, a: (_spread_over(node, g),),
+    jvp=_linear_jvp,
     build=lambda inputs, attr, shape: reduce_sum(inputs[0], attr),
     expensive=True,
     code="{0} += {1}",
@@ -503,6 +536,7 @@ MAX = define(
     shape=_reduced_shape,
     numpy_for=_reduction_numpy(np.max),
     vjp=_max_vjp,
+    jvp=_max_jvp,
     build=lambda inputs, attr, shape: reduce_max(inputs[0], attr),
     expensive=True,
     code="{0} = kernels.maximum({0}, {1})",
@@ -564,6 +598,12 @@ def _recurrence_vjp(g: Node, node: Node, a: Node, b: Node) -> tuple[Node, Node]:
     return db * _shift(node, axis, back=reverse), db
 
 
+def _recurrence_jvp(tangents: Tangents, node: Node, a: Node, b: Node) -> Node:
+    (da, db), (axis, reverse) = tangents, node.attr
+    of_factors = None if da is None else da * _shift(node, axis, back=reverse)
+    return recurrence(a, _sum_of([of_factors, db]), axis, reverse)
+
+
 def _shift(node: Node, axis: int, back: bool) -> Node:
     """Shift the entries along an axis by one, forwards or backwards; the first or last one becomes zero."""
     length = node.shape[axis]
@@ -579,6 +619,7 @@ CUMSUM = define(
     shape=_same_shape,
     numpy_for=_cumsum_numpy,
     vjp=_cumsum_vjp,
+    jvp=_linear_jvp,
     build=lambda inputs, attr, shape: cumsum(inputs[0], *attr),
     expensive=True,
     code="{total} += {0}",
@@ -590,6 +631,7 @@ RECURRENCE = define(
     shape=lambda inputs, attr: inputs[1].shape,
     numpy_for=_recurrence_numpy,
     vjp=_recurrence_vjp,
+    jvp=_recurrence_jvp,
     build=lambda inputs, attr, shape: recurrence(*inputs, *attr),
     expensive=True,
     # The first entry has no predecessor, whatever its factor is.
@@ -720,12 +762,21 @@ def _dot_heads_vjp(g: Node, node: Node, a: Node, w: Node, *initial: Node) -> tup
     return da, dw, *(g for _ in initial)
 
 
+def _product_jvp(tangents: Tangents, node: Node, a: Node, w: Node, *initial: Node) -> Node:
+    """The product rule."""
+    (da, dw, *dinitial), graph = tangents, node.graph
+    of_rows = None if da is None else graph.node(node.op, (da, w))
+    of_matrix = None if dw is None else graph.node(node.op, (a, dw))
+    return _sum_of([of_rows, of_matrix, *dinitial])
+
+
 DOT = define(
     "dot",
     Kind.MATMUL,
     shape=lambda inputs, attr: (*inputs[0].shape[:-1], inputs[1].shape[1]),
     numpy_for=_dot_numpy,
     vjp=_dot_vjp,
+    jvp=_product_jvp,
     expensive=True,
 )
 DOT_HEADS = define(
@@ -734,6 +785,7 @@ DOT_HEADS = define(
     shape=lambda inputs, attr: (*inputs[0].shape[:-1], inputs[1].shape[2]),
     numpy_for=_dot_heads_numpy,
     vjp=_dot_heads_vjp,
+    jvp=_product_jvp,
     expensive=True,
 )
 
@@ -777,17 +829,52 @@ def _solve_vjp(g: Node, node: Node, a: Node, b: Node) -> tuple[Node, Node]:
     return -matmul(db, transpose_last(node)), db
 
 
+def _second_expm_derivative(a: Node, e: Node, f: Node) -> Node:
+    """The second derivative of the exponential at ``a`` in directions ``e`` and ``f``.
+
+    It is the upper right block of the derivative at ``[[a, f], [0, a]]`` in direction ``[[e, 0], [0, e]]``.
+    """
+    zero, (length, _) = a.graph.constant(0.0, a.shape), a.shape
+    point, direction = (
+        concatenate([concatenate([left, right], 1), concatenate([zero, left], 1)], 0)
+        for left, right in ((a, f), (e, zero))
+    )
+    derivative = expm_derivative(point, direction)
+    return slice_axis(slice_axis(derivative, 0, ZERO, length), 1, length, length + length)
+
+
+def _expm_derivative_vjp(g: Node, node: Node, a: Node, e: Node) -> tuple[Node, Node]:
+    a, e = transpose_last(a), transpose_last(e)
+    return _second_expm_derivative(a, e, g), expm_derivative(a, g)
+
+
+def _expm_derivative_jvp(tangents: Tangents, node: Node, a: Node, e: Node) -> Node:
+    da, de = tangents
+    of_point = None if da is None else _second_expm_derivative(a, e, da)
+    return _sum_of([of_point, None if de is None else expm_derivative(a, de)])
+
+
+def _solve_jvp(tangents: Tangents, node: Node, a: Node, b: Node) -> Node:
+    da, db = tangents
+    return solve(a, _sum_of([None if da is None else -matmul(da, node), db]))
+
+
 _define_matrix_function = functools.partial(
     define, kind=Kind.MATRIX_FUNCTION, numpy_for=_matrix_function_numpy, expensive=True
 )
-SOLVE = _define_matrix_function("solve", shape=lambda inputs, attr: inputs[1].shape, vjp=_solve_vjp)
+SOLVE = _define_matrix_function(
+    "solve", shape=lambda inputs, attr: inputs[1].shape, vjp=_solve_vjp, jvp=_solve_jvp
+)
 EXPM = _define_matrix_function(
     "expm",
     shape=_same_shape,
     # The adjoint of the derivative at a matrix is the derivative at its transpose.
     vjp=lambda g, node, a: (expm_derivative(transpose_last(a), g),),
+    jvp=lambda tangents, node, a: expm_derivative(a, tangents[0]),
 )
-EXPM_DERIVATIVE = _define_matrix_function("expm_derivative", shape=_same_shape)
+EXPM_DERIVATIVE = _define_matrix_function(
+    "expm_derivative", shape=_same_shape, vjp=_expm_derivative_vjp, jvp=_expm_derivative_jvp
+)
 
 
 # Sums over all rows of all steps: gradients of what the rows share.

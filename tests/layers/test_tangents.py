@@ -1,0 +1,210 @@
+"""Jacobian-vector products and second derivatives of layers, against gradients and central differences."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.kernels import pure_python
+from zoo.layers.states import States
+
+Arrays = dict[str, np.ndarray]
+STEPS, BATCH, FEATURES = 4, 2, 3
+STACKS: dict[str, dict[str, Any]] = {
+    "two layers": {"cell": "gru", "num_layers": 2},
+    "two cells": {"cell": ["mgu", "lstm"]},
+    "both directions": {"cell": "lstm", "num_layers": 2, "bidirectional": True},
+    "residual": {"cell": "gru", "num_layers": 2, "input_size": 8, "residual": True},
+    "block": {"cell": "lstm", "num_layers": 2, "block": "prenorm"},
+    "modifier": {"cell": "gru+layer_norm", "num_layers": 2},
+    "segments": {"cell": "lstm", "recompute": 2},
+    "learned states": {"cell": "lstm", "num_layers": 2, "learned_state": True},
+}
+
+
+class Case:
+    """A layer with random arguments, directions and gradients.
+
+    Args:
+        lengths: Steps of each sequence; None for all.
+        tokens: Whether x holds tokens.
+        given_state: Whether the initial states are given.
+        **options: Arguments of ``zoo.Recurrent``.
+    """
+
+    def __init__(
+        self, lengths: Any = None, tokens: bool = False, given_state: bool = True, **options: Any
+    ) -> None:
+        options = {"input_size": FEATURES, "hidden_size": 8, "dtype": "float64", "threads": 1, **options}
+        self.rnn, self.lengths, self.tokens = zoo.Recurrent(**options), lengths, tokens
+        self.rng = rng = np.random.default_rng(0)
+        features = self.rnn.config.input_size
+        self.x = rng.normal(size=(STEPS, BATCH, features))
+        if tokens:
+            self.x = rng.integers(0, features, (STEPS, BATCH))
+        self.valid = np.arange(STEPS)[:, None] < (STEPS if lengths is None else np.array(lengths))
+        self.theta = self.rnn.theta + 0.1 * rng.normal(size=self.rnn.theta.shape)
+        self.state = self.draw_state(0.5) if given_state else None
+        y, *_ = self.apply(self.theta, self.x, self.state)
+        self.dy, self.dstate = rng.normal(size=y.shape) * self.valid[..., None], self.draw_state()
+
+    def draw_state(self, scale: float = 1.0) -> Arrays:
+        stack = self.rnn.stack
+        return {
+            name: scale * (name not in stack.discrete_states) * self.rng.normal(size=(BATCH, *shape))
+            for name, shape in stack.state_shapes.items()
+        }
+
+    def draw_direction(self) -> tuple[np.ndarray, np.ndarray, Arrays]:
+        x = np.zeros((1,)) if self.tokens else self.rng.normal(size=self.x.shape) * self.valid[..., None]
+        return self.rng.normal(size=self.theta.shape), x, self.draw_state()
+
+    def apply(self, theta: np.ndarray, x: np.ndarray, state: Arrays | None) -> Any:
+        return self.rnn.apply(theta, x, state, lengths=self.lengths)
+
+    def gradients(self, theta: np.ndarray, x: np.ndarray, state: Arrays | None) -> Any:
+        dx, dstate, dtheta = self.rnn.vjp(self.apply(theta, x, state)[2], self.dy, self.dstate)
+        return dtheta, np.zeros(1) if dx is None else dx, dstate
+
+    def jvp(self, direction: tuple[np.ndarray, np.ndarray, Arrays]) -> Any:
+        self.rnn.theta = self.theta
+        theta, x, state = direction
+        return self.rnn.jvp(
+            self.x,
+            None if self.tokens else x,
+            self.state,
+            theta_tangent=theta,
+            state_tangent=None if self.state is None else state,
+            lengths=self.lengths,
+        )
+
+    def moved(self, direction: tuple[np.ndarray, np.ndarray, Arrays], by: float) -> Any:
+        theta, x, state = direction
+        new = None if self.state is None else {n: each + by * state[n] for n, each in self.state.items()}
+        return self.theta + by * theta, self.x if self.tokens else self.x + by * x, new
+
+    def check(self, has_second: bool = True) -> None:
+        along, across = self.draw_direction(), self.draw_direction()
+        result = self.jvp(along)
+        y, final, _ = self.apply(self.theta, self.x, self.state)
+        np.testing.assert_allclose(result.y, y, rtol=1e-10, atol=1e-12)
+        for name, value in final.items():
+            np.testing.assert_allclose(result.state[name], value, rtol=1e-10, atol=1e-12)
+        # The gradients are the transposed Jacobian.
+        gradients = self.gradients(self.theta, self.x, self.state)
+        forward = np.sum(self.dy * result.y_tangent) + dot(self.dstate, result.state_tangent)
+        backward = self.product(gradients, along)
+        np.testing.assert_allclose(forward, backward, rtol=1e-9, atol=1e-9)
+        if has_second:
+            dx, dstate, dtheta = result.vjp(self.dy, self.dstate)
+            derivative = self.product((dtheta, np.zeros(1) if self.tokens else dx, dstate), across)
+            slopes = [self.product(self.gradients(*self.moved(across, by)), along) for by in (1e-6, -1e-6)]
+            expected = (slopes[0] - slopes[1]) / 2e-6
+            np.testing.assert_allclose(derivative, expected, rtol=1e-5, atol=1e-5)
+
+    def product(self, gradients: Any, direction: tuple[np.ndarray, np.ndarray, Arrays]) -> float:
+        total = np.sum(gradients[0] * direction[0]) + np.sum(gradients[1] * direction[1])
+        return float(total + (0.0 if self.state is None else dot(gradients[2], direction[2])))
+
+
+def dot(a: Any, b: Any) -> float:
+    return float(sum(np.sum(a[name] * b[name]) for name in a))
+
+
+@pytest.mark.parametrize("cell", zoo.list_cells())
+def test_every_cell(cell: str) -> None:
+    with pure_python():
+        case = Case(cell=cell)
+        case.check(not any(each.kernels.surrogate for each in case.rnn.stack.directions))
+
+
+@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("kind", ["floats", "tokens", "lengths", "own states"])
+def test_stacks(name: str, kind: str) -> None:
+    if name == "residual" and kind == "tokens":
+        kind = "floats"
+    arguments = {
+        "tokens": {"tokens": True},
+        "lengths": {"lengths": [4, 2]},
+        "own states": {"given_state": False},
+    }
+    with pure_python():
+        Case(**arguments.get(kind, {}), **STACKS[name]).check()
+
+
+def test_compiled_kernels() -> None:
+    case = Case(cell="lstm", num_layers=2, bidirectional=True, lengths=[4, 2])
+    case.check()
+    direction = case.draw_direction()
+    compiled = case.jvp(direction)
+    with pure_python():
+        expected = case.jvp(direction)
+    np.testing.assert_allclose(compiled.y_tangent, expected.y_tangent, rtol=1e-12, atol=1e-14)
+
+
+def test_a_hessian_is_symmetric_and_the_batch_may_come_first() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 3, 2))
+    with pure_python():
+        time_first, batch_first = (
+            zoo.Recurrent("gru", 2, 4, num_layers=2, dtype="float64", batch_first=is_first)
+            for is_first in (False, True)
+        )
+        v, w = rng.normal(size=(2, time_first.theta.size))
+
+        def hessian_product(direction: np.ndarray) -> np.ndarray:
+            result = time_first.jvp(x, theta_tangent=direction)
+            return result.vjp(result.y, dy_tangent=result.y_tangent)[2]  # of 0.5 * sum(y**2)
+
+        assert np.isclose(hessian_product(v) @ w, hessian_product(w) @ v)
+        ours, other = time_first.jvp(x, x), batch_first.jvp(x.swapaxes(0, 1), x.swapaxes(0, 1))
+        np.testing.assert_array_equal(ours.y_tangent, other.y_tangent.swapaxes(0, 1))
+        dy = rng.normal(size=ours.y.shape)
+        np.testing.assert_array_equal(ours.vjp(dy)[0], other.vjp(dy.swapaxes(0, 1))[0].swapaxes(0, 1))
+
+
+def test_a_layer_can_be_copied_after_a_derivative() -> None:
+    rnn, x = zoo.Recurrent("vanilla", 2, 3), np.ones((2, 1, 2), np.float32)
+    with pure_python():
+        expected = rnn.jvp(x, x)
+        assert isinstance(expected.state_tangent, States)
+        for other in (copy.deepcopy(rnn), pickle.loads(pickle.dumps(rnn))):
+            np.testing.assert_array_equal(other.jvp(x, x).y_tangent, expected.y_tangent)
+
+
+class OwnKernels(zoo.Cell):
+    """A cell without a step."""
+
+    W = zoo.Param("H", "H")
+    h = zoo.State("H")
+
+    @zoo.njit
+    def forward(params: Any, x: Any, state: Any) -> Any:
+        return np.zeros((x.shape[0], x.shape[1], state[0].shape[1])), state, ()
+
+    @zoo.njit
+    def backward(params: Any, x: Any, state: Any, tape: Any, dy: Any, dlast: Any) -> Any:
+        return np.zeros((0, 0, 0)), dlast, params
+
+
+def test_invalid_arguments() -> None:
+    x = np.ones((2, 1, 2), np.float32)
+    rnn = zoo.Recurrent("gru", 2, 3, num_layers=2, dropout=0.5)
+    calls: dict[str, Any] = {
+        r"tangent of the inputs has the shape \(1, 1, 2\)": lambda: rnn.jvp(x, x[:1]),
+        r"theta_tangent has the shape \(3,\)": lambda: rnn.jvp(x, theta_tangent=np.ones(3)),
+        "unknown argument 'dt'": lambda: rnn.jvp(x, dt=x),
+        "tangent of the state: unknown state 'a'": lambda: rnn.jvp(x, state_tangent={"a": x}),
+        "not available for `dropout` between layers": lambda: rnn.jvp(x, noise=(0, 1)),
+        r"gradient of the output has the shape \(1, 1, 2\)": lambda: rnn.jvp(x).vjp(x[:1]),
+        "own_kernels' has kernels and no step": lambda: zoo.Recurrent(OwnKernels, 2, 3).jvp(x),
+    }
+    with pure_python():
+        for message, call in calls.items():
+            with pytest.raises(zoo.UsageError, match=message):
+                call()
