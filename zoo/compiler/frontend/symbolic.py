@@ -137,8 +137,8 @@ def unknown_length_error(what: str) -> TraceError:
     return TraceError(
         f"{what} has no value when zoo reads the equations, because one pair of kernels serves every I and "
         "H; use it in slices, reshape, arithmetic, np.sqrt(n), np.zeros_like(h) and zoo.eye(n), write a loop "
-        "over it as operations on whole arrays, declare fixed numbers of this length as a zoo.Buffer, and a size "
-        "that must be known as an option"
+        "over it as operations on whole arrays, declare fixed numbers of this length as a zoo.Buffer, and a "
+        "size that must be known as an option"
     )
 
 
