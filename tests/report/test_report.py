@@ -185,7 +185,7 @@ def test_unregistered_cell_is_reported(copy):
     ("make", "message"),
     [
         (lambda path: path / "nothing", "nothing: no such file or directory"),
-        (lambda path: path, "holds neither a run"),
+        (lambda path: path, "holds neither a run .* nor a comparison .*; `zoo runs` lists both"),
         (lambda path: (path / "compare.json").write_text("{}") and path, "has no results yet"),
         (lambda path: (path / "a.txt").write_text("a") and path / "a.txt", "is a file"),
     ],
