@@ -245,11 +245,11 @@ def test_text_features():
     text = ' ab "C"\n(1)'
     names, values = text_features(list(text))
     measured = {name: list(measure(list(text))) for name, measure in FEATURES.items()}
-    assert measured["place in the line"] == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3]
-    assert measured["place in the word"] == [0, 1, 2, 0, 0, 1, 0, 0, 0, 1, 0]
+    assert measured["position in the line"] == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3]
+    assert measured["position in the word"] == [0, 1, 2, 0, 0, 1, 0, 0, 0, 1, 0]
     assert measured["indentation"] == [1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
     assert measured["inside quotes"] == [0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
-    assert measured["depth in brackets"] == [0] * 8 + [1, 1, 0]
+    assert measured["open brackets"] == [0] * 8 + [1, 1, 0]
     assert measured["end of the word"] == [0, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0]
     assert set(names) == set(FEATURES)
     assert np.allclose(values.mean(axis=1), 0)
@@ -289,7 +289,7 @@ def test_units_over_task_examples(tmp_path, task, options, first):
     lines = "".join(units.symbols).splitlines(keepends=True)
     assert len(lines) == 30 // (len(units.symbols) // len(lines))
     assert re.fullmatch(first, lines[0])
-    assert "an answer is asked for" in units.features
+    assert "step with a target" in units.features
     is_target = ["?" in symbol for symbol in units.symbols]
     assert [bits is not None for bits in units.surprise] == is_target
 
@@ -306,7 +306,7 @@ def test_units_over_numeric_inputs_of_a_task(tmp_path):
     for column, trace in enumerate(units.traces):
         assert trace.values == pytest.approx(batch.inputs[..., column].T.reshape(-1), rel=1e-3)
     assert units.answers == tuple(np.flatnonzero(batch.weights.T.reshape(-1) > 0))
-    assert {"time", "input 1", "an answer is asked for"} <= set(units.features)
+    assert {"time", "input 1", "step with a target"} <= set(units.features)
     assert set(units.surprise) == {None}, "only classes have a cost"
 
 
@@ -318,7 +318,7 @@ def test_units_over_text_of_a_task(tmp_path):
         run = zoo.train(task="text", task_options=options, **sizes, out=tmp_path / "run").path
     (units,) = blocks(report_of(run, 40), Units)
     assert "".join(units.symbols) in examples.TEXT
-    assert "place in the word" in units.features
+    assert "position in the word" in units.features
 
 
 # Logs
