@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 import report_fixtures as examples
 from comparison_records import record
+from hypothesis import given
+from hypothesis import strategies as st
 
 import zoo
 from zoo.comparison.statistics import summarize
 from zoo.report import ReportPage, activations, make_report
 from zoo.report.activations import FEATURES, best_feature, text_features
-from zoo.report.blocks import Chart, Intervals, KeyValues, Samples, TextBlock, Units, to_json
+from zoo.report.blocks import Chart, Intervals, KeyValues, Samples, TextBlock, Units, to_json, value_text
 from zoo.report.comparison import _rates
 from zoo.report.history import RunHistory, number
 from zoo.report.page import SCRIPTS, STYLES, html
@@ -570,3 +572,16 @@ def test_every_kind_of_block_has_a_renderer(run, comparison):
     for report in (report_of(run), make_report(comparison)):
         kinds = {to_json(block)["kind"] for section in report.sections for block in section.blocks}
         assert all(f"  {kind}" in table for kind in kinds)
+
+
+@given(
+    st.sets(st.sampled_from(["label", "series", "time", "options", "horizon"]), min_size=1),
+    st.text("abc", min_size=1),
+)
+def test_options_of_a_data_set_are_listed_by_name(names, value):
+    """The column of the labels is an option called ``label``, as the label of an entry of a plan is."""
+    options = dict.fromkeys(sorted(names), value)
+    expected = ", ".join(f'{name} = "{value}"' for name in options)
+    assert value_text(options) == expected
+    entry = {"label": "walks", "name": "walks.csv", "options": options}
+    assert value_text(entry) == f"walks = walks.csv ({expected})"
