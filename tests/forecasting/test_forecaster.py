@@ -66,6 +66,21 @@ def test_reprs_are_one_line_of_any_table(count, steps, targets):
     assert all(len(text) < 200 and "\n" not in text for text in (repr(forecast), repr(backtest)))
 
 
+@pytest.mark.parametrize("part", [None, "train", "valid", "all"])
+@pytest.mark.parametrize("rows", [None, N, N - 40])
+def test_evaluate_scores_every_row_as_zoo_eval_does(rows, part, run, tmp_path):
+    path = run.config.data[0]
+    if rows:
+        path = tmp_path / "other.csv"
+        lines = zip(months(rows), 2 * wave(rows), strict=True)
+        path.write_text("month,y\n" + "".join(f"{month},{y}\n" for month, y in lines))
+    words = ["--data", path] if rows else []
+    words += ["--part", part] if part else []
+    printed = json.loads(command("eval", run.path, *words, "--json").stdout)
+    scores = open_forecaster(run).evaluate(path if rows else None, part)
+    assert scores == {name: value for name, value in printed.items() if name != "run"}
+
+
 def test_repr_of_a_forecaster_has_its_model_and_sizes(hourly):
     forecaster, _ = hourly
     assert repr(forecaster) == f"Forecaster({forecaster.model!r}, target=('y',), context=10, horizon=3)"

@@ -305,6 +305,19 @@ class Forecaster:
         )
         return Backtest(forecast, scores, seasonal_naive(history, origins))
 
+    def evaluate(self, data: Any = None, part: str | None = None) -> dict[str, Any]:
+        """The errors of the model and of the baselines, as plain JSON values, with an origin at every row.
+
+        Args:
+            data: As for :meth:`forecast`.
+            part: As for :meth:`backtest`.
+
+        Raises:
+            DataError: as :meth:`backtest`.
+            UsageError: as :meth:`backtest`.
+        """
+        return dict(self.backtest(data, stride=1, part=part).scores)
+
     def open_data(self) -> tuple[Panel, Windows]:
         """The series of training, and their windows in the units of the model.
 
