@@ -66,7 +66,7 @@ BROKEN = [
         "card is 'Elman 1990'; give zoo.Card(title=..., authors=..., year=..., url=...)",
     ),
     ({"card": zoo.Card}, "give zoo.Card(title=..., authors=..., year=..., url=...), or no card if it is not"),
-    ({"drop": "__doc__"}, "the docstring is missing; say in one line what it is"),
+    ({"drop": "__doc__"}, "the docstring is missing; add one line that describes the class"),
     ({"__doc__": "  \n "}, "the docstring is missing"),
     ({"drop": "h"}, "no state is declared; add `h = zoo.State('H')`"),
     ({"drop": "W"}, "no parameter is declared; add `Wh = zoo.Param('H', 'H')`"),

@@ -387,7 +387,7 @@ def test_class_of_another_kind_suggests_its_option(file, trained):
     result = run("eval", trained, "--task", f"{file}:Leaky")
     assert (result.exit_code, "is a cell; expected a task; give it as --cell." in result.stderr) == (2, True)
     result = run("train", "--task", file, "--steps", 1)
-    assert "write it as path/to/file.py:MyTask." in result.stderr
+    assert f"write it as {file}:MyTask." in result.stderr
 
 
 @pytest.mark.parametrize(

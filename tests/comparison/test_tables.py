@@ -298,11 +298,11 @@ def scored(seeds, tasks, **shifts):
 @pytest.mark.parametrize(
     ("seeds", "tasks", "sentences"),
     [
-        (2, 3, "draws 3 tasks and 2 seeds again, the same for all cells."),
+        (2, 3, "resamples 3 tasks and 2 seeds, the same for all cells."),
         (
             3,
             2,
-            "draws 3 seeds again, the same for all cells. Tasks are not drawn, since that needs 3 of them. "
+            "resamples 3 seeds, the same for all cells. Tasks are not resampled, since that needs 3 of them. "
             "rank gap: the mean rank",
         ),
         (2, 3, "lem is clearly the best. Clearly worse: gru, lru. The intervals do not cover other kinds"),

@@ -64,9 +64,9 @@ ONE_ROW = "a step sees one row"
 NO_BOOL = r"step cannot branch on an array, .* write np\.where\(condition, a, b\) in place of `if`"
 NO_NUMBERS = "an array has no numbers yet .* functions of NumPy in place of functions of `math`"
 NO_LENGTH = (
-    r"H is not known when the equations are read.* np\.sqrt\(n\).* a size that must be known as an option"
+    r"H has no value when zoo reads the equations.* np\.sqrt\(n\).* a size that must be known as an option"
 )
-LENGTHS_ALONE = "what depends on lengths alone is not known"
+LENGTHS_ALONE = "an expression of lengths alone has no value"
 SIZES_DECIDE = "depends on the sizes.* make the choice an option"
 RANDOM = "step uses random numbers, .* declare a zoo.Noise, .* or a zoo.Buffer"
 CAUGHT = "step cannot branch on an array, .*; remove the `try` in step, which catches this error"

@@ -7,7 +7,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from zoo.classification import Predictions
 from zoo.data import LabelledSequences, growing_array
 from zoo.data.sequence_reader import SequenceRoles, read_sequences
 from zoo.data.ts_file import is_ts_file
@@ -492,3 +495,22 @@ def test_invalid_npz_files(tmp_path):
     np.savez(path, inputs=np.array([[1], [2, 3]], object))
     with pytest.raises(DataError, match=r"a\.npz holds an array of Python objects, which zoo does not read"):
         read(path)
+
+
+@given(count=st.integers(2, 300), channels=st.integers(1, 30), classes=st.integers(1, 40))
+def test_reprs_are_one_line_of_any_sequences(count, channels, classes):
+    """A program that prints sequences or predictions prints their number, and not all names and arrays."""
+    labels = [f"class{number % classes}" for number in range(count)]
+    names = [f"channel{number}" for number in range(channels)]
+    sequences = LabelledSequences.from_arrays(
+        np.zeros((count, 2, channels)), labels, channels=names, label="activity"
+    )
+    predictions = Predictions(
+        "activity", sequences.ids, tuple(sorted(set(labels))), np.zeros((count, classes))
+    )
+    assert repr(sequences).startswith(f"LabelledSequences({count} sequences, name=")
+    assert repr(sequences).endswith("label='activity')")
+    assert repr(predictions).startswith(
+        f"Predictions({count} sequences, label='activity', classes=('class0',"
+    )
+    assert all(len(text) < 250 and "\n" not in text for text in (repr(sequences), repr(predictions)))

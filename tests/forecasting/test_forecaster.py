@@ -11,12 +11,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 import zoo
 from zoo.cli.app import cli
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.forecasting.api import open_forecaster
-from zoo.forecasting.forecaster import extend_times
+from zoo.forecasting.forecaster import Backtest, Forecast, extend_times
 from zoo.kernels import pure_python
 
 N = 160
@@ -47,6 +49,41 @@ def run(tmp_path_factory):
     rows = zip(months(), wave(), strict=True)
     path.write_text("month,y\n" + "".join(f"{month},{y}\n" for month, y in rows))
     return zoo.train(path, target="y", dtype="float64", steps=60, out=out, **settings)
+
+
+@given(count=st.integers(1, 300), steps=st.integers(1, 40), targets=st.integers(1, 30))
+def test_reprs_are_one_line_of_any_table(count, steps, targets):
+    """A program that prints a forecast prints its size, and not its arrays or the names of all series."""
+    names = tuple(f"target{number}" for number in range(targets))
+    origins, times = np.arange(count), np.zeros((count, steps))
+    values = np.zeros((count, steps, targets, 1))
+    forecast = Forecast(names, (), ("north",) * count, origins, times, values)
+    backtest = Backtest(forecast, {"part": "test"}, values[..., 0])
+    size = f"{count} forecast{'s' * (count > 1)} of {steps} step{'s' * (steps > 1)}, targets=('target0',"
+    assert repr(forecast).startswith(f"Forecast({size}")
+    assert repr(backtest).startswith(f"Backtest({size}")
+    assert repr(backtest).endswith("part='test')")
+    assert all(len(text) < 200 and "\n" not in text for text in (repr(forecast), repr(backtest)))
+
+
+@pytest.mark.parametrize("part", [None, "train", "valid", "all"])
+@pytest.mark.parametrize("rows", [None, N, N - 40])
+def test_evaluate_scores_every_row_as_zoo_eval_does(rows, part, run, tmp_path):
+    path = run.config.data[0]
+    if rows:
+        path = tmp_path / "other.csv"
+        lines = zip(months(rows), 2 * wave(rows), strict=True)
+        path.write_text("month,y\n" + "".join(f"{month},{y}\n" for month, y in lines))
+    words = ["--data", path] if rows else []
+    words += ["--part", part] if part else []
+    printed = json.loads(command("eval", run.path, *words, "--json").stdout)
+    scores = open_forecaster(run).evaluate(path if rows else None, part)
+    assert scores == {name: value for name, value in printed.items() if name != "run"}
+
+
+def test_repr_of_a_forecaster_has_its_model_and_sizes(hourly):
+    forecaster, _ = hourly
+    assert repr(forecaster) == f"Forecaster({forecaster.model!r}, target=('y',), context=10, horizon=3)"
 
 
 @pytest.mark.parametrize("horizon", [1, 3])

@@ -149,15 +149,17 @@ def test_two_files_of_one_name_are_two_modules(write, tmp_path):
         ("{}:number", zoo.DefinitionError, "mine.py:number cannot be used: 3 is not a class"),
         ("{}:Base", zoo.DefinitionError, "is abstract"),
         ("{}:zoo", zoo.DefinitionError, "is not a class"),
-        ("{}", zoo.UsageError, "does not name a class in a file; write it as path/to/file.py:MyCell."),
-        ("{}:", zoo.UsageError, "does not name a class in a file"),
+        ("{}", zoo.UsageError, "mine.py' does not name a class in a file; write it as {}:MyCell."),
+        ("{}:", zoo.UsageError, "mine.py:' does not name a class in a file; write it as {}:MyCell."),
+        ("{}:a:Mine", zoo.UsageError, "does not name a class in a file; write it as path/to/file.py:MyCell."),
         ("nowhere.py:Mine", zoo.UsageError, "nowhere.py: no such file or directory"),
     ],
 )
 def test_invalid_file_specs_raise(write, text, error, message):
+    path = write(CELL)
     with pytest.raises(error) as caught:
-        resolve_cell(text.format(write(CELL)))
-    assert message in str(caught.value)
+        resolve_cell(text.format(path))
+    assert message.format(path) in str(caught.value)
 
 
 def test_file_without_cells_raises(write):

@@ -185,12 +185,12 @@ FAILURES = {
     ),
     "without a card": (
         "CARD = None\n" + hook("cell", "c1"),
-        "cell class make_cell.<locals>.Toy (zoo_t): the card names no authors, year and url, and what a "
-        "plugin publishes needs a reference; add `card = zoo.Card(title=...",
+        "cell class make_cell.<locals>.Toy (zoo_t): the card has no authors, year and url, and a "
+        "component of an installed plugin needs a reference; add `card = zoo.Card(title=...",
     ),
     "a card without a reference": (
         "CARD = zoo.Card('An idea')\n" + hook("task", "t1"),
-        "task class make_task.<locals>.Toy (zoo_t): the card names no authors, year and url",
+        "task class make_task.<locals>.Toy (zoo_t): the card has no authors, year and url",
     ),
     "twice the same name": (
         hook("cell", "c1", "c1"),

@@ -180,7 +180,7 @@ def test_units_are_picked(opened):
     panel.locator(".units-text").press("ArrowRight")
     assert description.inner_text().startswith("Unit 1 of 8")
     own = colours(page)
-    panel.get_by_role("button", name="all units'").click()
+    panel.get_by_role("button", name="all units").click()
     assert colours(page) != own
     assert description.inner_text().startswith("Unit 1 of 8"), "the range is another, the unit is the same"
     box = panel.locator("canvas").bounding_box()
@@ -194,7 +194,7 @@ def test_suggested_unit_correlates_with_its_feature(opened):
     feature, number = re.fullmatch(r"(.*) layer 1, h (\d+)", chip.inner_text()).groups()
     chip.click()
     assert re.match(
-        rf"Unit {number} of 8 in layer 1, h\. It follows “{feature}”",
+        rf"Unit {number} of 8 in layer 1, h\. It correlates best with “{feature}”, r = ",
         page.locator("#units .told").inner_text(),
     )
 

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 import report_fixtures as examples
 from comparison_records import record
+from hypothesis import given
+from hypothesis import strategies as st
 
 import zoo
 from zoo.comparison.statistics import summarize
 from zoo.report import ReportPage, activations, make_report
 from zoo.report.activations import FEATURES, best_feature, text_features
-from zoo.report.blocks import Chart, Intervals, KeyValues, Samples, TextBlock, Units, to_json
+from zoo.report.blocks import Chart, Intervals, KeyValues, Samples, TextBlock, Units, to_json, value_text
 from zoo.report.comparison import _rates
 from zoo.report.history import RunHistory, number
 from zoo.report.page import SCRIPTS, STYLES, html
@@ -185,7 +187,7 @@ def test_unregistered_cell_is_reported(copy):
     ("make", "message"),
     [
         (lambda path: path / "nothing", "nothing: no such file or directory"),
-        (lambda path: path, "holds neither a run"),
+        (lambda path: path, "holds neither a run .* nor a comparison .*; `zoo runs` lists both"),
         (lambda path: (path / "compare.json").write_text("{}") and path, "has no results yet"),
         (lambda path: (path / "a.txt").write_text("a") and path / "a.txt", "is a file"),
     ],
@@ -245,11 +247,11 @@ def test_text_features():
     text = ' ab "C"\n(1)'
     names, values = text_features(list(text))
     measured = {name: list(measure(list(text))) for name, measure in FEATURES.items()}
-    assert measured["place in the line"] == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3]
-    assert measured["place in the word"] == [0, 1, 2, 0, 0, 1, 0, 0, 0, 1, 0]
+    assert measured["position in the line"] == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3]
+    assert measured["position in the word"] == [0, 1, 2, 0, 0, 1, 0, 0, 0, 1, 0]
     assert measured["indentation"] == [1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
     assert measured["inside quotes"] == [0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
-    assert measured["depth in brackets"] == [0] * 8 + [1, 1, 0]
+    assert measured["open brackets"] == [0] * 8 + [1, 1, 0]
     assert measured["end of the word"] == [0, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0]
     assert set(names) == set(FEATURES)
     assert np.allclose(values.mean(axis=1), 0)
@@ -289,7 +291,7 @@ def test_units_over_task_examples(tmp_path, task, options, first):
     lines = "".join(units.symbols).splitlines(keepends=True)
     assert len(lines) == 30 // (len(units.symbols) // len(lines))
     assert re.fullmatch(first, lines[0])
-    assert "an answer is asked for" in units.features
+    assert "step with a target" in units.features
     is_target = ["?" in symbol for symbol in units.symbols]
     assert [bits is not None for bits in units.surprise] == is_target
 
@@ -306,7 +308,7 @@ def test_units_over_numeric_inputs_of_a_task(tmp_path):
     for column, trace in enumerate(units.traces):
         assert trace.values == pytest.approx(batch.inputs[..., column].T.reshape(-1), rel=1e-3)
     assert units.answers == tuple(np.flatnonzero(batch.weights.T.reshape(-1) > 0))
-    assert {"time", "input 1", "an answer is asked for"} <= set(units.features)
+    assert {"time", "input 1", "step with a target"} <= set(units.features)
     assert set(units.surprise) == {None}, "only classes have a cost"
 
 
@@ -318,7 +320,7 @@ def test_units_over_text_of_a_task(tmp_path):
         run = zoo.train(task="text", task_options=options, **sizes, out=tmp_path / "run").path
     (units,) = blocks(report_of(run, 40), Units)
     assert "".join(units.symbols) in examples.TEXT
-    assert "place in the word" in units.features
+    assert "position in the word" in units.features
 
 
 # Logs
@@ -570,3 +572,16 @@ def test_every_kind_of_block_has_a_renderer(run, comparison):
     for report in (report_of(run), make_report(comparison)):
         kinds = {to_json(block)["kind"] for section in report.sections for block in section.blocks}
         assert all(f"  {kind}" in table for kind in kinds)
+
+
+@given(
+    st.sets(st.sampled_from(["label", "series", "time", "options", "horizon"]), min_size=1),
+    st.text("abc", min_size=1),
+)
+def test_options_of_a_data_set_are_listed_by_name(names, value):
+    """The column of the labels is an option called ``label``, as the label of an entry of a plan is."""
+    options = dict.fromkeys(sorted(names), value)
+    expected = ", ".join(f'{name} = "{value}"' for name in options)
+    assert value_text(options) == expected
+    entry = {"label": "walks", "name": "walks.csv", "options": options}
+    assert value_text(entry) == f"walks = walks.csv ({expected})"

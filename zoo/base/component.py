@@ -73,7 +73,7 @@ class Component:
         cls._check_init()
         if sys.flags.optimize < 2 and not (cls.__doc__ or "").strip():  # python -OO drops all docstrings
             raise DefinitionError(
-                f"{cls.error_name()}: the docstring is missing; say in one line what it is."
+                f"{cls.error_name()}: the docstring is missing; add one line that describes the class."
             )
 
     @classmethod

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from zoo.arguments import as_choice, as_path
+from zoo.arguments import as_choice, as_path, counted, short_repr
 from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
 from zoo.classification.evaluation import last_part, predict, score_model, split_sequences
@@ -45,9 +45,13 @@ class Predictions:
     label: str
     ids: tuple[str, ...]
     classes: tuple[str, ...]
-    values: Array = field(repr=False)
-    actual: Array | None = field(default=None, repr=False)
-    part: Array | None = field(default=None, repr=False)
+    values: Array
+    actual: Array | None = None
+    part: Array | None = None
+
+    def __repr__(self) -> str:
+        size, classes = counted(len(self.ids), "sequence"), short_repr(self.classes)
+        return f"Predictions({size}, label={self.label!r}, classes={classes})"
 
     @property
     def predicted(self) -> Array:
@@ -100,9 +104,13 @@ class Predictor:
 
     model: SequenceModel
     spec: SequenceSpec
-    data: Any = field(repr=False)
+    data: Any
     main: str = "accuracy"
-    sha256: str = field(default="", repr=False)
+    sha256: str = ""
+
+    def __repr__(self) -> str:
+        classes = short_repr(self.spec.classes)
+        return f"Predictor({self.model!r}, label={self.spec.label!r}, classes={classes})"
 
     @classmethod
     def from_checkpoint(

@@ -30,9 +30,9 @@ def rank_conclusions(results: Comparison) -> Iterator[str]:
         yield f"{has_best}. An interval needs {MIN_UNITS} tasks or {MIN_UNITS} seeds."
         return
     is_drawn = are_tasks_drawn(best.tasks)
-    reason = "" if is_drawn else f" Tasks are not drawn, since that needs {MIN_UNITS} of them."
+    reason = "" if is_drawn else f" Tasks are not resampled, since that needs {MIN_UNITS} of them."
     yield (
-        f"95 %: a paired bootstrap interval, which draws {_drawn_units(results)} again, the same for all "
+        f"95 %: a paired bootstrap interval, which resamples {_drawn_units(results)}, the same for all "
         f"cells.{reason} rank gap: the mean rank less the best one of the other cells, with a 95 % interval "
         f"over all of them at once."
     )

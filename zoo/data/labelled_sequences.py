@@ -54,19 +54,23 @@ class LabelledSequences:
     name: str
     ids: tuple[str, ...]
     channels: tuple[str, ...]
-    values: Array = field(repr=False)
-    offsets: Array = field(repr=False)
+    values: Array
+    offsets: Array
     labels: DataColumn | None
     label: str
     sha256: str
-    dt: Array | None = field(default=None, repr=False)
+    dt: Array | None = None
     time_unit: float = 1.0
     groups: DataColumn | None = None
-    weights: Array | None = field(default=None, repr=False)
+    weights: Array | None = None
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     time: str | None = None
     channel_count: int | None = None
+
+    def __repr__(self) -> str:
+        size, channels = counted(len(self), "sequence"), short_repr(self.channels)
+        return f"LabelledSequences({size}, name={self.name!r}, channels={channels}, label={self.label!r})"
 
     def __len__(self) -> int:
         """Number of sequences."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from zoo.arguments import as_choice, as_integer, as_path, counted
+from zoo.arguments import as_choice, as_integer, as_path, counted, short_repr
 from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
 from zoo.data.panel import Panel, make_panel, step_text
@@ -61,9 +61,12 @@ class Forecast:
     series: tuple[str, ...]
     origins: Array
     times: Array
-    values: Array = field(repr=False)
-    actual: Array | None = field(default=None, repr=False)
+    values: Array
+    actual: Array | None = None
     is_utc: bool = False
+
+    def __repr__(self) -> str:
+        return f"Forecast({_size_text(self)}, targets={short_repr(self.targets)}, levels={self.levels})"
 
     def columns(self) -> dict[str, Array]:
         """Columns of a table with a row for each step, for a data frame: ``pandas.DataFrame(f.columns())``.
@@ -105,6 +108,11 @@ class Forecast:
         return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
 
 
+def _size_text(forecast: Forecast) -> str:
+    """The number of forecasts and of their steps: ``10 forecasts of 24 steps``."""
+    return f"{counted(len(forecast.series), 'forecast')} of {counted(forecast.times.shape[1], 'step')}"
+
+
 def _plain(values: Array) -> list[Any]:
     return [None if value != value else value for value in values.tolist()]
 
@@ -128,9 +136,15 @@ class Forecaster:
     model: SequenceModel
     spec: ForecastSpec
     scaling: Scaling
-    data: Any = field(repr=False)
-    calibration: Calibration | None = field(default=None, repr=False)
-    sha256: str = field(default="", repr=False)
+    data: Any
+    calibration: Calibration | None = None
+    sha256: str = ""
+
+    def __repr__(self) -> str:
+        return (
+            f"Forecaster({self.model!r}, target={short_repr(self.spec.roles.target)}, "
+            f"context={self.spec.context}, horizon={self.spec.horizon})"
+        )
 
     @classmethod
     def from_checkpoint(
@@ -291,6 +305,19 @@ class Forecaster:
         )
         return Backtest(forecast, scores, seasonal_naive(history, origins))
 
+    def evaluate(self, data: Any = None, part: str | None = None) -> dict[str, Any]:
+        """The errors of the model and of the baselines, as plain JSON values, with an origin at every row.
+
+        Args:
+            data: As for :meth:`forecast`.
+            part: As for :meth:`backtest`.
+
+        Raises:
+            DataError: as :meth:`backtest`.
+            UsageError: as :meth:`backtest`.
+        """
+        return dict(self.backtest(data, stride=1, part=part).scores)
+
     def open_data(self) -> tuple[Panel, Windows]:
         """The series of training, and their windows in the units of the model.
 
@@ -387,7 +414,11 @@ class Backtest:
 
     forecast: Forecast
     scores: Mapping[str, Any]
-    seasonal_naive: Array = field(repr=False)
+    seasonal_naive: Array
+
+    def __repr__(self) -> str:
+        targets = short_repr(self.forecast.targets)
+        return f"Backtest({_size_text(self.forecast)}, targets={targets}, part={self.scores['part']!r})"
 
 
 _STEP_RATIO = 1.25

@@ -122,7 +122,8 @@ def load_class_file(text: str, base: type[M]) -> type[M]:
     """
     path, _, name = text.rpartition(":")
     if not path.endswith(".py") or not name:
-        example = f"path/to/file.py:My{'Class' if base is Component else base.kind.capitalize()}"
+        file = text.rstrip(":") if text.rstrip(":").endswith(".py") else "path/to/file.py"
+        example = f"{file}:My{'Class' if base is Component else base.kind.capitalize()}"
         raise UsageError(f"{text!r} does not name a class in a file; write it as {example}.")
     cls = _find_class(_import_path(path), name, path, base)
     if base is Optimizer and cls.name in loader.LOADER.registry(base):

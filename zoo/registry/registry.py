@@ -237,8 +237,8 @@ def _check_published(cls: type[Component]) -> None:
     """Raise an error for a class without a reference: the components of an installed plugin are published."""
     if not cls.card.published:
         raise DefinitionError(
-            f"{cls.error_name()}: the card names no authors, year and url, and what a plugin publishes needs "
-            f"a reference; add `card = {TEMPLATE}` so that people know where it comes from."
+            f"{cls.error_name()}: the card has no authors, year and url, and a component of an installed "
+            f"plugin needs a reference; add `card = {TEMPLATE}`."
         )
 
 

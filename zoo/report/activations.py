@@ -1,8 +1,8 @@
 """Activations of hidden units over a text or over numeric inputs, and their best correlated features.
 
 The visualisation is from A. Karpathy, J. Johnson, L. Fei-Fei, "Visualizing and Understanding Recurrent
-Networks", 2015, https://arxiv.org/abs/1506.02078, and so are units that follow the place in the line or the
-inside of quotes.
+Networks", 2015, https://arxiv.org/abs/1506.02078, and so are the features position in the line and inside
+quotes.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
     all_states, costs = _run_model(model, batch.inputs, batch.targets, weighted & (classes is not None))
     bits = map(number, _concatenate_examples(costs).tolist())
     names, features = example_features(batch.inputs, batch.weights)
-    source = f"{source}; ? is where an answer is asked for"
+    source = f"{source}; ? marks a step with a target"
     states = {name: _concatenate_examples(values).T for name, values in all_states.items()}
     return Activations(
         source,
@@ -264,15 +264,15 @@ _LEVELS = 127
 
 _NOTE = (
     "Blue is above zero, orange below; each symbol has the colour of the unit after reading it. The overview "
-    "has a line for each unit, and a click picks one. r is the correlation over what is shown. After "
-    "Karpathy, Johnson & Fei-Fei 2015, https://arxiv.org/abs/1506.02078."
+    "has a line for each unit. Click a line to choose its unit. r is the correlation over these symbols. "
+    "After Karpathy, Johnson & Fei-Fei 2015, https://arxiv.org/abs/1506.02078."
 )
 
 
 _NUMERIC_NOTE = (
     "The first line is the unit after reading each step, the others are the inputs. A dashed line begins a "
-    "new example, and a tick marks a step at which an answer is asked for. The overview has a line for each "
-    "unit, and a click picks one: blue is above zero, orange below. r is the correlation over these steps."
+    "new example, and a tick marks a step with a target. The overview has a line for each unit, blue above "
+    "zero and orange below. Click a line to choose its unit. r is the correlation over these steps."
 )
 
 
@@ -354,11 +354,11 @@ def _indent(symbols: Symbols) -> list[int]:
 
 
 FEATURES: dict[str, Callable[[Symbols], Sequence[float]]] = {
-    "place in the line": lambda symbols: _run_lengths(symbols, lambda symbol: symbol != "\n"),
-    "place in the word": lambda symbols: _run_lengths(symbols, str.isalnum),
+    "position in the line": lambda symbols: _run_lengths(symbols, lambda symbol: symbol != "\n"),
+    "position in the word": lambda symbols: _run_lengths(symbols, str.isalnum),
     "indentation": _indent,
     "inside quotes": _inside_quotes,
-    "depth in brackets": _depth,
+    "open brackets": _depth,
     "spaces in a row": lambda symbols: _run_lengths(symbols, lambda symbol: symbol == " "),
     "white space": lambda symbols: [symbol.isspace() for symbol in symbols],
     "end of the word": lambda symbols: [
@@ -389,7 +389,7 @@ def example_features(
         inside: Whether each concatenated step is not padding, ``(B T,)``; None for all.
     """
     steps, batch = weights.shape
-    features = {"time": np.tile(np.arange(steps), batch), "an answer is asked for": weights.T.reshape(-1) > 0}
+    features = {"time": np.tile(np.arange(steps), batch), "step with a target": weights.T.reshape(-1) > 0}
     if inputs.ndim == 2:
         values = inputs.T.reshape(-1)
         features |= {f"input is {token}": values == token for token in np.unique(values)[:MAX_INPUTS]}

@@ -370,8 +370,8 @@ def key_values(title: str, values: Mapping[str, Any], note: str = "") -> KeyValu
 
 def value_text(value: Any) -> str:
     """A value as text; an entry of a plan by its label, name and options."""
-    if isinstance(value, Mapping) and "label" in value:
-        name = " = ".join(dict.fromkeys((str(value["label"]), str(value.get("name")))))
+    if isinstance(value, Mapping) and {"label", "name"} <= value.keys():
+        name = " = ".join(dict.fromkeys((str(value["label"]), str(value["name"]))))
         return f"{name} ({value_text(value['options'])})" if value.get("options") else name
     if isinstance(value, Mapping):
         return ", ".join(f"{name} = {json.dumps(item)}" for name, item in value.items()) or "none"

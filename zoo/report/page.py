@@ -99,7 +99,10 @@ def _no_directory(path: Path) -> str:
 def _neither(path: Path) -> str:
     if exists(path / "compare.json"):
         return f"report: the comparison in {path} has no results yet; `zoo compare` writes them as runs end."
-    return f"report: {path} holds neither a run (config.json) nor a comparison (results.json)."
+    return (
+        f"report: {path} holds neither a run (config.json) nor a comparison (results.json); `zoo runs` lists "
+        f"both."
+    )
 
 
 SCRIPTS = (

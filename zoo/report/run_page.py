@@ -251,7 +251,7 @@ def settings(config: Config) -> KeyValues:
         for field in dataclasses.fields(Config)
         for value in [getattr(config, field.name)]
     )
-    return KeyValues("configuration", "Configuration", facts, "Bold is what is not the default.", wide=True)
+    return KeyValues("configuration", "Configuration", facts, "Bold settings are not defaults.", wide=True)
 
 
 def _differs_from_default(field: dataclasses.Field[Any], value: Any) -> bool:

@@ -124,8 +124,8 @@ def command(
     import FILE  add the kernels of an archive
 
     An archive is for machines with the same processor and the same versions of zoo, Python and its
-    packages; import checks them, and the digest of every file. Kernels are machine code, and the digests do
-    not say who made them: import an archive only if you trust its author as you trust a program.
+    packages. `import` checks them, and the digest of every file. Kernels are machine code, and the digests do
+    not prove their origin: import an archive only if you trust its author as you trust a program.
     """  # noqa: D301 - click reads the backspace, and prints what a raw string has there
     if (file is not None) != (action in _FILE_ACTIONS):
         needed = "needs a FILE" if file is None else f"takes no FILE, and {file!r} is given"

@@ -234,8 +234,8 @@ _FLAGS: list[click.Parameter] = [
     Flag(
         "--on",
         section=_WORK,
-        metavar="PLACE",
-        help="Where the runs run: local, dask://HOST:PORT (a Dask scheduler) or dask+slurm (--jobs is then "
+        metavar="EXECUTOR",
+        help="Executor of the runs: local, dask://HOST:PORT (a Dask scheduler) or dask+slurm (--jobs is then "
         "the number of SLURM jobs).  [local]",
     ),
     Flag(

@@ -235,8 +235,8 @@ def modifiers(pattern: str, form: str | None) -> None:
 def constraints(pattern: str, form: str | None) -> None:
     """List the constraints on parameters.
 
-    They hold after every update. With their options and defaults. PATTERN is a shell pattern for the name,
-    as in '*sign'.
+    They hold after every update. The table has their options and defaults. PATTERN is a shell pattern for the
+    name, as in '*sign'.
     """
     _print_components(Constraint, pattern, "--constraint PARAMETER=NAME:OPTION=VALUE", form)
 
@@ -248,8 +248,8 @@ def constraints(pattern: str, form: str | None) -> None:
 def penalties(pattern: str, form: str | None) -> None:
     """List the penalties, which add terms to the loss.
 
-    The terms depend on the activity or on parameters. With their options and defaults. PATTERN is a shell
-    pattern for the name, as in 'l*'.
+    The terms depend on the activity or on parameters. The table has their options and defaults. PATTERN is a
+    shell pattern for the name, as in 'l*'.
     """
     _print_components(Penalty, pattern, "--penalty activity=NAME:OPTION=VALUE", form)
 
@@ -261,7 +261,7 @@ def penalties(pattern: str, form: str | None) -> None:
 def optimizers(pattern: str, form: str | None) -> None:
     """List the optimizers.
 
-    With their options and defaults. PATTERN is a shell pattern for the name, as in 'adam*'.
+    The table has their options and defaults. PATTERN is a shell pattern for the name, as in 'adam*'.
     """
     _print_components(Optimizer, pattern, "--optimizer NAME", form)
 
@@ -273,7 +273,7 @@ def optimizers(pattern: str, form: str | None) -> None:
 def samplers(pattern: str, form: str | None) -> None:
     """List the samplers, which choose the next token.
 
-    With their options and defaults. PATTERN is a shell pattern for the name, as in 'top*'.
+    The table has their options and defaults. PATTERN is a shell pattern for the name, as in 'top*'.
     """
     _print_components(Sampler, pattern, "--sampler NAME", form, command="sample RUN")
 
@@ -285,7 +285,7 @@ def samplers(pattern: str, form: str | None) -> None:
 def trackers(pattern: str, form: str | None) -> None:
     """List the trackers, which receive the events of a run.
 
-    With their options and defaults. PATTERN is a shell pattern for the name.
+    The table has their options and defaults. PATTERN is a shell pattern for the name.
     """
     _print_components(Tracker, pattern, "--tracker NAME", form)
 
@@ -323,8 +323,8 @@ _TARGET_NOUNS = {"class": "classes", "probability": "numbers from 0 to 1", "valu
 def losses(pattern: str, form: str | None) -> None:
     """List the losses.
 
-    With their targets, metric, options and defaults. A task and a model choose a loss. PATTERN is a shell
-    pattern for the name, as in '*error'.
+    The table has their targets, metric, options and defaults. A task and a model choose a loss. PATTERN is a
+    shell pattern for the name, as in '*error'.
     """
     names = list_losses(pattern)
     _check_any(names, "loss", pattern, list_losses())
@@ -355,7 +355,7 @@ def _loss_info(name: str) -> Info:
 def tasks(pattern: str, form: str | None) -> None:
     """List the benchmark tasks.
 
-    With their metric, memoryless baseline and solved threshold. PATTERN is a shell pattern for the name, as
+    The table has their metric, memoryless baseline and threshold. PATTERN is a shell pattern for the name, as
     in '*copying', or for family and name, as in 'memory/*'.
     """
     infos = [_task_info(name) for name in _names(Task, pattern)]

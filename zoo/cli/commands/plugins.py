@@ -21,8 +21,8 @@ from zoo.tables import TextTable
 def command(verbose: bool, form: str | None, files: tuple[str, ...]) -> None:
     """List the plugins, and why one failed to load.
 
-    With their distribution, version and components. ZOO_PLUGINS=a,b loads only these plugins, in addition to
-    those of zoo. ZOO_STRICT_PLUGINS=1 makes a failure an error.
+    The table has their distribution, version and components. ZOO_PLUGINS=a,b loads only these plugins, in
+    addition to the plugins of zoo. ZOO_STRICT_PLUGINS=1 makes a failure an error.
     """
     for file in files:
         load_plugin_file(file)

@@ -135,10 +135,10 @@ _RULES: dict[str, Callable[..., Any]] = {
 def unknown_length_error(what: str) -> TraceError:
     """Return the error for a length that is used as a plain number."""
     return TraceError(
-        f"{what} is not known when the equations are read, which are compiled once for every I and H; "
-        "slices, reshape, arithmetic, np.sqrt(n), np.zeros_like(h) and zoo.eye(n) take it as it is; write a "
-        "loop over it on whole arrays, declare fixed numbers of this length as a zoo.Buffer, and a size that "
-        "must be known as an option"
+        f"{what} has no value when zoo reads the equations, because one pair of kernels serves every I and "
+        "H; use it in slices, reshape, arithmetic, np.sqrt(n), np.zeros_like(h) and zoo.eye(n), write a loop "
+        "over it as operations on whole arrays, declare fixed numbers of this length as a zoo.Buffer, and a "
+        "size that must be known as an option"
     )
 
 
@@ -312,7 +312,7 @@ class SymbolBase(NDArrayOperatorsMixin):
 
     def __bool__(self) -> bool:
         if all(node.op in (SIZE, CONSTANT) for node in self._leaves()):
-            raise unknown_length_error("what depends on lengths alone")
+            raise unknown_length_error("an expression of lengths alone")
         raise TraceError(
             "step cannot branch on an array, which has no value when zoo reads the equations; write "
             "np.where(condition, a, b) in place of `if`, & | ~ in place of `and`, `or`, `not`, and "

@@ -16,8 +16,8 @@ function openState(state, length) {
 
 /** Rows of a state sorted by number, standard deviation or correlation. */
 function ordered(state, order) {
-  const keys = {number: (row) => state.numbers[row], varies: (row) => -state.spreads[row],
-    follows: (row) => -Math.abs(state.correlations[row])};
+  const keys = {number: (row) => state.numbers[row], spread: (row) => -state.spreads[row],
+    correlation: (row) => -Math.abs(state.correlations[row])};
   return state.numbers.map((_, row) => row).sort((a, b) => keys[order](a) - keys[order](b));
 }
 

@@ -1,8 +1,8 @@
 // Hidden units as colour over text, or as a line above numeric inputs.
 
 const SURPRISE = "surprise", MOST_BITS = 8, CLOSE = 0.5, MOST_CHIPS = 10;
-const ORDERS = [["follows", "follows"], ["varies", "varies"], ["number", "number"]];
-const RANGES = [["unit", "the unit's"], ["state", "all units'"]];
+const ORDERS = [["correlation", "correlation"], ["spread", "standard deviation"], ["number", "number"]];
+const RANGES = [["unit", "this unit"], ["state", "all units"]];
 
 function letter(symbol, place) {
   const span = el("span", {class: symbol === "\n" ? "newline" : null}, symbol === "\n" ? "↵\n" : symbol);
@@ -15,7 +15,7 @@ class UnitsPanel {
     this.block = block;
     this.length = block.surprise.length;
     this.states = block.states.map((state) => openState(state, this.length));
-    Object.assign(this, {state: this.states[0], order: "follows", range: "unit", position: 0});
+    Object.assign(this, {state: this.states[0], order: "correlation", range: "unit", position: 0});
     this.letters = block.symbols.map(letter);
     this.inputs = block.traces.length ? new InputRows(block, this.length) : null;
     this.text = el("div", {class: this.inputs ? "units-inputs" : "units-text", tabindex: 0, role: "group",
@@ -54,7 +54,7 @@ class UnitsPanel {
     this.list = el("select", {onchange: () => this.open(this.states[this.list.value])},
       options.map(([key, words]) => el("option", {value: key}, words)));
     this.ofUnits = [this.step.node,
-      choice("order", ORDERS, this.order, (order) => { this.order = order; this.open(this.state); }),
+      choice("sort by", ORDERS, this.order, (order) => { this.order = order; this.open(this.state); }),
       choice("range", RANGES, this.range, (range) => { this.range = range; this.arrange(); })];
     return el("div", {class: "controls"}, el("label", {class: "choice"},
       el("span", {class: "choice-label"}, "colour"), this.list), this.ofUnits);
@@ -69,8 +69,8 @@ class UnitsPanel {
     }));
     const found = [...best].sort(([, a], [, b]) => b.r - a.r).slice(0, MOST_CHIPS);
     if (!found.length) return null;
-    return el("div", {class: "chips", role: "group", "aria-label": "Units that follow something"},
-      el("span", {class: "choice-label"}, "Units that follow"),
+    return el("div", {class: "chips", role: "group", "aria-label": "Units correlated with a feature"},
+      el("span", {class: "choice-label"}, "Units correlated with"),
       found.map(([feature, one]) => this.chip(feature, one)));
   }
 
@@ -117,15 +117,14 @@ class UnitsPanel {
     const {state} = this, r = state.correlations[row], feature = this.block.features[state.features[row]];
     const left = state.total - state.numbers.length;
     const among = ` of ${state.total}${left ? ` (without the ${left} that vary least)` : ""}`;
-    const does = Math.abs(r) >= CLOSE ? "It follows" : "It goes along best, but loosely, with";
-    const follows = feature ? ` ${does} “${feature}”, r = ${shown(r)}.` : "";
-    return `Unit ${state.numbers[row]}${among} in ${state.label}.${follows}`;
+    const correlation = feature ? ` It correlates best with “${feature}”, r = ${shown(r)}.` : "";
+    return `Unit ${state.numbers[row]}${among} in ${state.label}.${correlation}`;
   }
 
   surprise() {
     this.letters.forEach((node, place) => shade(node, (this.block.surprise[place] || 0) / MOST_BITS, SURPRISE));
     this.inputs?.show("surprise in bits", this.block.surprise, extent([0, ...this.block.surprise]));
-    this.told.textContent = "How much each symbol surprised the model, which had read what stands before it.";
+    this.told.textContent = "The surprise of each symbol: minus the logarithm of its predicted probability, in bits.";
     this.bar.show("0 bits", `${MOST_BITS} bits or more`, true);
   }
 
