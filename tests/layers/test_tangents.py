@@ -89,8 +89,8 @@ class Case:
         return self.theta + by * theta, self.x if self.tokens else self.x + by * x, new
 
     def check(self, has_second: bool = True) -> None:
-        along, across = self.draw_direction(), self.draw_direction()
-        result = self.jvp(along)
+        first, second = self.draw_direction(), self.draw_direction()
+        result = self.jvp(first)
         y, final, _ = self.apply(self.theta, self.x, self.state)
         np.testing.assert_allclose(result.y, y, rtol=1e-10, atol=1e-12)
         for name, value in final.items():
@@ -98,12 +98,12 @@ class Case:
         # The gradients are the transposed Jacobian.
         gradients = self.gradients(self.theta, self.x, self.state)
         forward = np.sum(self.dy * result.y_tangent) + dot(self.dstate, result.state_tangent)
-        backward = self.product(gradients, along)
+        backward = self.product(gradients, first)
         np.testing.assert_allclose(forward, backward, rtol=1e-9, atol=1e-9)
         if has_second:
             dx, dstate, dtheta = result.vjp(self.dy, self.dstate)
-            derivative = self.product((dtheta, np.zeros(1) if self.tokens else dx, dstate), across)
-            slopes = [self.product(self.gradients(*self.moved(across, by)), along) for by in (1e-6, -1e-6)]
+            derivative = self.product((dtheta, np.zeros(1) if self.tokens else dx, dstate), second)
+            slopes = [self.product(self.gradients(*self.moved(second, by)), first) for by in (1e-6, -1e-6)]
             expected = (slopes[0] - slopes[1]) / 2e-6
             np.testing.assert_allclose(derivative, expected, rtol=1e-5, atol=1e-5)
 
