@@ -218,15 +218,54 @@ def test_padding_of_tokens_may_hold_anything():
         rnn(rnn.params, tokens)
 
 
-def test_it_is_differentiated_once_and_in_reverse():
+SECOND = {
+    "gru": {"cell": "gru"},
+    "both directions": {"cell": "lstm", "layers": 2, "bidirectional": True},
+    "learned states": {"cell": "lem", "layers": 2, "learned_state": True},
+    "a counter": {"cell": zoo.get_cell("clockwork", groups=2)},
+    "complex states": {"cell": "lru"},
+}
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_second_derivatives(name):
+    rnn, x = function(**SECOND[name]), inputs()
+    check_grads = importlib.import_module("jax.test_util").check_grads
+    check_grads(lambda params, x: loss(rnn, params, x), (rnn.params, x), 2, modes=["rev"])
+    state = {name: each + 0.1 for name, each in rnn(rnn.params, x)[1].items()}
+    if name != "a counter":  # whose state holds integers
+        check_grads(lambda x, state: loss(rnn, rnn.params, x, state), (x, state), 2, modes=["rev"])
+
+
+def test_transformations_of_second_derivatives():
+    rnn, x = function("gru", 2), inputs()
+
+    def penalty(params, x):
+        return sum(jnp.sum(each**2) for each in jax.grad(loss, 1)(rnn, params, x).values())
+
+    expected = jax.grad(penalty)(rnn.params, x)
+    assert_close(jax.jit(jax.grad(penalty))(rnn.params, x), expected)
+    both = jax.vmap(jax.grad(penalty), (None, 0))(rnn.params, jnp.stack([x, 2 * x]))
+    assert_close({name: each[0] for name, each in both.items()}, expected)
+    rows = jax.jacrev(jax.grad(lambda x: loss(rnn, rnn.params, x)))(x).reshape(x.size, x.size)
+    assert_close(rows, rows.T)
+    tokens = jnp.zeros((T, B), jnp.int32)
+    dense = jax.nn.one_hot(tokens, I)
+    assert_close(jax.grad(penalty)(rnn.params, tokens), jax.grad(penalty)(rnn.params, dense))
+
+
+def test_third_derivatives_and_forward_mode_raise():
     rnn, x = function("gru"), inputs()
-    gradient = jax.grad(lambda x: loss(rnn, rnn.params, x))
+
+    def gradient_sum(x):
+        return jnp.sum(jax.grad(lambda x: loss(rnn, rnn.params, x))(x))
+
     with pytest.raises(
-        UsageError, match=r"^zoo.jax.recurrent can be differentiated once; the gradient of its"
+        UsageError, match=r"^zoo.jax.recurrent can be differentiated twice; the gradient of a"
     ):
-        jax.grad(lambda x: gradient(x).sum())(x)
+        jax.grad(lambda x: jnp.sum(jax.grad(gradient_sum)(x)))(x)
     with pytest.raises(TypeError, match="forward-mode"):
-        jax.jacfwd(lambda x: loss(rnn, rnn.params, x))(x)
+        jax.jvp(lambda x: loss(rnn, rnn.params, x), (x,), (x,))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -21,6 +21,7 @@ from zoo.layers.config import STACK_DEFAULTS, CellLike, StackOptions, with_optio
 from zoo.layers.functional import Tape
 from zoo.layers.parameters import Shapes
 from zoo.layers.recurrent import Recurrent
+from zoo.layers.tangents import Tangents, TangentStack
 from zoo.layers.validation import as_lengths, as_padded_batch
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def recurrent(
 ) -> RecurrentFunction:
     """A stack of recurrent layers as a function of its parameters.
 
-    You can jit it, differentiate it (once, in reverse mode) and vmap it. Kernels run on the CPU, outside XLA.
+    You can jit it, vmap it, and differentiate it twice in reverse mode. Kernels run on the CPU, outside XLA.
 
     >>> rnn = zoo.jax.recurrent("lstm", input_size=3, hidden_size=5)
     >>> y, state = jax.jit(rnn)(rnn.params, jnp.ones((7, 2, 3)))
@@ -266,28 +267,67 @@ class HostKernels:
     def backward(
         self,
         tape_id: Any,
-        arguments: tuple[Any, ...],
-        dy: Any,
-        dfinal: Mapping[str, Any],
+        *arguments: Any,
         needs_dx: bool = True,
     ) -> tuple[dict[str, Array], Array | None, dict[str, Array]]:
         """Gradients of parameters, of x (None for tokens, or if not needed) and of the initial states.
 
         Args:
             tape_id: From :meth:`forward_with_tape`.
-            arguments: Arguments of :meth:`forward_with_tape`.
-            dy: Gradient of the outputs.
-            dfinal: Gradients of the final states.
+            *arguments: Arguments of :meth:`forward_with_tape`, then gradients of outputs and final states.
             needs_dx: Whether to compute the gradient of x.
         """
+        *forward_arguments, dy, dfinal = arguments
         with self._lock:
             tape = self._tapes.pop(int(tape_id), None)
         if tape is None:
-            _, _, tape = self._run(*arguments)
+            _, _, tape = self._run(*forward_arguments)
         dx, dstate, dtheta = self.functional.vjp(
             tape, np.asarray(dy), _copies(dfinal), self.threads, needs_dx=needs_dx
         )
         return self.functional.layout.views(dtheta), dx, dict(dstate)
+
+    def second_gradient(
+        self, arguments: tuple[Any, ...], direction: tuple[Any, ...]
+    ) -> tuple[dict[str, Array], Array | None, dict[str, Array], Array, dict[str, Array]]:
+        """Gradients of the gradients in a direction.
+
+        Args:
+            arguments: Arguments of the forward pass, then gradients of its outputs and final states.
+            direction: A tangent of each result of :meth:`backward`; None for an x without gradient.
+
+        Returns:
+            Gradients of the parameters, of x (None for tokens) and of the initial states, and gradients of
+            the gradients of outputs and final states.
+        """
+        params, x, state, others, dy, dfinal = arguments
+        of_params, of_x, of_state = direction
+        tangents = Tangents(
+            _copies(of_params),
+            None if of_x is None else np.array(of_x),
+            None if state is None else _copies(of_state),
+        )
+        result = self._tangents.jvp(
+            _copies(params) | self._buffers,
+            np.array(x),
+            None if state is None else _copies(state),
+            tangents,
+            None if others.noise is None else tuple(np.asarray(others.noise).tolist()),
+            None if others.lengths is None else np.asarray(others.lengths),
+            _copies(others.inputs),
+            self.threads,
+            has_backward=True,
+        )
+        dx, dstate, dtheta = self._tangents.vjp(
+            result.tape, np.asarray(dy), _copies(dfinal), None, None, self.threads
+        )
+        dparams = self.functional.layout.views(dtheta)
+        is_float = np.ndim(x) == 3
+        return dparams, dx if is_float else None, dict(dstate), result.y_tangent, dict(result.state_tangent)
+
+    @cached_property
+    def _tangents(self) -> TangentStack:
+        return TangentStack(self.functional)
 
     def _run(
         self, params: Any, x: Any, state: Any, others: NonDiffArgs, *, has_backward: bool = True
@@ -331,8 +371,7 @@ def _forward(kernels: HostKernels, *primals: Any) -> Any:
                 f"{OWNER}: input {name!r} is differentiated, and auxiliary inputs have no gradient; pass "
                 f"jax.lax.stop_gradient({name})."
             )
-    shapes = partial(_forward_with_tape_shapes, kernels)
-    y, last, tape_id = _call_once(kernels.forward_with_tape, shapes, *arguments)
+    y, last, tape_id = _run_with_tape(kernels, *arguments)
     dx_marker = () if x.perturbed else None  # part of the tree, since JAX would trace a boolean
     return (y, last), (tape_id, arguments, dx_marker)
 
@@ -340,10 +379,7 @@ def _forward(kernels: HostKernels, *primals: Any) -> Any:
 def _backward(kernels: HostKernels, residuals: Any, gradients: Any) -> Any:
     tape_id, arguments, dx_marker = residuals
     dy, dfinal = jax.tree.map(_instantiated, gradients, is_leaf=lambda leaf: isinstance(leaf, SymbolicZero))
-    needs_dx = dx_marker is not None
-    backward = partial(kernels.backward, needs_dx=needs_dx)
-    shapes = partial(_backward_shapes, kernels, needs_dx)
-    dparams, dx, dstate = _call_once(backward, shapes, tape_id, arguments, dy, dfinal)
+    dparams, dx, dstate = _gradient(kernels, dx_marker is not None, tape_id, *arguments, dy, dfinal)
     _, _, state, _ = arguments
     return dparams, dx, None if state is None else dstate, None
 
@@ -357,17 +393,68 @@ def _instantiated(gradient: Any) -> Array:
 _run.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _run_with_tape(kernels: HostKernels, *arguments: Any) -> Any:
+    """Outputs, final states and the id of the tape."""
+    shapes = _forward_with_tape_shapes(kernels, *arguments)
+    return _pure_callback(kernels.forward_with_tape, shapes, *arguments)
+
+
+def _run_with_tape_forward(kernels: HostKernels, *arguments: Any) -> Any:
+    results = _run_with_tape(kernels, *arguments)
+    return results, (results[-1], arguments)
+
+
+def _run_with_tape_backward(kernels: HostKernels, residuals: Any, gradients: Any) -> Any:
+    (tape_id, arguments), (dy, dfinal, _) = residuals, gradients
+    _, x, state, _ = arguments
+    dparams, dx, dstate = _gradient(kernels, x.ndim == 3, tape_id, *arguments, dy, dfinal)
+    return dparams, dx, None if state is None else dstate, None
+
+
+_run_with_tape.defvjp(_run_with_tape_forward, _run_with_tape_backward)
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _call_once(function: Callable[..., Any], shapes: Callable[..., Any], *arguments: Any) -> Any:
-    """A callback for one differentiation. A second one raises a clear error instead of JAX's own."""
-    return _pure_callback(function, shapes(*arguments), *arguments)
+def _gradient(kernels: HostKernels, needs_dx: bool, tape_id: Array, *arguments: Any) -> Any:
+    """Gradients of the parameters, of x (None for tokens, or if not needed) and of the initial states.
+
+    The arguments are those of the forward pass, and the gradients of the outputs and final states.
+    """
+    params, x, *_ = arguments
+    shapes = _like(params), _like(x) if needs_dx and x.ndim == 3 else None, _forward_shapes(kernels, x)[1]
+    return _pure_callback(partial(kernels.backward, needs_dx=needs_dx), shapes, tape_id, *arguments)
 
 
-def _no_double_backward(*_: Any) -> Any:
-    raise UsageError(f"{OWNER} can be differentiated once; the gradient of its gradient is unknown.")
+def _gradient_forward(kernels: HostKernels, needs_dx: bool, tape_id: Array, *arguments: Any) -> Any:
+    return _gradient(kernels, needs_dx, tape_id, *arguments), arguments
 
 
-_call_once.defvjp(_no_double_backward, _no_double_backward)
+def _gradient_backward(kernels: HostKernels, _needs_dx: bool, arguments: Any, direction: Any) -> Any:
+    dparams, dx, dstate, dy, dfinal = _second_gradient(kernels, arguments, direction)
+    _, _, state, *_ = arguments
+    return None, dparams, dx, None if state is None else dstate, None, dy, dfinal
+
+
+_gradient.defvjp(_gradient_forward, _gradient_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _second_gradient(kernels: HostKernels, arguments: Any, direction: Any) -> Any:
+    """Gradients of the gradients in a direction, with respect to all arguments of :func:`_gradient`."""
+    params, x, _, _, dy, dfinal = arguments
+    dx = _like(x) if x.ndim == 3 else None
+    shapes = _like(params), dx, _forward_shapes(kernels, x)[1], _like(dy), _like(dfinal)
+    return _pure_callback(kernels.second_gradient, shapes, arguments, direction)
+
+
+def _no_third_derivative(*_: Any) -> Any:
+    raise UsageError(
+        f"{OWNER} can be differentiated twice; the gradient of a gradient of its gradient is unknown."
+    )
+
+
+_second_gradient.defvjp(_no_third_derivative, _no_third_derivative)
 
 
 def _pure_callback(function: Callable[..., Any], shapes: Any, *arguments: Any) -> Any:
@@ -387,13 +474,6 @@ def _forward_shapes(kernels: HostKernels, x: Array) -> tuple[Any, dict[str, Any]
 
 def _forward_with_tape_shapes(kernels: HostKernels, _params: Arrays, x: Array, *_: Any) -> Any:
     return *_forward_shapes(kernels, x), jax.ShapeDtypeStruct((), jnp.uint32)
-
-
-def _backward_shapes(kernels: HostKernels, needs_dx: bool, _tape_id: Array, arguments: Any, *_: Any) -> Any:
-    """Shapes of the gradients of parameters, x (None for tokens, or if not needed) and initial states."""
-    params, x, *_ = arguments
-    dx = _like(x) if needs_dx and x.ndim == 3 else None
-    return _like(params), dx, _forward_shapes(kernels, x)[1]
 
 
 def _like(tree: Any) -> Any:

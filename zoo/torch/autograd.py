@@ -1,7 +1,7 @@
-"""The forward and backward passes in PyTorch's autograd: eager, and as an operator for ``torch.compile``.
+"""The forward and backward passes on tensors, and as operators for ``torch.compile``.
 
 Operators take no objects, so they identify a stack by a key, and they need the shapes of their results
-without running.
+without running. :mod:`zoo.torch.functions` has the functions of eager programs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from zoo.array_types import Array, Arrays
-from zoo.errors import UsageError
 from zoo.layers.functional import Tape
 from zoo.torch.config import SharedStack, stack_of_key
 
@@ -141,17 +140,25 @@ class TapeHolder(np.ndarray[Any, Any]):
     tape: Tape
 
 
-def keep_tape(tape: Tape, tape_id: int = 0) -> tuple[Tensor, weakref.ref[TapeHolder]]:
-    """The tensor to save for the backward pass, and a weak reference to the holder of the tape."""
-    holder: TapeHolder = np.ndarray.__new__(TapeHolder, 1, np.int64)
-    holder[0] = tape_id
-    holder.tape = tape
-    return torch.from_numpy(holder), weakref.ref(holder)
-
-
 _tape_ids = itertools.count(1)
 
 _tape_holders: weakref.WeakValueDictionary[int, TapeHolder] = weakref.WeakValueDictionary()
+
+
+def keep_tape(tape: Tape) -> Tensor:
+    """A token to save for the backward pass, an integer in a tensor; it keeps the tape alive."""
+    tape_id = next(_tape_ids)
+    holder: TapeHolder = np.ndarray.__new__(TapeHolder, 1, np.int64)
+    holder[0] = tape_id
+    holder.tape = tape
+    _tape_holders[tape_id] = holder  # alive, like the token
+    return torch.from_numpy(holder)
+
+
+def tape_of(token: Tensor, shared: SharedStack, args: TensorArgs) -> Tape:
+    """The tape of a token, from another forward pass if a compiler or a hook has copied the token."""
+    holder = _tape_holders.get(int(token))
+    return forward(shared, args)[2] if holder is None else holder.tape
 
 
 def call_operator(shared: SharedStack, tensors: TensorArgs) -> list[Tensor]:
@@ -173,18 +180,15 @@ def _tensor_args(x: Tensor, arrays: Any, state: Any, names: str, *rest: Any) -> 
 def _forward_impl(key: str, *arguments: Any) -> list[Tensor]:
     """Outputs, final states, and a token that keeps the tape alive."""
     y, last, tape = forward(stack_of_key(key), _tensor_args(*arguments))
-    tape_id = next(_tape_ids)
-    token, holder = keep_tape(tape, tape_id)
-    _tape_holders[tape_id] = holder()  # type: ignore[assignment]  # alive, like the token
-    return [y, *last, token]
+    return [y, *last, keep_tape(tape)]
 
 
 def _backward_impl(
     key: str, token: Tensor, dy: Tensor, dfinal: Any, needs_dx: bool, *arguments: Any
 ) -> list[Tensor]:
     """Gradients of the stack's parameters ``(P,)``, of the initial states, and of x if it is needed."""
-    shared, holder = stack_of_key(key), _tape_holders.get(int(token))  # None if the compiler copied the token
-    tape = forward(shared, _tensor_args(*arguments))[2] if holder is None else holder.tape
+    shared = stack_of_key(key)
+    tape = tape_of(token, shared, _tensor_args(*arguments))
     dx, dstate, dtheta = backward(shared, tape, dy, dfinal, needs_dx)
     gradients = [torch.from_numpy(dtheta), *shared.states.tensors(dstate)]
     return gradients if dx is None else [*gradients, dx]
@@ -243,73 +247,3 @@ _forward.register_fake(_fake_forward)
 _backward.register_fake(_fake_backward)
 
 _forward.register_autograd(_operator_backward, setup_context=_setup_context)
-
-DIFFERENTIABLE_ONCE = (
-    "zoo.torch.Recurrent can be differentiated once; create_graph=True needs the gradient of "
-    "its gradient, which is unknown."
-)
-
-
-def apply_recurrent(shared: SharedStack, tensors: TensorArgs) -> list[Tensor]:
-    """Outputs ``(T, B, ·)`` and final states, recorded by autograd if it is enabled."""
-    if torch.compiler.is_compiling():
-        return call_operator(shared, tensors)
-    inputs = *tensors.arrays, tensors.x, *tensors.state
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        return list(RecurrentFunction.apply(shared, tensors, *flatten(tensors)))
-    y, last, _ = forward(shared, tensors, has_backward=False)
-    return [y, *last]
-
-
-class RecurrentFunction(torch.autograd.Function):  # type: ignore[misc]
-    """The eager autograd function of both passes."""
-
-    @staticmethod
-    def forward(ctx: Any, shared: SharedStack, args: TensorArgs, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Outputs and final states; ``tensors`` are the flattened ``args``."""
-        y, last, tape = forward(shared, args)
-        token, ctx.holder = keep_tape(tape)
-        ctx.shared, ctx.counts = shared, args.counts
-        ctx.save_for_backward(token, *tensors)
-        ctx.set_materialize_grads(False)
-        if shared.states.discrete:
-            ctx.mark_non_differentiable(*(last[index] for index in shared.states.discrete))
-        return (y, *last)
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor | None, *dfinal: Tensor | None) -> tuple[Any, ...]:
-        """Gradients of the tensors."""
-        shared: SharedStack = ctx.shared
-        _, *tensors = ctx.saved_tensors  # raises if one was modified in place
-        holder = ctx.holder()  # None if a saved-tensor hook copied the token
-        tape = forward(shared, unflatten(ctx.counts, tensors))[2] if holder is None else holder.tape
-        needs_dx = ctx.needs_input_grad[2]  # of x, after the stack and the arguments
-        dx, dstate, dtheta = backward(shared, tape, dy, dfinal, needs_dx)
-        of_params = map(torch.from_numpy, shared.gradients(dtheta, np.concatenate))
-        of_state = shared.states.tensors(dstate) if ctx.counts.state else ()
-        gradients = [dx, *of_params, *[None] * len(shared.buffers), *of_state]
-        if torch.is_grad_enabled():  # create_graph=True
-            gradients = _no_double_backward(gradients, [*tensors, dy, *dfinal])
-        return (None, None, *gradients, *[None] * (len(tensors) - len(gradients)))
-
-
-class _NoDoubleBackward(torch.autograd.Function):  # type: ignore[misc]
-    """Return the first ``count`` tensors; raise if they are differentiated."""
-
-    @staticmethod
-    def forward(_ctx: Any, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-        return tuple(tensor.view_as(tensor) for tensor in tensors[:count])
-
-    @staticmethod
-    def backward(_ctx: Any, *_gradients: Tensor) -> Any:
-        raise UsageError(DIFFERENTIABLE_ONCE)
-
-
-def _no_double_backward(
-    gradients: Sequence[Tensor | None], causes: Sequence[Tensor | None]
-) -> list[Tensor | None]:
-    """Make gradients raise when they are differentiated: PyTorch would treat some as constants."""
-    present = [each for each in gradients if each is not None]
-    causes = [each for each in causes if each is not None and each.requires_grad]
-    wrapped = iter(_NoDoubleBackward.apply(len(present), *present, *causes))
-    return [None if each is None else next(wrapped) for each in gradients]

@@ -22,6 +22,7 @@ from zoo.layers.config import StackConfig
 from zoo.layers.functional import FunctionalStack
 from zoo.layers.parameters import ParameterLayout
 from zoo.layers.stack import Stack
+from zoo.layers.tangents import TangentStack
 from zoo.layers.validation import DTYPES, as_dtype
 from zoo.torch.states import state_layout
 
@@ -171,6 +172,7 @@ class SharedStack:
         self.layout = ParameterLayout(stack.param_shapes)
         self.shapes = {name: value.shape for name, value in self.to_module(self.zeros()).items()}
         self._pure = {dtype: FunctionalStack(stack, dtype) for dtype in DTYPES.values()}
+        self._tangents = {dtype: TangentStack(pure) for dtype, pure in self._pure.items()}
 
     def pure(self, dtype: np.dtype[Any]) -> FunctionalStack:
         """The forward and backward passes for a dtype.
@@ -179,6 +181,10 @@ class SharedStack:
             UsageError: if it is neither float32 nor float64.
         """
         return self._pure.get(dtype) or self._pure[as_dtype(dtype)]
+
+    def tangents(self, dtype: np.dtype[Any]) -> TangentStack:
+        """Derivatives in a direction for a dtype, float32 or float64."""
+        return self._tangents[dtype]
 
     def zeros(self) -> Arrays:
         """Parameters and buffers of the stack, all zero."""

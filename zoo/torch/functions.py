@@ -1,0 +1,376 @@
+"""The functions of eager programs in PyTorch's autograd: the forward pass, its gradient, and its derivatives.
+
+Each takes tensors only, besides the stack and counts, so that transformations of ``torch.func`` can replace
+them. ``vmap`` calls a function once for each element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch.autograd import forward_ad
+
+from zoo.array_types import Array, Arrays
+from zoo.errors import UsageError
+from zoo.layers.tangents import Derivative, Tangents
+from zoo.torch.autograd import (
+    TensorArgs,
+    TensorCounts,
+    backward,
+    call_operator,
+    flatten,
+    forward,
+    keep_tape,
+    tape_of,
+    unflatten,
+)
+from zoo.torch.config import SharedStack
+
+Tensor = Any
+
+
+def apply_recurrent(shared: SharedStack, tensors: TensorArgs) -> list[Tensor]:
+    """Outputs ``(T, B, ·)`` and final states, recorded by autograd if it is enabled."""
+    if torch.compiler.is_compiling():
+        return call_operator(shared, tensors)
+    inputs = *tensors.arrays, tensors.x, *tensors.state
+    if (
+        (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs))
+        or torch._C._are_functorch_transforms_active()  # their tensors have no memory
+        or forward_ad._current_level >= 0
+    ):
+        return list(RecurrentFunction.apply(shared, tensors.counts, *flatten(tensors)))[:-1]
+    y, last, _ = forward(shared, tensors, has_backward=False)
+    return [y, *last]
+
+
+class _Function(torch.autograd.Function):  # type: ignore[misc]
+    """Base class of functions for which ``vmap`` is a loop."""
+
+    @classmethod
+    def vmap(cls, info: Any, in_dims: Sequence[Any], *arguments: Any) -> tuple[Any, Any]:
+        """Results for each element, stacked; ``in_dims`` has an integer for each argument with elements."""
+        results = [
+            cls.apply(
+                *(
+                    each.select(dim, index) if isinstance(dim, int) else each
+                    for each, dim in zip(arguments, in_dims, strict=True)
+                )
+            )
+            for index in range(info.batch_size)
+        ]
+        return tuple(map(torch.stack, zip(*results, strict=True))), (0,) * len(results[0])
+
+
+class _LastFunction(_Function):
+    """Base class of functions without a derivative."""
+
+    problem: ClassVar[str] = (
+        "zoo.torch.Recurrent can be differentiated twice; the gradient of a gradient of its gradient is "
+        "unknown."
+    )
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Save nothing."""
+
+    @classmethod
+    def backward(cls, _ctx: Any, *_gradients: Tensor) -> Any:
+        """Raise an error.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(cls.problem)
+
+
+class RecurrentFunction(_Function):
+    """The forward pass: outputs, final states, and a token of the tape."""
+
+    @staticmethod
+    def forward(shared: SharedStack, counts: TensorCounts, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """``tensors`` are flattened arguments."""
+        y, last, tape = forward(shared, unflatten(counts, tensors))
+        return (y, *last, keep_tape(tape))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        """Save the arguments and the token."""
+        ctx.shared, ctx.counts, *tensors = inputs
+        ctx.save_for_backward(output[-1], *tensors)
+        ctx.save_for_forward(*tensors)
+        ctx.set_materialize_grads(False)
+        discrete = (output[1 + index] for index in ctx.shared.states.discrete)
+        ctx.mark_non_differentiable(output[-1], *discrete)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor | None, *dlast: Tensor | None) -> tuple[Any, ...]:
+        """Gradients of the tensors."""
+        shared, counts = ctx.shared, ctx.counts
+        token, *tensors = ctx.saved_tensors  # raises if one was modified in place
+        needs_dx = ctx.needs_input_grad[2] and tensors[0].is_floating_point()
+        dfinal = dlast[:-1]
+        compute = RecurrentGradient.apply if torch.is_grad_enabled() else RecurrentGradient.forward
+        results = [*compute(shared, counts, needs_dx, token, dy, *dfinal, *tensors)]
+        dx = results.pop(0) if needs_dx else None
+        params = len(shared.names.names)
+        gradients = [dx, *results[:params], *[None] * len(shared.buffers), *results[params:]]
+        return (None, None, *gradients, *[None] * (len(tensors) - len(gradients)))
+
+    @staticmethod
+    def jvp(ctx: Any, _shared: None, _counts: None, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Tangents of the results; None for discrete states and the token."""
+        results = [*RecurrentTangent.apply(ctx.shared, ctx.counts, *ctx.saved_tensors, *tangents), None]
+        for index in ctx.shared.states.discrete:
+            results[1 + index] = None
+        return tuple(results)
+
+
+class RecurrentGradient(_Function):
+    """The backward pass: gradients of x if they are needed, of the parameters and of the given states."""
+
+    @staticmethod
+    def forward(
+        shared: SharedStack,
+        counts: TensorCounts,
+        needs_dx: bool,
+        token: Tensor,
+        dy: Tensor | None,
+        *others: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        """``others`` are the gradients of the final states, and the flattened arguments."""
+        dfinal, tensors = _split(shared, others)
+        args = unflatten(counts, tensors)
+        dx, dstate, dtheta = backward(shared, tape_of(token, shared, args), dy, dfinal, needs_dx)
+        of_params = map(torch.from_numpy, shared.gradients(dtheta, np.concatenate))
+        of_state = shared.states.tensors(dstate) if counts.state else ()
+        return (*([dx] if needs_dx else []), *of_params, *of_state)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:  # noqa: ARG004
+        """Save the arguments."""
+        ctx.shared, ctx.counts, ctx.needs_dx, _, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
+        """Gradients of the gradients: of dy, of the gradients of the final states, and of the tensors."""
+        shared, counts = ctx.shared, ctx.counts
+        dy, *others = ctx.saved_tensors
+        size, arguments = 1 + len(others), map(_with_last_gradient, (dy, *others))
+        results = SecondGradient.apply(shared, counts, ctx.needs_dx, size, *arguments, *cotangents)
+        dfinal, tensors = _split(shared, others)
+        first = dy, *dfinal
+        of_gradients = (
+            None if each is None else gradient
+            for each, gradient in zip(first, results[: len(first)], strict=True)
+        )
+        return None, None, None, None, *of_gradients, *_padded(shared, tensors, iter(results[len(first) :]))
+
+    @staticmethod
+    def jvp(
+        ctx: Any, _shared: None, _counts: None, _needs_dx: None, _token: None, *tangents: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Tangents of the gradients."""
+        tensors = ctx.saved_tensors
+        return GradientTangent.apply(ctx.shared, ctx.counts, ctx.needs_dx, len(tensors), *tensors, *tangents)  # type: ignore[no-any-return]
+
+
+class SecondGradient(_Function):
+    """The backward pass of a backward pass."""
+
+    @staticmethod
+    def forward(
+        shared: SharedStack,
+        counts: TensorCounts,
+        needs_dx: bool,
+        size: int,
+        *tensors: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        """The first ``size`` tensors are arguments of :class:`RecurrentGradient`, and the others a direction.
+
+        Returns:
+            Gradients of dy, of the gradients of the final states, of x if it holds floats, of the parameters
+            and of the given states.
+        """
+        dy, *others = tensors[:size]
+        direction = [*tensors[size:]]
+        dfinal, rest = _split(shared, others)
+        args = unflatten(counts, rest)
+        dx = direction.pop(0) if needs_dx else None
+        params = len(shared.names.names)
+        result = _derivative(shared, args, dx, direction[:params], direction[params:])
+        gradients = _gradients(shared, args, result, dy, dfinal, None, [None] * len(dfinal))
+        of_x = gradients[:1] if args.x.is_floating_point() else ()
+        tangents = torch.from_numpy(result.y_tangent), *shared.states.tensors(result.state_tangent)
+        return *tangents, *of_x, *gradients[1:]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:  # noqa: ARG004
+        """Save the arguments of :class:`RecurrentGradient`."""
+        ctx.shared, ctx.counts, ctx.needs_dx, ctx.size, *tensors = inputs
+        ctx.save_for_backward(*tensors[: ctx.size])
+        ctx.set_materialize_grads(False)
+        ctx.is_given = [each is not None for each in tensors[ctx.size :]]
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
+        """Gradients of the direction, on which the results depend linearly."""
+        shared, size = ctx.shared, ctx.size
+        dy, *others = ctx.saved_tensors
+        count = 1 + len(shared.states.kinds)
+        of_tensors = _padded(shared, others[count - 1 :], iter(cotangents[count:]))
+        arguments = shared, ctx.counts, ctx.needs_dx, size, dy, *others, *cotangents[:count], *of_tensors
+        gradients = zip(GradientTangent.apply(*arguments), ctx.is_given, strict=True)
+        return (*[None] * (4 + size), *(gradient if is_given else None for gradient, is_given in gradients))
+
+
+class _LastGradient(_LastFunction):
+    """A tensor itself; it raises an error if PyTorch needs its gradient.
+
+    A function does not know which of its gradients are needed: PyTorch differentiates a result of
+    :class:`SecondGradient` with respect to the direction alone to compute a Hessian-vector product.
+    """
+
+    @staticmethod
+    def forward(tensor: Tensor) -> Tensor:
+        return tensor.view_as(tensor)
+
+    @classmethod
+    def vmap(cls, info: Any, in_dims: Sequence[Any], *arguments: Any) -> tuple[Any, Any]:  # noqa: ARG003
+        """The same for all elements."""
+        return cls.apply(*arguments), in_dims[0]
+
+
+def _with_last_gradient(tensor: Tensor | None) -> Tensor | None:
+    """An argument of the last function that can be differentiated."""
+    return _LastGradient.apply(tensor) if tensor is not None and tensor.requires_grad else tensor
+
+
+class GradientTangent(_LastFunction):
+    """The derivative of the gradients in a direction."""
+
+    @staticmethod
+    def forward(
+        shared: SharedStack,
+        counts: TensorCounts,
+        needs_dx: bool,
+        size: int,
+        *tensors: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        """The first ``size`` tensors are arguments of :class:`RecurrentGradient`, and the others tangents."""
+        (dy, *others), (dy_tangent, *other_tangents) = tensors[:size], tensors[size:]
+        dfinal, rest = _split(shared, others)
+        dfinal_tangents, (x, *direction) = _split(shared, other_tangents)
+        params = len(shared.names.names)
+        args = unflatten(counts, rest)
+        of_state = direction[counts.arrays : counts.arrays + counts.state]
+        result = _derivative(shared, args, x, direction[:params], of_state)
+        gradients = _gradients(shared, args, result, dy, dfinal, dy_tangent, dfinal_tangents)
+        return gradients if needs_dx else gradients[1:]
+
+
+class RecurrentTangent(_LastFunction):
+    """Tangents of the outputs and of the final states."""
+
+    problem = (
+        "zoo.torch.Recurrent: the gradient of a derivative in forward mode is unknown; use reverse mode "
+        "twice, torch.autograd.grad(..., create_graph=True)."
+    )
+
+    @staticmethod
+    def forward(shared: SharedStack, counts: TensorCounts, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        """``tensors`` are the flattened arguments and their tangents."""
+        count = len(tensors) // 2
+        args = unflatten(counts, tensors[:count])
+        x, *direction = tensors[count:]
+        params = len(shared.names.names)
+        state = direction[counts.arrays : counts.arrays + counts.state]
+        result = _derivative(shared, args, x, direction[:params], state)
+        return (torch.from_numpy(result.y_tangent), *shared.states.tensors(result.state_tangent))
+
+
+def _split(
+    shared: SharedStack, tensors: Sequence[Tensor | None]
+) -> tuple[Sequence[Tensor | None], Sequence[Tensor | None]]:
+    """The gradients of the final states, and the other tensors."""
+    count = len(shared.states.kinds)
+    return tensors[:count], tensors[count:]
+
+
+def _padded(shared: SharedStack, tensors: Sequence[Tensor | None], results: Any) -> list[Tensor | None]:
+    """The gradients of all tensors: None for those without."""
+    x, *_ = tensors
+    dx = next(results) if x is not None and x.is_floating_point() else None
+    of_params = [next(results) for _ in shared.names.names]
+    gradients = [dx, *of_params, *[None] * len(shared.buffers), *results]
+    return gradients + [None] * (len(tensors) - len(gradients))
+
+
+def _derivative(
+    shared: SharedStack,
+    args: TensorArgs,
+    x: Tensor | None,
+    params: Sequence[Tensor | None],
+    state: Sequence[Tensor | None],
+) -> Derivative:
+    """The forward pass and its derivative in the direction of some tangents."""
+    values = [each.detach().numpy() for each in args.arrays]
+    initial = shared.states.arrays(args.state) if args.state else None
+    of_state = shared.states.arrays(state) if state else {}
+    zeros = {name: np.zeros_like(value) for name, value in (initial or {}).items()}
+    return shared.tangents(values[0].dtype).jvp(
+        shared.arrays(values),
+        args.x.detach().numpy(),
+        initial,
+        Tangents(_linear_part(shared, values, params), _numpy(x), {**zeros, **of_state} if zeros else None),
+        None if args.noise is None else tuple(args.noise.tolist()),
+        None if args.lengths is None else args.lengths.numpy(),
+        {name: each.numpy() for name, each in zip(args.names, args.inputs, strict=True)},
+        torch.get_num_threads(),
+        has_backward=True,
+    )
+
+
+def _gradients(
+    shared: SharedStack,
+    args: TensorArgs,
+    result: Derivative,
+    dy: Tensor | None,
+    dfinal: Sequence[Tensor | None],
+    dy_tangent: Tensor | None,
+    dfinal_tangents: Sequence[Tensor | None],
+) -> tuple[Tensor, ...]:
+    """Derivatives of the gradients of x, of the parameters and of the given states."""
+    zeros = {name: np.zeros_like(value) for name, value in result.state.items()}
+    dx, dstate, dtheta = shared.tangents(result.y.dtype).vjp(
+        result.tape,
+        _numpy(dy),
+        {**zeros, **shared.states.arrays(dfinal)},
+        _numpy(dy_tangent),
+        {**zeros, **shared.states.arrays(dfinal_tangents)},
+        torch.get_num_threads(),
+    )
+    of_params = map(torch.from_numpy, shared.gradients(dtheta, np.concatenate))
+    of_state = shared.states.tensors(dstate) if args.state else ()
+    return torch.from_numpy(dx), *of_params, *of_state
+
+
+def _linear_part(shared: SharedStack, values: Sequence[Array], tangents: Sequence[Tensor | None]) -> Arrays:
+    """Tangents of the stack's parameters: the map from the module's adds constants, such as a forget bias."""
+    zeros = [np.zeros_like(value) for value in values[: len(tangents)]]
+    given = [
+        zero if tangent is None else tangent.detach().numpy()
+        for zero, tangent in zip(zeros, tangents, strict=True)
+    ]
+    at_tangents, at_zero = shared.names.to_stack(given), shared.names.to_stack(zeros)
+    return {name: np.ascontiguousarray(value - at_zero[name]) for name, value in at_tangents.items()}
+
+
+def _numpy(tensor: Tensor | None) -> Array | None:
+    return None if tensor is None else tensor.detach().numpy()
