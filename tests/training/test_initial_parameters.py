@@ -108,7 +108,7 @@ def test_start_from_trained_model(kind, tmp_path):
     compare_runs(run.path, tmp_path / "part")
 
 
-def test_crash_before_first_step_reads_the_source_again(tmp_path):
+def test_crash_before_first_step_rereads_the_source(tmp_path):
     source = zoo.train(task="adding", **SMALL, out=tmp_path / "source")
 
     settings = {**SMALL, "task": "adding", "out": tmp_path / "run", "init_from": source.path, "resume": True}
