@@ -122,6 +122,8 @@ def _cpu_time(process: int) -> _CpuTime | None:
 
 
 _HEAD = "import sys\nsys.path[:] = filter(None, sys.path)\n"
+_SAFE_PATH = ["-P"] if sys.version_info >= (3, 13) else []
+"""From Python 3.13 on, ``python -c`` imports ``linecache`` before the program begins."""
 
 
 def python_command(program: str, *arguments: str, python: str | None = None) -> list[str]:
@@ -133,7 +135,8 @@ def python_command(program: str, *arguments: str, python: str | None = None) -> 
         *arguments: Its ``sys.argv[1:]``.
         python: The interpreter; this one if None.
     """
-    return [python or sys.executable, "-c", _HEAD + program, *arguments]
+    command = [sys.executable, *_SAFE_PATH] if python is None else [python]
+    return [*command, "-c", _HEAD + program, *arguments]
 
 
 def has_python_command() -> bool:

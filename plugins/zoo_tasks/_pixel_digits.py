@@ -45,16 +45,20 @@ class PixelDigits(zoo.Task, abstract=True):
         return np.arange(PIXELS)
 
     def make_batch(self, index: int, size: int, seed: int, part: str) -> zoo.Batch:
-        """A batch of images: drawn at random in training, consecutive in validation and test."""
+        """A batch of images: drawn at random in training, consecutive in validation and test.
+
+        The last batch repeats images with the weight zero.
+        """
         images, classes = digits(self.label())
         available = split_indices(part, len(images))
         if part == "train":
-            selected = available[zoo.TaskRng(self.name, seed, part, index).integers(0, len(available), size)]
+            numbers = zoo.TaskRng(self.name, seed, part, index).integers(0, len(available), size)
         else:
-            selected = available[(index * size + np.arange(size)) % len(available)]
+            numbers = index % (self.batch_count(part, size) or 1) * size + np.arange(size)
+        selected = available[numbers % len(available)]
         inputs = images[selected][:, self.order()].T[..., None]
         targets, weights = np.zeros((PIXELS, size), np.int32), np.zeros((PIXELS, size), np.float32)
-        targets[-1], weights[-1] = classes[selected], 1
+        targets[-1], weights[-1] = classes[selected], numbers < len(available)
         return zoo.Batch(np.ascontiguousarray(inputs), targets, weights)
 
     def batch_count(self, part: str, size: int) -> int | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
 import numpy as np
 import pytest
 from trace_asserts import CARD, Kernels, trial_of
@@ -20,6 +23,7 @@ from zoo.analysis import (
 )
 from zoo.analysis.state_map import KernelStateMap, state_map_of, trajectory
 from zoo.analysis.target import gradients, run
+from zoo.base.cell import _RESERVED
 from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.kernels import pure_python
 
@@ -86,6 +90,40 @@ def vanilla(Whh, scale=1.0, inputs=2):
 
 def random(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
+
+
+# ---- auxiliary inputs ---------------------------------------------------------------------------------
+
+WITH_AUX = {
+    function: [*inspect.signature(function).parameters][:-1]
+    for function in (getattr(zoo.analysis, name) for name in zoo.analysis.__all__)
+    if not inspect.isclass(function) and "aux" in inspect.signature(function).parameters
+}
+"""Functions that take auxiliary inputs by name, and their other arguments."""
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(each, name) for each in WITH_AUX for name in WITH_AUX[each] if name not in _RESERVED],
+)
+@pytest.mark.parametrize("is_given", [False, True])
+def test_auxiliary_input_with_the_name_of_an_argument_raises(function, name, is_given):
+    class Clash(zoo.Cell):
+        """A cell whose auxiliary input has the name of an argument."""
+
+        card = CARD
+        W = zoo.Param("I", "H")
+        h = zoo.State("H")
+        locals()[name] = zoo.Input(default=1.0)
+
+        step = eval(f"lambda self, x, h, {name}: x @ self.W + h + {name}")
+
+    model = zoo.Recurrent(Clash, 2, 3)
+    call = re.escape(f"`{function.__name__}({', '.join(WITH_AUX[function])})`")
+    with pytest.raises(
+        UsageError, match=rf"cell 'clash': input '{name}' has the name of an argument of {call}; ren"
+    ):
+        function(model, random(4, 1, 2), **({name: np.ones((4, 1))} if is_given else {}))
 
 
 # ---- Jacobians ----------------------------------------------------------------------------------------

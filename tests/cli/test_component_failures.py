@@ -138,6 +138,40 @@ def test_failure_of_component_is_one_sentence(flags, failure, comment):
     assert "Traceback" not in result.output
 
 
+BODIES = {
+    "raises": ('raise ValueError("stop")', "; `{name}` returns none"),
+    "returns nothing": ("return", "; `{name}` returns none"),
+    "returns several": ("return 1.0, 2.0", "; `{name}` returns UniTuple(float64 x 2)"),
+    "returns the row": ("return row", "; `{name}` returns array(float32, 1d, "),
+    "names nothing": ("return unknown(row)", "NameError: name 'unknown' is not defined"),
+    "has too few arguments": ("return helper()", "NameError: name 'helper' is not defined"),
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("name", ["own_loss", "own_gradient"])
+def test_loss_without_a_number_is_one_sentence(name, body):
+    """A kernel that fails where the generated code calls it, whatever it does with its arguments."""
+    line, failure = BODIES[body]
+    bodies = {"own_loss": "return 0.0", "own_gradient": "return 0.0", name: line}
+    parameters = {"own_loss": "row, target", "own_gradient": "row, target, scale"}
+    kernels = [
+        f"\n@zoo.njit  # {each}\ndef {each}({parameters[each]}):\n    {bodies[each]}\n" for each in bodies
+    ]
+    Path("faults.py").write_text(
+        f"import zoo\n{''.join(kernels)}\nLOSS = zoo.Loss('own', own_loss, own_gradient)\n"
+    )
+    Path("load.csv").write_text("\n".join(["load", *(f"{n % 7 / 7:.3f}" for n in range(300))]))
+    flags = ["--data", "load.csv", "--target", "load", "--loss", "faults.py:LOSS", "--cell", "vanilla"]
+    result = zoo_command("train", *flags, "--hidden", 4, "--steps", 2, "--out", "runs/x", "--quiet")
+    assert result.exit_code == 1
+    last = result.output.splitlines()[-1]
+    assert last.startswith("Error: faults.py cannot be compiled: "), result.output
+    assert failure.format(name=name) in last
+    assert last.endswith(f" (faults.py, line {line_of(name)}).")
+    assert "Traceback" not in result.output
+
+
 def test_bug_of_zoo_keeps_its_traceback(monkeypatch):
     def fail(*_arguments, **_settings):
         raise RuntimeError("a bug")

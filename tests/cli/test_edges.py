@@ -393,12 +393,13 @@ def test_deleted_working_directory_is_one_sentence(arguments, tmp_path):
     target = tmp_path / "target"
     target.mkdir()
     words = ["zoo", *(each.format(target=target) for each in arguments)]
-    code = (
+    script = tmp_path / "zoo_script.py"  # as `zoo` is; with -c, `import numpy` fails in Python 3.13.0
+    script.write_text(
         "import os, pathlib, sys, zoo.cli\n"
         "pathlib.Path('gone').mkdir(); os.chdir('gone'); pathlib.Path('../gone').rmdir()\n"
         f"sys.argv = {words!r}\n"
         "zoo.cli.main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr.splitlines()[-1] == "Error: the working directory was deleted; change to another one."
     assert done.returncode == 1

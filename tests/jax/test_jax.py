@@ -179,7 +179,7 @@ def test_auxiliary_input_with_the_name_of_an_argument_raises():
         def step(self, x, h, key):
             return x @ self.W + h + key
 
-    words = r"input 'key' of .* has the name of an argument of `rnn\(params, x, state, key, lengths\)`; "
+    words = r"zoo.jax.*: input 'key' has the name of an argument of `rnn\(params, x, state, key, lengths\)`; "
     with pytest.raises(UsageError, match=f"{words}rename it"):
         function(Clash)
 

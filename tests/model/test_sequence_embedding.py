@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -163,9 +164,10 @@ CATEGORIES = CategoryInputs(TOKENS, 2, ((0, TOKENS, 0),))
         ),
         (lambda: analysis.jacobian(model_of(), "ab"), r"a language model; expected integer tokens \(T, B\)"),
         (lambda: model_of().outputs(np.full((5, 7), TOKENS)), "run from 9 to 9; expected tokens from 0 to 8"),
-        (
+        pytest.param(
             lambda: zoo.export.to_onnx(model_of(), "no.onnx", tokens=False),
             "a model with an embedding reads tokens",
+            marks=pytest.mark.skipif(find_spec("onnx") is None, reason="needs onnx"),
         ),
     ],
 )

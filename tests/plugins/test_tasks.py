@@ -630,6 +630,10 @@ def test_digits():
     count = task.batch_count("test", 32)
     seen = np.concatenate([task.batch(index, 32, 0, "test").inputs[:, :, 0].T for index in range(count)])
     assert len({image.tobytes() for image in seen}) == 270 == math.ceil(0.15 * 1797)
+    for size in (7, 32, 270, 300):
+        batches = [task.batch(index, size, 0, "test") for index in range(task.batch_count("test", size))]
+        assert sum(batch.weights[-1].sum() for batch in batches) == 270
+        np.testing.assert_array_equal(task.batch(len(batches), size, 0, "test").inputs, batches[0].inputs)
 
 
 def test_digits_without_scikit_learn(monkeypatch):

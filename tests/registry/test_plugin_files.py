@@ -315,5 +315,5 @@ MINE = zoo.Loss("mine", kernels.row_loss, kernels.row_loss_and_grad, block=kerne
     with pytest.raises(zoo.UsageError, match=r"has no loss 'MIEN'; its losses are .*Did you mean 'MINE'"):
         load_loss_file(f"{path}:MIEN")
     path = write(text.replace('"mine"', '"huber"'))
-    with pytest.raises(zoo.PluginError, match="loss 'huber' is taken"):
+    with pytest.raises(zoo.PluginError, match="loss name 'huber' is taken"):
         load_loss_file(f"{path}:MINE")

@@ -74,7 +74,7 @@ def test_losses_of_a_failing_plugin_are_forgotten(site):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (hook("loss", "huber"), "loss 'huber' is taken: zoo registered it; choose another name"),
+        (hook("loss", "huber"), "loss name 'huber' is taken: zoo registered it, and zoo-t 1.0 "),
         (
             hook("loss") + "    register(make_task('t1'))",
             "register a loss: found <class .*>; expected a zoo.Loss",
@@ -217,6 +217,104 @@ def test_failing_plugin_is_named_and_fails_alone(site, case):
     assert "\n" not in record.error
     assert isinstance(record.cause, (Exception, SystemExit))
     assert loader.registry(zoo.Cell).list() == ["fine"]
+
+
+EVERY_KIND = pytest.mark.parametrize("kind", hookspecs.KINDS)
+VALUES = {
+    "a name": "'lstm'",
+    "an instance": "object()",
+    "nothing": "None",
+    "a list": "[make_{kind}('a')]",
+    "pairs": "[('a', make_{kind}('a'))]",
+    "a mapping": "{{'a': make_{kind}('a')}}",
+    "a generator": "(make_{kind}(name) for name in 'ab')",
+    "a function": "make_{kind}",
+    "a module": "zoo",
+}
+"""Values that are no component, for ``register`` and as the result of a hook."""
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("value", VALUES)
+def test_value_that_is_no_component_is_an_error(site, kind, value):
+    install(site, "zoo-t", hook(kind) + f"    register({VALUES[value].format(kind=kind)})\n")
+    record = record_of(load(), "zoo_t")
+    expected = f"is not a class; what is registered as {kind} is a class derived from zoo."
+    if kind == "loss":
+        expected = "; expected a zoo.Loss."
+    if value == "an instance" and kind != "loss":
+        expected = "<object object at "
+    assert (record.status, record.provides) == ("failed", ())
+    assert expected in record.error
+    assert f"(zoo_t.py, line {len(MEMBERS.splitlines()) + 3})" in record.error
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("is_registered", [False, True], ids=["alone", "with a component"])
+@pytest.mark.parametrize("value", [value for value in VALUES if value != "nothing"])
+def test_result_of_a_hook_is_an_error(site, kind, value, is_registered):
+    """zoo would ignore it, and what it names would be missing without a word."""
+    register = f"    register(make_{kind}('c1'))\n" if is_registered else ""
+    install(site, "zoo-t", hook(kind) + register + f"    return {VALUES[value].format(kind=kind)}\n")
+    record = record_of(load(), "zoo_t")
+    assert (record.status, record.provides) == ("failed", ())
+    assert record.error.startswith(f"{hookspecs.hook_name(kind)} returns ")
+    assert record.error.endswith(f"; expected nothing. Call register for each {kind} instead.")
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("result", ["", "return None", "return register(make_{kind}('c2'))"])
+def test_hook_may_return_nothing_or_its_component(site, kind, result):
+    install(site, "zoo-t", hook(kind, "c1") + f"    {result.format(kind=kind)}\n")
+    loader = load()
+    assert record_of(loader, "zoo_t").status == "loaded"
+    if kind == "loss":
+        loader.registry(zoo.Loss).clear()
+
+
+@EVERY_KIND
+@pytest.mark.parametrize(("prefix", "word"), [("", "yield "), ("async ", ""), ("async ", "yield ")])
+def test_hook_that_would_not_run_is_an_error(site, kind, prefix, word):
+    body = hook(kind).replace("def ", f"{prefix}def ")
+    install(site, "zoo-t", body + f"    {word}register(make_{kind}('c1'))\n")
+    assert record_of(load(), "zoo_t").error == (
+        f"{hookspecs.hook_name(kind)} is a generator or an asynchronous function, whose body would not run; "
+        f"write a function without yield and async"
+    )
+
+
+@EVERY_KIND
+def test_duplicate_name_names_both_plugins(site, kind):
+    install(site, "zoo-tb", hook(kind, "c1"), version="2.5")
+    install(site, "zoo-ta", hook(kind, "c1"))
+    loader = load()
+    assert record_of(loader, "zoo_ta").status == "loaded"
+    error = record_of(loader, "zoo_tb").error
+    assert error.startswith(
+        f"{kind} name 'c1' is taken: zoo-ta 1.0 (entry point 'zoo_ta') registered it, and zoo-tb 2.5 (entry "
+        f"point 'zoo_tb') registers "
+    )
+    assert "under the same; choose another name." in error
+    if kind == "loss":
+        loader.registry(zoo.Loss).clear()
+
+
+SHIPPED = {
+    **{base.kind: loader.LOADER.registry(base).list()[0] for base in hookspecs.COMPONENT_CLASSES},
+    "loss": "huber",
+}
+
+
+@EVERY_KIND
+def test_name_of_a_shipped_component_names_both_plugins(site, kind):
+    install(site, "a-shadow", hook(kind, SHIPPED[kind]))
+    error = record_of(Loader(environ={}), "a_shadow").error
+    owner = "zoo" if kind == "loss" else "recurrent-zoo .* \\(entry point '.*'\\)"
+    assert re.match(
+        rf"{kind} name '{SHIPPED[kind]}' is taken: {owner} registered it, and a-shadow 1\.0 \(entry point "
+        rf"'a_shadow'\) registers ",
+        error,
+    )
 
 
 @pytest.mark.parametrize(

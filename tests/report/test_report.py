@@ -174,6 +174,22 @@ def test_missing_or_changed_text_is_reported(tmp_path):
         assert "Hidden units left out" in said(report_of(run))
 
 
+def test_units_of_a_text_with_fewer_symbols_than_the_model(tmp_path):
+    source = examples.train(tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "text.txt").write_text(examples.TEXT[:40] * 8)
+    run = zoo.train(
+        tmp_path / "other" / "text.txt",
+        init_from=source,
+        hidden=8,
+        batch=4,
+        seq=8,
+        steps=2,
+        out=tmp_path / "new",
+    )
+    assert blocks(report_of(run.path), Units)
+
+
 def test_unregistered_cell_is_reported(copy):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "cell": "nobody"}))

@@ -779,6 +779,8 @@ class Encoded(torch.utils.data.Dataset):
             return self.module(inputs(seed=index).detach())[0]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork.*JAX:RuntimeWarning")  # which another test may have imported
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_of_a_data_loader(method):
     data = Encoded(layer("lstm+zoneout").eval())

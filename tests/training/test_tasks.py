@@ -76,6 +76,46 @@ def without_clock(events):
 # ---- the loop -----------------------------------------------------------------------------------------
 
 
+class Stored(zoo.Task):
+    """Eleven examples in each part, and batches whose last one repeats some without a weight."""
+
+    count = 11
+    input_size, output_size = 1, 2
+    metric = "accuracy"
+
+    def make_batch(self, index, size, seed, part):
+        numbers = np.arange(index * size, (index + 1) * size)
+        inputs = np.sin(1.0 + numbers % self.count + np.arange(3)[:, None])[..., None]
+        targets, weights = np.zeros((3, size), np.int32), np.zeros((3, size))
+        targets[1:], weights[1:] = (numbers % self.count) % 2, numbers < self.count
+        return zoo.Batch(inputs, targets, weights)
+
+    def batch_count(self, part, size):
+        return None if part == "train" else -(-self.count // size)
+
+    def baseline(self):
+        return 0.5
+
+
+@pytest.mark.parametrize("size", [*range(1, Stored.count + 3), 40])
+def test_every_example_of_a_finite_part_counts_once(size):
+    task = Stored()
+    model = zoo.SequenceModel("vanilla", 1, 2, hidden_size=4, dtype="float64", seed=3, threads=1)
+    alone = evaluate_task(task, model, "valid", 1, 1)
+    score = evaluate_task(task, model, "valid", 1, size)
+    assert score.examples == alone.examples == Stored.count
+    np.testing.assert_allclose((score.loss, score.score), (alone.loss, alone.score), rtol=1e-13)
+
+
+@pytest.mark.parametrize("size", [1, 11])
+def test_full_batches_have_equal_weight(size):
+    task = Stored()
+    model = zoo.SequenceModel("vanilla", 1, 2, hidden_size=4, threads=1)
+    batches = [task.batch(index, size, 0, "test") for index in range(Stored.count // size)]
+    losses = [model.evaluate_batch(each.inputs, each.targets, each.weights)[0] for each in batches]
+    assert evaluate_task(task, model, "test", 1, size).loss == sum(losses) / len(losses)
+
+
 def test_run_equals_a_loop_written_by_hand(train):
     trained = train()
     task = zoo.get_task("copying", **TASK)

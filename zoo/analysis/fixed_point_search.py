@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from zoo.analysis.jacobians import eigenvalues, jacobians
 from zoo.analysis.state_map import StateMap, StepInputs, check_smooth, state_map_of, trajectory
-from zoo.analysis.target import AnalysisTarget, inputs_of
+from zoo.analysis.target import AnalysisTarget, inputs_of, takes_inputs_by_name
 from zoo.arguments import check_seed, short_repr
 from zoo.array_types import Array
 from zoo.errors import UsageError
@@ -246,6 +246,7 @@ class FixedPoints:
         return f"FixedPoints({len(self)} from {self.starts} starts, {int(self.stable.sum())} stable)"
 
 
+@takes_inputs_by_name
 def fixed_points(
     model: AnalysisTarget,
     x: ArrayLike | None = None,

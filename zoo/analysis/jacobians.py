@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo.analysis.state_map import StateMap, StepInputs, check_smooth, state_map_of, trajectory
-from zoo.analysis.target import AnalysisTarget, inputs_of
+from zoo.analysis.target import AnalysisTarget, inputs_of, takes_inputs_by_name
 from zoo.arguments import as_bool, as_integer, check_seed
 from zoo.array_types import Array
 from zoo.errors import UsageError
@@ -21,6 +21,7 @@ MAX_ELEMENTS = 2**28
 """Largest number of elements of all Jacobians: 2 GiB."""
 
 
+@takes_inputs_by_name
 def jacobian(
     model: AnalysisTarget,
     inputs: ArrayLike,
@@ -74,6 +75,7 @@ def jacobians(step: StateMap, step_inputs: StepInputs, vectors: Array) -> Array:
     return values
 
 
+@takes_inputs_by_name
 def jacobian_spectrum(
     model: AnalysisTarget,
     inputs: ArrayLike,
@@ -130,6 +132,7 @@ def state_slices(model: AnalysisTarget, layer: int | str = 0) -> dict[str, slice
     return dict(state_map_of(model, layer).slices)
 
 
+@takes_inputs_by_name
 def lyapunov_exponents(
     model: AnalysisTarget,
     inputs: ArrayLike,

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zoo.analysis.target import AnalysisTarget, ForwardResult, aux_of, gradients, inputs_of, run, stack_of
+from zoo.analysis.target import (
+    AnalysisTarget,
+    ForwardResult,
+    aux_of,
+    gradients,
+    inputs_of,
+    run,
+    stack_of,
+    takes_inputs_by_name,
+)
 from zoo.arguments import as_integer, check_seed
 from zoo.array_types import Array, Arrays
 from zoo.arrays import as_array
@@ -72,6 +81,7 @@ def random_unit_vectors(y: Array, seed: int) -> Array:
 TIMES = 4
 
 
+@takes_inputs_by_name
 def gradient_by_lag(
     model: AnalysisTarget,
     inputs: ArrayLike,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from numpy.typing import ArrayLike
 
@@ -21,9 +23,11 @@ from zoo.layers.stack import LayerTape, Stack
 from zoo.layers.states import GivenState
 from zoo.layers.time_chunks import Segment
 from zoo.layers.tracing import GradientTracer, TraceRequest, ValueTracer, requested_names
-from zoo.layers.validation import as_aux_inputs, as_inputs, as_state, as_tokens
+from zoo.layers.validation import as_aux_inputs, as_inputs, as_state, as_tokens, check_input_names
 from zoo.model import Model
 
+P = ParamSpec("P")
+R = TypeVar("R")
 AnalysisTarget: TypeAlias = Recurrent | Model
 """A layer or a model."""
 
@@ -50,6 +54,21 @@ class ForwardResult:
         """Tape of a direction, in its own order of time."""
         tapes = self.batch_run.iter_tapes(self.segment, self.segment.tape)
         return next(tape for each, *_, tape in tapes if each.prefix == layer.prefix)
+
+
+def takes_inputs_by_name(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function with ``**aux`` raise an error for an auxiliary input with the name of an argument."""
+    arguments = [*inspect.signature(function).parameters][:-1]
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **named: P.kwargs) -> R:
+        target: Any = args[0] if args else named.get("model")
+        if isinstance(target, Recurrent | Model):
+            stack = target.stack
+            check_input_names(stack.inputs, function.__name__, arguments, stack.label())
+        return function(*args, **named)
+
+    return checked
 
 
 def stack_of(target: AnalysisTarget) -> Stack:

@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo.analysis.loss_gradients import gradient_at, inputs_and_targets
-from zoo.analysis.target import AnalysisTarget, aux_of, gradients, inputs_of, run, stack_of
+from zoo.analysis.target import (
+    AnalysisTarget,
+    aux_of,
+    gradients,
+    inputs_of,
+    run,
+    stack_of,
+    takes_inputs_by_name,
+)
 from zoo.arguments import as_elements, as_number
 from zoo.array_types import Array
 from zoo.compiler.frontend.value_names import SQUASHING_RANGES
@@ -18,6 +26,7 @@ from zoo.layers.states import GivenState
 from zoo.layers.tracing import TraceRequest, cell_gates, cell_trace_values
 
 
+@takes_inputs_by_name
 def trace(
     model: AnalysisTarget,
     inputs: ArrayLike,
@@ -45,6 +54,7 @@ def trace(
     return run(model, inputs_of(model, inputs), state, names, aux).traces
 
 
+@takes_inputs_by_name
 def trace_grads(
     model: AnalysisTarget,
     inputs: ArrayLike,
@@ -88,6 +98,7 @@ def trace_grads(
     return gradients(model, run_result, dy, names)
 
 
+@takes_inputs_by_name
 def gate_saturation(
     model: AnalysisTarget,
     inputs: ArrayLike,

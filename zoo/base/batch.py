@@ -20,7 +20,8 @@ class Batch(NamedTuple):
     Attributes:
         inputs: Tokens ``(T, B)`` or numbers ``(T, B, I)``.
         targets: Classes ``(T, B)``, or numbers ``(T, B, V)``.
-        weights: Weight of each step, ``(T, B)``: one where an answer is expected, else zero.
+        weights: Weight of each step, ``(T, B)``: one where an answer is expected, else zero. Evaluation does
+            not count an example without one.
         continues: Whether sequences continue the sequences of the previous batch, so that states carry over.
         aux: Auxiliary inputs by name, ``(T, B, ...)``, for example the time ``dt`` between steps. Cells that
             declare the name get them; the others compute without.

@@ -255,6 +255,7 @@ COMPLETERS: dict[str, Completer] = {
     "--constraint": complete_constraints,
     "--penalty": complete_penalties,
     "--data": complete_data,
+    "--init-from": complete_runs,
     "--set": complete_options,
     **dict.fromkeys(("--out", "--plugin", "--config", "--markdown", "--latex"), complete_files),
 }

@@ -81,6 +81,7 @@ def header(start: Event) -> dict[str, str]:
         **data_header(start),
         "model": _model(start),
         "train": _train(start),
+        **_initial(start),
         **_trials(start),
         **_regularisation(start["config"]),
         "out": start["out"],
@@ -231,6 +232,14 @@ def _train(start: Event) -> str:
         f"{config['optimizer']}{rate}{schedule}: {steps} of {_kind(start).batch(config)}, "
         f"{start['threads']} thread{'s' * (start['threads'] > 1)}"
     )
+
+
+def _initial(start: Event) -> dict[str, str]:
+    """The model that a new run starts from, by heading."""
+    if (source := start.get("init_from")) is None:
+        return {}
+    step = "" if source["step"] is None else f", step {source['step']:,}"
+    return {"start": f"{source['run']}{step}, sha256 {source['sha256'][:12]}"}
 
 
 def _trials(start: Event) -> dict[str, str]:

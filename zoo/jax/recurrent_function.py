@@ -22,7 +22,7 @@ from zoo.layers.functional import Tape
 from zoo.layers.parameters import Shapes
 from zoo.layers.recurrent import Recurrent
 from zoo.layers.tangents import Tangents, TangentStack
-from zoo.layers.validation import as_lengths, as_padded_batch
+from zoo.layers.validation import as_lengths, as_padded_batch, check_input_names
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -90,12 +90,7 @@ class RecurrentFunction:
 
     def __init__(self, rnn: Recurrent) -> None:
         arguments = list(inspect.signature(self.__call__).parameters)[:-1]
-        for name in rnn.stack.inputs:
-            if name in arguments:
-                raise UsageError(
-                    f"{OWNER}: input {name!r} of {rnn.stack.label()} has the name of an argument of "
-                    f"`rnn({', '.join(arguments)})`; rename it."
-                )
+        check_input_names(rnn.stack.inputs, "rnn", arguments, f"{OWNER}: {rnn.stack.label()}")
         self._kernels = HostKernels(rnn)
         self.params: dict[str, Array] = {name: jnp.array(value) for name, value in rnn.params.items()}
 

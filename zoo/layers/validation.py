@@ -203,6 +203,26 @@ def as_state(
     }
 
 
+def check_input_names(inputs: Iterable[str], function: str, arguments: Sequence[str], owner: str) -> None:
+    """Check that no auxiliary input has the name of an argument of a function, which takes both by name.
+
+    Args:
+        inputs: Names of the auxiliary inputs of a stack.
+        function: The name of the function.
+        arguments: Names of its other arguments.
+        owner: Beginning of the message.
+
+    Raises:
+        UsageError: if one has.
+    """
+    for name in inputs:
+        if name in arguments:
+            raise UsageError(
+                f"{owner}: input {name!r} has the name of an argument of "
+                f"`{function}({', '.join(arguments)})`; rename it."
+            )
+
+
 def as_aux_inputs(
     given: Mapping[str, Any],
     declared: Mapping[str, Input],

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from zoo.foreign_errors import error_text
 from zoo.registry import loader
@@ -33,12 +34,33 @@ def foreign_failure(error: Exception) -> str:
         failure = f"raised {error_text(error)}"
         files = [Path(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(error.__traceback__)]
     else:
-        files = [Path(numba["file"]).resolve()]
+        file, line = Path(numba["file"]).resolve(), int(numba["line"])
         reason = " ".join(numba["reason"].split())
-        failure = f"cannot be compiled: {reason} ({files[0].name}, line {numba['line']})"
+        if (called := _called_function(file, line)) is not None:
+            file, line = Path(called.py_func.__code__.co_filename), called.py_func.__code__.co_firstlineno
+            results = {
+                str(each.signature.return_type)
+                for each in getattr(called, "inlined", called).overloads.values()
+            }
+            reason += "".join(f"; `{called.__name__}` returns {each}" for each in sorted(results))
+        files, failure = [file], f"cannot be compiled: {reason} ({file.name}, line {line})"
     origins = dict(_origins())
     raised = (origins[path] for file in files for path in (file, *file.parents) if path in origins)
     return next((f"{origin} {failure}." for origin in raised), "")
+
+
+def _called_function(file: Path, line: int) -> Any:
+    """The kernel of a plugin or a file, such as a loss, that a line of generated code calls, if it calls one.
+
+    Numba reports the line of the call if the result has the wrong type. A kernel that always raises an
+    exception returns none.
+    """
+    from zoo.compiler.codegen.source_module import source_of  # most commands need no compiler
+
+    if (source := source_of(file.stem)) is None:
+        return None
+    text = source.text.splitlines()[line - 1]
+    return next((kernel for name, kernel in source.functions.items() if f"{name}(" in text), None)
 
 
 def _origins() -> Iterator[tuple[Path, str]]:

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
+from zoo.arguments import short_repr
 from zoo.base import Component
 from zoo.base.loss import Loss
 from zoo.base.names import did_you_mean
@@ -319,7 +320,8 @@ def call_hooks(module: ModuleType, source: Source, registries: Registries) -> No
         registries: The registries by kind.
 
     Raises:
-        PluginError: if a hook is misspelt, not marked, or takes other arguments than ``register``.
+        PluginError: if a hook is misspelt, not marked, not a plain function, takes other arguments than
+            ``register``, or returns something that it did not register.
         Exception: from the hooks themselves.
     """
     manager = _idle_managers.pop() if _idle_managers else _HookManager()
@@ -334,19 +336,35 @@ def call_hooks(module: ModuleType, source: Source, registries: Registries) -> No
         ) from error
     for kind, registry in registries.items():
         # Without override: no plugin replaces a component of another.
-        register = _register_function(registry, source)
-        getattr(manager.hook, hookspecs.hook_name(kind))(register=register)
+        register, name = _Register(registry, source), hookspecs.hook_name(kind)
+        for result in getattr(manager.hook, name)(register=register):
+            if not any(result is component for component in register.components):
+                raise PluginError(
+                    f"{name} returns {short_repr(result)}; expected nothing. Call register for each {kind} "
+                    f"instead."
+                )
     manager.unregister(module)
     _idle_managers.append(manager)
 
 
-def _register_function(registry: Registry[Any], source: Source) -> Callable[[Any], Any]:
-    """The argument of a hook, a function with one argument."""
+class _Register:
+    """The argument of a hook, a function with one argument.
 
-    def register(component: Any) -> Any:
-        return registry.register(component, source=source)
+    Args:
+        registry: The registry of the components.
+        source: The source to record for them.
 
-    return register
+    Attributes:
+        components: The components that were registered.
+    """
+
+    def __init__(self, registry: Registry[Any], source: Source) -> None:
+        self._registry, self._source = registry, source
+        self.components: list[Any] = []
+
+    def __call__(self, component: Any) -> Any:
+        self.components.append(self._registry.register(component, source=self._source))
+        return component
 
 
 def _check_names(module: ModuleType, manager: pluggy.PluginManager) -> None:
@@ -360,6 +378,14 @@ def _check_names(module: ModuleType, manager: pluggy.PluginManager) -> None:
             )
         if manager.parse_hookimpl_opts(module, name) is None:
             raise PluginError(f"{name} is not marked as a hook; put @zoo.hookimpl above it")
+        if any(test(value) for test in _RUN_LATER):
+            raise PluginError(
+                f"{name} is a generator or an asynchronous function, whose body would not run; write a "
+                f"function without yield and async"
+            )
+
+
+_RUN_LATER = inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction
 
 
 LOADER = Loader()

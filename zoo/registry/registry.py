@@ -107,7 +107,8 @@ class Registry(Generic[M]):
         if taken is not None and (taken.cls, taken.source) == (cls, source):
             return cls
         if taken is not None and not override:
-            raise UsageError(self._taken(cls, source, taken.source))
+            described = f"{cls.__qualname__} ({module_label(cls.__module__)})"
+            raise UsageError(self._taken(cls.name, described, source, taken.source))
         self.register_later(cls.name, source, lambda: cls)
         return cls
 
@@ -206,12 +207,11 @@ class Registry(Generic[M]):
             raise UnknownNameError(self._unknown(name))
         return entry.source, entry.cls
 
-    def _taken(self, cls: type[M], source: Source, holder: Source) -> str:
+    def _taken(self, name: str, described: str, source: Source, holder: Source | str) -> str:
         remedy = ", or pass override=True to replace it" if source == LOCAL else ""
         return (
-            f"{self.kind} name {cls.name!r} is taken: {holder} registered it, and {source} registers "
-            f"{cls.__qualname__} ({module_label(cls.__module__)}) under the same; choose another "
-            f"name{remedy}."
+            f"{self.kind} name {name!r} is taken: {holder} registered it, and {source} registers {described} "
+            f"under the same; choose another name{remedy}."
         )
 
     def _unknown(self, name: str) -> str:
@@ -307,10 +307,7 @@ class LossRegistry(Registry[Any]):
         taken = loss_table().get(component.name)
         if taken is not None and taken != component and not override:
             holder = self._entries[component.name].source if component.name in self._entries else "zoo"
-            remedy = ", or override=True" if source == LOCAL else ""
-            raise UsageError(
-                f"loss {component.name!r} is taken: {holder} registered it; choose another name{remedy}."
-            )
+            raise UsageError(self._taken(component.name, "another loss", source, holder))
         self.register_later(component.name, source, lambda: cast(Any, component))
         self.publish()
         return component

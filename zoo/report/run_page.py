@@ -132,9 +132,9 @@ def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activation
     run.check_sources()
     config = replace(run.config, data=run.sources)
     corpus = text_of_run(run.directory.path, config, model.vocab)
-    _, text = prepare_text(config, corpus)
-    if text.metadata()["sha256"] != run.digest:
+    if corpus.sha256 != run.digest:
         raise DataError(f"the text {' '.join(run.sources)} has changed since training; restore it.")
+    _, text = prepare_text(config, corpus, model.vocab)
     part = text.parts.valid if text.has_validation else text.parts.train
     name = "validation" if text.has_validation else "training"
     return read_text(model, text.corpus.vocabulary, part, symbols, name)

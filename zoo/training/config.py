@@ -481,6 +481,14 @@ class Config:
         "Choose --batch, --lr and --schedule (cosine), unless given. Trials choose the learning rate and "
         "take some hundred updates.",
     )
+    init_from: str | None = _setting(
+        None,
+        STRING,
+        "Start from the parameters of the best model of this run or .safetensors file, which has the same "
+        "cell, sizes and vocabulary. The optimizer and the schedule start anew. Add --config RUN to take the "
+        "settings of that run, too.",
+        metavar="RUN",
+    )
     seed: int = _setting(
         0, SEED, "Random seed of initial parameters, samples and examples of a task.", metavar="N"
     )

@@ -119,13 +119,13 @@ def evaluate(
 
 @dataclass(frozen=True)
 class TaskScore:
-    """Loss and score of a model on a task, the mean over batches.
+    """Loss and score of a model on a task, the mean over batches, weighted by their examples.
 
     Attributes:
         loss: The loss.
         score: The task's metric.
         solved: Whether the score reaches the task's threshold.
-        examples: Number of examples.
+        examples: Number of examples that have a target.
     """
 
     loss: float
@@ -196,6 +196,8 @@ def evaluate_task(
 ) -> TaskScore:
     """Evaluate a model on a task.
 
+    An example whose weights are all zero does not count, so a finite part can fill its last batch with them.
+
     Args:
         task: The task.
         model: The model.
@@ -205,7 +207,7 @@ def evaluate_task(
         noise: As for :func:`evaluate`.
     """
     count = task.batch_count(part, rows) or batches
-    losses, scores = [], []
+    losses, scores, filled = [], [], []
     state: State | None = None
     for index in range(count):
         batch = task.batch(index, rows, EVAL_SEED, part)
@@ -216,7 +218,8 @@ def evaluate_task(
         loss, outputs, state = model.evaluate_batch(
             inputs, batch.targets, batch.weights, state=before, noise=key, **aux
         )
-        losses.append(loss)
-        scores.append(task.score(outputs, batch))
-    score = sum(scores) / count
-    return TaskScore(sum(losses) / count, score, task.is_solved(score), count * rows)
+        filled.append(float(np.mean(batch.weights.any(axis=0))))  # 1 for full batches: no rounding
+        losses.append(loss * filled[-1])
+        scores.append(task.score(outputs, batch) * filled[-1])
+    loss, score = sum(losses) / sum(filled), sum(scores) / sum(filled)
+    return TaskScore(loss, score, task.is_solved(score), round(sum(filled) * rows))

@@ -50,7 +50,7 @@ def fill_defaults_from(config: Config, before: Config, *, has_schedule: bool = T
         before: The configuration of the stored run.
         has_schedule: Whether a schedule was requested: `auto` chooses it otherwise.
     """
-    names = [name for name in (*_RESOLVED_FIELDS, "lr") if getattr(config, name) is None]
+    names = [name for name in (*_RESOLVED_FIELDS, "lr", "init_from") if getattr(config, name) is None]
     if config.epochs is not None:
         names = [name for name in names if name != "steps"]
     if not config.scheduled_sampling:

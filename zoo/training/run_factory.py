@@ -13,6 +13,7 @@ from zoo.errors import ZooWarning
 from zoo.model import AnyModel
 from zoo.training.config import Config
 from zoo.training.dataset import RunDataset
+from zoo.training.initial_parameters import InitialParameters
 from zoo.training.regularisation import ParameterHooks, Regularisation
 from zoo.training.schedules import Schedule, schedule_of_run
 
@@ -42,12 +43,14 @@ class RunFactory:
         cell: The cell of all layers, or the list of the cell of each.
         optimizer: The optimizer, with its default learning rate.
         regularisation: Constraints, penalties and parameter groups.
+        initial: The trained parameters that every model starts from; None for initial values of the seed.
     """
 
     dataset: RunDataset
     cell: Cell | list[Cell]
     optimizer: Optimizer
     regularisation: Regularisation
+    initial: InitialParameters | None = None
 
     def make(self, config: Config) -> RunParts:
         """The parts for a configuration.
@@ -60,6 +63,8 @@ class RunFactory:
             # Errors of a new run. Runs of older versions may have residual connections without effect.
             warnings.filterwarnings("ignore", ".*has no effect", ZooWarning)
             model = self.dataset.make_model(self.cell, config)
+        if self.initial is not None:
+            self.initial.fill(model)
         optimizer, hooks = self.regularisation.bind(model, self.optimizer)
         return RunParts(model, optimizer, schedule, hooks)
 

@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.base import Cell
-from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape, parse_split, read_text, split
+from zoo.data import (
+    BpttBatches,
+    Corpus,
+    Split,
+    Vocabulary,
+    fit_batch_shape,
+    parse_split,
+    read_text,
+    split,
+)
 from zoo.data.corpus import CODE_LEVELS
 from zoo.errors import UsageError
 from zoo.model import AnyModel, LanguageModel
@@ -20,6 +29,7 @@ from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 from zoo.training.defaults import DEFAULT_SEQ, KIND_DEFAULTS, run_steps, with_intervals
 from zoo.training.evaluation import bits, evaluate
+from zoo.training.initial_parameters import check_level, in_vocabulary
 
 Tokens: TypeAlias = NDArray[np.int32]
 
@@ -186,20 +196,29 @@ def _bits(nats: float, token_bytes: float | None) -> dict[str, float]:
     return {"bits": bits(nats), **per_byte}
 
 
-def prepare_text(config: Config, corpus: Corpus | None = None) -> tuple[Config, TextDataset]:
+def prepare_text(
+    config: Config, corpus: Corpus | None = None, vocabulary: Vocabulary | None = None
+) -> tuple[Config, TextDataset]:
     """Read and split the text of a configuration; also returns the configuration with every size resolved.
 
     Args:
         config: The configuration.
         corpus: The text, if it is in memory.
+        vocabulary: The vocabulary of a trained model, in place of one that is made of the text.
 
     Raises:
-        DataError: if the text cannot be read or is too short for the requested sizes.
+        DataError: if the text cannot be read, is too short for the requested sizes, or has symbols that the
+            vocabulary lacks.
         UsageError: if the split is invalid.
     """
+    if vocabulary is not None:
+        check_level(config, vocabulary)
     if corpus is None:
         sources, glob = list(config.data), config.glob
-        corpus = read_text(sources, glob=glob, **config.text_options())
+        options = {**config.text_options(), **_vocabulary_option(vocabulary)}
+        corpus = read_text(sources, glob=glob, **options)
+    if vocabulary is not None:
+        corpus = in_vocabulary(corpus, vocabulary)
     shares = config.split or (_DEFAULTS.split if len(corpus) >= MIN_SPLIT_SYMBOLS else "100")
     parts = split(corpus.tokens, parse_split(shares))
     wanted = config.batch or _DEFAULTS.batch, config.seq or DEFAULT_SEQ
@@ -228,6 +247,12 @@ def prepare_text(config: Config, corpus: Corpus | None = None) -> tuple[Config, 
         config.carry,
         (config.scheduled_sampling, sampling_steps or 1),
     )
+
+
+def _vocabulary_option(vocabulary: Vocabulary | None) -> dict[str, Any]:
+    """The argument of ``read_text`` for words and numbers; a tokenizer has a file of its own."""
+    is_made_of_text = vocabulary is not None and vocabulary.level in ("word", "token")
+    return {"vocabulary": vocabulary} if is_made_of_text else {}
 
 
 def batches_like(tokens: Any, like: BpttBatches) -> BpttBatches:

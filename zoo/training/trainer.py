@@ -138,6 +138,8 @@ class Trainer:
         reason = self.stop_reason(request)
         if reason is None:
             self.compile_kernels()
+            if self.config.init_from is not None and self.state.step == 0:
+                self._save(False, {})  # a resumed run then needs neither the parameters nor the vocabulary
         while reason is None:
             self.step()
             if self.analyse is not None and self._is_due(self.config.analyse_every):

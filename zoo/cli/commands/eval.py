@@ -153,9 +153,9 @@ def command(
 
     RUN is a run directory, of which zoo uses the best model, or a .safetensors file. On a text, the loss is
     the mean cross-entropy in nats per token, with the batch size of training, so that the numbers are
-    comparable. The rest of a text that does not fill a batch is left out. On a table, zoo prints the errors
-    of all forecasts of a part and of the baselines. On a task, loss and score are means over batches of test
-    examples, which are the same for every run.
+    comparable. Every symbol except the first one counts. On a table, zoo prints the errors of all forecasts
+    of a part and of the baselines. On a task, loss and score are means over batches of test examples, which
+    are the same for every run.
     """
     from zoo.cli.eval_model import open_model
 
@@ -295,7 +295,7 @@ def _text_report(facts: dict[str, Any]) -> list[str]:
     skipped = f", {facts['skipped']:,} unknown ones left out" if facts["skipped"] else ""
     symbols = counted(facts["part_symbols"], "symbol")
     rows = [
-        ("text", f"{facts['text']}, {part}: {facts['symbols']:,} of {symbols} predicted{skipped}"),
+        ("text", f"{facts['text']}, {part}: mean loss of {facts['symbols']:,} of {symbols}{skipped}"),
         ("loss", f"{decimal(facts['loss'])} nats, {decimal(facts['bits'])} bits/{noun}{bytes_too}"),
         ("perplexity", f"{facts['perplexity']:.3f}"),
     ]

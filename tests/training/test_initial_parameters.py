@@ -1,0 +1,263 @@
+"""``init_from``: a run starts from the parameters of another, and needs that one for its first step only."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from crash_tests.equality import compare_runs
+
+import zoo
+from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.storage import RunDirectory, digest, load
+from zoo.training.initial_parameters import _SETTINGS
+
+TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(20))
+OTHER = "".join(f"{n} is {n}; " for n in range(60))
+SMALL = {"hidden": 8, "batch": 2, "steps": 4, "lr": 0.01, "threads": 1, "eval_every": 2}
+
+
+def write_tokens(path, text):
+    np.save(path, np.array([min(ord(letter) % 16, 15) for letter in text], np.uint8))
+
+
+def write_text(path, text):
+    path.write_text(text)
+
+
+def write_table(path, text):
+    values = np.sin(np.arange(len(text) // 2) / 3.0 + len(text))
+    path.write_text("load\n" + "\n".join(f"{value:.4f}" for value in values) + "\n")
+
+
+def write_sequences(path, text):
+    rng = np.random.default_rng(len(text))
+    rows = [f"{n},{n % 2},{n % 2 + rng.normal():.3f}" for n in range(24) for _ in range(5)]
+    path.write_text("id,label,x\n" + "\n".join(rows) + "\n")
+
+
+LEVELS = {
+    "char": (".txt", write_text, {}),
+    "byte": (".txt", write_text, {"level": "byte"}),
+    "word": (".txt", write_text, {"level": "word", "split": "100"}),
+    "token": (".npy", write_tokens, {"level": "token"}),
+}
+KINDS = {
+    **{name: (*entry[:2], {"seq": 6, **entry[2]}) for name, entry in LEVELS.items()},
+    "table": (".csv", write_table, {"target": "load", "context": 12}),
+    "sequences": (".csv", write_sequences, {"series": "id", "label": "label"}),
+    "task": (None, None, {"task": "adding", "task_options": {"length": 5}}),
+}
+"""Ending, writer and settings of each kind of data."""
+
+
+@pytest.fixture(params=KINDS)
+def kind(request, tmp_path):
+    """Arguments of two runs of one kind of data, on other data of the same symbols."""
+    ending, write, settings = KINDS[request.param]
+    if ending is None:
+        return {**SMALL, **settings}, {**SMALL, **settings, "seed": 1}
+    paths = [tmp_path / f"{name}{ending}" for name in ("first", "second")]
+    for path, text in zip(paths, (TEXT, OTHER), strict=True):
+        write(path, text)
+    return tuple({**SMALL, **settings, "data": str(path)} for path in paths)
+
+
+def parameters(path):
+    arrays = load(path).arrays
+    return {name: array for name, array in arrays.items() if name.startswith(("params.", "buffers."))}
+
+
+def stop_at(kind, step):
+    """Raise at the first event of a kind and a step."""
+
+    def watch(event):
+        if (event["event"], event["step"]) == (kind, step):
+            raise RuntimeError
+
+    return watch
+
+
+def test_start_from_trained_model(kind, tmp_path):
+    """The first checkpoint has its bits and a new optimizer, the log its digest. A crash changes no bit."""
+    first, second = kind
+    source = zoo.train(**first, out=tmp_path / "source")
+    _, best = RunDirectory(source.path).load_best(print)
+
+    def go(name, on_event=None):
+        return zoo.train(**second, init_from=source, out=tmp_path / name, resume=True, on_event=on_event)
+
+    run = go("whole")
+    start = parameters(run.path / "checkpoints" / "step-00000000.safetensors")
+    for name, array in start.items():
+        np.testing.assert_array_equal(array, best.arrays[name])
+    assert run.history[0]["init_from"] == {
+        "run": str(source.path),
+        "step": best.meta["training"]["step"],
+        "sha256": digest(best),
+    }
+    optimizer = load(run.path / "checkpoints" / "step-00000000.safetensors").arrays["optimizer.m"]
+    assert not optimizer.any()
+    assert (run.model.theta != source.model.theta).any()
+
+    with pytest.raises(RuntimeError):
+        go("part", stop_at("eval", 4))
+    shutil.rmtree(source.path)
+    go("part")
+    compare_runs(run.path, tmp_path / "part")
+
+
+def test_crash_before_first_step_rereads_the_source(tmp_path):
+    source = zoo.train(task="adding", **SMALL, out=tmp_path / "source")
+
+    settings = {**SMALL, "task": "adding", "out": tmp_path / "run", "init_from": source.path, "resume": True}
+    with pytest.raises(RuntimeError):
+        zoo.train(**settings, on_event=stop_at("compiled", 0))
+    zoo.train(**settings)
+    start = parameters(tmp_path / "run" / "checkpoints" / "step-00000000.safetensors")
+    assert all((array == parameters_of(source)[name]).all() for name, array in start.items())
+
+
+def parameters_of(run):
+    _, best = RunDirectory(run.path).load_best(print)
+    return best.arrays
+
+
+@pytest.mark.parametrize(("then", "now"), [("float32", "float64"), ("float64", "float32")])
+def test_other_dtype_rounds(tmp_path, then, now):
+    source = zoo.train(task="adding", **SMALL, dtype=then, out=tmp_path / "source")
+    source.model.save(tmp_path / "model.safetensors")
+    run = zoo.train(
+        task="adding", **SMALL, dtype=now, out=tmp_path / "run", init_from=tmp_path / "model.safetensors"
+    )
+    start = parameters(run.path / "checkpoints" / "step-00000000.safetensors")
+    for name, array in start.items():
+        np.testing.assert_array_equal(array, parameters_of(source)[name].astype(now))
+    assert run.history[0]["init_from"]["step"] is None
+
+
+CHANGES = {
+    "hidden": {"hidden": 9},
+    "layers": {"layers": 2},
+    "bidirectional": {"bidirectional": True},
+    "learned_state": {"learned_state": True},
+    "residual": {"residual": True, "layers": 2},
+    "embedding": {"embedding": 8},
+    "tie": {"embedding": 8, "tie": True},
+    "cell": {"cell": "gru"},
+    "inputs": {"task": "flip_flop", "task_options": {}},
+    "outputs": {"task": "flip_flop", "task_options": {}},
+    "categories": {"embedding": 2},
+}
+"""A change of each setting that must be equal."""
+
+
+@pytest.mark.parametrize("name", ["cell", *_SETTINGS.values()])
+def test_other_model_is_error(tmp_path, name):
+    data = {"task": "adding"}
+    if name in ("embedding", "tie"):
+        (tmp_path / "text.txt").write_text(TEXT)
+        data = {"data": str(tmp_path / "text.txt"), "seq": 6}
+    if name == "categories":
+        rows = [f"{'ab'[n % 2]},{np.sin(n / 3):.3f}" for n in range(200)]
+        (tmp_path / "table.csv").write_text("\n".join(["kind,load", *rows]) + "\n")
+        data = {"data": str(tmp_path / "table.csv"), "target": "load", "context": 12}
+    source = zoo.train(**{**SMALL, **data}, out=tmp_path / "source")
+    changed = {**SMALL, **data, **CHANGES[name]}
+    with pytest.raises(CheckpointError, match=rf"cannot start from .*source.*[(; ]{name}: .* -> .*give the"):
+        zoo.train(**changed, init_from=source, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_options_are_error(tmp_path):
+    source = zoo.train(task="adding", cell="lstm", **SMALL, out=tmp_path / "source")
+    with pytest.raises(CheckpointError, match=r"options of lstm: \{.*'forget_bias': 0.0.* -> .*1.0"):
+        zoo.train(
+            task="adding",
+            cell="lstm",
+            cell_options={"forget_bias": 1.0},
+            **SMALL,
+            init_from=source,
+            out=tmp_path / "run",
+        )
+
+
+@pytest.mark.parametrize("then", LEVELS)
+@pytest.mark.parametrize("now", LEVELS)
+def test_other_level_is_error(tmp_path, then, now):
+    paths = {}
+    for level, (ending, write, _) in LEVELS.items():
+        paths[level] = tmp_path / f"{level}{ending}"
+        write(paths[level], TEXT)
+    settings = {level: {"seq": 6, **SMALL, **LEVELS[level][2], "data": str(paths[level])} for level in LEVELS}
+    source = zoo.train(**settings[then], out=tmp_path / "source")
+    if then == now:
+        zoo.train(**settings[now], init_from=source, out=tmp_path / "run")
+        return
+    with pytest.raises(
+        UsageError, match=rf"level is '{now}', and the model of `init_from` reads level '{then}'"
+    ):
+        zoo.train(**settings[now], init_from=source, out=tmp_path / "run")
+
+
+def test_unknown_symbols_are_error(tmp_path):
+    for name, text in (("first", TEXT), ("second", OTHER + "é")):
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+    source = zoo.train(tmp_path / "first.txt", **SMALL, seq=6, out=tmp_path / "source")
+    with pytest.raises(
+        DataError, match=r"^second: not among the \d+ symbols of the model of `init_from`: 'é';"
+    ):
+        zoo.train(tmp_path / "second.txt", **SMALL, seq=6, init_from=source, out=tmp_path / "run")
+
+
+def test_other_vocabulary_size_is_error(tmp_path):
+    write_tokens(tmp_path / "tokens.npy", TEXT)
+    settings = {**SMALL, "seq": 6, "level": "token", "data": str(tmp_path / "tokens.npy")}
+    source = zoo.train(**settings, out=tmp_path / "source")
+    with pytest.raises(UsageError, match=r"vocab_size is 99, and the model of `init_from` has 14 symbols"):
+        zoo.train(**settings, vocab_size=99, init_from=source, out=tmp_path / "run")
+
+
+def test_other_kind_is_error(tmp_path):
+    (tmp_path / "text.txt").write_text(TEXT)
+    source = zoo.train(tmp_path / "text.txt", **SMALL, seq=6, out=tmp_path / "source")
+    with pytest.raises(
+        CheckpointError, match="source holds a language model, and this run trains a sequence model"
+    ):
+        zoo.train(task="adding", **SMALL, init_from=source, out=tmp_path / "run")
+    zoo.Recurrent("vanilla", 2, 8).save(tmp_path / "layer.safetensors")
+    with pytest.raises(CheckpointError, match=r"holds a .*, and this run trains a sequence model"):
+        zoo.train(task="adding", **SMALL, init_from=tmp_path / "layer.safetensors", out=tmp_path / "run")
+
+
+def test_resumed_run_keeps_its_source(tmp_path):
+    source = zoo.train(task="adding", **SMALL, out=tmp_path / "source")
+    settings = {**SMALL, "task": "adding", "out": tmp_path / "run"}
+    zoo.train(**settings, init_from=source)
+    assert zoo.train(**settings, resume=True).config.init_from == str(source.path)
+    with pytest.raises(CheckpointError, match=r"init_from: .*source.* -> 'other'"):
+        zoo.train(**settings, resume=True, init_from="other")
+
+
+def test_trials_start_from_the_trained_model(tmp_path):
+    settings = {**SMALL, "task": "adding", "steps": 1000, "lr": None, "eval_every": 500}
+    source = zoo.train(task="adding", **SMALL, out=tmp_path / "source")
+    del settings["lr"]
+    losses = []
+    for name, start in (("with", {"init_from": source}), ("without", {})):
+        run = zoo.train(**settings, auto=True, patience=1, **start, out=tmp_path / name)
+        losses.append([trial["loss"] for trial in run.history[0]["trials"]])
+    assert losses[0] != losses[1]
+
+
+def test_in_memory_corpus(tmp_path):
+    source = zoo.train(zoo.data.read_text("builtin:hello"), **SMALL, seq=2, out=tmp_path / "source")
+    (tmp_path / "other.txt").write_text("oleh" * 9 + "ohe")
+    corpus = zoo.data.read_text(tmp_path / "other.txt")
+    run = zoo.train(corpus, **SMALL, seq=2, init_from=source, out=tmp_path / "run")
+    assert run.model.vocab == source.model.vocab
+    shutil.rmtree(source.path)
+    assert (
+        zoo.train(**{**SMALL, "steps": 6}, seq=2, data=corpus, out=run.path, resume=True).ended == "finished"
+    )
