@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
-from process_groups import group_of
+from hypothesis import given
+from hypothesis import strategies as st
+from process_groups import GroupScheduling, group_of
 
 PAGE = "tests/test_docs.py::test_page_prints_shown_output[README.md]"
 CASES = "tests/plugins/test_cells_golden.py::test_step_has_golden_values"
@@ -31,3 +35,47 @@ def test_tests_of_a_file_share_a_process(number, request):
     RAN.append(number)
     selected = [item for item in request.session.items if item.originalname == request.node.originalname]
     assert [item.callspec.params["number"] for item in selected][: len(RAN)] == RAN
+
+
+class Process:
+    """A process of the scheduler, which keeps the tests that it gets."""
+
+    shutting_down = False
+    gateway = SimpleNamespace(id="gw0")
+
+    def __init__(self):
+        self.indices = []
+
+    def send_runtest_some(self, indices):
+        self.indices += indices
+
+    def shutdown(self):
+        self.shutting_down = True
+
+
+@given(groups=st.lists(st.integers(0, 9), min_size=1, max_size=60), random=st.randoms(use_true_random=False))
+def test_every_test_runs_once_and_groups_stay_together(groups, random):
+    option = SimpleNamespace(loadscopereorder=False)
+    scheduler = GroupScheduling(SimpleNamespace(getvalue=lambda _name: ["popen"] * 2, option=option))
+    processes = Process(), Process()
+    tests = [f"tests/test_{group}.py::test_{number}" for number, group in enumerate(groups)]
+    for process in processes:
+        scheduler.add_node(process)
+    for process in processes:
+        scheduler.add_node_collection(process, tests)
+    scheduler.schedule()
+    ran = {process: [] for process in processes}
+    while waiting := [process for process in processes if len(process.indices) > len(ran[process])]:
+        assert scheduler.has_pending
+        process = random.choice(waiting)
+        index = process.indices[len(ran[process])]
+        ran[process].append(groups[index])
+        scheduler.mark_test_complete(process, index)
+    assert not scheduler.has_pending
+    assert scheduler.tests_finished
+    assert all(process.shutting_down for process in processes)
+    assert sorted(index for process in processes for index in process.indices) == list(range(len(tests)))
+    assert not set(ran[processes[0]]) & set(ran[processes[1]])
+    order = list(dict.fromkeys(groups))
+    for each in ran.values():
+        assert each == sorted(each, key=order.index)

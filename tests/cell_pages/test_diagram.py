@@ -249,14 +249,15 @@ def test_separate_minimises_squared_differences(seed: int) -> None:
 @pytest.mark.parametrize("name", CELLS)
 def test_svg_has_real_text(name: str) -> None:
     cell = zoo.get_cell(name)
-    root = ET.fromstring(draw(cell))
+    file = draw(cell)
+    root = ET.fromstring(file)
     texts = ["".join(node.itertext()) for node in root.iter(f"{SVG}text")]
     lines = [line for box in build_diagram(cell).boxes for line in box.lines]
     shown = Counter(text.replace("\u00a0", " ") for text in texts)
     assert not Counter(lines) - shown
     assert root.get("viewBox") == f"0 0 {root.get('width')} {root.get('height')}"
-    assert "prefers-color-scheme: dark" in draw(cell)
-    assert "href" not in draw(cell)
+    assert "prefers-color-scheme: dark" in file
+    assert "href" not in file
 
 
 def test_xml_characters_are_escaped() -> None:

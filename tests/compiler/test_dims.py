@@ -38,6 +38,15 @@ def test_arithmetic_matches_evaluated_values(a: Dim, b: Dim) -> None:
     assert values(a * b) == [x * y for x, y in pairs]
 
 
+@given(a=DIMS, b=DIMS, heads=st.integers(1, 9))
+def test_quotients_of_options_match_fractions(a: Dim, b: Dim, heads: int) -> None:
+    quotient = a.divide(letter("heads"))
+    assert quotient is not None
+    for env in ENVS:
+        expected = a.evaluate(env) / heads + b.evaluate(env)
+        assert (quotient + b).evaluate({**env, "heads": heads}) == expected
+
+
 @given(a=DIMS, b=DIMS)
 def test_equal_polynomials_are_equal_objects(a: Dim, b: Dim) -> None:
     assert a + b == b + a

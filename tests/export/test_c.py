@@ -424,6 +424,7 @@ def test_bidirectional_layers_read_whole_sequences(tokens, tmp_path):
 
 
 @needs_compiler
+@pytest.mark.usefixtures("plain_python")
 @pytest.mark.parametrize("switches", [{}, {"block": "prenorm"}, {"residual": True, "embedding": 4}])
 def test_embedding_of_tokens(switches, tmp_path):
     sizes = {"hidden_size": 4, "num_layers": 2, "embedding": 3, "dtype": "float64", "seed": 1}

@@ -27,7 +27,7 @@ CUTS = [1, 4, T - 1, T, 2 * T, "sqrt", True]
 
 
 # Kernels of float64, and of tokens for two cells, serve most tests here: each further signature takes seconds
-# to compile. The laws compile the other cells for dense inputs too.
+# to compile. The laws compile many cells (COMPILED_CELLS) for dense inputs in float64 too.
 def layer(cell, recompute, layers=1, threads=1):
     size = len(VOCAB)
     return zoo.Recurrent(
@@ -126,7 +126,7 @@ def test_invalid_recompute_raises(wrong):
 # ---- the layer ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", ["vanilla", "lstm", "s4d", "delta_net", "phased_lstm"])
 def test_layer_computes_the_same(cell):
     tokens = cell in TOKEN_CELLS
     cell = law_cell(cell)

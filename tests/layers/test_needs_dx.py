@@ -57,7 +57,7 @@ def values(*shape: int, seed: int = 0) -> Any:
 def test_other_gradients_keep_their_bits(cell: str, options: dict[str, Any], layers: int) -> None:
     if ("dropout" in options and layers == 1) or ("residual" in options and "(" in cell):
         pytest.skip("dropout is between two layers, and a block adds its input itself")
-    rnn = zoo.Recurrent(cell, H, H, num_layers=layers, **options)
+    rnn = zoo.Recurrent(cell, H, H, num_layers=layers, dtype="float64", **options)
     x, lengths = values(T, B, H), np.arange(B) % T + 1
     for given in ({}, {"lengths": lengths}):
         y, _, tape = rnn.apply(rnn.theta, x, noise=(1, 2), **given)

@@ -25,9 +25,9 @@ LAYERS = pytest.mark.parametrize(
     [
         {},
         {"bidirectional": True, "num_layers": 2},
-        {"cell": "gla", "residual": True, "embedding": 6, "learned_state": True},
-        {"block": "prenorm", "num_layers": 2},
-        {"block": "mamba", "embedding": 6, "recompute": 2},
+        {"cell": "delta_net", "residual": True, "embedding": 6, "learned_state": True},
+        {"cell": "lstm", "block": "prenorm", "num_layers": 2},
+        {"cell": "vanilla", "block": "mamba", "embedding": 6, "recompute": 2},
     ],
     ids=["one layer", "bidirectional", "residual", "prenorm", "without a projection"],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from types import SimpleNamespace
 
 import initial_distributions as distributions
@@ -15,10 +16,15 @@ from zoo.registry import registry_of
 INPUTS, HIDDEN, DRAWS = 32, 64, 8
 
 
+@functools.lru_cache(maxsize=1)
+def layers_of(cell):
+    """Layers of all seeds, which draw all arrays of a cell."""
+    return [zoo.Recurrent(cell, INPUTS, HIDDEN, dtype="float64", seed=seed) for seed in range(DRAWS)]
+
+
 def draws_of(cell, name):
     """Draws of one parameter or buffer, as the step sees it: two planes are one complex array."""
-    rnns = [zoo.Recurrent(cell, INPUTS, HIDDEN, dtype="float64", seed=seed) for seed in range(DRAWS)]
-    values = np.stack([{**rnn.params, **rnn.buffers}[f"l0.{name}"] for rnn in rnns])
+    values = np.stack([{**rnn.params, **rnn.buffers}[f"l0.{name}"] for rnn in layers_of(cell)])
     declared = {**cell.params, **cell.buffers}[name]
     return values[:, 0] + 1j * values[:, 1] if declared.complex else values
 

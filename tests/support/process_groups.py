@@ -5,12 +5,17 @@ Tests that use the same kernels belong together. Otherwise each process compiles
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 from xdist.scheduler import LoadScopeScheduling
 
 import zoo
 
 CELL_FILES = ("tests/plugins/test_cells_golden.py", "tests/test_conformance.py")
 PAGES = "tests/test_docs.py::test_page_prints_shown_output"
+
+cell_names = functools.cache(zoo.list_cells)
 
 
 def group_of(nodeid: str) -> str:
@@ -21,7 +26,7 @@ def group_of(nodeid: str) -> str:
         return nodeid
     if file in CELL_FILES:
         case = f"{parameters.removesuffix(']').partition('-')[0]}_"
-        return max((cell for cell in zoo.list_cells() if case.startswith(f"{cell}_")), key=len, default=file)
+        return max((cell for cell in cell_names() if case.startswith(f"{cell}_")), key=len, default=file)
     return file
 
 
@@ -34,3 +39,20 @@ class GroupScheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)
+
+    @functools.cached_property
+    def _indices(self) -> dict[str, int]:
+        return {nodeid: index for index, nodeid in enumerate(self.collection or [])}
+
+    def _assign_work_unit(self, node: Any) -> None:
+        """Send a group of tests to a process, without a search of the list of all tests for each of them."""
+        group, tests = self.workqueue.popitem(last=False)
+        self.assigned_work[node][group] = tests
+        node.send_runtest_some([self._indices[nodeid] for nodeid, is_done in tests.items() if not is_done])
+
+    def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
+        """Forget groups that are done: xdist counts the pending tests of all groups after each test."""
+        super().mark_test_complete(node, item_index, duration)
+        groups = self.assigned_work[node]
+        for group in [name for name, tests in groups.items() if all(tests.values())]:
+            del groups[group]

@@ -161,7 +161,16 @@ class Dim:
 
     def evaluate(self, env: Sizes) -> Fraction:
         """Return the value for some letters."""
-        return sum((factor * _power_product(monomial, env) for monomial, factor in self.terms), Fraction(0))
+        numerator, denominator = 0, 1
+        for monomial, factor in self.terms:
+            above, below = factor.numerator, factor.denominator
+            for letter, exponent in monomial:
+                if exponent > 0:
+                    above *= env[letter] ** exponent
+                else:
+                    below *= env[letter] ** -exponent
+            numerator, denominator = numerator * below + above * denominator, denominator * below
+        return Fraction(numerator, denominator)
 
     def __str__(self) -> str:
         """Format as Python code, ``4 * H + 1``; fractions become one division at the end.
