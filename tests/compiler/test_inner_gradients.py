@@ -16,6 +16,7 @@ from random_steps import ELEMENTWISE, FUNCTIONS, Function
 import zoo
 from zoo.compiler.cell_kernels import kernels_of
 from zoo.compiler.ir.op_table import OPS
+from zoo.kernels import pure_python
 
 SHAPES = [(6,), (4, 6), (6, 6), (2, 3, 4)]
 UNARY = [
@@ -183,6 +184,35 @@ def test_invalid_arguments_raise_one_sentence(case: str) -> None:
     call, message = INVALID[case]
     with pytest.raises(zoo.UsageError, match=message):
         call()
+
+
+def test_the_argument_may_be_an_array_of_numbers_in_a_step() -> None:
+    class Fitted(zoo.Cell):
+        """Gradient descent from zero, on a loss of which only its constants are symbolic."""
+
+        Wx = zoo.Param("I", "2H", init="glorot_uniform")
+        h = zoo.State("H")
+
+        def step(self, x: Any, h: Any) -> Any:
+            k, v = zoo.split(x @ self.Wx, 2)
+            basis = np.stack([k, h, k * h])
+
+            def loss(w: Any) -> Any:
+                return np.mean((w @ basis - v) ** 2)
+
+            w = np.zeros(3)
+            for _ in range(2):
+                w = w - 0.5 * zoo.grad(loss)(w)
+            return np.tanh(w @ basis)
+
+    with pure_python():
+        layer = zoo.Recurrent(Fitted, input_size=3, hidden_size=4, dtype="float64")
+        x = np.random.default_rng(0).normal(size=(3, 1, 3))
+        y, _ = layer(x)
+    cell, h = Fitted().with_arrays({"Wx": layer.params["Wx"]}), np.zeros(4)
+    for row, expected in zip(x[:, 0], y[:, 0], strict=True):
+        h = cell.step(row, h)
+        np.testing.assert_allclose(h, expected, rtol=1e-12)
 
 
 def test_an_array_of_the_inside_cannot_leave_it() -> None:

@@ -20,7 +20,15 @@ import numpy as np
 from zoo.arguments import short_repr
 from zoo.arrays import as_array
 from zoo.compiler.frontend.source_errors import TraceError
-from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, SymbolicLength, as_node, describe
+from zoo.compiler.frontend.symbolic import (
+    SymbolBase,
+    SymbolicArray,
+    SymbolicLength,
+    as_node,
+    describe,
+    trace_into,
+    traced_graph,
+)
 from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.ir.dims import as_dim, concrete_shape
 from zoo.compiler.ir.graph import Graph, Level, Node, format_shape
@@ -100,19 +108,21 @@ def _derivative(owner: str, function: Function, argnums: int | Sequence[int]) ->
                 f"{owner}: argnums is {short_repr(argnums)}, and the call has {len(arguments)} positional "
                 f"arguments; expected indices below {len(arguments)}."
             )
-        is_traced = any(isinstance(each, SymbolBase | SymbolicLength) for each in arguments)
-        compute = _trace if is_traced else _evaluate
-        value, results = compute(owner, partial(function, **options), arguments, indices)
+        graph = traced_graph()
+        bound = partial(function, **options)
+        if graph is None:
+            value, results = _evaluate(owner, bound, arguments, indices)
+        else:
+            value, results = _trace(owner, bound, arguments, indices, graph)
         return value, results[0] if is_single else results
 
     return value_and_gradient
 
 
 def _trace(
-    owner: str, function: Function, arguments: tuple[Array, ...], indices: list[int]
+    owner: str, function: Function, arguments: tuple[Array, ...], indices: list[int], graph: Graph
 ) -> tuple[Array, tuple[Array, ...]]:
     """The value and the gradients as symbolic arrays."""
-    graph = next(each.graph for each in arguments if isinstance(each, SymbolBase | SymbolicLength))
     operands = {index: graph.as_number(_operand(owner, arguments[index], graph)) for index in indices}
     with _variables(graph, operands) as variables:
         nodes = _differentiate(owner, function, arguments, variables)
@@ -134,7 +144,7 @@ def _evaluate(
     dtype = np.result_type(np.float32, *arrays.values())
     constants = {index: graph.constant(0.0, tuple(map(as_dim, each.shape))) for index, each in arrays.items()}
     try:
-        with _variables(graph, constants) as variables:
+        with trace_into(graph), _variables(graph, constants) as variables:
             nodes = _differentiate(owner, function, arguments, variables)
     except TraceError as error:
         raise UsageError(f"{owner}: {error}.") from None

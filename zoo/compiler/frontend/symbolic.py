@@ -12,6 +12,8 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +26,23 @@ from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE, Dim, as_dim, divides, product
 from zoo.compiler.ir.graph import Graph, Node, Shape, ShapeError, ancestors, format_shape
 from zoo.compiler.ir.structural_ops import ARRAY, CONSTANT, SIZE
+
+_traced_graph: ContextVar[Graph | None] = ContextVar("zoo_traced_graph", default=None)
+
+
+@contextmanager
+def trace_into(graph: Graph) -> Iterator[None]:
+    """Within the block, a step is traced into a graph."""
+    token = _traced_graph.set(graph)
+    try:
+        yield
+    finally:
+        _traced_graph.reset(token)
+
+
+def traced_graph() -> Graph | None:
+    """The graph into which a step is traced now; None outside of a step."""
+    return _traced_graph.get()
 
 
 class SymbolicLength(NDArrayOperatorsMixin):

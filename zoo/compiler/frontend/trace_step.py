@@ -27,7 +27,7 @@ from zoo.compiler.frontend.source_errors import (
     step_location,
 )
 from zoo.compiler.frontend.step_results import unpack_outputs
-from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, SymbolicLength
+from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, SymbolicLength, trace_into
 from zoo.compiler.frontend.value_names import (
     NamedCall,
     NameRecorder,
@@ -250,7 +250,8 @@ def _call_step(
 ) -> tuple[Node, dict[str, Node], NameRecorder]:
     """Call ``step``: the output, the new states and the recorded names."""
     names = record_names(type(bound).step, bound.named_functions())
-    with names as recorder, recorded_errors() as errors:
+    graph = next(iter(before.values())).graph
+    with names as recorder, recorded_errors() as errors, trace_into(graph):
         try:
             result = bound.step(*arguments)
         except Exception as error:
