@@ -71,7 +71,7 @@ def test_class_names_have_one_meaning():
                 files[node.name].append(file.relative_to(ROOT / "zoo").as_posix())
     assert {name: places for name, places in files.items() if len(places) > 1} == {
         "Recurrent": ["layers/recurrent.py", "torch/recurrent.py"],
-        "RecurrentFunction": ["jax/recurrent_function.py", "torch/functions.py"],
+        "RecurrentFunction": ["jax/recurrent_function.py", "torch/autograd_functions.py"],
     }
 
 

@@ -48,7 +48,7 @@ _EXPORTS = {
 # Submodules after the bar are not in __all__: a star import would hide the libraries that they need.
 _SUBMODULES = (
     "analysis convert data export kernels report testing | base classification darts forecasting jax "
-    "sklearn sktime torch training"
+    "layers sklearn sktime torch training"
 )
 
 __getattr__, __dir__, __all__ = attach(__name__, _EXPORTS, _SUBMODULES)

@@ -10,6 +10,7 @@ from zoo import (
     forecasting as forecasting,
     jax as jax,
     kernels as kernels,
+    layers as layers,
     report as report,
     sklearn as sklearn,
     sktime as sktime,

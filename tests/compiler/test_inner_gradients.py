@@ -168,6 +168,16 @@ INVALID: dict[str, tuple[Callable[[], Any], str]] = {
     "no function": (lambda: zoo.grad(3), "^grad: found an int; expected a function"),  # type: ignore[arg-type]
     "few arguments": (lambda: zoo.grad(lambda a: a, 1)(1.0), "argnums is 1, and the call has 1 positional"),
     "negative index": (lambda: zoo.grad(lambda a: a, -1), "argnums is -1; expected the index"),
+    "no index": (lambda: zoo.grad(lambda a: a, ()), r"argnums is \(\); expected the index"),
+    "an index twice": (lambda: zoo.grad(lambda a: a, (0, 0)), r"argnums is \(0, 0\); expected .* different"),
+    "keyword": (
+        lambda: zoo.grad(lambda a: a)(a=1.0),
+        "has 0 positional arguments; pass argument 0 by position",
+    ),
+    "matrix": (
+        lambda: zoo.grad(lambda a: np.trace(zoo.expm(a)))(np.eye(2)),
+        "or on an argument that zoo.grad",
+    ),
     "boolean index": (lambda: zoo.grad(lambda a: a, True), "argnums is True; expected the index"),
     "complex": (lambda: zoo.grad(lambda a: a)(1j), "argument 0 is complex128; expected real numbers"),
     "text": (lambda: zoo.grad(lambda a: a)("a"), "argument 0 is <U1; expected real numbers"),
@@ -215,9 +225,21 @@ def test_the_argument_may_be_an_array_of_numbers_in_a_step() -> None:
         np.testing.assert_allclose(h, expected, rtol=1e-12)
 
 
-def test_an_array_of_the_inside_cannot_leave_it() -> None:
+def test_arguments_of_nested_gradients_differ() -> None:
+    def inner(b: Any, a: Any) -> Any:
+        return a * b * b
+
+    # At b = a the derivative of a * b * b with respect to b is 2 a b, and of that along a, with b = a, 4 a.
+    assert zoo.grad(lambda a: zoo.grad(inner)(a, a))(3.0) == 12.0
+    # Here b is a constant.
+    assert zoo.grad(lambda a: zoo.grad(inner)(2.0, a))(3.0) == 4.0
+    assert zoo.grad(lambda a: zoo.grad(lambda b: np.sum(b * b * a))(np.ones(2)).sum())(3.0) == 4.0
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_an_array_of_the_inside_cannot_leave_it(returns: bool) -> None:
     class Leaks(zoo.Cell):
-        """It returns an argument of the loss."""
+        """It uses an argument of the loss outside of it."""
 
         b = zoo.Param("H")
         h = zoo.State("H")
@@ -229,7 +251,10 @@ def test_an_array_of_the_inside_cannot_leave_it() -> None:
                 inside.append(a)
                 return np.sum(a * a)
 
-            return zoo.grad(loss)(h) + inside[0] + self.b
+            gradient = zoo.grad(loss)(h)
+            if not returns:  # the second gradient must not take it for its own argument
+                gradient = gradient + zoo.grad(lambda a: np.sum(inside[0] * a))(2 * h)
+            return gradient + self.b + (inside[0] if returns else 0)
 
     with pytest.raises(
         zoo.DefinitionError, match=r"in step: step uses an array of a function that zoo\.grad"

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import zoo
@@ -68,6 +69,8 @@ def test_row_is_complete(op: Op) -> None:
     assert is_leaf or (op.numpy is None) != (op.numpy_for is None)
     assert is_leaf or op.kind is Kind.ELEMENTWISE or op in (BROADCAST, RESHAPE) or op.shape is not None
     assert op.expensive or op.kind in (Kind.LEAF, Kind.ELEMENTWISE, Kind.VIEW, Kind.CONCAT)
+    is_in_step = not is_leaf and op.kind not in (*GRADIENT_KINDS, Kind.ELEMENTWISE)
+    assert not is_in_step or (op.jvp is not None) == (op.vjp is not None)
 
 
 @pytest.mark.parametrize("op", OPS.values(), ids=str)
@@ -120,3 +123,9 @@ def test_no_operation_is_compared_with_a_string() -> None:
 
 def test_new_operations_compile() -> None:
     checks.check(checks.trial(Products()), tokens=False)
+
+
+def test_operations_without_a_tangent_rule_raise() -> None:
+    rnn = zoo.Recurrent(Products, 2, 4)
+    with pytest.raises(zoo.DefinitionError, match=r"derivative of (prod|mirror) in a direction is unknown"):
+        rnn.jvp(np.ones((1, 1, 2), np.float32))

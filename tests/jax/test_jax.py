@@ -254,6 +254,24 @@ def test_transformations_of_second_derivatives():
     assert_close(jax.grad(penalty)(rnn.params, tokens), jax.grad(penalty)(rnn.params, dense))
 
 
+def test_second_derivatives_of_auxiliary_inputs_and_dropout_raise():
+    x = inputs()
+    rnn = function("ctrnn")
+    (name,) = rnn._kernels.stack.inputs
+    value = jnp.ones((T, B, *rnn._kernels.stack.input_shapes[name]))
+
+    def penalty(value):
+        gradients = jax.grad(lambda params: loss(rnn, params, x, **{name: value}))(rnn.params)
+        return sum(jnp.sum(each**2) for each in gradients.values())
+
+    with pytest.raises(UsageError, match=f"input '{name}' is differentiated"):
+        jax.grad(penalty)(value)
+    dropping, key = function("gru", 2, dropout=0.5), jax.random.key(0)
+    for run in (jax.grad, lambda function: jax.jit(jax.grad(function))):
+        with pytest.raises(UsageError, match="not available for `dropout` between layers"):
+            run(lambda x: jnp.sum(jax.grad(lambda x: loss(dropping, dropping.params, x, key=key))(x)))(x)
+
+
 def test_third_derivatives_and_forward_mode_raise():
     rnn, x = function("gru"), inputs()
 

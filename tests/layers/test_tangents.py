@@ -101,7 +101,8 @@ class Case:
         backward = self.product(gradients, first)
         np.testing.assert_allclose(forward, backward, rtol=1e-9, atol=1e-9)
         if has_second:
-            dx, dstate, dtheta = result.vjp(self.dy, self.dstate)
+            dx, dstate, dtheta = result.gradient_tangents(self.dy, self.dstate)
+            assert (dx is None) == self.tokens
             derivative = self.product((dtheta, np.zeros(1) if self.tokens else dx, dstate), second)
             slopes = [self.product(self.gradients(*self.moved(second, by)), first) for by in (1e-6, -1e-6)]
             expected = (slopes[0] - slopes[1]) / 2e-6
@@ -159,13 +160,14 @@ def test_a_hessian_is_symmetric_and_the_batch_may_come_first() -> None:
 
         def hessian_product(direction: np.ndarray) -> np.ndarray:
             result = time_first.jvp(x, theta_tangent=direction)
-            return result.vjp(result.y, dy_tangent=result.y_tangent)[2]  # of 0.5 * sum(y**2)
+            return result.gradient_tangents(result.y, dy_tangent=result.y_tangent)[2]  # of 0.5 * sum(y**2)
 
         assert np.isclose(hessian_product(v) @ w, hessian_product(w) @ v)
         ours, other = time_first.jvp(x, x), batch_first.jvp(x.swapaxes(0, 1), x.swapaxes(0, 1))
         np.testing.assert_array_equal(ours.y_tangent, other.y_tangent.swapaxes(0, 1))
         dy = rng.normal(size=ours.y.shape)
-        np.testing.assert_array_equal(ours.vjp(dy)[0], other.vjp(dy.swapaxes(0, 1))[0].swapaxes(0, 1))
+        time_major, batch_major = ours.gradient_tangents(dy), other.gradient_tangents(dy.swapaxes(0, 1))
+        np.testing.assert_array_equal(time_major[0], batch_major[0].swapaxes(0, 1))
 
 
 def test_a_layer_can_be_copied_after_a_derivative() -> None:
@@ -175,6 +177,65 @@ def test_a_layer_can_be_copied_after_a_derivative() -> None:
         assert isinstance(expected.state_tangent, States)
         for other in (copy.deepcopy(rnn), pickle.loads(pickle.dumps(rnn))):
             np.testing.assert_array_equal(other.jvp(x, x).y_tangent, expected.y_tangent)
+
+
+@pytest.mark.parametrize("cell", ["gru+zoneout", "ctrnn", "leaky_rnn"])
+def test_noise_and_auxiliary_inputs(cell: str) -> None:
+    rnn, rng = zoo.Recurrent(cell, 2, 4, dtype="float64"), np.random.default_rng(0)
+    x, direction = rng.normal(size=(2, 5, 3, 2))
+    given = {name: rng.uniform(0.5, 1, (5, 3, *shape)) for name, shape in rnn.stack.input_shapes.items()}
+    options: dict[str, Any] = {"noise": (0, 1)} if cell != "ctrnn" else given
+    with pure_python():
+        result = rnn.jvp(x, direction, **options)
+        above, below = (rnn(x + by * direction, **options)[0] for by in (1e-6, -1e-6))
+    np.testing.assert_allclose(result.y_tangent, (above - below) / 2e-6, rtol=1e-6, atol=1e-8)
+
+
+def test_arguments_may_be_overwritten() -> None:
+    rnn, rng = zoo.Recurrent("ctrnn", 2, 4, dtype="float64"), np.random.default_rng(0)
+    x, direction = rng.normal(size=(2, 5, 2, 2))
+    inputs = {name: rng.uniform(0.5, 1, (5, 2, *shape)) for name, shape in rnn.stack.input_shapes.items()}
+    states = [
+        {name: rng.normal(size=(2, *shape)) for name, shape in rnn.stack.state_shapes.items()} for _ in "ab"
+    ]
+    theta = rng.normal(size=rnn.theta.shape)
+    with pure_python():
+        result = rnn.jvp(x, direction, states[0], state_tangent=states[1], theta_tangent=theta, **inputs)
+        dy = np.ones_like(result.y)
+        expected = result.gradient_tangents(dy)
+        for each in (
+            x,
+            direction,
+            theta,
+            rnn.theta,
+            *inputs.values(),
+            *states[0].values(),
+            *states[1].values(),
+        ):
+            each += 1
+        for one, other in zip(result.gradient_tangents(dy), expected, strict=True):
+            for name in other if isinstance(other, dict) else [...]:
+                np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sequences_without_steps_and_threads(dtype: str) -> None:
+    x = np.random.default_rng(0).normal(size=(6, 17, 2)).astype(dtype)
+    results = []
+    for threads in (1, 2):
+        rnn = zoo.Recurrent("gru", 2, 4, num_layers=2, dtype=dtype, threads=threads)
+        with pure_python():
+            empty = rnn.jvp(x[:0], x[:0])
+            assert (empty.y.shape, empty.gradient_tangents(empty.y)[0].shape) == ((0, 17, 4), (0, 17, 2))
+            results.append(rnn.jvp(x, x, theta_tangent=rnn.theta))
+        assert results[-1].y_tangent.dtype == dtype
+    np.testing.assert_array_equal(results[0].y_tangent, results[1].y_tangent)
+    wide = zoo.Recurrent("gru", 2, 4, num_layers=2, dtype="float64")
+    with pure_python():
+        expected = wide.jvp(x.astype("f8"), x.astype("f8"), theta_tangent=wide.theta)
+    np.testing.assert_allclose(
+        results[0].y_tangent, expected.y_tangent, atol=1e-5 if dtype == "float32" else 0
+    )
 
 
 class OwnKernels(zoo.Cell):
@@ -192,6 +253,28 @@ class OwnKernels(zoo.Cell):
         return np.zeros((0, 0, 0)), dlast, params
 
 
+class Clash(zoo.Cell):
+    """It declares the name of a tangent."""
+
+    W = zoo.Param("I", "H")
+    W_tangent = zoo.Param("I", "H")
+    h = zoo.State("H")
+
+    def step(self, x: Any, h: Any) -> Any:
+        return x @ self.W + h * (x @ self.W_tangent)
+
+
+class InputName(zoo.Cell):
+    """Its auxiliary input has the name of an argument."""
+
+    W = zoo.Param("I", "H")
+    h = zoo.State("H")
+    x_tangent = zoo.Input()
+
+    def step(self, x: Any, h: Any, x_tangent: Any) -> Any:
+        return x @ self.W + h * x_tangent
+
+
 def test_invalid_arguments() -> None:
     x = np.ones((2, 1, 2), np.float32)
     rnn = zoo.Recurrent("gru", 2, 3, num_layers=2, dropout=0.5)
@@ -201,7 +284,12 @@ def test_invalid_arguments() -> None:
         "unknown argument 'dt'": lambda: rnn.jvp(x, dt=x),
         "tangent of the state: unknown state 'a'": lambda: rnn.jvp(x, state_tangent={"a": x}),
         "not available for `dropout` between layers": lambda: rnn.jvp(x, noise=(0, 1)),
-        r"gradient of the output has the shape \(1, 1, 2\)": lambda: rnn.jvp(x).vjp(x[:1]),
+        r"gradient of the output has the shape \(1, 1, 2\)": lambda: rnn.jvp(x).gradient_tangents(x[:1]),
+        "declares 'W' and 'W_tangent', the name of its tangent": lambda: zoo.Recurrent(Clash, 2, 3).jvp(x),
+        "input 'x_tangent' has the name of an argument": lambda: zoo.Recurrent(InputName, 2, 3).jvp(x),
+        "needs the tape of jvp; call jvp without tape=False": lambda: rnn.jvp(
+            x, tape=False
+        ).gradient_tangents(x),
         "own_kernels' has kernels and no step": lambda: zoo.Recurrent(OwnKernels, 2, 3).jvp(x),
     }
     with pure_python():

@@ -31,6 +31,7 @@ from random_steps import (
 
 from zoo.compiler.ir.dims import Dim, as_dim, product
 from zoo.compiler.ir.op_table import OPS
+from zoo.compiler.ir.solve_sizes import solve_sizes
 
 
 @dataclass(frozen=True)
@@ -764,9 +765,10 @@ def programs(
 
 
 def _tells_inputs(program: Program) -> bool:
-    """Whether there is a parameter, and an array whose shape contains I. Other cells are invalid."""
+    """Whether there is a parameter, and the shapes of arrays determine I. Other cells are invalid."""
     arrays = [*program.params.values(), *program.buffers.values(), *program.states.values()]
-    return bool(program.params) and any("I" in dim.letters for shape in arrays for dim in shape)
+    lengths = [("", dim) for shape in arrays for dim in shape]
+    return bool(program.params) and "I" in solve_sizes(("I", "H"), lengths)
 
 
 def _with_projection(program: Program) -> Program:

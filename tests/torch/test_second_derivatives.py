@@ -187,6 +187,43 @@ def test_third_derivatives_raise() -> None:
         tangent.backward()
 
 
+def test_buffers_and_auxiliary_inputs_have_no_derivative() -> None:
+    x = inputs()
+    module = zoo.torch.Recurrent("ctrnn", I, H, dtype=FLOAT64)
+    (name,) = (name for name in module.to_layer().stack.inputs)
+    value = torch.ones(T, B, *module.to_layer().stack.input_shapes[name], dtype=FLOAT64)
+    with pytest.raises(UsageError, match=f"'{name}' has a tangent in forward mode"):
+        jvp(lambda value: module(x, **{name: value})[0], (value,), (value,))
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(value, value)
+        with pytest.raises(UsageError, match=f"'{name}' has a tangent in forward mode"):
+            module(x, **{name: dual})
+    esn = zoo.torch.Recurrent("esn", I, H, dtype=FLOAT64)
+    both = {key: each.detach() for key, each in (*esn.named_parameters(), *esn.named_buffers())}
+
+    def loss(arrays: Any) -> Any:
+        return functional_call(esn, arrays, (x.detach(),))[0].square().sum()
+
+    with pytest.raises(UsageError, match=r"buffer '.*' requires a gradient, and none is computed"):
+        grad(loss)(both)
+    with pytest.raises(UsageError, match="has a tangent in forward mode"):
+        jvp(loss, (both,), (both,))
+
+
+def test_transformations_without_recording_and_in_training() -> None:
+    module, x = zoo.torch.Recurrent("gru", I, H, 2, dropout=0.5, dtype=FLOAT64), inputs().detach()
+    xs = torch.stack([x, x])
+    draws = vmap(lambda x: module(x)[0], randomness="different")(xs)
+    assert not torch.equal(draws[0], draws[1])
+    torch.testing.assert_close(*vmap(lambda x: module(x)[0], randomness="same")(xs))
+    module.eval()
+    expected = jacrev(lambda x: module(x)[0][-1].sum(0))(x)
+    with torch.no_grad():
+        torch.testing.assert_close(jacrev(lambda x: module(x)[0][-1].sum(0))(x), expected)
+    with pytest.raises(UsageError, match="forward mode is unknown"):
+        jacfwd(jacfwd(squared(module)))(x)
+
+
 def test_dropout_between_layers_has_no_second_derivatives() -> None:
     module, x = zoo.torch.Recurrent("gru", I, H, 2, dropout=0.5, dtype=FLOAT64), inputs()
     (dx,) = torch.autograd.grad(squared(module)(x), x, create_graph=True)

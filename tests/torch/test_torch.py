@@ -23,7 +23,7 @@ from zoo.kernels import pure_python
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
 from torch.nn.utils import rnn as packing  # noqa: E402
 
-from zoo.torch.autograd import _tape_holders  # noqa: E402
+from zoo.torch.operators import _tape_holders  # noqa: E402
 
 T, B, I, H = 4, 3, 3, 4  # noqa: E741 - the letters of the documents
 FLOAT64 = torch.float64
@@ -747,11 +747,11 @@ def test_compiled_module_reuses_or_recomputes_tape(compiled, monkeypatch):
     expected = everything(module, x)
     fast = compiled(module)
     y, last = fast(x)
-    monkeypatch.setattr("zoo.torch.autograd.forward", None)
+    monkeypatch.setattr("zoo.torch.operators.forward", None)
     assert_same([y, last, *gradients(module, x, y, last)], expected)
     monkeypatch.undo()
     y, last = fast(x)
-    monkeypatch.setattr("zoo.torch.autograd._tape_holders", weakref.WeakValueDictionary())
+    monkeypatch.setattr("zoo.torch.operators._tape_holders", weakref.WeakValueDictionary())
     assert_same([y, last, *gradients(module, x, y, last)], expected)
 
 

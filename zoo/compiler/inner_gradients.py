@@ -9,9 +9,7 @@ On NumPy arrays the graph is evaluated at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -21,13 +19,14 @@ from zoo.arguments import short_repr
 from zoo.arrays import as_array
 from zoo.compiler.frontend.source_errors import TraceError
 from zoo.compiler.frontend.symbolic import (
+    ActiveTrace,
     SymbolBase,
     SymbolicArray,
     SymbolicLength,
     as_node,
+    current_trace,
     describe,
     trace_into,
-    traced_graph,
 )
 from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.ir.dims import as_dim, concrete_shape
@@ -96,36 +95,41 @@ def _derivative(owner: str, function: Function, argnums: int | Sequence[int]) ->
         )
     is_single = not isinstance(argnums, tuple | list)
     indices: list[Any] = [*argnums] if isinstance(argnums, tuple | list) else [argnums]
-    for index in indices:
-        if isinstance(index, bool) or not isinstance(index, int | np.integer) or index < 0:
-            raise UsageError(
-                f"{owner}: argnums is {short_repr(argnums)}; expected the index of an argument, from 0."
-            )
+    is_index = [
+        isinstance(index, int | np.integer) and not isinstance(index, bool) and index >= 0
+        for index in indices
+    ]
+    if not indices or not all(is_index) or len({*indices}) < len(indices):
+        raise UsageError(
+            f"{owner}: argnums is {short_repr(argnums)}; expected the index of an argument, from 0, or a "
+            f"tuple of different indices."
+        )
 
     def value_and_gradient(*arguments: Array, **options: Any) -> tuple[Array, Array]:
-        if not set(indices) <= set(range(len(arguments))):
+        if max(indices) >= len(arguments):
             raise UsageError(
                 f"{owner}: argnums is {short_repr(argnums)}, and the call has {len(arguments)} positional "
-                f"arguments; expected indices below {len(arguments)}."
+                f"arguments; pass argument {max(indices)} by position."
             )
-        graph = traced_graph()
+        trace = current_trace()
         bound = partial(function, **options)
-        if graph is None:
+        if trace is None:
             value, results = _evaluate(owner, bound, arguments, indices)
         else:
-            value, results = _trace(owner, bound, arguments, indices, graph)
+            value, results = _differentiate_in_step(owner, bound, arguments, indices, trace)
         return value, results[0] if is_single else results
 
     return value_and_gradient
 
 
-def _trace(
-    owner: str, function: Function, arguments: tuple[Array, ...], indices: list[int], graph: Graph
+def _differentiate_in_step(
+    owner: str, function: Function, arguments: tuple[Array, ...], indices: list[int], trace: ActiveTrace
 ) -> tuple[Array, tuple[Array, ...]]:
     """The value and the gradients as symbolic arrays."""
+    graph = trace.graph
     operands = {index: graph.as_number(_operand(owner, arguments[index], graph)) for index in indices}
-    with _variables(graph, operands) as variables:
-        nodes = _differentiate(owner, function, arguments, variables)
+    variables = _new_variables(trace, operands)
+    nodes = _differentiate(owner, function, arguments, variables)
     actual = {variables[index]: node for index, node in operands.items()}
     new = rewrite(nodes, lambda node, _: actual.get(node))
     value, *results = (SymbolicArray(new[node]) for node in nodes)
@@ -144,7 +148,8 @@ def _evaluate(
     dtype = np.result_type(np.float32, *arrays.values())
     constants = {index: graph.constant(0.0, tuple(map(as_dim, each.shape))) for index, each in arrays.items()}
     try:
-        with trace_into(graph), _variables(graph, constants) as variables:
+        with trace_into(graph) as trace:
+            variables = _new_variables(trace, constants)
             nodes = _differentiate(owner, function, arguments, variables)
     except TraceError as error:
         raise UsageError(f"{owner}: {error}.") from None
@@ -163,25 +168,17 @@ class _UnlimitedGraph(Graph):
     max_literal = 2**63
 
 
-_depth: ContextVar[int] = ContextVar("zoo_gradient_depth", default=0)
-
-
-@contextmanager
-def _variables(graph: Graph, operands: dict[int, Node]) -> Iterator[dict[int, Node]]:
-    """Variables with the shapes of operands; within the block, inner gradients have others.
+def _new_variables(trace: ActiveTrace, operands: dict[int, Node]) -> dict[int, Node]:
+    """Variables with the shapes of operands, which no other gradient of a step has.
 
     They belong to one sequence and step. The gradient with respect to a parameter is therefore the gradient
     of this step alone, and not a sum over the batch.
     """
-    depth = _depth.get()
-    token = _depth.set(depth + 1)
-    try:
-        yield {
-            index: graph.node(VARIABLE, attr=(depth, index), shape=node.shape, level=Level.STEP)
-            for index, node in operands.items()
-        }
-    finally:
-        _depth.reset(token)
+    trace.gradients += 1
+    return {
+        index: trace.graph.node(VARIABLE, attr=(trace.gradients, index), shape=node.shape, level=Level.STEP)
+        for index, node in operands.items()
+    }
 
 
 def _differentiate(

@@ -21,7 +21,7 @@ from zoo.layers.config import STACK_DEFAULTS, CellLike, StackOptions, with_optio
 from zoo.layers.functional import Tape
 from zoo.layers.parameters import Shapes
 from zoo.layers.recurrent import Recurrent
-from zoo.layers.tangents import Tangents, TangentStack
+from zoo.layers.tangents import ArgumentTangents, TangentStack
 from zoo.layers.validation import as_lengths, as_padded_batch, check_input_names
 
 if TYPE_CHECKING:
@@ -297,31 +297,28 @@ class HostKernels:
         """
         params, x, state, others, dy, dfinal = arguments
         of_params, of_x, of_state = direction
-        tangents = Tangents(
+        tangents = ArgumentTangents(
             _copies(of_params),
             None if of_x is None else np.array(of_x),
             None if state is None else _copies(of_state),
         )
-        result = self._tangents.jvp(
+        result = self.tangents.jvp(
             _copies(params) | self._buffers,
             np.array(x),
             None if state is None else _copies(state),
             tangents,
-            None if others.noise is None else tuple(np.asarray(others.noise).tolist()),
-            None if others.lengths is None else np.asarray(others.lengths),
-            _copies(others.inputs),
-            self.threads,
-            has_backward=True,
+            **self._other_arguments(others),
         )
-        dx, dstate, dtheta = self._tangents.vjp(
+        assert result.tape is not None  # it is saved by default
+        dx, dstate, dtheta = self.tangents.gradient_tangents(
             result.tape, np.asarray(dy), _copies(dfinal), None, None, self.threads
         )
         dparams = self.functional.layout.views(dtheta)
-        is_float = np.ndim(x) == 3
-        return dparams, dx if is_float else None, dict(dstate), result.y_tangent, dict(result.state_tangent)
+        return dparams, dx, dict(dstate), result.y_tangent, dict(result.state_tangent)
 
     @cached_property
-    def _tangents(self) -> TangentStack:
+    def tangents(self) -> TangentStack:
+        """Derivatives in a direction."""
         return TangentStack(self.functional)
 
     def _run(
@@ -331,13 +328,19 @@ class HostKernels:
             _copies(params) | self._buffers,
             np.array(x),
             None if state is None else _copies(state),
-            None if others.noise is None else tuple(np.asarray(others.noise).tolist()),
-            None if others.lengths is None else np.asarray(others.lengths),
-            _copies(others.inputs),
-            self.threads,
+            **self._other_arguments(others),
             has_backward=has_backward,
         )
         return y, dict(last), tape  # to JAX, a subclass of dict is one leaf
+
+    def _other_arguments(self, others: NonDiffArgs) -> dict[str, Any]:
+        """The arguments of passes that are not differentiated, by name."""
+        return {
+            "noise": None if others.noise is None else tuple(np.asarray(others.noise).tolist()),
+            "lengths": None if others.lengths is None else np.asarray(others.lengths),
+            "inputs": _copies(others.inputs),
+            "threads": self.threads,
+        }
 
 
 def _copies(values: Mapping[str, Any]) -> dict[str, Array]:
@@ -351,21 +354,35 @@ def _run(kernels: HostKernels, params: Arrays, x: Array, state: Arrays | None, o
     return _pure_callback(kernels.forward, _forward_shapes(kernels, x), params, x, state, others)
 
 
-def _forward(kernels: HostKernels, *primals: Any) -> Any:
-    """Outputs, final states, and the residuals.
-
-    Each leaf of ``primals`` is a ``CustomVJPPrimal``, whose ``perturbed`` says if it is differentiated.
-    """
-    arguments = jax.tree.map(
+def _values_of(primals: Any) -> Any:
+    """The values of primals: of each leaf, a ``CustomVJPPrimal``."""
+    return jax.tree.map(
         lambda leaf: leaf.value, primals, is_leaf=lambda leaf: isinstance(leaf, CustomVJPPrimal)
     )
-    _, x, _, others = primals
+
+
+def _check_not_perturbed(others: NonDiffArgs) -> None:
+    """Check that no auxiliary input is differentiated: a gradient of zero would look like a result.
+
+    Args:
+        others: Primals, with ``perturbed`` in every leaf.
+
+    Raises:
+        UsageError: if one is.
+    """
     for name, value in others.inputs.items():
-        if value.perturbed:  # a gradient of zero would look like a result
+        if value.perturbed:
             raise UsageError(
                 f"{OWNER}: input {name!r} is differentiated, and auxiliary inputs have no gradient; pass "
                 f"jax.lax.stop_gradient({name})."
             )
+
+
+def _forward(kernels: HostKernels, *primals: Any) -> Any:
+    """Outputs, final states, and the residuals."""
+    arguments = _values_of(primals)
+    _, x, _, others = primals
+    _check_not_perturbed(others)
     y, last, tape_id = _run_with_tape(kernels, *arguments)
     dx_marker = () if x.perturbed else None  # part of the tree, since JAX would trace a boolean
     return (y, last), (tape_id, arguments, dx_marker)
@@ -373,16 +390,20 @@ def _forward(kernels: HostKernels, *primals: Any) -> Any:
 
 def _backward(kernels: HostKernels, residuals: Any, gradients: Any) -> Any:
     tape_id, arguments, dx_marker = residuals
-    dy, dfinal = jax.tree.map(_instantiated, gradients, is_leaf=lambda leaf: isinstance(leaf, SymbolicZero))
+    dy, dfinal = _instantiated(gradients)
     dparams, dx, dstate = _gradient(kernels, dx_marker is not None, tape_id, *arguments, dy, dfinal)
     _, _, state, _ = arguments
     return dparams, dx, None if state is None else dstate, None
 
 
-def _instantiated(gradient: Any) -> Array:
-    """An array for a gradient, also for one that is symbolically zero."""
-    is_zero = isinstance(gradient, SymbolicZero)
-    return jnp.zeros(gradient.shape, gradient.dtype) if is_zero else gradient
+def _instantiated(gradients: Any) -> Any:
+    """Arrays for gradients, also for those that are symbolically zero."""
+
+    def as_array(gradient: Any) -> Array:
+        is_zero = isinstance(gradient, SymbolicZero)
+        return jnp.zeros(gradient.shape, gradient.dtype) if is_zero else gradient
+
+    return jax.tree.map(as_array, gradients, is_leaf=lambda leaf: isinstance(leaf, SymbolicZero))
 
 
 _run.defvjp(_forward, _backward, symbolic_zeros=True)
@@ -395,19 +416,22 @@ def _run_with_tape(kernels: HostKernels, *arguments: Any) -> Any:
     return _pure_callback(kernels.forward_with_tape, shapes, *arguments)
 
 
-def _run_with_tape_forward(kernels: HostKernels, *arguments: Any) -> Any:
+def _run_with_tape_forward(kernels: HostKernels, *primals: Any) -> Any:
+    *_, others = primals
+    _check_not_perturbed(others)
+    arguments = _values_of(primals)
     results = _run_with_tape(kernels, *arguments)
     return results, (results[-1], arguments)
 
 
 def _run_with_tape_backward(kernels: HostKernels, residuals: Any, gradients: Any) -> Any:
-    (tape_id, arguments), (dy, dfinal, _) = residuals, gradients
+    (tape_id, arguments), (dy, dfinal) = residuals, _instantiated(gradients[:2])
     _, x, state, _ = arguments
     dparams, dx, dstate = _gradient(kernels, x.ndim == 3, tape_id, *arguments, dy, dfinal)
     return dparams, dx, None if state is None else dstate, None
 
 
-_run_with_tape.defvjp(_run_with_tape_forward, _run_with_tape_backward)
+_run_with_tape.defvjp(_run_with_tape_forward, _run_with_tape_backward, symbolic_zeros=True)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -421,17 +445,22 @@ def _gradient(kernels: HostKernels, needs_dx: bool, tape_id: Array, *arguments: 
     return _pure_callback(partial(kernels.backward, needs_dx=needs_dx), shapes, tape_id, *arguments)
 
 
-def _gradient_forward(kernels: HostKernels, needs_dx: bool, tape_id: Array, *arguments: Any) -> Any:
-    return _gradient(kernels, needs_dx, tape_id, *arguments), arguments
+def _gradient_forward(kernels: HostKernels, needs_dx: bool, *primals: Any) -> Any:
+    _, _, _, _, others, _, _ = primals
+    _check_not_perturbed(others)
+    tape_id, *arguments = _values_of(primals)
+    return _gradient(kernels, needs_dx, tape_id, *arguments), tuple(arguments)
 
 
 def _gradient_backward(kernels: HostKernels, _needs_dx: bool, arguments: Any, direction: Any) -> Any:
-    dparams, dx, dstate, dy, dfinal = _second_gradient(kernels, arguments, direction)
+    _, _, _, others, *_ = arguments
+    kernels.tangents.check(others.noise)
+    dparams, dx, dstate, dy, dfinal = _second_gradient(kernels, arguments, _instantiated(direction))
     _, _, state, *_ = arguments
     return None, dparams, dx, None if state is None else dstate, None, dy, dfinal
 
 
-_gradient.defvjp(_gradient_forward, _gradient_backward)
+_gradient.defvjp(_gradient_forward, _gradient_backward, symbolic_zeros=True)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -3,5 +3,6 @@
 from zoo.layers.config import StackConfig
 from zoo.layers.functional import Tape
 from zoo.layers.recurrent import Recurrent
+from zoo.layers.tangents import JVP
 
-__all__ = ["Recurrent", "StackConfig", "Tape"]
+__all__ = ["JVP", "Recurrent", "StackConfig", "Tape"]

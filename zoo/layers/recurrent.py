@@ -19,7 +19,7 @@ from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads
 from zoo.layers.stack import Stack, warn_without_effect
 from zoo.layers.states import GivenState, States
-from zoo.layers.tangents import JVP, Tangents, TangentStack
+from zoo.layers.tangents import JVP, ArgumentTangents, TangentStack
 from zoo.layers.tracing import (
     GradientTracer,
     TraceRequest,
@@ -29,7 +29,7 @@ from zoo.layers.tracing import (
     trace_names,
     value_traces,
 )
-from zoo.layers.validation import as_floats, as_inputs, convert_advice
+from zoo.layers.validation import as_floats, as_inputs, check_input_names, convert_advice
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -428,12 +428,14 @@ class Recurrent(FlatParameters):
         theta_tangent: ArrayLike | None = None,
         noise: tuple[int, int] | None = None,
         lengths: ArrayLike | None = None,
+        tape: bool = True,
         **inputs: ArrayLike,
     ) -> JVP:
-        """Pure forward pass, and its derivative in a direction: a Jacobian-vector product.
+        """The forward pass and its derivative in a direction: a Jacobian-vector product.
 
         ``rnn.jvp(x, x_tangent).y_tangent`` is the derivative of ``rnn(x + e * x_tangent)`` with respect to
         ``e``, at zero. It has kernels of its own, and takes about three times as long as the forward pass.
+        Tokens become one-hot vectors, ``(T, B, I)``. You may overwrite all arguments afterwards.
 
         Args:
             x: As for :meth:`forward`.
@@ -443,27 +445,35 @@ class Recurrent(FlatParameters):
             theta_tangent: Direction of the parameters, ``(P,)``; zeros if None.
             noise: As for :meth:`forward`.
             lengths: As for :meth:`forward`.
+            tape: Whether to save the tape for :meth:`JVP.gradient_tangents`.
             **inputs: As for :meth:`forward`; their direction is zero.
 
         Raises:
             UsageError: if an argument does not fit, a cell has kernels and no step, or there is dropout
                 between layers in training.
         """
+        arguments = "x", "x_tangent", "state", "state_tangent", "theta_tangent"
+        check_input_names(self.stack.inputs, "jvp", arguments, self.stack.label())
+        has_backward = as_bool(tape, "zoo.Recurrent: tape")
         x, inputs = self._swap_arguments(x, inputs)
-        owner = f"{self.stack.label()}: theta_tangent"
         params: Mapping[str, Any] = {}
         if theta_tangent is not None:
-            params = self.layout.views(as_floats(theta_tangent, (self.layout.size,), self.dtype, owner))
+            size, label = self.layout.size, f"{self.stack.label()}: theta_tangent"
+            params = self.layout.views(as_floats(theta_tangent, (size,), self.dtype, label).copy())
+        arrays = (
+            {name: value.copy() for name, value in self._arrays.items()} if has_backward else self._arrays
+        )
         derivative = self._tangents.jvp(
-            {name: value.copy() for name, value in self._arrays.items()},
+            arrays,
             x,
             state,
-            Tangents(params, self._swap(x_tangent), state_tangent),
+            ArgumentTangents(params, self._swap(x_tangent), state_tangent),
             noise,
             lengths,
             inputs,
             self.threads,
-            has_backward=True,
+            copy_inputs=has_backward,
+            has_backward=has_backward,
         )
         return JVP(self._tangents, derivative, self.threads, self.batch_first)
 

@@ -23,7 +23,7 @@ from zoo.layers.validation import as_floats, as_padded_batch, as_state
 from zoo.modifiers.tangent_cell import tangent_cell, tangent_name
 
 
-class Tangents(NamedTuple):
+class ArgumentTangents(NamedTuple):
     """The direction of a derivative, with arrays of the shapes of the arguments; None for zeros.
 
     Args:
@@ -37,15 +37,17 @@ class Tangents(NamedTuple):
     state: GivenState | None
 
 
-class PairTape(NamedTuple):
-    """Everything that :meth:`TangentStack.vjp` needs.
+class DualTape(NamedTuple):
+    """Everything that :meth:`TangentStack.gradient_tangents` needs.
 
     Args:
-        pairs: The tape of the stack of pairs.
+        tape: The tape of the stack of tangents, whose inputs and outputs are dual numbers.
+        has_tokens: Whether x held tokens, which have no gradient.
         uses_learned_state: Whether the initial states were the learned ones.
     """
 
-    pairs: Tape
+    tape: Tape
+    has_tokens: bool
     uses_learned_state: bool
 
 
@@ -57,14 +59,14 @@ class Derivative(NamedTuple):
         state: Final states.
         y_tangent: Derivative of the outputs.
         state_tangent: Derivatives of the final states; zeros for discrete ones.
-        tape: For :meth:`TangentStack.vjp`.
+        tape: For :meth:`TangentStack.gradient_tangents`; None if that does not follow.
     """
 
     y: Array
     state: States
     y_tangent: Array
     state_tangent: States
-    tape: PairTape
+    tape: DualTape | None
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,14 @@ class TangentStack:
     functional: FunctionalStack
 
     @cached_property
-    def _pairs(self) -> FunctionalStack:
-        """The stack of the tangents of all cells. Its inputs and outputs are pairs."""
+    def _dual(self) -> FunctionalStack:
+        """The stack of the tangents of all cells. Its inputs and outputs are dual numbers.
+
+        Raises:
+            UsageError: if a cell has no step.
+        """
         config = self.functional.stack.config
-        pairs = StackConfig(
+        dual = StackConfig(
             [tangent_cell(cell) for cell in config.cells],
             2 * config.input_size,
             config.hidden_size,
@@ -91,20 +97,39 @@ class TangentStack:
             residual=config.residual,
             precision=config.precision,
         )
-        return FunctionalStack(Stack(pairs), self.functional.dtype)
+        return FunctionalStack(Stack(dual), self.functional.dtype)
+
+    def check(self, noise: Any) -> None:
+        """Check that derivatives in a direction are available.
+
+        Args:
+            noise: Seed of noise and dropout; None for none.
+
+        Raises:
+            UsageError: if a cell has no step, or there is dropout between layers.
+        """
+        stack = self.functional.stack
+        if noise is not None and stack.dropout and len(stack.layers) > 1:
+            raise UsageError(
+                f"{stack.label()}: tangents and second derivatives are not available for `dropout` between "
+                f"layers in training; use dropout=0, or evaluate without noise (module.eval() in PyTorch, no "
+                f"key in JAX)."
+            )
+        _ = self._dual  # raises
 
     def jvp(
         self,
         arrays: Mapping[str, Array],
         x: Any,
         state: GivenState | None,
-        tangents: Tangents,
+        tangents: ArgumentTangents,
         noise: tuple[int, int] | None,
         lengths: Any,
         inputs: Mapping[str, Any],
         threads: int,
         *,
-        has_backward: bool = False,
+        copy_inputs: bool = False,
+        has_backward: bool = True,
     ) -> Derivative:
         """The forward pass, and its derivative in a direction: the Jacobian-vector product.
 
@@ -117,58 +142,55 @@ class TangentStack:
             lengths: As for :meth:`FunctionalStack.apply`.
             inputs: As for :meth:`FunctionalStack.apply`.
             threads: As for :meth:`FunctionalStack.apply`.
-            has_backward: Whether :meth:`vjp` follows.
+            copy_inputs: As for :meth:`FunctionalStack.apply`, for the tangents too.
+            has_backward: Whether :meth:`gradient_tangents` follows.
 
         Raises:
             UsageError: if an argument does not fit, a cell has no step, or there is dropout between layers.
         """
+        self.check(noise)
         stack, dtype = self.functional.stack, self.functional.dtype
         owner = stack.label()
-        if noise is not None and stack.dropout and len(stack.layers) > 1:
-            raise UsageError(
-                f"{owner}: tangents and second derivatives are not available for `dropout` between layers in "
-                f"training; leave out `noise`, or use dropout=0."
-            )
         x, row_lengths = as_padded_batch(x, lengths, stack.input_size, dtype, owner)
         steps, batch = x.shape[:2]
-        stack.aux_inputs(
-            inputs, (steps, batch), dtype, noise, row_lengths
-        )  # errors name the cell, not its tangent
-        pairs = np.zeros((steps, batch, stack.input_size, 2), dtype)
-        pairs[..., 0] = x if x.ndim == 3 else np.arange(stack.input_size) == x[..., np.newaxis]
+        # Errors name the cell, not its tangent.
+        stack.aux_inputs(inputs, (steps, batch), dtype, noise, row_lengths)
+        dual = np.zeros((steps, batch, stack.input_size, 2), dtype)
+        dual[..., 0] = x if x.ndim == 3 else np.arange(stack.input_size) == x[..., np.newaxis]
         if tangents.x is not None:
             shape = (steps, batch, stack.input_size)
-            pairs[..., 1] = as_floats(tangents.x, shape, dtype, f"{owner}: tangent of the inputs")
+            dual[..., 1] = as_floats(tangents.x, shape, dtype, f"{owner}: tangent of the inputs")
         initial = stack.initial_states(state, arrays, batch, dtype)
         state_tangents = self._state_tangents(state, tangents, batch)
-        y, final, tape = self._pairs.apply(
+        y, final, tape = self._dual.apply(
             self._with_tangents(arrays, tangents.params),
-            pairs.reshape(steps, batch, -1),
+            dual.reshape(steps, batch, 2 * stack.input_size),
             {**initial, **{tangent_name(name): value for name, value in state_tangents.items()}},
             noise,
             row_lengths,
             inputs,
             threads,
+            copy_inputs=copy_inputs,
             has_backward=has_backward,
         )
-        outputs = y.reshape(steps, batch, -1, 2)
+        outputs = y.reshape(steps, batch, stack.output_size, 2)
         return Derivative(
             np.ascontiguousarray(outputs[..., 0]),
-            States({name: final[name] for name in stack.state_shapes}),
+            States({name: final[name] for name in initial}),
             np.ascontiguousarray(outputs[..., 1]),
             States({name: final.get(tangent_name(name), np.zeros_like(final[name])) for name in initial}),
-            PairTape(tape, state is None),
+            DualTape(tape, x.ndim == 2, state is None) if has_backward else None,
         )
 
-    def vjp(
+    def gradient_tangents(
         self,
-        tape: PairTape,
+        tape: DualTape,
         dy: Array | None,
         dstate: GivenState | None,
         dy_tangent: Array | None,
         dstate_tangent: GivenState | None,
         threads: int,
-    ) -> tuple[Array, States, Array]:
+    ) -> tuple[Array | None, States, Array]:
         """The derivative of the gradients of a backward pass, in the direction of the forward pass.
 
         These are the gradients of ``sum(dy * y_tangent) + sum(dy_tangent * y)``, and the same for states.
@@ -182,34 +204,35 @@ class TangentStack:
             threads: As for :meth:`jvp`.
 
         Returns:
-            The derivatives of the gradients with respect to x, to the initial states and to the parameters
-            ``(P,)``.
+            The derivatives of the gradients with respect to x (None for tokens), to the initial states and to
+            the parameters ``(P,)``.
 
         Raises:
             UsageError: if a shape does not fit.
         """
         stack, dtype = self.functional.stack, self.functional.dtype
         owner = f"{stack.label()}: gradient of the"
-        steps, batch = tape.pairs.batch_run.x.shape[:2]
+        steps, batch = tape.tape.batch_run.x.shape[:2]
         shape = (steps, batch, stack.output_size)
-        pairs = np.zeros((*shape, 2), dtype)
+        dual = np.zeros((*shape, 2), dtype)
         for index, gradient in enumerate((dy_tangent, dy)):
             if gradient is not None:
-                pairs[..., index] = as_floats(gradient, shape, dtype, f"{owner} output")
+                dual[..., index] = as_floats(gradient, shape, dtype, f"{owner} output")
         of_tangents = as_state(dstate, stack.state_shapes, batch, dtype, f"{owner} last states")
         of_states = as_state(dstate_tangent, stack.state_shapes, batch, dtype, f"{owner} last states")
         continuous = [name for name in stack.state_shapes if name not in stack.discrete_states]
         of_states |= {tangent_name(name): of_tangents[name] for name in continuous}
-        dx, dinitial, dtheta = self._pairs.vjp(
-            tape.pairs, pairs.reshape(steps, batch, -1), of_states, threads
+        of_outputs = dual.reshape(steps, batch, 2 * stack.output_size)
+        dx, dinitial, dtheta = self._dual.vjp(
+            tape.tape, of_outputs, of_states, threads, needs_dx=not tape.has_tokens
         )
-        assert dx is not None  # the inputs are floats
+        if dx is not None:
+            dx = np.ascontiguousarray(dx.reshape(steps, batch, stack.input_size, 2)[..., 0])
         own = States({name: dinitial[name] for name in stack.state_shapes})
         learned = stack.learned_state_gradients(own, tape.uses_learned_state)
-        gradient = np.concatenate([dtheta, *(each.ravel() for each in learned)])
-        return np.ascontiguousarray(dx.reshape(steps, batch, -1, 2)[..., 0]), own, gradient
+        return dx, own, np.concatenate([dtheta, *(each.ravel() for each in learned)])
 
-    def _state_tangents(self, state: GivenState | None, tangents: Tangents, batch: int) -> Arrays:
+    def _state_tangents(self, state: GivenState | None, tangents: ArgumentTangents, batch: int) -> Arrays:
         """Tangents of the initial states that are not discrete, the learned ones included."""
         stack, dtype = self.functional.stack, self.functional.dtype
         owner = f"{stack.label()}: tangent of the state"
@@ -221,10 +244,10 @@ class TangentStack:
         return {name: value for name, value in values.items() if name not in stack.discrete_states}
 
     def _with_tangents(self, arrays: Mapping[str, Array], tangents: Mapping[str, Array]) -> Arrays:
-        """The parameters and buffers of the pairs."""
-        stack, pairs = self.functional.stack, self._pairs.stack
-        values = {name: arrays[name] for name in (*pairs.param_shapes, *stack.buffer_shapes)}
-        for name, shape in pairs.param_shapes.items():
+        """The parameters and buffers of the stack of tangents."""
+        stack, dual = self.functional.stack, self._dual.stack
+        values = {name: arrays[name] for name in (*dual.param_shapes, *stack.buffer_shapes)}
+        for name, shape in dual.param_shapes.items():
             tangent = tangents.get(name)
             zeros = np.zeros(shape, self.functional.dtype)
             values[tangent_name(name)] = zeros if tangent is None else np.ascontiguousarray(tangent)
@@ -235,7 +258,7 @@ class JVP:
     """Result of :meth:`zoo.Recurrent.jvp`: a forward pass and its derivative in a direction.
 
     Args:
-        tangents: The stack.
+        stack: The tangents of the layers.
         derivative: The results, time-major.
         threads: Number of threads.
         batch_first: Whether arrays of the caller have the batch axis first.
@@ -243,26 +266,24 @@ class JVP:
     Attributes:
         y: Outputs, ``(T, B, ·)``.
         state: Final states.
-        y_tangent: Derivative of the outputs.
+        y_tangent: Derivative of the outputs, the Jacobian-vector product.
         state_tangent: Derivatives of the final states; zeros for discrete ones.
     """
 
-    def __init__(
-        self, tangents: TangentStack, derivative: Derivative, threads: int, batch_first: bool
-    ) -> None:
-        self._stack, self._tape, self._threads = tangents, derivative.tape, threads
+    def __init__(self, stack: TangentStack, derivative: Derivative, threads: int, batch_first: bool) -> None:
+        self._stack, self._tape, self._threads = stack, derivative.tape, threads
         self._batch_first = batch_first
         self.y, self.y_tangent = self._swap(derivative.y), self._swap(derivative.y_tangent)
         self.state, self.state_tangent = derivative.state, derivative.state_tangent
 
-    def vjp(
+    def gradient_tangents(
         self,
         dy: Any = None,
         dstate: GivenState | None = None,
         *,
         dy_tangent: Any = None,
         dstate_tangent: GivenState | None = None,
-    ) -> tuple[Array, States, Array]:
+    ) -> tuple[Array | None, States, Array]:
         """The derivative of the gradients in the same direction, for Hessian-vector products.
 
         The gradients are those of :meth:`zoo.Recurrent.vjp` for ``dy`` and ``dstate``. If these depend on the
@@ -276,12 +297,18 @@ class JVP:
             dstate_tangent: Derivative of ``dstate`` in the direction; zeros if None.
 
         Returns:
-            The derivatives of the gradients with respect to x, to the initial states and to theta ``(P,)``.
+            The derivatives of the gradients with respect to x (None for tokens), to the initial states and to
+            theta ``(P,)``.
 
         Raises:
-            UsageError: if a shape does not fit.
+            UsageError: if a shape does not fit, or :meth:`zoo.Recurrent.jvp` saved no tape.
         """
-        dx, dinitial, dtheta = self._stack.vjp(
+        if self._tape is None:
+            raise UsageError(
+                f"{self._stack.functional.stack.label()}: gradient_tangents needs the tape of jvp; call jvp "
+                f"without tape=False."
+            )
+        dx, dinitial, dtheta = self._stack.gradient_tangents(
             self._tape, self._swap(dy), dstate, self._swap(dy_tangent), dstate_tangent, self._threads
         )
         return self._swap(dx), dinitial, dtheta

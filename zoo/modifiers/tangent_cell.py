@@ -1,9 +1,9 @@
 """The tangent of a cell: a cell that computes a step and its derivative in a direction.
 
 The direction of the parameters is given in buffers, of the states in further states, and of the input in the
-input itself. Inputs and outputs are pairs, one after the other: the value and the tangent of the first
-feature, then of the second. They stay pairs if two directions are concatenated or a layer is residual, so
-that the tangents of the layers of a stack are a stack.
+input itself. Inputs and outputs are dual numbers, one after the other: the value and the tangent of the first
+feature, then of the second. They remain dual numbers if two directions are concatenated or a layer is
+residual, so that the tangents of the layers of a stack are a stack.
 
 The kernels of both passes are derived as for every cell. The forward pass computes Jacobian-vector products,
 and the backward pass the derivatives of gradients.
@@ -74,7 +74,7 @@ class TangentStep:
     def step(
         self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any], lengths: Mapping[str, Any]
     ) -> Output:
-        """One step on symbolic arrays: the output in pairs, and the new states."""
+        """One step on symbolic arrays: the output in dual numbers, and the new states."""
         cell, known = self.cell, {**arrays, **states}
         own = {name: arrays[name] for name in (*cell.params, *cell.buffers)}
         bound = bound_copy(cell, lengths_of(cell, lengths), own)
@@ -89,10 +89,10 @@ class TangentStep:
         new_states = [y, *result.states.values()]
         tangent_of = tangents([node for each in new_states for node in planes_of(each)], sources)
         y_tangent, *state_tangents = (_tangent_of(each, tangent_of) for each in new_states)
-        pairs = np.stack([y, y_tangent], axis=-1).reshape(-1)
+        dual = np.stack([y, y_tangent], axis=-1).reshape(-1)
         changed = zip(result.states, state_tangents, strict=True)
         continuous = [tangent for name, tangent in changed if not cell.states[name].discrete]
-        return Output(pairs, *result.states.values(), *continuous)
+        return Output(dual, *result.states.values(), *continuous)
 
 
 def _stored(value: Any) -> Node:
@@ -115,7 +115,7 @@ class TangentCell(CompositeCell, abstract=True):
 
     @property
     def x_size(self) -> str:  # type: ignore[override]  # a property, since it depends on options
-        """Size of the input: pairs of the features of the cell."""
+        """Size of the input: a dual number for each feature of the cell."""
         return f"2{self.base_cell().x_size}"
 
     def size_values(self, input_size: int, hidden_size: int) -> dict[str, int]:
@@ -140,6 +140,12 @@ def tangent_step(cell: Cell) -> TangentStep:
     if not cell.has_step():
         raise UsageError(
             f"{cell.label()} has kernels and no step, and tangents are derived from the step; add a step."
+        )
+    declared = {*cell.params, *cell.buffers, *cell.states, *cell.inputs}
+    if clash := sorted(name for name in declared if tangent_name(name) in declared):
+        raise UsageError(
+            f"{cell.label()} declares {clash[0]!r} and {tangent_name(clash[0])!r}, the name of its tangent; "
+            f"rename one of them."
         )
     continuous = {name: state for name, state in cell.states.items() if not state.discrete}
     spec = TangentDeclarations(

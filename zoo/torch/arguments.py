@@ -10,8 +10,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from zoo.errors import UsageError
 from zoo.layers.validation import check_aux_names
-from zoo.torch.autograd import TensorArgs
 from zoo.torch.config import OWNER, SharedStack, as_precision, check_device, check_dtype
+from zoo.torch.operators import TensorArgs
 from zoo.torch.states import State
 
 Tensor = Any
@@ -139,6 +139,12 @@ def _checked_dtype(shared: SharedStack, arrays: Sequence[Tensor]) -> Any:
             raise UsageError(
                 f"{OWNER}: {name} is {tensor.dtype} {tuple(tensor.shape)}; expected {dtype} {shape}, as at "
                 f"construction."
+            )
+    for name, buffer in zip(shared.buffers, arrays[len(shared.names.names) :], strict=True):
+        if buffer.requires_grad:
+            raise UsageError(
+                f"{OWNER}: buffer {name!r} requires a gradient, and none is computed; exclude it, for "
+                f"example from the arguments that torch.func.grad differentiates."
             )
     if dtype == torch.float64:  # neither per call nor under torch.compile for the dtype that has both
         as_precision(shared.stack.config.precision, dtype)

@@ -172,7 +172,7 @@ class SharedStack:
         self.layout = ParameterLayout(stack.param_shapes)
         self.shapes = {name: value.shape for name, value in self.to_module(self.zeros()).items()}
         self._pure = {dtype: FunctionalStack(stack, dtype) for dtype in DTYPES.values()}
-        self._tangents = {dtype: TangentStack(pure) for dtype, pure in self._pure.items()}
+        self._tangent_stacks = {dtype: TangentStack(pure) for dtype, pure in self._pure.items()}
 
     def pure(self, dtype: np.dtype[Any]) -> FunctionalStack:
         """The forward and backward passes for a dtype.
@@ -182,9 +182,9 @@ class SharedStack:
         """
         return self._pure.get(dtype) or self._pure[as_dtype(dtype)]
 
-    def tangents(self, dtype: np.dtype[Any]) -> TangentStack:
+    def tangent_stack(self, dtype: np.dtype[Any]) -> TangentStack:
         """Derivatives in a direction for a dtype, float32 or float64."""
-        return self._tangents[dtype]
+        return self._tangent_stacks[dtype]
 
     def zeros(self) -> Arrays:
         """Parameters and buffers of the stack, all zero."""

@@ -24,8 +24,8 @@ from zoo.layers.recurrent import Recurrent as Layer
 from zoo.layers.stack import warn_without_effect
 from zoo.registry import get_cell
 from zoo.torch.arguments import empty_outputs, pack_arguments, pack_like, unpack_outputs, unpack_sequence
+from zoo.torch.autograd_functions import apply_recurrent
 from zoo.torch.config import OWNER, as_precision, check_device, check_dtype, shared_stack
-from zoo.torch.functions import apply_recurrent
 from zoo.torch.states import State
 
 if TYPE_CHECKING:

@@ -121,7 +121,7 @@ def _check_matrix(name: str, node: Node) -> None:
     if node.level != Level.ONCE:
         raise TraceError(
             f"{name} is compiled for a matrix that depends on parameters alone, and runs once for a batch; "
-            "found one that depends on x or a state"
+            "found one that depends on x, on a state, or on an argument that zoo.grad differentiates"
         )
     if node.ndim != 2 or node.shape[0] != node.shape[1]:
         hint = (

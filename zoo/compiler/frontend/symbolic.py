@@ -14,6 +14,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,22 +28,37 @@ from zoo.compiler.ir.dims import ONE, Dim, as_dim, divides, product
 from zoo.compiler.ir.graph import Graph, Node, Shape, ShapeError, ancestors, format_shape
 from zoo.compiler.ir.structural_ops import ARRAY, CONSTANT, SIZE
 
-_traced_graph: ContextVar[Graph | None] = ContextVar("zoo_traced_graph", default=None)
+
+@dataclass
+class ActiveTrace:
+    """The reading of a step, or of a function.
+
+    Attributes:
+        graph: The graph that it makes.
+        gradients: The number of gradients of functions so far.
+    """
+
+    graph: Graph
+    gradients: int = 0
+
+
+_trace: ContextVar[ActiveTrace | None] = ContextVar("zoo_trace", default=None)
 
 
 @contextmanager
-def trace_into(graph: Graph) -> Iterator[None]:
+def trace_into(graph: Graph) -> Iterator[ActiveTrace]:
     """Within the block, a step is traced into a graph."""
-    token = _traced_graph.set(graph)
+    trace = ActiveTrace(graph)
+    token = _trace.set(trace)
     try:
-        yield
+        yield trace
     finally:
-        _traced_graph.reset(token)
+        _trace.reset(token)
 
 
-def traced_graph() -> Graph | None:
-    """The graph into which a step is traced now; None outside of a step."""
-    return _traced_graph.get()
+def current_trace() -> ActiveTrace | None:
+    """The trace of the step that is read now; None outside of a step."""
+    return _trace.get()
 
 
 class SymbolicLength(NDArrayOperatorsMixin):

@@ -1,7 +1,7 @@
 """The forward and backward passes on tensors, and as operators for ``torch.compile``.
 
 Operators take no objects, so they identify a stack by a key, and they need the shapes of their results
-without running. :mod:`zoo.torch.functions` has the functions of eager programs.
+without running. :mod:`zoo.torch.autograd_functions` has the functions of eager programs.
 """
 
 from __future__ import annotations
@@ -84,13 +84,20 @@ def forward(
         shared.arrays(values),
         args.x.detach().numpy(),
         shared.states.arrays(args.state) if args.state else None,
-        None if args.noise is None else tuple(args.noise.tolist()),
-        None if args.lengths is None else args.lengths.numpy(),
-        {name: each.numpy() for name, each in zip(args.names, args.inputs, strict=True)},
-        torch.get_num_threads(),
+        **other_arguments(args),
         has_backward=has_backward,
     )
     return torch.from_numpy(y), shared.states.tensors(last), tape
+
+
+def other_arguments(args: TensorArgs) -> dict[str, Any]:
+    """The arguments of passes that are not differentiated, by name."""
+    return {
+        "noise": None if args.noise is None else tuple(args.noise.tolist()),
+        "lengths": None if args.lengths is None else args.lengths.numpy(),
+        "inputs": {name: each.numpy() for name, each in zip(args.names, args.inputs, strict=True)},
+        "threads": torch.get_num_threads(),
+    }
 
 
 def backward(

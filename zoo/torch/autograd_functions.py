@@ -15,8 +15,9 @@ from torch.autograd import forward_ad
 
 from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
-from zoo.layers.tangents import Derivative, Tangents
-from zoo.torch.autograd import (
+from zoo.layers.tangents import ArgumentTangents, Derivative
+from zoo.torch.config import OWNER, SharedStack
+from zoo.torch.operators import (
     TensorArgs,
     TensorCounts,
     backward,
@@ -24,10 +25,10 @@ from zoo.torch.autograd import (
     flatten,
     forward,
     keep_tape,
+    other_arguments,
     tape_of,
     unflatten,
 )
-from zoo.torch.config import SharedStack
 
 Tensor = Any
 
@@ -37,14 +38,16 @@ def apply_recurrent(shared: SharedStack, tensors: TensorArgs) -> list[Tensor]:
     if torch.compiler.is_compiling():
         return call_operator(shared, tensors)
     inputs = *tensors.arrays, tensors.x, *tensors.state
-    if (
-        (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs))
-        or torch._C._are_functorch_transforms_active()  # their tensors have no memory
-        or forward_ad._current_level >= 0
-    ):
+    is_recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+    if is_recorded or _is_transformed() or forward_ad._current_level >= 0:
         return list(RecurrentFunction.apply(shared, tensors.counts, *flatten(tensors)))[:-1]
     y, last, _ = forward(shared, tensors, has_backward=False)
     return [y, *last]
+
+
+def _is_transformed() -> bool:
+    """Whether a transformation of ``torch.func`` is active, whose tensors have no memory."""
+    return bool(torch._C._are_functorch_transforms_active())  # PyTorch's own functions call it, too
 
 
 class _Function(torch.autograd.Function):  # type: ignore[misc]
@@ -65,7 +68,7 @@ class _Function(torch.autograd.Function):  # type: ignore[misc]
         return tuple(map(torch.stack, zip(*results, strict=True))), (0,) * len(results[0])
 
 
-class _LastFunction(_Function):
+class _NotDifferentiable(_Function):
     """Base class of functions without a derivative."""
 
     problem: ClassVar[str] = (
@@ -79,6 +82,15 @@ class _LastFunction(_Function):
 
     @classmethod
     def backward(cls, _ctx: Any, *_gradients: Tensor) -> Any:
+        """Raise an error.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(cls.problem)
+
+    @classmethod
+    def jvp(cls, _ctx: Any, *_tangents: Tensor) -> Any:
         """Raise an error.
 
         Raises:
@@ -113,7 +125,8 @@ class RecurrentFunction(_Function):
         token, *tensors = ctx.saved_tensors  # raises if one was modified in place
         needs_dx = ctx.needs_input_grad[2] and tensors[0].is_floating_point()
         dfinal = dlast[:-1]
-        compute = RecurrentGradient.apply if torch.is_grad_enabled() else RecurrentGradient.forward
+        is_recorded = torch.is_grad_enabled() or _is_transformed()
+        compute = RecurrentGradient.apply if is_recorded else RecurrentGradient.forward
         results = [*compute(shared, counts, needs_dx, token, dy, *dfinal, *tensors)]
         dx = results.pop(0) if needs_dx else None
         params = len(shared.names.names)
@@ -123,6 +136,7 @@ class RecurrentFunction(_Function):
     @staticmethod
     def jvp(ctx: Any, _shared: None, _counts: None, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
         """Tangents of the results; None for discrete states and the token."""
+        _check_tangents(ctx.shared, ctx.counts, tangents)
         results = [*RecurrentTangent.apply(ctx.shared, ctx.counts, *ctx.saved_tensors, *tangents), None]
         for index in ctx.shared.states.discrete:
             results[1 + index] = None
@@ -162,7 +176,7 @@ class RecurrentGradient(_Function):
         """Gradients of the gradients: of dy, of the gradients of the final states, and of the tensors."""
         shared, counts = ctx.shared, ctx.counts
         dy, *others = ctx.saved_tensors
-        size, arguments = 1 + len(others), map(_with_last_gradient, (dy, *others))
+        size, arguments = 1 + len(others), map(_guarded, (dy, *others))
         results = SecondGradient.apply(shared, counts, ctx.needs_dx, size, *arguments, *cotangents)
         dfinal, tensors = _split(shared, others)
         first = dy, *dfinal
@@ -178,6 +192,7 @@ class RecurrentGradient(_Function):
     ) -> tuple[Tensor, ...]:
         """Tangents of the gradients."""
         tensors = ctx.saved_tensors
+        _check_tangents(ctx.shared, ctx.counts, tangents[1 + len(ctx.shared.states.kinds) :])
         return GradientTangent.apply(ctx.shared, ctx.counts, ctx.needs_dx, len(tensors), *tensors, *tangents)  # type: ignore[no-any-return]
 
 
@@ -206,9 +221,8 @@ class SecondGradient(_Function):
         params = len(shared.names.names)
         result = _derivative(shared, args, dx, direction[:params], direction[params:])
         gradients = _gradients(shared, args, result, dy, dfinal, None, [None] * len(dfinal))
-        of_x = gradients[:1] if args.x.is_floating_point() else ()
         tangents = torch.from_numpy(result.y_tangent), *shared.states.tensors(result.state_tangent)
-        return *tangents, *of_x, *gradients[1:]
+        return *tangents, *gradients
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:  # noqa: ARG004
@@ -230,7 +244,7 @@ class SecondGradient(_Function):
         return (*[None] * (4 + size), *(gradient if is_given else None for gradient, is_given in gradients))
 
 
-class _LastGradient(_LastFunction):
+class _ThirdDerivativeGuard(_NotDifferentiable):
     """A tensor itself; it raises an error if PyTorch needs its gradient.
 
     A function does not know which of its gradients are needed: PyTorch differentiates a result of
@@ -247,12 +261,12 @@ class _LastGradient(_LastFunction):
         return cls.apply(*arguments), in_dims[0]
 
 
-def _with_last_gradient(tensor: Tensor | None) -> Tensor | None:
+def _guarded(tensor: Tensor | None) -> Tensor | None:
     """An argument of the last function that can be differentiated."""
-    return _LastGradient.apply(tensor) if tensor is not None and tensor.requires_grad else tensor
+    return _ThirdDerivativeGuard.apply(tensor) if tensor is not None and tensor.requires_grad else tensor
 
 
-class GradientTangent(_LastFunction):
+class GradientTangent(_NotDifferentiable):
     """The derivative of the gradients in a direction."""
 
     @staticmethod
@@ -272,10 +286,10 @@ class GradientTangent(_LastFunction):
         of_state = direction[counts.arrays : counts.arrays + counts.state]
         result = _derivative(shared, args, x, direction[:params], of_state)
         gradients = _gradients(shared, args, result, dy, dfinal, dy_tangent, dfinal_tangents)
-        return gradients if needs_dx else gradients[1:]
+        return gradients[1:] if args.x.is_floating_point() and not needs_dx else gradients
 
 
-class RecurrentTangent(_LastFunction):
+class RecurrentTangent(_NotDifferentiable):
     """Tangents of the outputs and of the final states."""
 
     problem = (
@@ -291,7 +305,7 @@ class RecurrentTangent(_LastFunction):
         x, *direction = tensors[count:]
         params = len(shared.names.names)
         state = direction[counts.arrays : counts.arrays + counts.state]
-        result = _derivative(shared, args, x, direction[:params], state)
+        result = _derivative(shared, args, x, direction[:params], state, has_backward=False)
         return (torch.from_numpy(result.y_tangent), *shared.states.tensors(result.state_tangent))
 
 
@@ -318,23 +332,40 @@ def _derivative(
     x: Tensor | None,
     params: Sequence[Tensor | None],
     state: Sequence[Tensor | None],
+    *,
+    has_backward: bool = True,
 ) -> Derivative:
     """The forward pass and its derivative in the direction of some tangents."""
     values = [each.detach().numpy() for each in args.arrays]
     initial = shared.states.arrays(args.state) if args.state else None
     of_state = shared.states.arrays(state) if state else {}
     zeros = {name: np.zeros_like(value) for name, value in (initial or {}).items()}
-    return shared.tangents(values[0].dtype).jvp(
+    of_params = _linear_part(shared, values, params)
+    return shared.tangent_stack(values[0].dtype).jvp(
         shared.arrays(values),
         args.x.detach().numpy(),
         initial,
-        Tangents(_linear_part(shared, values, params), _numpy(x), {**zeros, **of_state} if zeros else None),
-        None if args.noise is None else tuple(args.noise.tolist()),
-        None if args.lengths is None else args.lengths.numpy(),
-        {name: each.numpy() for name, each in zip(args.names, args.inputs, strict=True)},
-        torch.get_num_threads(),
-        has_backward=True,
+        ArgumentTangents(of_params, _numpy(x), {**zeros, **of_state} if zeros else None),
+        **other_arguments(args),
+        has_backward=has_backward,
     )
+
+
+def _check_tangents(shared: SharedStack, counts: TensorCounts, tangents: Sequence[Tensor | None]) -> None:
+    """Check that buffers and auxiliary inputs have no tangents.
+
+    Raises:
+        UsageError: if one has.
+    """
+    first = 1 + len(shared.names.names)
+    named = dict(zip(shared.buffers, tangents[first:], strict=False))
+    named |= dict(zip(counts.names, tangents[1 + counts.arrays + counts.state :], strict=False))
+    for name, tangent in named.items():
+        if tangent is not None:
+            raise UsageError(
+                f"{OWNER}: {name!r} has a tangent in forward mode, and buffers and auxiliary inputs have no "
+                f"derivative; pass it without a tangent."
+            )
 
 
 def _gradients(
@@ -346,9 +377,10 @@ def _gradients(
     dy_tangent: Tensor | None,
     dfinal_tangents: Sequence[Tensor | None],
 ) -> tuple[Tensor, ...]:
-    """Derivatives of the gradients of x, of the parameters and of the given states."""
+    """Derivatives of the gradients of x if it holds floats, of the parameters and of the given states."""
     zeros = {name: np.zeros_like(value) for name, value in result.state.items()}
-    dx, dstate, dtheta = shared.tangents(result.y.dtype).vjp(
+    assert result.tape is not None  # of a derivative with a backward pass
+    dx, dstate, dtheta = shared.tangent_stack(result.y.dtype).gradient_tangents(
         result.tape,
         _numpy(dy),
         {**zeros, **shared.states.arrays(dfinal)},
@@ -358,7 +390,7 @@ def _gradients(
     )
     of_params = map(torch.from_numpy, shared.gradients(dtheta, np.concatenate))
     of_state = shared.states.tensors(dstate) if args.state else ()
-    return torch.from_numpy(dx), *of_params, *of_state
+    return (*([] if dx is None else [torch.from_numpy(dx)]), *of_params, *of_state)
 
 
 def _linear_part(shared: SharedStack, values: Sequence[Array], tangents: Sequence[Tensor | None]) -> Arrays:
