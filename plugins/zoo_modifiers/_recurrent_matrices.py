@@ -16,8 +16,13 @@ def recurrent_matrices(spec: Any) -> dict[str, Any]:
     """
     matrices: dict[str, Any] = {}
     for matmul in spec.recurrent_matmuls:
-        if not matmul.param or matmul.param in spec.non_matmul_params:
+        if not matmul.param:
             raise spec.unsupported(f"it computes the matrix of {matmul.name!r} from parameters")
+        if matmul.param in spec.non_matmul_params:
+            raise spec.unsupported(
+                f"step uses {matmul.param!r} in other ways than as the matrix of a product (zoo.grad of a "
+                f"product uses its transpose)"
+            )
         if matmul.is_left or len(matmul.operand) != 1 or len(matmul.matrix) != 2:
             raise spec.unsupported(f"{matmul.name!r} is no matrix on the right of one vector")
         if matmul.is_complex:

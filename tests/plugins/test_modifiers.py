@@ -535,7 +535,7 @@ REFUSED = [
     ("indrnn", "multiplicative_integration", "it adds no product of its input to one of its state"),
     ("delta_net", "recurrent_dropout", "it multiplies no state by a matrix of parameters"),
     (Transposed, "diagonal", "'U' is no matrix on the right of one vector"),
-    (Shared, "low_rank", "it computes the matrix of 'W' from parameters"),
+    (Shared, "low_rank", "step uses 'W' in other ways than as the matrix of a product .*"),
 ]
 
 
