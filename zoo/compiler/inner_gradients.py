@@ -40,7 +40,7 @@ Array = Any
 Function: TypeAlias = Callable[..., Array]
 
 
-def grad(function: Function, argnums: int | Sequence[int] = 0) -> Function:
+def grad(function: Callable[..., Array], argnums: int | Sequence[int] = 0) -> Callable[..., Array]:
     """The gradient of a function that returns one number, for example of the loss of a memory.
 
     The result is a function of the same arguments. Use it in a ``step``: for a memory ``W`` that predicts the
@@ -70,7 +70,7 @@ def grad(function: Function, argnums: int | Sequence[int] = 0) -> Function:
     return lambda *arguments, **options: both(*arguments, **options)[1]
 
 
-def value_and_grad(function: Function, argnums: int | Sequence[int] = 0) -> Function:
+def value_and_grad(function: Callable[..., Array], argnums: int | Sequence[int] = 0) -> Callable[..., Array]:
     """The result of a function that returns one number, and its gradient as from :func:`grad`.
 
     Args:
