@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from crash_tests.equality import compare_runs
 
 import zoo
+from zoo.cli.format import header
 from zoo.errors import CheckpointError, DataError, UsageError
-from zoo.storage import RunDirectory, digest, load
+from zoo.storage import Checkpoint, RunDirectory, digest, load, save
 from zoo.training.initial_parameters import _SETTINGS
 
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(20))
@@ -96,6 +98,7 @@ def test_start_from_trained_model(kind, tmp_path):
         "run": str(source.path),
         "step": best.meta["training"]["step"],
         "sha256": digest(best),
+        "renamed": [],
     }
     optimizer = load(run.path / "checkpoints" / "step-00000000.safetensors").arrays["optimizer.m"]
     assert not optimizer.any()
@@ -238,6 +241,134 @@ def test_resumed_run_keeps_its_source(tmp_path):
     assert zoo.train(**settings, resume=True).config.init_from == str(source.path)
     with pytest.raises(CheckpointError, match=r"init_from: .*source.* -> 'other'"):
         zoo.train(**settings, resume=True, init_from="other")
+
+
+def write_rows(path, header, rows):
+    path.write_text("\n".join([header, *rows]) + "\n")
+
+
+def write_columns(path, names, kinds="ab"):
+    """A table with a column of text values and two columns of numbers."""
+    rows = [f"{kinds[n % len(kinds)]},{np.sin(n / 3):.3f},{np.cos(n / 5):.3f}" for n in range(200)]
+    write_rows(path, ",".join(names), rows)
+
+
+def write_labels(path, names):
+    """Labelled sequences of two classes."""
+    rng = np.random.default_rng(0)
+    rows = [f"{n},{names[n % 2]},{n % 2 + rng.normal():.3f}" for n in range(24) for _ in range(5)]
+    write_rows(path, "id,label,x", rows)
+
+
+TABLE = {"context": 12, "input": ("kind", "load", "wind"), "horizon": 2}
+NAMES = {
+    "classes": (write_labels, (["cat", "dog"],), {"series": "id", "label": "label"}),
+    "columns": (write_columns, (["kind", "load", "wind"],), {"target": "load", **TABLE}),
+}
+SECOND = {
+    "classes": (
+        "classes",
+        (["dog", "zebra"],),
+        {},
+        "'dog' is output 2 .* output 1 .*'cat', 'dog' -> 'dog', 'z",
+    ),
+    "targets": ("columns", (["kind", "load", "wind"],), {"target": "wind"}, "'wind' is input 5 .* input 2"),
+    "inputs": (
+        "columns",
+        (["kind", "load", "wind"],),
+        {"input": ("wind", "kind", "load")},
+        r"'wind' is input 5 .* input 3 .*'kind=a', 'kind=b', 'wind' -> .*'wind', 'kind=a'",
+    ),
+    "values": ("columns", (["kind", "load", "wind"], "ba"), {}, "'kind=b' is input 4 .* input 3"),
+}
+"""Other data with a name at another position, and the error."""
+
+
+def train_named(tmp_path, name, key, arguments, changes, **others):
+    write, _, settings = NAMES[key]
+    write(tmp_path / f"{name}.csv", *arguments)
+    settings = {**settings, **changes, **others}
+    return zoo.train(tmp_path / f"{name}.csv", **SMALL, **settings, out=tmp_path / name)
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_permuted_names_are_error(tmp_path, name):
+    key, arguments, changes, words = SECOND[name]
+    source = train_named(tmp_path, "source", key, NAMES[key][1], {})
+    with pytest.raises(CheckpointError, match=rf"cannot start from .*source: {words}.*leave out `init_from`"):
+        train_named(tmp_path, "run", key, arguments, changes, init_from=source)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "arguments", "changes", "renamed"),
+    [
+        ("classes", (["fox", "zebra"],), {}, ["outputs"]),
+        ("classes", (["cat", "zebra"],), {}, ["outputs"]),
+        (
+            "columns",
+            (["sort", "use", "sun"],),
+            {"target": "use", "input": ("sort", "sun")},
+            ["inputs", "outputs"],
+        ),
+        ("columns", (["kind", "load", "wind"], "xy"), {}, ["inputs"]),
+    ],
+)
+def test_other_names_are_matched_by_position(tmp_path, key, arguments, changes, renamed):
+    source = train_named(tmp_path, "source", key, NAMES[key][1], {})
+    run = train_named(tmp_path, "run", key, arguments, changes, init_from=source)
+    start = run.history[0]
+    assert start["init_from"]["renamed"] == renamed
+    assert header(start)["start"].endswith(f"; other names of {' and '.join(renamed)}, matched by position")
+
+
+class Letters(zoo.Task):
+    """Predict the next of three letters."""
+
+    loss, metric = "cross_entropy", "nats"
+    vocabulary = "abc"
+    input_size = output_size = 3
+
+    def draw_examples(self, rng, size, part):
+        tokens = rng.integers(0, 3, 9, size)
+        return zoo.Batch(tokens, (tokens + 1) % 3, np.ones(tokens.shape))
+
+    def baseline(self):
+        return 0.0
+
+
+class PermutedLetters(Letters):
+    """The same letters in another order."""
+
+    vocabulary = "acb"
+
+
+class OtherLetters(Letters):
+    """Other letters, of which one has its old token."""
+
+    vocabulary = "axy"
+
+
+def test_symbols_of_a_task_are_compared(tmp_path):
+    source = zoo.train(task=Letters, **SMALL, out=tmp_path / "source")
+    with pytest.raises(
+        CheckpointError, match=r"'c' is symbol 3 .* symbol 2 .*'a', 'b', 'c' -> 'a', 'c', 'b'"
+    ):
+        zoo.train(task=PermutedLetters, **SMALL, init_from=source, out=tmp_path / "run")
+    run = zoo.train(task=OtherLetters, **SMALL, init_from=source, out=tmp_path / "run")
+    assert run.history[0]["init_from"]["renamed"] == ["symbols"]
+
+
+def test_description_of_other_sizes_is_error(tmp_path):
+    source = train_named(tmp_path, "source", "columns", NAMES["columns"][1], {})
+    checkpoint = load(source.path / "checkpoints" / "step-00000004.safetensors")
+    meta = json.loads(json.dumps(checkpoint.meta))
+    meta["table"]["spec"]["horizon"] = 10**12
+    save(tmp_path / "model.safetensors", Checkpoint(checkpoint.arrays, meta))
+    with pytest.raises(CheckpointError, match="its description of the table does not fit its model"):
+        train_named(
+            tmp_path, "run", "columns", NAMES["columns"][1], {}, init_from=tmp_path / "model.safetensors"
+        )
 
 
 def test_trials_start_from_the_trained_model(tmp_path):

@@ -36,7 +36,7 @@ from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config
 from zoo.training.config_conversion import make_config
 from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
-from zoo.training.initial_parameters import InitialParameters, open_initial
+from zoo.training.initial_parameters import open_initial
 from zoo.training.labelled_dataset import prepare_sequences
 from zoo.training.regularisation import (
     ParameterHooks,
@@ -143,6 +143,7 @@ def train(
         warn_of_columns(dataset.name, metadata.get("column_notes", ()))
     factory = RunFactory(dataset, resolved_cells, optimizer, regularisation, initial)
     parts = factory.make(config)  # before a checkpoint replaces the initial values
+    description = None if initial is None else initial.describe(dataset, parts.model)
     if config.residual and before is None:  # runs of older versions may have it without effect
         check_residual(parts.model.stack)
     group = process_group()
@@ -160,7 +161,9 @@ def train(
     with _open_run_directory(group, out, resume, config.cell_label, dataset.name) as directory:
         if isinstance(dataset, TextDataset) and config.data[0].startswith(IN_MEMORY) and group.is_root:
             save_corpus(directory, dataset.corpus)
-        run = _TrainingSession(config, dataset, *parts, directory, group, *listeners, trials, initial).run()
+        run = _TrainingSession(
+            config, dataset, *parts, directory, group, *listeners, trials, description
+        ).run()
     return replace(run, data=data) if _is_in_memory(data) else run
 
 
@@ -431,7 +434,7 @@ class _TrainingSession:
     on_event: EventCallback | None
     trackers: Sequence[Tracker]
     trials: Sequence[AutoTrial] | None
-    initial: InitialParameters | None
+    initial: Mapping[str, Any] | None
     _log_is_complete: bool = field(default=False, init=False)
 
     def run(self) -> Run:
@@ -505,7 +508,7 @@ class _TrainingSession:
 
     def _start_event(self, kind: str, step: int, lr: float) -> Event:
         trials = None if self.trials is None else {"trials": [trial.to_json() for trial in self.trials]}
-        initial = None if self.initial is None else {"init_from": self.initial.to_json()}
+        initial = None if self.initial is None else {"init_from": self.initial}
         return {
             "event": kind,
             "step": step,
