@@ -10,6 +10,7 @@ import pytest
 from crash_tests.equality import compare_runs
 
 import zoo
+from zoo.cli.commands.train import train_arguments
 from zoo.cli.format import header
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.storage import Checkpoint, RunDirectory, digest, load, save
@@ -111,7 +112,8 @@ def test_start_from_trained_model(kind, tmp_path):
     compare_runs(run.path, tmp_path / "part")
 
 
-def test_crash_before_first_step_rereads_the_source(tmp_path):
+def test_crash_before_first_step_rereads_the_source(tmp_path, monkeypatch):
+    monkeypatch.setattr(RunDirectory, "discard", lambda *_, **__: None)  # as if the process were killed
     source = zoo.train(task="adding", **SMALL, out=tmp_path / "source")
 
     settings = {**SMALL, "task": "adding", "out": tmp_path / "run", "init_from": source.path, "resume": True}
@@ -239,8 +241,37 @@ def test_resumed_run_keeps_its_source(tmp_path):
     settings = {**SMALL, "task": "adding", "out": tmp_path / "run"}
     zoo.train(**settings, init_from=source)
     assert zoo.train(**settings, resume=True).config.init_from == str(source.path)
-    with pytest.raises(CheckpointError, match=r"init_from: .*source.* -> 'other'"):
+    with pytest.raises(CheckpointError, match=r"init_from: .*source.* -> '.*other'"):
         zoo.train(**settings, resume=True, init_from="other")
+
+
+def test_path_of_the_source_is_absolute(tmp_path, monkeypatch):
+    """A run that stops before its first checkpoint can be resumed from another directory."""
+    source = zoo.train(task="adding", **SMALL, out=tmp_path / "source")
+    settings = {**SMALL, "task": "adding", "out": tmp_path / "run"}
+    monkeypatch.setattr(RunDirectory, "discard", lambda *_, **__: None)  # as if the process were killed
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError):
+        zoo.train(**settings, init_from="source", on_event=stop_at("compiled", 0))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert zoo.train(**settings, resume=True).config.init_from == str(source.path)
+    shutil.rmtree(source.path)
+    monkeypatch.chdir(tmp_path)
+    assert zoo.train(**settings, resume=True, init_from="source").ended == "finished"
+
+
+@pytest.mark.parametrize("name", ["run", "run/config.json", "run.toml"])
+def test_config_of_a_run_leaves_out_its_source(tmp_path, name):
+    """A file in TOML names its source itself, and is read as it is."""
+    source = zoo.train(task="adding", **SMALL, out=tmp_path / "source")
+    run = zoo.train(task="adding", **SMALL, init_from=source, out=tmp_path / "run")
+    (tmp_path / "run.toml").write_text(f'task = "adding"\ninit_from = "{source.path.as_posix()}"\n')
+    config = str(tmp_path / name)
+    kept = source.path.as_posix() if name == "run.toml" else None
+    assert train_arguments({}, [], None, resume=False, config=config)["init_from"] == kept
+    given = {"init_from": str(run.path)}
+    assert train_arguments(given, [], None, resume=False, config=config)["init_from"] == str(run.path)
 
 
 def write_rows(path, header, rows):

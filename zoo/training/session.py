@@ -223,7 +223,8 @@ def _configure(
     if isinstance(settings.get("tokenizer"), (str, Path)):
         named["tokenizer"] = _absolute_source(settings["tokenizer"])
     if (init_from := settings.get("init_from")) is not None:
-        named["init_from"] = str(as_path(getattr(init_from, "path", init_from), "init_from"))
+        path = as_path(getattr(init_from, "path", init_from), "init_from")
+        named["init_from"] = str(path.absolute())  # as for data; also once the run is deleted
     if task is None:
         named["kind"] = _data_kind(data, settings)
     return make_config({**settings, **named, "data": _source_names(data, task)}), resolved
