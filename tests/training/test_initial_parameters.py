@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 
@@ -14,7 +15,7 @@ from zoo.cli.commands.train import train_arguments
 from zoo.cli.format import header
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.storage import Checkpoint, RunDirectory, digest, load, save
-from zoo.training.initial_parameters import _SETTINGS
+from zoo.training.initial_parameters import _SETTINGS, InitialParameters
 
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(20))
 OTHER = "".join(f"{n} is {n}; " for n in range(60))
@@ -272,6 +273,18 @@ def test_config_of_a_run_leaves_out_its_source(tmp_path, name):
     assert train_arguments({}, [], None, resume=False, config=config)["init_from"] == kept
     given = {"init_from": str(run.path)}
     assert train_arguments(given, [], None, resume=False, config=config)["init_from"] == str(run.path)
+
+
+def test_arrays_of_the_source_are_freed(tmp_path):
+    source = zoo.train(task="adding", **SMALL, out=tmp_path / "source")
+    alive = []
+
+    def watch(event):
+        gc.collect()
+        alive.extend(each for each in gc.get_objects() if isinstance(each, InitialParameters))
+
+    zoo.train(task="adding", **SMALL, init_from=source, out=tmp_path / "run", on_event=watch)
+    assert not alive
 
 
 def write_rows(path, header, rows):

@@ -157,6 +157,7 @@ def train(
         if out is not None and group.is_root:
             RunDirectory(out).check_free(resuming=resume)  # not after the trials
         config, trials = _choose_learning_rate(config, factory, group, listeners[0], has_schedule)
+    del factory, initial  # the arrays of the other checkpoint
     # Last, so that invalid settings leave no directory behind.
     with _open_run_directory(group, out, resume, config.cell_label, dataset.name) as directory:
         if isinstance(dataset, TextDataset) and config.data[0].startswith(IN_MEMORY) and group.is_root:
