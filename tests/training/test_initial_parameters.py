@@ -366,6 +366,19 @@ def test_other_names_are_matched_by_position(tmp_path, key, arguments, changes, 
     assert header(start)["start"].endswith(f"; other names of {' and '.join(renamed)}, matched by position")
 
 
+@pytest.mark.parametrize("factor", [0.125, 8])
+def test_units_come_from_the_new_data(tmp_path, factor):
+    """A power of two changes the units and no loss."""
+    values = np.sin(np.arange(200) / 3) + np.cos(np.arange(200) / 5)
+    settings = {**SMALL, "target": "load", "context": 12}
+    source = zoo.train({"load": values}, **settings, out=tmp_path / "source")
+    losses = []
+    for name, scale in (("one", 1), ("other", factor)):
+        run = zoo.train({"load": values * scale}, **settings, init_from=source, out=tmp_path / name)
+        losses.append([event["loss"] for event in run.history if event["event"] == "eval"])
+    assert losses[0] == losses[1]
+
+
 class Letters(zoo.Task):
     """Predict the next of three letters."""
 
