@@ -323,7 +323,7 @@ SECOND = {
         {"input": ("wind", "kind", "load")},
         r"'wind' is input 5 .* input 3 .*'kind=a', 'kind=b', 'wind' -> .*'wind', 'kind=a'",
     ),
-    "values": ("columns", (["kind", "load", "wind"], "ba"), {}, "'kind=b' is input 4 .* input 3"),
+    "values": ("columns", (["kind", "load", "wind"], "bx"), {}, "'kind=b' is input 4 .* input 3"),
 }
 """Other data with a name at another position, and the error."""
 
@@ -364,6 +364,42 @@ def test_other_names_are_matched_by_position(tmp_path, key, arguments, changes, 
     start = run.history[0]
     assert start["init_from"]["renamed"] == renamed
     assert header(start)["start"].endswith(f"; other names of {' and '.join(renamed)}, matched by position")
+
+
+def write_texts(path, names, kinds="ab"):
+    """Labelled sequences with a channel of texts."""
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{n},{'xy'[n % 2]},{kinds[step % len(kinds)]},{n % 2 + rng.normal():.3f}"
+        for n in range(24)
+        for step in range(5)
+    ]
+    write_rows(path, ",".join(names), rows)
+
+
+TEXTS = {
+    "table": (write_columns, ["kind", "load", "wind"], {"target": "load", **TABLE}),
+    "sequences": (write_texts, ["id", "label", "kind", "x"], {"series": "id", "label": "label"}),
+}
+
+
+@pytest.mark.parametrize("embedding", [None, 2])
+@pytest.mark.parametrize("key", TEXTS)
+def test_text_values_keep_their_positions(tmp_path, key, embedding):
+    """Data in which they occur in another order, or some do not occur, have the same inputs as before."""
+    write, names, settings = TEXTS[key]
+    settings = {**SMALL, **settings, "embedding": embedding}
+    for name, kinds in (("first", "abc"), ("second", "cb")):
+        write(tmp_path / f"{name}.csv", names, kinds)
+    source = zoo.train(tmp_path / "first.csv", **settings, out=tmp_path / "source")
+    second = {**settings, "data": tmp_path / "second.csv", "out": tmp_path / "run", "resume": True}
+    run = zoo.train(**second, init_from=source)
+    for name in ("categories", "channels"):
+        before, after = (each.history[0][key]["spec"].get(name) for each in (source, run))
+        assert before == after
+    assert run.history[0]["init_from"]["renamed"] == []
+    shutil.rmtree(source.path)
+    assert zoo.train(**{**second, "steps": 6}).ended == "finished"
 
 
 @pytest.mark.parametrize("factor", [0.125, 8])
@@ -422,7 +458,7 @@ def test_description_of_other_sizes_is_error(tmp_path):
     meta = json.loads(json.dumps(checkpoint.meta))
     meta["table"]["spec"]["horizon"] = 10**12
     save(tmp_path / "model.safetensors", Checkpoint(checkpoint.arrays, meta))
-    with pytest.raises(CheckpointError, match="its description of the table does not fit its model"):
+    with pytest.raises(CheckpointError, match="its description of the data does not fit its model"):
         train_named(
             tmp_path, "run", "columns", NAMES["columns"][1], {}, init_from=tmp_path / "model.safetensors"
         )

@@ -239,7 +239,7 @@ class ForecastSpec:
             values = {
                 **{name: stored[name] for name in _PLAIN},
                 "roles": ColumnRoles(**roles),
-                "categories": {name: tuple(each) for name, each in stored["categories"].items()},
+                "categories": {name: tuple(map(str, each)) for name, each in stored["categories"].items()},
                 "masked": tuple(stored["masked"]),
                 "time_unit": float(stored["time_unit"]),
                 "levels": tuple(map(float, stored["levels"])),

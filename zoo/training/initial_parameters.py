@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from zoo.classification.spec import SequenceSpec
 from zoo.data import Corpus, Vocabulary, vocabulary_from_json
@@ -39,9 +40,21 @@ _SPECS: Mapping[str, type[ForecastSpec | SequenceSpec]] = {"table": ForecastSpec
 """Descriptions of data with names, by their entry of a checkpoint."""
 
 
+class Encoding(NamedTuple):
+    """The positions of symbols and of text values in a trained model, which new data take.
+
+    Attributes:
+        vocabulary: The vocabulary of a language model.
+        categories: The values of each input that is a category.
+    """
+
+    vocabulary: Vocabulary | None = None
+    categories: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class InitialParameters:
-    """The parameters and the vocabulary of a trained model.
+    """The parameters and the encoding of a trained model.
 
     Args:
         checkpoint: The checkpoint of the model.
@@ -64,6 +77,16 @@ class InitialParameters:
             return vocabulary_from_json(self._model["vocabulary"])
         except (KeyError, DataError) as error:
             raise CheckpointError(f"{self.source}: its vocabulary is not one zoo wrote ({error}).") from None
+
+    @property
+    def encoding(self) -> Encoding:
+        """The vocabulary, and the values of categories.
+
+        Raises:
+            CheckpointError: if the checkpoint holds damaged ones.
+        """
+        spec = _spec(self.checkpoint.meta, self.source)
+        return Encoding(self.vocabulary, {} if spec is None else spec.categories)
 
     @property
     def _model(self) -> dict[str, Any]:
@@ -171,14 +194,21 @@ def _position_names(
     """
     if vocabulary is not None:
         return {"symbol": vocabulary.symbols}
+    spec = _spec(meta, source)
+    if spec is None:
+        return {}
+    if (spec.input_size, spec.output_size) != (model.input_size, model.output_size):
+        raise CheckpointError(f"{source}: its description of the data does not fit its model.")
+    return {"input": spec.input_names, "output": spec.output_names}
+
+
+def _spec(meta: Mapping[str, Any], source: str) -> ForecastSpec | SequenceSpec | None:
+    """The inputs and outputs in the metadata of a checkpoint of a table or of labelled sequences."""
     for kind, spec_class in _SPECS.items():
         stored = meta.get(kind)
         if isinstance(stored, Mapping):
-            spec = spec_class.from_json(stored.get("spec"), source)
-            if (spec.input_size, spec.output_size) != (model.input_size, model.output_size):
-                raise CheckpointError(f"{source}: its description of the {kind} does not fit its model.")
-            return {"input": spec.input_names, "output": spec.output_names}
-    return {}
+            return spec_class.from_json(stored.get("spec"), source)
+    return None
 
 
 def _cells(metadata: Any) -> list[Any]:
@@ -193,10 +223,10 @@ def _names(cells: list[Any]) -> str:
 
 def open_initial(
     init_from: str | None, resumed: str | Path | None
-) -> tuple[Vocabulary | None, InitialParameters | None]:
-    """The vocabulary of the model that a run starts from, and its parameters.
+) -> tuple[Encoding, InitialParameters | None]:
+    """The encoding of the model that a run starts from, and its parameters.
 
-    A run that has a checkpoint needs its own vocabulary and no parameters: `init_from` may be gone.
+    A run that has a checkpoint needs its own encoding and no parameters: `init_from` may be gone.
 
     Args:
         init_from: A run directory, or a ``.safetensors`` file; None for neither.
@@ -207,12 +237,12 @@ def open_initial(
         CheckpointError: if it holds no model, or is damaged.
     """
     if init_from is None:
-        return None, None
+        return Encoding(), None
     own = None if resumed is None else RunDirectory(resumed).load_last(lambda _: None)
     if own is not None:
-        return InitialParameters(own[1], str(resumed)).vocabulary, None
+        return InitialParameters(own[1], str(resumed)).encoding, None
     initial = InitialParameters(*read_run(init_from))
-    return initial.vocabulary, initial
+    return initial.encoding, initial
 
 
 def check_level(config: Config, vocabulary: Vocabulary) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from zoo.arguments import as_bool, as_choice, as_directory, as_path, short_repr
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.base.param_groups import AnyOptimizer
-from zoo.data import Corpus, Vocabulary
+from zoo.data import Corpus
 from zoo.data.column_notes import warn_of_columns
 from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.panel import warn_of_unread_dates
@@ -36,7 +36,7 @@ from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config
 from zoo.training.config_conversion import make_config
 from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
-from zoo.training.initial_parameters import open_initial
+from zoo.training.initial_parameters import Encoding, open_initial
 from zoo.training.labelled_dataset import prepare_sequences
 from zoo.training.regularisation import (
     ParameterHooks,
@@ -135,8 +135,8 @@ def train(
             check_training_files(out, before.data)
     elif requested.auto:
         requested = with_rules(requested, has_schedule=has_schedule)
-    vocabulary, initial = open_initial(requested.init_from, out if before else None)
-    config, dataset = _prepare(requested, data, resolved_task, out if resume else None, vocabulary)
+    encoding, initial = open_initial(requested.init_from, out if before else None)
+    config, dataset = _prepare(requested, data, resolved_task, out if resume else None, encoding)
     if on_event is None:  # otherwise the event ``start`` lists the columns that are left out
         metadata = dataset.metadata()
         warn_of_unread_dates(dataset.name, metadata.get("left_out", ()))
@@ -305,7 +305,7 @@ def prepare_data(data: Any, settings: Mapping[str, Any]) -> tuple[Config, RunDat
         DataError: if the data cannot be read, or do not fit the settings.
     """
     config, _ = _configure(data, None, Config.cell, dict(settings))
-    return _prepare(config, data, None, None, None)
+    return _prepare(config, data, None, None, Encoding())
 
 
 def _prepare(
@@ -313,7 +313,7 @@ def _prepare(
     data: Any,
     task: Task | None,
     resumed: str | Path | None,
-    vocabulary: Vocabulary | None,
+    encoding: Encoding,
 ) -> tuple[Config, RunDataset]:
     """The configuration with every size resolved, and the dataset.
 
@@ -322,13 +322,13 @@ def _prepare(
         data: As for :func:`train`.
         task: The task, if there is one.
         resumed: The directory of a run to resume.
-        vocabulary: The vocabulary of the model that a text model starts from.
+        encoding: The encoding of the model that the run starts from.
     """
     if resumed is not None and config.data_kind == "text" and not isinstance(data, Corpus):
         data = stored_corpus(resumed, config.data) or data
     as_given = replace(config, data=tuple(_sources(data)) or config.data)  # errors name these paths
     try:
-        resolved, dataset = _PREPARE[config.data_kind](as_given, data, task, vocabulary)
+        resolved, dataset = _PREPARE[config.data_kind](as_given, data, task, encoding)
     except MissingSourceError as error:
         if isinstance(data, str) and data in list_cells():
             raise MissingSourceError(f"{error} {data!r} is a cell: zoo.train(cell={data!r}).") from error
@@ -337,14 +337,18 @@ def _prepare(
 
 
 _PREPARE: dict[str, Callable[[Config, Any, Any, Any], tuple[Config, RunDataset]]] = {
-    "text": lambda config, data, _, vocabulary: prepare_text(
-        config, data if isinstance(data, Corpus) else None, vocabulary
+    "text": lambda config, data, _, encoding: prepare_text(
+        config, data if isinstance(data, Corpus) else None, encoding.vocabulary
     ),
     "task": lambda config, _, task, __: prepare_task(config, task),
-    "table": lambda config, data, *_: prepare_table(config, data if is_table_like(data) else None),
-    "sequences": lambda config, data, *_: prepare_sequences(config, data if _is_in_memory(data) else None),
+    "table": lambda config, data, _, encoding: prepare_table(
+        config, data if is_table_like(data) else None, encoding.categories
+    ),
+    "sequences": lambda config, data, _, encoding: prepare_sequences(
+        config, data if _is_in_memory(data) else None, encoding.categories
+    ),
 }
-"""From a configuration, data in memory, a task and a vocabulary to the dataset, for each kind of data."""
+"""From a configuration, data in memory, a task and an encoding to the dataset, for each kind of data."""
 
 
 def _data_kind(data: Any, settings: Mapping[str, Any]) -> str:
