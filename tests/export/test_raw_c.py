@@ -76,7 +76,7 @@ class Machine:
 
     def predict(self, rows):
         """The result of ``predict_raw`` and the probabilities, or the label."""
-        values, rows = np.full(len(self.data.output_names), np.nan, self.raw), rows.astype(self.raw)
+        values, rows = np.full(len(self.data.spec.output_names), np.nan, self.raw), rows.astype(self.raw)
         sizes = self.files.sizes
         work = [np.full(sizes["work"] * len(rows) // 8 + 1, np.nan)] if "work" in sizes else []
         given = pointer(rows), ctypes.c_size_t(len(rows)), *map(pointer, [*work, values])

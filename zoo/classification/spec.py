@@ -81,6 +81,16 @@ class SequenceSpec:
         return max(len(self.classes), 1)
 
     @property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs of the model, `(I,)`."""
+        return (*self.channels, *(f"{name} missing" for name in self.masked))
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The outputs of the model, `(V,)`: the classes, or the label."""
+        return self.classes or (self.label,)
+
+    @property
     def embedded_categories(self) -> dict[str, tuple[str, ...]]:
         """The values of each category, in the order of the rows of an embedding."""
         return {name: self.categories[name] for name in self.columns if name in self.categories}

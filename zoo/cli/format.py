@@ -239,7 +239,9 @@ def _initial(start: Event) -> dict[str, str]:
     if (source := start.get("init_from")) is None:
         return {}
     step = "" if source["step"] is None else f", step {source['step']:,}"
-    return {"start": f"{source['run']}{step}, sha256 {source['sha256'][:12]}"}
+    names = " and ".join(source["renamed"])
+    renamed = f"; other names of {names}, matched by position" if names else ""
+    return {"start": f"{source['run']}{step}, sha256 {source['sha256'][:12]}{renamed}"}
 
 
 def _trials(start: Event) -> dict[str, str]:

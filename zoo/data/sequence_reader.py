@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,16 @@ from zoo.data.file_digest import file_digest
 from zoo.data.growing_array import allocate, row_chunks, sequence_chunks
 from zoo.data.labelled_sequences import LabelledSequences, column_of_sequences
 from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel, value_of_series
-from zoo.data.table import FILE_COLUMN, DataColumn, DataTable, as_table, finite_hint, is_table_like, too_large
+from zoo.data.table import (
+    FILE_COLUMN,
+    DataColumn,
+    DataTable,
+    as_table,
+    finite_hint,
+    in_known_order,
+    is_table_like,
+    too_large,
+)
 from zoo.data.table_files import load_arrays, read_table
 from zoo.data.ts_file import read_ts_file
 from zoo.errors import DataError, UsageError
@@ -40,6 +49,7 @@ class SequenceRoles:
         weight: The column of the weights.
         categories: The values of each column of texts; None, in training, to take them from the table.
         channel_count: The number of channels of the arrays of training, if they had no names; None otherwise.
+        known_categories: In training, values of columns of texts in a trained model, which set their order.
     """
 
     label: str | None = None
@@ -50,6 +60,7 @@ class SequenceRoles:
     weight: str | None = None
     categories: Mapping[str, tuple[str, ...]] | None = None
     channel_count: int | None = None
+    known_categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_sequences(
@@ -312,7 +323,8 @@ def _channels(
     for name in panel.roles.input:
         column, known = panel.columns[name], roles.categories
         if name in known if known is not None else column.kind == "category":
-            texts = column.categories if known is None else known[name]
+            before = roles.known_categories.get(name, ())
+            texts = in_known_order(column.categories, before) if known is None else known[name]
             categories[name] = texts
             names += [f"{name}={text}" for text in texts]
             codes = _known_codes(panel, column.as_category(), texts)

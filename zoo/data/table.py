@@ -49,6 +49,19 @@ MAX_NUMBER = 1e100
 _SHOWN_COLUMNS = 20
 
 
+def in_known_order(texts: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of a category in a trained model, if they contain all of its values now.
+
+    >>> in_known_order(("b", "a"), ("a", "b", "c")), in_known_order(("b", "d"), ("a", "b"))
+    (('a', 'b', 'c'), ('b', 'd'))
+
+    Args:
+        texts: The values now.
+        known: The values in the model; empty for a new category.
+    """
+    return known if set(texts) <= set(known) else texts
+
+
 @dataclass(frozen=True, eq=False)
 class DataColumn:
     """One column of a table.

@@ -234,7 +234,7 @@ class RawFunctions:
         raw = 2 * columns  # the last values and the row
         if isinstance(data, SequencesExport):
             raw -= 0 if self._fills else columns
-            raw += len(data.output_names) if data.spec.pooling == "mean" else 0
+            raw += len(data.spec.output_names) if data.spec.pooling == "mean" else 0
         else:
             raw += max(1, len(data.spec.levels))  # the quantiles of a step
             raw += data.spec.lags * len(data.spec.roles.target)
@@ -401,7 +401,7 @@ class RawFunctions:
             "unknown": f"{values}NAN;\n" if self._fills else "",
             "keep": f"{values}now[n];\n" if self._fills else "",
             "inputs": "\n".join(self._sequence_inputs(spec)),
-            "sums_field": f"    {self.prefix}_raw sums[{len(data.output_names)}]; /* over the rows */\n"
+            "sums_field": f"    {self.prefix}_raw sums[{len(data.spec.output_names)}]; /* over the rows */\n"
             if is_mean
             else "",
             "result": "the class" if classes else "the label",

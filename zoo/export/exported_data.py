@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeAlias
 
 from zoo.array_types import Array
@@ -53,34 +52,6 @@ class TableExport:
         """The unit of the time between rows, in seconds for dates."""
         return self.spec.time_unit
 
-    @cached_property
-    def input_names(self) -> tuple[str, ...]:
-        """The inputs of the model, `(I,)`."""
-        spec = self.spec
-        known = [name for column in spec.roles.known_future for name in self._inputs_of(column)]
-        return (
-            *(f"{name} change" for name in spec.roles.target),
-            *(name for column in self.columns for name in self._inputs_of(column)),
-            *(f"{name} missing" for name in spec.masked),
-            *(f"{name} +{step}" for step in range(1, spec.horizon + 1) for name in known),
-        )
-
-    def _inputs_of(self, column: str) -> list[str]:
-        return [f"{column}={value}" for value in self.columns[column]] or [column]
-
-    @cached_property
-    def output_names(self) -> tuple[str, ...]:
-        """The outputs of the model, `(V,)`: the target, the step, and the quantile."""
-        spec = self.spec
-        quantiles = [f" q{level:g}" for level in spec.levels] or [""]
-        steps = range(1, spec.horizon + 1)
-        return tuple(
-            f"{name} +{step}{quantile}"
-            for step in steps
-            for name in spec.roles.target
-            for quantile in quantiles
-        )
-
     def metadata(self) -> dict[str, Any]:
         """Names of columns, inputs and outputs, and the spec and the scaling as a checkpoint stores them."""
         offsets = None if self.offsets is None else self.offsets.tolist()
@@ -114,16 +85,6 @@ class SequencesExport:
         """The unit of the time between steps, in seconds for dates; 1 if the run stores none."""
         return self.spec.time_unit or 1.0
 
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """The inputs of the model, `(I,)`."""
-        return (*self.spec.channels, *(f"{name} missing" for name in self.spec.masked))
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """The outputs of the model, `(V,)`: the classes, or the label."""
-        return self.spec.classes or (self.spec.label,)
-
     def metadata(self) -> dict[str, Any]:
         """Names of columns, inputs and outputs, and the spec as a checkpoint stores it."""
         return {**_names(self), "sequences": {"spec": self.spec.to_json()}}
@@ -135,8 +96,8 @@ DataExport: TypeAlias = TableExport | SequencesExport
 def _names(data: DataExport) -> dict[str, Any]:
     return {
         "columns": {name: list(values) for name, values in data.columns.items()},
-        "inputs": list(data.input_names),
-        "outputs": list(data.output_names),
+        "inputs": list(data.spec.input_names),
+        "outputs": list(data.spec.output_names),
     }
 
 

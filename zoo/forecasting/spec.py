@@ -185,6 +185,31 @@ class ForecastSpec:
         return self.horizon * len(self.roles.target) * max(len(self.levels), 1)
 
     @cached_property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs of the model, `(I,)`, see :class:`zoo.forecasting.windows.Windows`."""
+        known = [name for column in self.roles.known_future for name in self._inputs_of(column)]
+        return (
+            *(f"{name} change" for name in self.roles.target),
+            *(name for column in self.roles.features for name in self._inputs_of(column)),
+            *(f"{name} missing" for name in self.masked),
+            *(f"{name} +{step}" for step in range(1, self.horizon + 1) for name in known),
+        )
+
+    def _inputs_of(self, column: str) -> list[str]:
+        return [f"{column}={value}" for value in self.categories.get(column, ())] or [column]
+
+    @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        """The outputs of the model, `(V,)`: the target, the step, and the quantile."""
+        quantiles = [f" q{level:g}" for level in self.levels] or [""]
+        return tuple(
+            f"{name} +{step}{quantile}"
+            for step in range(1, self.horizon + 1)
+            for name in self.roles.target
+            for quantile in quantiles
+        )
+
+    @cached_property
     def weights(self) -> Array:
         """The weights of the autoregression, `(M, lags, h)`."""
         return np.array(self.autoregression)
@@ -214,7 +239,7 @@ class ForecastSpec:
             values = {
                 **{name: stored[name] for name in _PLAIN},
                 "roles": ColumnRoles(**roles),
-                "categories": {name: tuple(each) for name, each in stored["categories"].items()},
+                "categories": {name: tuple(map(str, each)) for name, each in stored["categories"].items()},
                 "masked": tuple(stored["masked"]),
                 "time_unit": float(stored["time_unit"]),
                 "levels": tuple(map(float, stored["levels"])),

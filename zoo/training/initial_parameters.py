@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
+from zoo.classification.spec import SequenceSpec
 from zoo.data import Corpus, Vocabulary, vocabulary_from_json
 from zoo.data.corpus import CODE_LEVELS
 from zoo.data.vocabulary import list_symbols
 from zoo.errors import CheckpointError, DataError, UsageError, warn_caller
+from zoo.forecasting.spec import ForecastSpec
 from zoo.layers.parameters import array_shapes, strip_prefixes
 from zoo.model import AnyModel, LanguageModel
 from zoo.model.checkpoint import read_run
 from zoo.storage import Checkpoint, RunDirectory, expect
 from zoo.storage.checkpoint import digest
 from zoo.training.config import Config
+from zoo.training.dataset import RunDataset
 
 _SETTINGS = {
     "hidden_size": "hidden",
@@ -32,10 +36,25 @@ _SETTINGS = {
 }
 """Entries of the metadata of a model that must be equal, and their names in errors."""
 
+_SPECS: Mapping[str, type[ForecastSpec | SequenceSpec]] = {"table": ForecastSpec, "sequences": SequenceSpec}
+"""Descriptions of data with names, by their entry of a checkpoint."""
+
+
+class Encoding(NamedTuple):
+    """The positions of symbols and of text values in a trained model, which new data take.
+
+    Attributes:
+        vocabulary: The vocabulary of a language model.
+        categories: The values of each input that is a category.
+    """
+
+    vocabulary: Vocabulary | None = None
+    categories: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
 
 @dataclass(frozen=True)
 class InitialParameters:
-    """The parameters and the vocabulary of a trained model.
+    """The parameters and the encoding of a trained model.
 
     Args:
         checkpoint: The checkpoint of the model.
@@ -60,16 +79,55 @@ class InitialParameters:
             raise CheckpointError(f"{self.source}: its vocabulary is not one zoo wrote ({error}).") from None
 
     @property
+    def encoding(self) -> Encoding:
+        """The vocabulary, and the values of categories.
+
+        Raises:
+            CheckpointError: if the checkpoint holds damaged ones.
+        """
+        spec = _spec(self.checkpoint.meta, self.source)
+        return Encoding(self.vocabulary, {} if spec is None else spec.categories)
+
+    @property
     def _model(self) -> dict[str, Any]:
         """The metadata of the model."""
         model = self.checkpoint.meta.get("model")
         return model if isinstance(model, dict) else {}
 
-    def to_json(self) -> dict[str, Any]:
-        """The path, the step and the digest of the checkpoint, for the log."""
+    def describe(self, dataset: RunDataset, model: AnyModel) -> dict[str, Any]:
+        """The path, the step and the digest of the checkpoint, and which names differ, for the log.
+
+        Args:
+            dataset: The data of the new run.
+            model: Its model, which has the parameters.
+
+        Raises:
+            CheckpointError: if a name has another position in the new run.
+        """
         training = self.checkpoint.meta.get("training")
         step = training.get("step") if isinstance(training, dict) else None
-        return {"run": self.source, "step": step, "sha256": digest(self.checkpoint)}
+        renamed = self._renamed(dataset, model)
+        return {"run": self.source, "step": step, "sha256": digest(self.checkpoint), "renamed": renamed}
+
+    def _renamed(self, dataset: RunDataset, model: AnyModel) -> list[str]:
+        """``symbols``, ``inputs`` or ``outputs``, if their names differ at the same positions."""
+        names_then = _position_names(self.vocabulary, self.checkpoint.meta, model, self.source)
+        vocabulary = model.vocab if isinstance(model, LanguageModel) else None
+        names_now = _position_names(vocabulary, {dataset.kind: dataset.metadata()}, model, dataset.name)
+        renamed = []
+        for noun in (noun for noun in names_now if noun in names_then):
+            then, now = names_then[noun], names_now[noun]
+            positions = {name: number for number, name in enumerate(then, 1)}
+            for number, name in enumerate(now, 1):
+                if positions.get(name, number) != number:
+                    raise CheckpointError(
+                        f"this run cannot start from {self.source}: {name!r} is {noun} {positions[name]} of "
+                        f"that model, and {noun} {number} of this run ({list_symbols(then)} -> "
+                        f"{list_symbols(now)}); give the same order, or leave out `init_from`."
+                    )
+            if then != now:
+                renamed.append(f"{noun}s")
+        return renamed
 
     def fill(self, model: AnyModel) -> None:
         """Copy parameters and buffers into a model of the same cell and sizes, in its dtype.
@@ -120,6 +178,39 @@ class InitialParameters:
             yield name, then.get(key), now.get(key)
 
 
+def _position_names(
+    vocabulary: Vocabulary | None, meta: Mapping[str, Any], model: AnyModel, source: str
+) -> dict[str, Sequence[Any]]:
+    """The names of symbols, or of inputs and outputs, in the order of their positions.
+
+    Args:
+        vocabulary: The vocabulary, if there is one.
+        meta: The metadata of a checkpoint.
+        model: A model of the sizes of the checkpoint.
+        source: Name of the checkpoint, for messages.
+
+    Raises:
+        CheckpointError: if the description of the data is damaged.
+    """
+    if vocabulary is not None:
+        return {"symbol": vocabulary.symbols}
+    spec = _spec(meta, source)
+    if spec is None:
+        return {}
+    if (spec.input_size, spec.output_size) != (model.input_size, model.output_size):
+        raise CheckpointError(f"{source}: its description of the data does not fit its model.")
+    return {"input": spec.input_names, "output": spec.output_names}
+
+
+def _spec(meta: Mapping[str, Any], source: str) -> ForecastSpec | SequenceSpec | None:
+    """The inputs and outputs in the metadata of a checkpoint of a table or of labelled sequences."""
+    for kind, spec_class in _SPECS.items():
+        stored = meta.get(kind)
+        if isinstance(stored, Mapping):
+            return spec_class.from_json(stored.get("spec"), source)
+    return None
+
+
 def _cells(metadata: Any) -> list[Any]:
     """The metadata of the cell of each layer, or of all in one."""
     return metadata if isinstance(metadata, list) else [metadata]
@@ -132,10 +223,10 @@ def _names(cells: list[Any]) -> str:
 
 def open_initial(
     init_from: str | None, resumed: str | Path | None
-) -> tuple[Vocabulary | None, InitialParameters | None]:
-    """The vocabulary of the model that a run starts from, and its parameters.
+) -> tuple[Encoding, InitialParameters | None]:
+    """The encoding of the model that a run starts from, and its parameters.
 
-    A run that has a checkpoint needs its own vocabulary and no parameters: `init_from` may be gone.
+    A run that has a checkpoint needs its own encoding and no parameters: `init_from` may be gone.
 
     Args:
         init_from: A run directory, or a ``.safetensors`` file; None for neither.
@@ -146,12 +237,12 @@ def open_initial(
         CheckpointError: if it holds no model, or is damaged.
     """
     if init_from is None:
-        return None, None
+        return Encoding(), None
     own = None if resumed is None else RunDirectory(resumed).load_last(lambda _: None)
     if own is not None:
-        return InitialParameters(own[1], str(resumed)).vocabulary, None
+        return InitialParameters(own[1], str(resumed)).encoding, None
     initial = InitialParameters(*read_run(init_from))
-    return initial.vocabulary, initial
+    return initial.encoding, initial
 
 
 def check_level(config: Config, vocabulary: Vocabulary) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -211,12 +212,15 @@ class LabelledDataset:
         return {"test": score_model(load_best(), self.given, self.scaled, self.parts, part, self.main)}
 
 
-def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, LabelledDataset]:
+def prepare_sequences(
+    config: Config, data: Any = None, categories: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> tuple[Config, LabelledDataset]:
     """Read and split labelled sequences; also returns the configuration with every size resolved.
 
     Args:
         config: The configuration.
         data: The sequences, if they are in memory.
+        categories: Values of columns of texts in a trained model, which set their order.
 
     Raises:
         DataError: if the data cannot be read, do not fit the configuration, or have too few sequences.
@@ -224,7 +228,15 @@ def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, Labelle
     """
     if data is None and len(config.data) != 1:
         raise UsageError(f"data are {len(config.data)} sources; expected one file. Join the files first.")
-    roles = SequenceRoles(config.label, config.input, config.series, config.time, config.group, config.weight)
+    roles = SequenceRoles(
+        config.label,
+        config.input,
+        config.series,
+        config.time,
+        config.group,
+        config.weight,
+        known_categories=categories,
+    )
     given = read_sequences(config.data[0] if data is None else data, roles, config.missing)
     assert given.labels is not None  # `read_sequences` checks it
     loss = _loss(config, given)

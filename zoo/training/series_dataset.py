@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from zoo.data.builtin import PREFIX
 from zoo.data.column_notes import TABLE_WORDS, NoteWords, order_notes, sentinel_notes
 from zoo.data.panel import ColumnRoles, Panel, default_roles, is_constant, make_panel
 from zoo.data.split import parse_split
-from zoo.data.table import DataTable, as_table
+from zoo.data.table import DataTable, as_table, in_known_order
 from zoo.data.table_files import read_table
 from zoo.errors import DataError, UsageError, ZooWarning
 from zoo.forecasting.baselines import History, fit_autoregression, guess_season, spread
@@ -356,12 +357,15 @@ class SeriesDataset:
 _EVALUATION_BATCH = 256
 
 
-def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDataset]:
+def prepare_table(
+    config: Config, data: Any = None, categories: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> tuple[Config, SeriesDataset]:
     """Read and split the table of a configuration; also returns the configuration with every size resolved.
 
     Args:
         config: The configuration.
         data: The table, if it is in memory.
+        categories: Values of columns of texts in a trained model, which set their order.
 
     Raises:
         DataError: if the table cannot be read, does not fit the configuration, or is too short.
@@ -380,6 +384,10 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     loss, losses = forecast_loss(loss_name, config.loss_options, panel.roles.target)
     factors = output_factors(losses, panel.roles.target, config.target_weights)
     spec = _make_spec(config, panel, cuts, context, season, quantile_levels(loss), factors)
+    ordered = {
+        name: in_known_order(texts, categories.get(name, ())) for name, texts in spec.categories.items()
+    }
+    spec = replace(spec, categories=ordered)
     spec.category_inputs(config.embedding, table.name)  # raises an error without a category
     windows = make_windows(panel, spec, Scaling.fit(panel, spec, cuts[0]), config.dtype)
     batch, steps = config.batch or _DEFAULTS.batch, config.steps or _DEFAULTS.steps

@@ -12,7 +12,7 @@ from typing import Any
 from zoo.arguments import as_bool, as_choice, as_directory, as_path, short_repr
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.base.param_groups import AnyOptimizer
-from zoo.data import Corpus, Vocabulary
+from zoo.data import Corpus
 from zoo.data.column_notes import warn_of_columns
 from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.panel import warn_of_unread_dates
@@ -36,7 +36,7 @@ from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config
 from zoo.training.config_conversion import make_config
 from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
-from zoo.training.initial_parameters import InitialParameters, open_initial
+from zoo.training.initial_parameters import Encoding, open_initial
 from zoo.training.labelled_dataset import prepare_sequences
 from zoo.training.regularisation import (
     ParameterHooks,
@@ -135,14 +135,15 @@ def train(
             check_training_files(out, before.data)
     elif requested.auto:
         requested = with_rules(requested, has_schedule=has_schedule)
-    vocabulary, initial = open_initial(requested.init_from, out if before else None)
-    config, dataset = _prepare(requested, data, resolved_task, out if resume else None, vocabulary)
+    encoding, initial = open_initial(requested.init_from, out if before else None)
+    config, dataset = _prepare(requested, data, resolved_task, out if resume else None, encoding)
     if on_event is None:  # otherwise the event ``start`` lists the columns that are left out
         metadata = dataset.metadata()
         warn_of_unread_dates(dataset.name, metadata.get("left_out", ()))
         warn_of_columns(dataset.name, metadata.get("column_notes", ()))
     factory = RunFactory(dataset, resolved_cells, optimizer, regularisation, initial)
     parts = factory.make(config)  # before a checkpoint replaces the initial values
+    description = None if initial is None else initial.describe(dataset, parts.model)
     if config.residual and before is None:  # runs of older versions may have it without effect
         check_residual(parts.model.stack)
     group = process_group()
@@ -156,11 +157,14 @@ def train(
         if out is not None and group.is_root:
             RunDirectory(out).check_free(resuming=resume)  # not after the trials
         config, trials = _choose_learning_rate(config, factory, group, listeners[0], has_schedule)
+    del factory, initial  # the arrays of the other checkpoint
     # Last, so that invalid settings leave no directory behind.
     with _open_run_directory(group, out, resume, config.cell_label, dataset.name) as directory:
         if isinstance(dataset, TextDataset) and config.data[0].startswith(IN_MEMORY) and group.is_root:
             save_corpus(directory, dataset.corpus)
-        run = _TrainingSession(config, dataset, *parts, directory, group, *listeners, trials, initial).run()
+        run = _TrainingSession(
+            config, dataset, *parts, directory, group, *listeners, trials, description
+        ).run()
     return replace(run, data=data) if _is_in_memory(data) else run
 
 
@@ -220,7 +224,8 @@ def _configure(
     if isinstance(settings.get("tokenizer"), (str, Path)):
         named["tokenizer"] = _absolute_source(settings["tokenizer"])
     if (init_from := settings.get("init_from")) is not None:
-        named["init_from"] = str(as_path(getattr(init_from, "path", init_from), "init_from"))
+        path = as_path(getattr(init_from, "path", init_from), "init_from")
+        named["init_from"] = str(path.absolute())  # as for data; also once the run is deleted
     if task is None:
         named["kind"] = _data_kind(data, settings)
     return make_config({**settings, **named, "data": _source_names(data, task)}), resolved
@@ -300,7 +305,7 @@ def prepare_data(data: Any, settings: Mapping[str, Any]) -> tuple[Config, RunDat
         DataError: if the data cannot be read, or do not fit the settings.
     """
     config, _ = _configure(data, None, Config.cell, dict(settings))
-    return _prepare(config, data, None, None, None)
+    return _prepare(config, data, None, None, Encoding())
 
 
 def _prepare(
@@ -308,7 +313,7 @@ def _prepare(
     data: Any,
     task: Task | None,
     resumed: str | Path | None,
-    vocabulary: Vocabulary | None,
+    encoding: Encoding,
 ) -> tuple[Config, RunDataset]:
     """The configuration with every size resolved, and the dataset.
 
@@ -317,13 +322,13 @@ def _prepare(
         data: As for :func:`train`.
         task: The task, if there is one.
         resumed: The directory of a run to resume.
-        vocabulary: The vocabulary of the model that a text model starts from.
+        encoding: The encoding of the model that the run starts from.
     """
     if resumed is not None and config.data_kind == "text" and not isinstance(data, Corpus):
         data = stored_corpus(resumed, config.data) or data
     as_given = replace(config, data=tuple(_sources(data)) or config.data)  # errors name these paths
     try:
-        resolved, dataset = _PREPARE[config.data_kind](as_given, data, task, vocabulary)
+        resolved, dataset = _PREPARE[config.data_kind](as_given, data, task, encoding)
     except MissingSourceError as error:
         if isinstance(data, str) and data in list_cells():
             raise MissingSourceError(f"{error} {data!r} is a cell: zoo.train(cell={data!r}).") from error
@@ -332,14 +337,18 @@ def _prepare(
 
 
 _PREPARE: dict[str, Callable[[Config, Any, Any, Any], tuple[Config, RunDataset]]] = {
-    "text": lambda config, data, _, vocabulary: prepare_text(
-        config, data if isinstance(data, Corpus) else None, vocabulary
+    "text": lambda config, data, _, encoding: prepare_text(
+        config, data if isinstance(data, Corpus) else None, encoding.vocabulary
     ),
     "task": lambda config, _, task, __: prepare_task(config, task),
-    "table": lambda config, data, *_: prepare_table(config, data if is_table_like(data) else None),
-    "sequences": lambda config, data, *_: prepare_sequences(config, data if _is_in_memory(data) else None),
+    "table": lambda config, data, _, encoding: prepare_table(
+        config, data if is_table_like(data) else None, encoding.categories
+    ),
+    "sequences": lambda config, data, _, encoding: prepare_sequences(
+        config, data if _is_in_memory(data) else None, encoding.categories
+    ),
 }
-"""From a configuration, data in memory, a task and a vocabulary to the dataset, for each kind of data."""
+"""From a configuration, data in memory, a task and an encoding to the dataset, for each kind of data."""
 
 
 def _data_kind(data: Any, settings: Mapping[str, Any]) -> str:
@@ -431,7 +440,7 @@ class _TrainingSession:
     on_event: EventCallback | None
     trackers: Sequence[Tracker]
     trials: Sequence[AutoTrial] | None
-    initial: InitialParameters | None
+    initial: Mapping[str, Any] | None
     _log_is_complete: bool = field(default=False, init=False)
 
     def run(self) -> Run:
@@ -505,7 +514,7 @@ class _TrainingSession:
 
     def _start_event(self, kind: str, step: int, lr: float) -> Event:
         trials = None if self.trials is None else {"trials": [trial.to_json() for trial in self.trials]}
-        initial = None if self.initial is None else {"init_from": self.initial.to_json()}
+        initial = None if self.initial is None else {"init_from": self.initial}
         return {
             "event": kind,
             "step": step,

@@ -152,10 +152,10 @@ def command(
     """Evaluate a trained model on its data, on other data or its task.
 
     RUN is a run directory, of which zoo uses the best model, or a .safetensors file. On a text, the loss is
-    the mean cross-entropy in nats per token, with the batch size of training, so that the numbers are
-    comparable. Every symbol except the first one counts. On a table, zoo prints the errors of all forecasts
-    of a part and of the baselines. On a task, loss and score are means over batches of test examples, which
-    are the same for every run.
+    the mean cross-entropy in nats per token. Every symbol except the first one counts: batches of the shape
+    of training, and then the symbols that fill no batch, which the validation in training skips. On a table,
+    zoo prints the errors of all forecasts of a part and of the baselines. On a task, loss and score are means
+    over batches of test examples, which are the same for every run.
     """
     from zoo.cli.eval_model import open_model
 

@@ -123,6 +123,8 @@ def _stored_config(out: str | None, resume: bool, config: str | None) -> Config 
 def config_from_file(path: str) -> Config:
     """The settings in a TOML file, in the ``config.json`` of a run, or in a run directory.
 
+    Of a run, all settings except ``init_from``: its parameters are given by ``--init-from``.
+
     Raises:
         UsageError: if the file does not exist, cannot be read or is invalid.
     """
@@ -137,7 +139,10 @@ def config_from_file(path: str) -> Config:
             f"{file}: no such file or directory; give a .toml file, a run, or the config.json of a run."
         )
     try:
-        settings = read_toml(file) if file.suffix.lower() == ".toml" else read_json(file)
+        if file.suffix.lower() == ".toml":
+            settings = read_toml(file)
+        else:
+            settings = {**read_json(file), "init_from": None}
     except CheckpointError as error:
         raise UsageError(str(error)) from None
     data = settings.get("data", [] if "task" in settings else list(Config.data))
@@ -353,7 +358,8 @@ _COMMAND_FLAGS = [
         "--config",
         section=LOGGING,
         metavar="FILE|RUN",
-        help="Read settings from a TOML file, or from a run or its config.json; flags override them.",
+        help="Read settings from a TOML file, or from a run or its config.json, except its --init-from; "
+        "flags override them.",
     ),
     Flag(
         "--tracker",
