@@ -445,7 +445,7 @@ class Recurrent(FlatParameters):
             theta_tangent: Direction of the parameters, ``(P,)``; zeros if None.
             noise: As for :meth:`forward`.
             lengths: As for :meth:`forward`.
-            tape: Whether to save the tape for :meth:`JVP.gradient_tangents`.
+            tape: Whether to save the tape for ``gradient_tangents`` of the result.
             **inputs: As for :meth:`forward`; their direction is zero.
 
         Raises:
