@@ -5,8 +5,8 @@ input itself. Inputs and outputs are dual numbers, one after the other: the valu
 feature, then of the second. They remain dual numbers if two directions are concatenated or a layer is
 residual, so that the tangents of the layers of a stack are a stack.
 
-The kernels of both passes are derived as for every cell. The forward pass computes Jacobian-vector products,
-and the backward pass the derivatives of gradients.
+zoo derives the kernels of both passes from its step. The forward pass computes Jacobian-vector products, and
+the backward pass computes derivatives of gradients.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from zoo.modifiers.modified_cell import step_result
 
 
 class Tangent(Modifier):
-    """Its derivative in a direction is computed as well."""
+    """The derivative of a cell in a direction, computed with the cell."""
 
     name = "tangent"
 

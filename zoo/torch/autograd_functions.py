@@ -156,8 +156,7 @@ class RecurrentGradient(_Function):
         *others: Tensor | None,
     ) -> tuple[Tensor, ...]:
         """``others`` are the gradients of the final states, and the flattened arguments."""
-        dfinal, tensors = _split(shared, others)
-        args = unflatten(counts, tensors)
+        dfinal, args = _gradients_and_arguments(shared, counts, others)
         dx, dstate, dtheta = backward(shared, tape_of(token, shared, args), dy, dfinal, needs_dx)
         of_params = map(torch.from_numpy, shared.gradients(dtheta, np.concatenate))
         of_state = shared.states.tensors(dstate) if counts.state else ()
@@ -215,8 +214,7 @@ class SecondGradient(_Function):
         """
         dy, *others = tensors[:size]
         direction = [*tensors[size:]]
-        dfinal, rest = _split(shared, others)
-        args = unflatten(counts, rest)
+        dfinal, args = _gradients_and_arguments(shared, counts, others)
         dx = direction.pop(0) if needs_dx else None
         params = len(shared.names.names)
         result = _derivative(shared, args, dx, direction[:params], direction[params:])
@@ -262,7 +260,7 @@ class _ThirdDerivativeGuard(_NotDifferentiable):
 
 
 def _guarded(tensor: Tensor | None) -> Tensor | None:
-    """An argument of the last function that can be differentiated."""
+    """The tensor, with an error where a third derivative would need its gradient."""
     return _ThirdDerivativeGuard.apply(tensor) if tensor is not None and tensor.requires_grad else tensor
 
 
@@ -279,10 +277,9 @@ class GradientTangent(_NotDifferentiable):
     ) -> tuple[Tensor, ...]:
         """The first ``size`` tensors are arguments of :class:`RecurrentGradient`, and the others tangents."""
         (dy, *others), (dy_tangent, *other_tangents) = tensors[:size], tensors[size:]
-        dfinal, rest = _split(shared, others)
+        dfinal, args = _gradients_and_arguments(shared, counts, others)
         dfinal_tangents, (x, *direction) = _split(shared, other_tangents)
         params = len(shared.names.names)
-        args = unflatten(counts, rest)
         of_state = direction[counts.arrays : counts.arrays + counts.state]
         result = _derivative(shared, args, x, direction[:params], of_state)
         gradients = _gradients(shared, args, result, dy, dfinal, dy_tangent, dfinal_tangents)
@@ -315,6 +312,14 @@ def _split(
     """The gradients of the final states, and the other tensors."""
     count = len(shared.states.kinds)
     return tensors[:count], tensors[count:]
+
+
+def _gradients_and_arguments(
+    shared: SharedStack, counts: TensorCounts, tensors: Sequence[Tensor | None]
+) -> tuple[Sequence[Tensor | None], TensorArgs]:
+    """The gradients of the final states, and the arguments of the forward pass."""
+    dfinal, arguments = _split(shared, tensors)
+    return dfinal, unflatten(counts, arguments)
 
 
 def _padded(shared: SharedStack, tensors: Sequence[Tensor | None], results: Any) -> list[Tensor | None]:
