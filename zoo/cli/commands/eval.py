@@ -155,7 +155,7 @@ def command(
     the mean cross-entropy in nats per token. Every symbol except the first one counts: batches of the shape
     of training, and then the symbols that fill no batch, which the validation in training skips. On a table,
     zoo prints the errors of all forecasts of a part and of the baselines. On a task, loss and score are means
-    over batches of test examples, which are the same for every run.
+    over test examples. All runs of a task have the same test examples.
     """
     from zoo.cli.eval_model import open_model
 
