@@ -477,12 +477,12 @@ def _check_times(panel: Panel) -> None:
     row = int(np.argmin(increases)) + 1
     may_name_series = panel.roles.series is None and panel.is_training
     now, before = (panel.time_text(panel.times[each]) for each in (row, row - 1))
-    place = panel.where(row, panel.roles.time or "")
+    location = panel.where(row, panel.roles.time or "")
     if now == before:
         several = ", or name the column of the series with `series`" if may_name_series else ""
-        raise DataError(f"{place}: the time {now} is repeated; remove one of the rows{several}.")
+        raise DataError(f"{location}: the time {now} is repeated; remove one of the rows{several}.")
     several = " If the file holds several series, name their column with `series`." if may_name_series else ""
-    raise DataError(f"{place}: the time {now} is before {before}; sort the rows by time.{several}")
+    raise DataError(f"{location}: the time {now} is before {before}; sort the rows by time.{several}")
 
 
 def _observed_ends(panel: Panel) -> Array:

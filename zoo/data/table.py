@@ -292,8 +292,8 @@ class DataTable:
         if self.files:
             first, file = self.files[bisect_right(self.files, row, key=lambda each: each[0]) - 1]
             return file.where(row - first, column)
-        place = f"row {row}" if self.lines is None else f"line {self.lines.of(row)}"
-        return f"{self.name}, {place}{f', column {column!r}' if column else ''}"
+        position = f"row {row}" if self.lines is None else f"line {self.lines.of(row)}"
+        return f"{self.name}, {position}{f', column {column!r}' if column else ''}"
 
     @property
     def series(self) -> str | None:

@@ -221,7 +221,7 @@ static double uniform(uint64_t seed, uint64_t draw)
 int PREFIX_sample(const REAL scores[UPPER_OUTPUTS], double temperature, PREFIX_random *random)
 {
     const double u = uniform(random->seed, random->draws++);
-    int best = 0, found = -1;
+    int best = 0, drawn = -1;
     for (int token = 0; token < UPPER_OUTPUTS; token++) {
         if (!(scores[token] < INFINITY))
             return -1;
@@ -237,23 +237,23 @@ int PREFIX_sample(const REAL scores[UPPER_OUTPUTS], double temperature, PREFIX_r
     for (int token = 0; token < UPPER_OUTPUTS && below <= u * total; token++) {
         const double weight = exp(((double)scores[token] - (double)scores[best]) / temperature);
         below += weight;
-        found = weight > 0 ? token : found;
+        drawn = weight > 0 ? token : drawn;
     }
-    return found;
+    return drawn;
 }
 """
 
 _TOKEN = """\
 int PREFIX_token(const char *text, size_t length)
 {
-    int found = -1;
+    int longest = -1;
     for (int token = 0; token < UPPER_OUTPUTS; token++) {
         const PREFIX_symbol symbol = PREFIX_symbols[token];
         if (symbol.length <= length && memcmp(symbol.text, text, symbol.length) == 0
-            && (found < 0 || symbol.length > PREFIX_symbols[found].length))
-            found = token;
+            && (longest < 0 || symbol.length > PREFIX_symbols[longest].length))
+            longest = token;
     }
-    return found;
+    return longest;
 }
 """
 
