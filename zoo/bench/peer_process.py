@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.bench.peers import PEERS, SELF
-from zoo.bench.peers.problem import UnsupportedProblemError, Variant, load, summary
+from zoo.bench.peers.problem import Problem, UnsupportedProblemError, Variant, load, summary
 from zoo.child_process import ChildDied, ChildProcess, Message, connect_to_parent
 from zoo.errors import UsageError, ZooError
 
@@ -156,7 +156,7 @@ class PeerServer:
         problem = load(Path(path))
         started = time.perf_counter()
         try:
-            variants = self.module.build(problem)
+            variants = self._variants(problem)
         except UnsupportedProblemError as error:
             return {"unsupported": str(error)}
         loss, gradient = variants[0].check()
@@ -170,6 +170,13 @@ class PeerServer:
         answer = {"way": self.variant.name, "note": note, "remark": remark}
         answer["gradients"] = {name: summary(gradient) for name, gradient in gradients.items()}
         return {"loss": loss, "gradient": gradient, "first_s": first, **answer}
+
+    def _variants(self, problem: Problem) -> Sequence[Variant]:
+        if not problem.is_stream:
+            return self.module.build(problem)  # type: ignore[no-any-return]
+        if not hasattr(self.module, "stream"):
+            raise UnsupportedProblemError("it is not measured one time step in each call")
+        return self.module.stream(problem)  # type: ignore[no-any-return]
 
     def run(self, calls: int) -> Answer:
         """Seconds of every call by the clock of ``build``, and the mean number of busy processors."""

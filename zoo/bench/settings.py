@@ -20,7 +20,7 @@ SHAPES = "64x32x128,64x32x256,64x64x512,128x16x64,25x1x100"
 DTYPES = ("float32", "float64")
 INPUTS = ("tokens", "dense")
 CLOCKS = ("wall", "processor")
-MEASURED = ("model", "layer")
+MEASURED = ("model", "layer", "stream")
 
 _SHAPE = re.compile(r"[1-9][0-9]{0,6}(x[1-9][0-9]{0,6}){2,3}", re.ASCII)
 
@@ -77,7 +77,7 @@ class Settings:
         clock: ``"wall"``, or ``"processor"`` for the processor time of all threads, which other programs
             change less.
         measure: ``"model"`` for a training step, or ``"layer"`` for the forward and backward pass of a layer,
-            without readout and loss.
+            without readout and loss; or ``"stream"`` for its outputs, one time step in each call.
 
     Raises:
         UsageError: if there is nothing to measure, a peer is unknown, or a number is invalid.
@@ -120,9 +120,11 @@ class Settings:
         if self.clock not in CLOCKS:
             raise UsageError(f"bench: clock is {self.clock!r}; expected {' or '.join(CLOCKS)}.")
         if self.measure not in MEASURED:
-            raise UsageError(f"bench: measure is {self.measure!r}; expected {' or '.join(MEASURED)}.")
-        if self.measure == "layer" and self.sampling:
-            raise UsageError("bench: a layer cannot sample; leave out --sampling, or --measure layer.")
+            raise UsageError(f"bench: measure is {self.measure!r}; expected one of {', '.join(MEASURED)}.")
+        if self.measure != "model" and self.sampling:
+            raise UsageError(
+                f"bench: a layer cannot sample; leave out --sampling, or --measure {self.measure}."
+            )
         sized = [shape for shape in self.shapes if shape.given_inputs is not None]
         if sized and self.inputs != "dense":
             raise UsageError(

@@ -37,9 +37,15 @@ def result_tables(results: Results) -> list[TextTable]:
     return [table for table in tables if table.rows]
 
 
+_TITLES = {
+    "model": "Training steps",
+    "layer": "Forward and backward pass of a layer",
+    "stream": "T time steps of a layer, one in each call",
+}
+
+
 def _steps(results: Results) -> TextTable:
     caches = results.machine.get("caches", {})
-    is_layer = results.settings.get("measure") == "layer"
     headings = (
         "cell",
         "T×B×H",
@@ -54,7 +60,7 @@ def _steps(results: Results) -> TextTable:
         "note",
     )
     return TextTable(
-        "Forward and backward pass of a layer" if is_layer else "Training steps",
+        _TITLES[results.settings.get("measure", "model")],
         headings,
         tuple(_step_row(timing, step, caches) for timing in results.races for step in timing.steps),
         tuple(range(3, 10)),
@@ -181,7 +187,7 @@ def describe_setup(results: Results) -> list[str]:
     machine, settings = results.machine, results.settings
     peaks = [timing.peak_gflops for timing in results.races]
     products = f" with products of zoo in {settings['precision']}" if settings.get("precision") else ""
-    network = "one layer" if settings.get("measure") == "layer" else "V=65"
+    network = "V=65" if settings.get("measure", "model") == "model" else "one layer"
     clock = ", processor time" if settings.get("clock") == "processor" else ""
     lines = [
         f"{results.date}: {machine['processor']}, {machine['processors']} processors, {machine['system']}; "

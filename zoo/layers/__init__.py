@@ -3,6 +3,7 @@
 from zoo.layers.config import StackConfig
 from zoo.layers.functional import Tape
 from zoo.layers.recurrent import Recurrent
+from zoo.layers.stepper import Stepper
 from zoo.layers.tangents import JVP
 
-__all__ = ["JVP", "Recurrent", "StackConfig", "Tape"]
+__all__ = ["JVP", "Recurrent", "StackConfig", "Stepper", "Tape"]

@@ -44,10 +44,9 @@ from zoo.layers.kernel_calls import (
     is_plain,
     kernel_refs,
     resolve_calls,
-    states_by_layer,
 )
 from zoo.layers.sharding import run_shards, slice_states
-from zoo.layers.stack import LayerTape, Stack, StackParams
+from zoo.layers.stack import LayerTape, Stack, StackParams, states_by_layer
 from zoo.layers.time_chunks import Segment
 
 INTERPRETED_PASS_SHARDS = 100

@@ -14,7 +14,7 @@ from zoo.base import Cell
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initialize
 from zoo.compiler import kernels_of
-from zoo.compiler.cell_kernels import CellKernels
+from zoo.compiler.cell_kernels import CellKernels, stream_kernels
 from zoo.errors import DefinitionError
 from zoo.kernels.jit import pure_python
 from zoo.layers.parameters import Shapes
@@ -83,6 +83,7 @@ class Direction:
         hidden_size: ``H``.
         reverse: Whether it reads from the end to the beginning; its inputs are already reversed.
         precision: Precision of the matrix products.
+        is_stream: Whether it has the kernels of :func:`zoo.compiler.cell_kernels.stream_kernels`.
 
     Attributes:
         params: Shape of each parameter, ``l0.Wxh`` and so on, or ``l0.reverse.Wxh``.
@@ -100,6 +101,7 @@ class Direction:
     hidden_size: int
     reverse: bool = False
     precision: str | None = None
+    is_stream: bool = False
     params: Shapes = field(init=False)
     buffers: Shapes = field(init=False)
     arrays: Shapes = field(init=False)
@@ -113,7 +115,7 @@ class Direction:
         cell, sizes = self.cell, (self.input_size, self.hidden_size)
         params = self._prefixed(cell.param_shapes(*sizes))
         buffers = self._prefixed(cell.buffer_shapes(*sizes))
-        kernels = kernels_of(cell, self.precision)
+        kernels = (stream_kernels if self.is_stream else kernels_of)(cell, self.precision)
         vars(self).update(
             params=params,
             buffers=buffers,
@@ -127,7 +129,7 @@ class Direction:
     def __reduce__(self) -> tuple[Any, ...]:
         # Attributes are computed again: compiled functions exist in one process only.
         sizes = self.input_size, self.hidden_size
-        return Direction, (self.index, self.cell, *sizes, self.reverse, self.precision)
+        return Direction, (self.index, self.cell, *sizes, self.reverse, self.precision, self.is_stream)
 
     @property
     def prefix(self) -> str:

@@ -10,7 +10,7 @@ and ``gradients_n`` are results of layer n.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,18 +81,24 @@ class Call(NamedTuple):
     mismatch: str = ""
 
 
-def has_compiled_kernels(stack: Stack) -> bool:
-    """Whether generated functions can call the kernels of the stack one after the other.
+def has_compiled_forward(stack: Stack) -> bool:
+    """Whether generated functions can call the forward kernels of the stack one after the other.
 
-    That is not the case with two directions, learned initial states, more than ``MAX_COMPILED_LAYERS``
-    layers, kernels that are not ``zoo.njit`` functions, and different cells of which one has options.
+    That is not the case with two directions, more than ``MAX_COMPILED_LAYERS`` layers, kernels that are not
+    ``zoo.njit`` functions, and different cells of which one has options.
     """
     config, kernels = stack.config, [direction.kernels for direction in stack.directions]
-    are_compiled = all(isinstance(k, Kernel) for each in kernels for k in (each.forward, each.backward))
+    are_compiled = all(isinstance(each.forward, Kernel) for each in kernels)
     # Kernels of a cell of its own take the values of its options, of which there is one tuple.
     has_options = any(each.options for each in kernels) and not config.has_single_cell
-    has_extras = config.bidirectional or config.learned_state or has_options
-    return are_compiled and not has_extras and config.num_layers <= MAX_COMPILED_LAYERS
+    is_small = config.num_layers <= MAX_COMPILED_LAYERS
+    return are_compiled and is_small and not config.bidirectional and not has_options
+
+
+def has_compiled_kernels(stack: Stack) -> bool:
+    """Whether generated functions can call the kernels of both passes: not with learned initial states."""
+    are_compiled = all(isinstance(each.kernels.backward, Kernel) for each in stack.directions)
+    return are_compiled and has_compiled_forward(stack) and not stack.config.learned_state
 
 
 class ShardCounter:
@@ -115,11 +121,6 @@ class ShardCounter:
     def restart(self, kind: Any) -> None:
         """Let Python compute as many shards of this kind again."""
         self._counts[kind] = 0
-
-
-def states_by_layer(stack: Stack, state: Mapping[str, Array]) -> tuple[tuple[Array, ...], ...]:
-    """The states of each layer, from a mapping from their names in the stack."""
-    return tuple([tuple([state[name] for name in layer.states]) for layer in stack.directions])
 
 
 def kernel_suffixes(stack: Stack) -> list[str]:

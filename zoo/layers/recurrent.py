@@ -19,6 +19,7 @@ from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads
 from zoo.layers.stack import Stack, warn_without_effect
 from zoo.layers.states import GivenState, States
+from zoo.layers.stepper import Stepper
 from zoo.layers.tangents import JVP, ArgumentTangents, TangentStack
 from zoo.layers.tracing import (
     GradientTracer,
@@ -29,7 +30,7 @@ from zoo.layers.tracing import (
     trace_names,
     value_traces,
 )
-from zoo.layers.validation import as_floats, as_inputs, check_input_names, convert_advice
+from zoo.layers.validation import as_floats, as_step_inputs, check_input_names, convert_advice
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -286,21 +287,25 @@ class Recurrent(FlatParameters):
             raise UsageError(f"{owner}: a layer that reads backwards needs the whole sequence; call forward.")
         if "trace" in inputs and "trace" not in stack.inputs:
             raise UsageError(f"{owner} records no traces; call forward(x, trace=...).")
-        x = as_array(x, f"{owner}: inputs")
-        is_tokens = x.ndim == 1 and x.dtype.kind in "iu"
-        is_floats = x.ndim == 2 and x.dtype.kind == "f" and x.shape[1] == stack.input_size
-        if not (is_tokens or is_floats) or not len(x):
-            raise UsageError(
-                f"{owner}: inputs are {dtype_and_shape(x)}; expected floats (B, {stack.input_size}) or "
-                f"integer tokens (B,), with at least one sequence in the batch.{convert_advice(x, 2)}"
-            )
-        x = as_inputs(x[np.newaxis], stack.input_size, self.dtype, owner)
+        x = as_step_inputs(x, None, stack.input_size, self.dtype, owner)
         batch = x.shape[1]
         given = {name: as_array(value, owner)[np.newaxis] for name, value in inputs.items()}
         aux = stack.aux_inputs(given, (1, batch), self.dtype, noise).chunk(slice(0, 1), slice(0, batch))
         initial = stack.initial_states(state, self._arrays, batch, self.dtype)
         y, final, _ = stack.forward(stack.params_by_direction(self._arrays), x, initial, aux)
         return y[0], States(final)
+
+    def stepper(self, batch_size: int = 1, state: GivenState | None = None) -> Stepper:
+        """Layers for a stream: one time step in each call, faster than :meth:`step`, with the states inside.
+
+        Args:
+            batch_size: ``B``, the number of sequences.
+            state: States before the first step; as for :meth:`forward`.
+
+        Raises:
+            UsageError: if an argument does not fit, or a layer reads backwards.
+        """
+        return Stepper(self, batch_size, state)
 
     @property
     def trace_names(self) -> tuple[str, ...]:

@@ -226,13 +226,18 @@ def _residual_sum(x: Array, y: Array) -> Array:
     return y + (x if x.ndim == 3 else x[..., np.newaxis] == np.arange(y.shape[2]))
 
 
-def build_layers(config: StackConfig) -> list[Layer]:
-    """Make the layers of a config, each of which reads the output of the one below."""
+def build_layers(config: StackConfig, is_stream: bool = False) -> list[Layer]:
+    """Make the layers of a config, each of which reads the output of the one below.
+
+    Args:
+        config: The config.
+        is_stream: As for :class:`Direction`.
+    """
     layers, size = [], config.input_size
     for index, cell in enumerate(config.cells):
         reverse = (False, True) if config.bidirectional else (False,)
         sizes, precision = (size, config.hidden_size), config.precision
-        directions = tuple([Direction(index, cell, *sizes, each, precision) for each in reverse])
+        directions = tuple([Direction(index, cell, *sizes, each, precision, is_stream) for each in reverse])
         output_size = sum(direction.output_size for direction in directions)
         layers.append(Layer(directions, config.residual and size == output_size))
         size = output_size
@@ -261,6 +266,7 @@ class Stack:
 
     Args:
         config: The cells, sizes and options.
+        is_stream: Whether the layers run one time step in each call, see :class:`Direction`.
 
     Attributes:
         cells: The cell of each layer.
@@ -279,11 +285,11 @@ class Stack:
         UsageError: if a size does not suit a cell, or layers with different sizes share an auxiliary input.
     """
 
-    def __init__(self, config: StackConfig) -> None:
-        self.config, self.cells = config, config.cells
+    def __init__(self, config: StackConfig, is_stream: bool = False) -> None:
+        self.config, self.cells, self.is_stream = config, config.cells, is_stream
         self.input_size, self.hidden_size = config.input_size, config.hidden_size
         self.bidirectional, self.dropout = config.bidirectional, config.dropout
-        self.layers = build_layers(config)
+        self.layers = build_layers(config, is_stream)
         self.directions = [direction for layer in self.layers for direction in layer.directions]
         self.output_size = self.layers[-1].output_size
         width = len(self.layers[0].directions)
@@ -313,7 +319,7 @@ class Stack:
         return int(self._product_cost * rows * max(self.largest_matrix, elements))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Stack, (self.config,)
+        return Stack, (self.config, self.is_stream)
 
     @property
     def cell(self) -> Cell:
@@ -566,3 +572,8 @@ def warn_without_effect(stack: Stack) -> None:
             f"{stack.label()}: residual is True and has no effect, because no layer has an output of the "
             f"size of its input; leave it out, or give num_layers=2."
         )
+
+
+def states_by_layer(stack: Stack, state: Mapping[str, Array]) -> tuple[tuple[Array, ...], ...]:
+    """The states of each layer, from a mapping from their names in the stack."""
+    return tuple([tuple([state[name] for name in layer.states]) for layer in stack.directions])

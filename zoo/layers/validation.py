@@ -83,6 +83,33 @@ def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], owner: str) -> Arra
     )
 
 
+def as_step_inputs(x: Any, batch: int | None, input_size: int, dtype: np.dtype[Any], owner: str) -> Array:
+    """Convert the inputs of one time step to ``(1, B, I)``, or tokens to ``(1, B)``, as kernels take them.
+
+    Args:
+        x: Floats ``(B, I)`` or integer tokens ``(B,)``.
+        batch: ``B``; None for any number of sequences.
+        input_size: ``I``.
+        dtype: Of floats.
+        owner: Owner, for messages.
+
+    Raises:
+        UsageError: if x is neither.
+    """
+    x = as_array(x, f"{owner}: inputs")
+    is_tokens = x.ndim == 1 and x.dtype.kind in "iu"
+    is_floats = x.ndim == 2 and x.dtype.kind == "f" and x.shape[1] == input_size
+    if not (is_tokens or is_floats) or (len(x) != batch if batch else not len(x)):
+        count = "with at least one sequence in the batch" if batch is None else f"with B = {batch}"
+        raise UsageError(
+            f"{owner}: inputs are {dtype_and_shape(x)}; expected floats (B, {input_size}) or integer tokens "
+            f"(B,), {count}.{convert_advice(x, 2)}"
+        )
+    if is_floats:
+        return _kernel_ready(x[np.newaxis], dtype)
+    return as_tokens(x[np.newaxis], input_size, f"{owner}: inputs")
+
+
 def convert_advice(x: Array, axes: int) -> str:
     """Advice for integer features, which have this number of axes; empty for other arrays."""
     is_integer = x.ndim == axes and x.dtype.kind in "iub"

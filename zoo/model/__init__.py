@@ -6,12 +6,14 @@ from zoo.model.language_model import LanguageModel, generate
 from zoo.model.model import Model
 from zoo.model.sampling import as_chain
 from zoo.model.sequence_model import SequenceModel
+from zoo.model.stepper import ModelStepper
 
 __all__ = [
     "AnyModel",
     "CategoryInputs",
     "LanguageModel",
     "Model",
+    "ModelStepper",
     "SequenceModel",
     "as_chain",
     "generate",

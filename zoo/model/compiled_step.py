@@ -44,10 +44,9 @@ from zoo.layers.kernel_calls import (
     kernel_refs,
     kernel_suffixes,
     resolve_calls,
-    states_by_layer,
 )
 from zoo.layers.sharding import run_shards, slice_states
-from zoo.layers.stack import Stack, StackParams
+from zoo.layers.stack import Stack, StackParams, states_by_layer
 from zoo.layers.time_chunks import slice_batch
 from zoo.model.batch_loss import BatchLoss
 

@@ -35,6 +35,7 @@ from zoo.model.category_inputs import CategoryInputs
 from zoo.model.compiled_step import CompiledStep
 from zoo.model.readout import readout_kernels
 from zoo.model.small_batch import small_batch
+from zoo.model.stepper import ModelStepper
 from zoo.model.targets import as_targets, as_weights, weights_of_classes
 from zoo.model.two_pass_step import ActivityPenalty, PenalisedStep, VocabularyStep
 from zoo.registry import find_loss
@@ -373,6 +374,18 @@ class Model(FlatParameters):
         checked = as_weights(weights, x.shape[:2], self.kind)
         return self._outputs(self._batch_run(x, checked, state, noise, steps, aux))
 
+    def stepper(self, batch_size: int = 1, state: GivenState | None = None) -> ModelStepper:
+        """The model for a stream: one time step in each call, with the states inside.
+
+        Args:
+            batch_size: ``B``, the number of sequences.
+            state: States before the first step; as for ``loss``.
+
+        Raises:
+            UsageError: if an argument does not fit, or a layer reads backwards.
+        """
+        return ModelStepper(self, batch_size, state)
+
     def local_outputs(self, inputs: ArrayLike, state: GivenState | None = None) -> Array:
         """:meth:`outputs` of the rows that this process computes, and zeros elsewhere, ``(T, B, V)``.
 
@@ -542,17 +555,19 @@ class Model(FlatParameters):
         final = gather_final_states(batch_loss, local_shards, [states for _, states in results])
         return self._mean_loss(batch_loss, [losses for losses, _ in results]), final
 
-    def embed(self, inputs: Array) -> Array:
+    def embed(self, inputs: Array, embedding: Array | None = None) -> Array:
         """The input of the first layer: with the rows of the embedding, ``(T, B, E)``, if there is one.
 
         Args:
             inputs: Checked tokens ``(T, B)`` or numbers ``(T, B, I)``.
+            embedding: Other rows than the parameter ``embedding``.
         """
         if self._embedding is None:
             return inputs
+        vectors = self._embedding if embedding is None else embedding
         if self.categories is not None:
-            return self.categories.embed(inputs, self._embedding)
-        rows: Array = self._embedding[inputs]
+            return self.categories.embed(inputs, vectors)
+        rows: Array = vectors[inputs]
         return rows
 
     def readout_weights(self) -> Array:

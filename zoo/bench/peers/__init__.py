@@ -3,8 +3,9 @@
 The module is imported in a process of its own. It has ``CELLS``, the names of the supported cells, and
 ``build(problem)``, which returns variants of the training step
 (:class:`zoo.bench.peers.problem.Variant`). The fastest counts. It may have ``NOTES``, a sentence for each
-cell whose equations differ there, ``remark(problem)``, a sentence about further measurements, and
-``sampler(problem)``. Without ``CELLS`` it supports all cells, and ``build`` raises
+cell whose equations differ there, ``remark(problem)``, a sentence about further measurements,
+``sampler(problem)``, and ``stream(problem)``, which returns variants of a layer with one time step in each
+call. Without ``CELLS`` it supports all cells, and ``build`` raises
 :class:`zoo.bench.peers.problem.UnsupportedProblemError` for the exceptions.
 """
 

@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from zoo.bench.peers.problem import EQUATIONS, Functions, Problem, Variant, norm
+from zoo.bench.peers.problem import (
+    EQUATIONS,
+    Functions,
+    Problem,
+    UnsupportedProblemError,
+    Variant,
+    norm,
+    stream_variant,
+)
 
 jax: Any = importlib.import_module("jax")
 jnp: Any = importlib.import_module("jax.numpy")
@@ -34,6 +42,34 @@ def build(problem: Problem) -> list[Variant]:
         _variant(problem, name, functools.partial(_recur, problem, project), weights)
         for name, project in projections.items()
     ]
+
+
+def stream(problem: Problem) -> list[Variant]:
+    """A compiled step of the equations written by hand, which ends before the next one begins."""
+    if problem.cell not in EQUATIONS:
+        raise UnsupportedProblemError("its equations are not written by hand")
+    jax.config.update("jax_enable_x64", problem.dtype == "float64")
+    equations = EQUATIONS[problem.cell]
+    params = {key: jnp.asarray(value) for key, value in problem.params.items()}
+    shape = problem.targets.shape[1], problem.hidden
+    first = (jnp.zeros(shape, problem.dtype),) * equations.states
+    inputs = list(problem.inputs)
+
+    def step(params: Mapping[str, Array], states: Any, x: Array) -> Any:
+        weight = params[equations.weight]
+        a = (x @ weight if problem.is_dense else weight[x]) + params[equations.bias]
+        return equations.step(_FUNCTIONS, params, problem.options, a, *states)
+
+    compiled = jax.jit(step)
+
+    def run() -> list[Array]:
+        outputs, states = [], first
+        for x in inputs:
+            states = compiled(params, states, x)
+            outputs.append(jax.block_until_ready(states[0]))
+        return outputs
+
+    return [stream_variant("step", run, problem.dy)]
 
 
 def _one_hot_product(tokens: Array, weight: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Problem:
         precision: Precision of the matrix products of zoo.
         buffers: Buffers of the cell, by name.
         dy: Gradient with respect to the outputs of the layer, ``(T, B, ·)``; None for a model.
+        is_stream: Whether the layer computes outputs alone, one time step in each call.
     """
 
     cell: str
@@ -50,6 +51,7 @@ class Problem:
     precision: str | None = None
     buffers: Mapping[str, Array] = field(default_factory=dict)
     dy: Array | None = None
+    is_stream: bool = False
 
     @property
     def input_size(self) -> int:
@@ -76,6 +78,7 @@ class Problem:
             "hidden": self.hidden,
             "threads": self.threads,
             "precision": self.precision,
+            "is_stream": self.is_stream,
         }
         arrays: dict[str, Any] = {f"param {name}": value for name, value in self.params.items()}
         arrays |= {f"buffer {name}": value for name, value in self.buffers.items()}
@@ -131,6 +134,21 @@ def norm(*arrays: Any) -> float:
 Tensor = Any
 """An array of any library."""
 Values = Mapping[str, Any]
+
+
+def stream_variant(name: str, run: Callable[[], Iterable[Any]], dy: Array | None) -> Variant:
+    """A variant of a stream.
+
+    Args:
+        name: Its name.
+        run: Runs a layer over all inputs, one in each call, and returns the outputs, ``(B, ·)`` each.
+        dy: As in :class:`Problem`.
+    """
+
+    def check() -> tuple[float, float]:
+        return float(np.vdot(np.stack([np.asarray(y, np.float64) for y in run()]), dy)), 0.0
+
+    return Variant(name, run, check)
 
 
 @dataclass(frozen=True)

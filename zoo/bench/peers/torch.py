@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.bench.peers.problem import Problem, Variant, norm
+from zoo.bench.peers.problem import Problem, Variant, norm, stream_variant
 
 torch: Any = importlib.import_module("torch")
 Tensor = Any
@@ -71,6 +71,41 @@ def training_step(
         return loss, norm(*(param.grad.numpy() for param in input_weights))
 
     return Variant(name, run, check)
+
+
+def stream(problem: Problem) -> list[Variant]:
+    """``nn.LSTMCell`` and the others for every time step, and the layer with sequences of one step."""
+    torch.set_num_threads(problem.threads)
+    layer, dtype = _layer(problem), _dtype(problem)
+    identity = torch.eye(problem.symbols, dtype=dtype)
+    inputs = torch.from_numpy(problem.inputs if problem.is_dense else problem.inputs.astype(np.int64))
+
+    def row(x: Tensor) -> Tensor:
+        return x if problem.is_dense else torch.nn.functional.embedding(x, identity)
+
+    def run_layer() -> list[Tensor]:
+        outputs, state = [], None
+        with torch.inference_mode():
+            for x in inputs:
+                y, state = layer(row(x)[None], state)
+                outputs.append(y[0])
+        return outputs
+
+    def run_cell() -> list[Tensor]:
+        outputs, state = [], None
+        with torch.inference_mode():
+            for x in inputs:
+                state = cell(row(x), state)
+                outputs.append(state[0] if problem.cell == "lstm" else state)
+        return outputs
+
+    kinds = {"vanilla": torch.nn.RNNCell, "gru": torch.nn.GRUCell, "lstm": torch.nn.LSTMCell}
+    runs = {"layer": run_layer}
+    if problem.cell in kinds:
+        cell = kinds[problem.cell](problem.input_size, problem.hidden, dtype=dtype)
+        fill(cell, **{name.removesuffix("_l0"): value for name, value in _weights(problem).items()})
+        runs = {"cell": run_cell, **runs}
+    return [stream_variant(name, run, problem.dy) for name, run in runs.items()]
 
 
 def scalar(result: Tensor, dy: Tensor | None) -> float:

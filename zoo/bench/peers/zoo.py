@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.base import Cell
-from zoo.bench.peers.problem import Problem, Variant, norm
+from zoo.bench.peers.problem import Problem, Variant, norm, stream_variant
 from zoo.bench.settings import SYMBOLS, Shape
 from zoo.layers import Recurrent
 from zoo.model import LanguageModel, SequenceModel
@@ -39,7 +39,7 @@ def make_problem(
         threads: Number of threads.
         inputs: ``"tokens"`` or ``"dense"``.
         precision: Precision of the matrix products of zoo.
-        measure: ``"model"`` or ``"layer"``.
+        measure: ``"model"``, ``"layer"`` or ``"stream"``.
 
     Raises:
         ZooError: if the cell is unknown, or does not support this size.
@@ -50,7 +50,7 @@ def make_problem(
     tokens = rng.integers(0, SYMBOLS, (2, shape.steps, shape.batch)).astype(np.int32)
     params = {name.removeprefix("l0."): _perturbed(value, rng) for name, value in model.params.items()}
     outputs = len(params["Why"])
-    if measure == "layer":
+    if measure != "model":
         del params["Why"], params["by"]
     dense = rng.standard_normal((shape.steps, shape.batch, shape.input_size)).astype(dtype)
     dy = rng.standard_normal((shape.steps, shape.batch, outputs)).astype(dtype)
@@ -65,7 +65,8 @@ def make_problem(
         targets=tokens[1],
         precision=precision,
         buffers={name.removeprefix("l0."): value for name, value in model.buffers.items()},
-        dy=dy if measure == "layer" else None,
+        dy=None if measure == "model" else dy,
+        is_stream=measure == "stream",
     )
 
 
@@ -99,6 +100,18 @@ def loaded_layer(problem: Problem) -> Recurrent:
     return rnn
 
 
+def stream(problem: Problem) -> list[Variant]:
+    """``stepper(x)`` for every time step."""
+    stepper = loaded_layer(problem).stepper(problem.targets.shape[1])
+    initial = stepper.state
+
+    def run() -> list[Array]:
+        stepper.state = initial
+        return [stepper(x) for x in problem.inputs]
+
+    return [stream_variant("stepper", run, problem.dy)]
+
+
 def _layer_variant(problem: Problem, dy: Array) -> Variant:
     rnn = loaded_layer(problem)
     weights = [f"l0.{name}" for name in input_weights(rnn.cell)]
@@ -128,9 +141,9 @@ def sampler(problem: Problem) -> Callable[[int], object]:
 def flops(problem: Problem) -> tuple[int, str]:
     """Floating-point operations in the matrix products of a step, and their source.
 
-    Three times the operations of the forward pass, since each product has two in the backward pass.
-    Recomputed products and other operations are not counted, and gathers of rows by tokens are free. A
-    product with dense inputs has one product in the backward pass, since inputs need no gradient.
+    Three times the operations of the forward pass, since each product has two in the backward pass, and for a
+    stream once. Recomputed products and other operations are not counted, and gathers of rows by tokens are
+    free. A product with dense inputs has one product in the backward pass, since inputs need no gradient.
 
     Returns:
         The operations, and ``"plan"``, the compiler's plan of the forward pass, or ``"shapes"``, the
@@ -144,6 +157,8 @@ def flops(problem: Problem) -> tuple[int, str]:
         forward, source = 2 * sum(value.size for value in _matrices_of_step(problem, cell)), "shapes"
     rows = problem.targets.size
     dense = sum(2 * problem.params[name].size for name in input_weights(cell)) if problem.is_dense else 0
+    if problem.is_stream:
+        return rows * (forward + dense), source
     return rows * (3 * (forward + readout) + 2 * dense), source
 
 

@@ -67,9 +67,10 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @option(
     "--measure",
-    type=click.Choice(["model", "layer"]),
+    type=click.Choice(["model", "layer", "stream"]),
     default="model",
-    help="A training step of a model, or the forward and backward pass of a layer.  [model]",
+    help="A training step of a model, both passes of a layer, or its outputs in a stream, one time step in "
+    "each call.  [model]",
 )
 @option(
     "--clock",
