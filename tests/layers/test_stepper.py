@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -148,7 +149,8 @@ def test_states_and_outputs_are_copies():
     outputs = [stepper(x[t]) for t in range(T)]
     expected, last = rnn(x, {name: np.ones((2, H)) for name in ("h", "c")})
     np.testing.assert_array_equal(outputs, expected)  # later steps did not overwrite them
-    stepper.state["h"][:] = 9
+    with pytest.raises(ValueError, match="read-only"):
+        stepper.state["h"][:] = 9
     assert_equal_states(stepper.state, last)
     stepper.state = (last["h"] + 1, last["c"])
     np.testing.assert_array_equal(stepper.state["h"], last["h"] + 1)
@@ -169,18 +171,76 @@ def test_parameters_are_copied_until_reload():
     np.testing.assert_array_equal(run(stepper, x), rnn(x, state)[0])
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda stepper: pickle.loads(pickle.dumps(stepper))])
+@pytest.mark.parametrize(
+    ("copied", "is_shared"),
+    [(copy.copy, True), (copy.deepcopy, True), (lambda stepper: pickle.loads(pickle.dumps(stepper)), False)],
+)
 @pytest.mark.parametrize("steps", [0, 3])
-def test_copies_continue_from_the_same_states(copied, steps):
+def test_copies_continue_from_the_same_states(copied, is_shared, steps):
     rnn = zoo.Recurrent("lstm", I, H, num_layers=2, threads=1)
     x = inputs_of(rnn, 2)
     stepper = rnn.stepper(2)
-    run(stepper, x[:steps]) if steps else None
-    twin = copied(stepper)
-    randomise(rnn)  # neither reads it
+    for t in range(steps):
+        stepper(x[t])
+    second = copied(stepper)
+    randomise(rnn)  # both have the old parameters
     expected = run(stepper, x)
-    np.testing.assert_array_equal(run(twin, x), expected)
-    assert_equal_states(twin.state, stepper.state)
+    np.testing.assert_array_equal(run(second, x), expected)
+    assert_equal_states(second.state, stepper.state)
+    stepper.reset()
+    assert not (stepper.state["l0.h"] == second.state["l0.h"]).all()
+    second.reset()
+    second.reload()
+    expected = rnn(x)[0] if is_shared else zoo.Recurrent("lstm", I, H, num_layers=2)(x)[0]
+    np.testing.assert_array_equal(run(second, x), expected)
+
+
+def test_saved_states_look_ahead():
+    rnn = zoo.Recurrent("gru", I, H, threads=1)
+    x, stepper = inputs_of(rnn, 2), rnn.stepper(2)
+    stepper(x[0])
+    saved = stepper.state
+    ahead = run(stepper, x)
+    stepper.state = saved
+    np.testing.assert_array_equal(run(stepper, x), ahead)
+
+
+def test_state_of_none_is_the_learned_state():
+    rnn = zoo.Recurrent("gru", I, H, learned_state=True, threads=1)
+    randomise(rnn)
+    x, stepper = inputs_of(rnn, 2), rnn.stepper(2)
+    run(stepper, x)
+    stepper.state = None
+    np.testing.assert_array_equal(run(stepper, x), rnn(x)[0])
+
+
+def test_reload_uses_another_number_of_threads_and_keeps_the_compiled_step(monkeypatch):
+    rnn = zoo.Recurrent("gru", I, H, threads=1)
+    x, stepper = inputs_of(rnn, 2), rnn.stepper(2)
+    run(stepper, x)
+    randomise(rnn)
+    rnn.threads = 2
+    stepper.reload()
+    stepper.reset()
+    if IS_COMPILED:
+        monkeypatch.setattr(StreamStep, "_run_kernels", None)
+    np.testing.assert_array_equal(run(stepper, x), rnn(x)[0])
+
+
+@needs_compiler
+def test_more_layers_than_are_compiled():
+    rnn = zoo.Recurrent("vanilla", I, H, num_layers=9, threads=1)
+    x = inputs_of(rnn, 2)
+    np.testing.assert_array_equal(run(rnn.stepper(2), x), rnn(x)[0])
+
+
+def test_two_steppers_in_two_threads():
+    rnn = zoo.Recurrent("lstm", I, H, threads=1)
+    x = [np.tile(inputs_of(rnn, 2, seed=seed), (20, 1, 1)) for seed in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        outputs = list(pool.map(lambda each: np.stack([*map(rnn.stepper(2), each)]), x))
+    for each, output in zip(x, outputs, strict=True):
+        np.testing.assert_array_equal(output, rnn(each)[0])
 
 
 def test_pure_python_in_between():
@@ -252,6 +312,20 @@ def short_forward(params, x, state):
     return (y[:, :, 1:].copy() if x[0, 0, 0] > 2 else y), last, tape
 
 
+@zoo.njit
+def narrow_forward(params, x, state):
+    """Return a transposed state where an input is above 2."""
+    y, last, tape = vanilla.forward(params, x, state)
+    return y, ((last[0].T.copy() if x[0, 0, 0] > 2 else last[0]),), tape
+
+
+@zoo.njit
+def identity_forward(params, x, state):
+    """Return the input as the output."""
+    _, last, tape = vanilla.forward(params, x, state)
+    return x, last, tape
+
+
 def cell_with(kernel):
     class Own(zoo.Cell):
         """vanilla with another forward kernel."""
@@ -276,7 +350,11 @@ def test_own_kernels_equal_the_whole_sequence(kernel):
 
 @pytest.mark.parametrize(
     ("kernel", "error", "words"),
-    [(odd_forward, ValueError, "too large"), (short_forward, DefinitionError, "the output of forward is")],
+    [
+        (odd_forward, ValueError, "too large"),
+        (short_forward, DefinitionError, "the output of forward is"),
+        (narrow_forward, DefinitionError, "the state 'l0.h' from forward is"),
+    ],
 )
 @pytest.mark.parametrize("steps", [0, 1, 3])
 def test_errors_of_own_kernels_leave_the_states(kernel, error, words, steps):
@@ -290,6 +368,14 @@ def test_errors_of_own_kernels_leave_the_states(kernel, error, words, steps):
         stepper(x[0] + 5)
     assert_equal_states(stepper.state, before)
     np.testing.assert_array_equal(stepper(x[steps]), rnn.step(x[steps], before)[0])
+
+
+def test_outputs_are_not_views_of_inputs():
+    rnn = zoo.Recurrent(cell_with(identity_forward), H, H, threads=1)
+    stepper, x = rnn.stepper(2), np.ones((2, H), np.float32)
+    outputs = [stepper(x) for _ in range(3)]
+    x[:] = 9
+    assert (np.array(outputs) == 1).all()
 
 
 # ---- models ---------------------------------------------------------------------------------------------
@@ -334,7 +420,7 @@ def test_categories():
     x = np.random.default_rng(0).normal(size=(T, 2, I))
     x[..., 1:3] = np.eye(2)[np.random.default_rng(1).integers(2, size=(T, 2))]
     np.testing.assert_array_equal(run(model.stepper(2), x), model.outputs(x)[0])
-    with pytest.raises(UsageError, match="inputs are tokens; this model reads numbers"):
+    with pytest.raises(UsageError, match=r"inputs are int64\(2,\); expected floats \(B, 4\), with B = 2"):
         model.stepper(2)([0, 1])
 
 
@@ -355,12 +441,18 @@ def test_bf16():
         (lambda rnn: rnn.stepper(2, np.zeros((3, H))), r"state 'h' is float64\(3, 6\)"),
         (lambda rnn: rnn.stepper(2)(np.zeros((3, I))), r"inputs are float64\(3, 4\); .* with B = 2"),
         (lambda rnn: rnn.stepper(2)(np.zeros((2, I + 1))), r"expected floats \(B, 4\)"),
-        (lambda rnn: rnn.stepper()(np.zeros(I)), r"inputs are float64\(4,\)"),
+        (lambda rnn: rnn.stepper()(np.zeros(I)), r"inputs are float64\(4,\); .* Add the axis of the batch"),
+        (
+            lambda rnn: rnn.stepper()(np.zeros((1, I)), h0=0),
+            r"argument 'h0'.* Assign states to `stepper.state`",
+        ),
+        (lambda rnn: rnn.stepper()(np.zeros((1, I)), state=0), r"Assign states to `stepper.state`"),
         (lambda rnn: rnn.stepper(2)([0, I]), "inputs run from 0 to 4; expected tokens from 0 to 3"),
         (lambda rnn: rnn.stepper()(np.ones((1, I), int)), r"Convert features to floats"),
         (lambda rnn: rnn.stepper()(np.zeros((1, I)), dt=[1.0]), "unknown argument 'dt'"),
-        (lambda rnn: rnn.stepper(2).reset([0, 1]), r"rows are \[0, 1\]; expected 2 booleans"),
+        (lambda rnn: rnn.stepper(2).reset([0, 1]), r"done is \[0, 1\]; expected 2 booleans"),
         (lambda rnn: rnn.stepper(2).reset([True]), "expected 2 booleans"),
+        (lambda rnn: rnn.stepper().reset(True), "expected 1 boolean in an array"),
     ],
 )
 def test_wrong_arguments(call, words):
@@ -375,8 +467,20 @@ def test_layers_that_read_backwards():
 
 
 def test_tokens_of_a_model_with_an_embedding():
-    with pytest.raises(UsageError, match="inputs are numbers; this model reads tokens"):
+    with pytest.raises(UsageError, match=r"expected integer tokens \(B,\), with B = 1"):
         sequence_model(embedding=5).stepper()(np.zeros((1, I)))
+
+
+def test_auxiliary_inputs_of_another_shape():
+    rnn = zoo.Recurrent("ctrnn", I, H)
+    for call in (rnn.stepper(2), rnn.step):
+        with pytest.raises(UsageError, match=r"input 'dt' .*expected .*\(2,\)"):
+            call(np.zeros((2, I)), dt=0.1)
+
+
+def test_unknown_attributes():
+    with pytest.raises(AttributeError):
+        zoo.Recurrent("vanilla", I, H).stepper().stat = 1
 
 
 @needs_compiler

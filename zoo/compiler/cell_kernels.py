@@ -96,43 +96,29 @@ def _empty_inputs(dtype: np.dtype[Any], is_dense: bool) -> Array:
     return np.empty((0, 0, 0), dtype) if is_dense else np.empty((0, 0), np.int32)
 
 
-def kernels_of(cell: Cell, precision: str | None = None) -> CellKernels:
+def kernels_of(cell: Cell, precision: str | None = None, prefers_derived: bool = False) -> CellKernels:
     """Return the kernels of a cell: its own, or those derived from its ``step``.
 
     Args:
         cell: The cell.
         precision: The precision of matrix products, see :mod:`zoo.kernels.precision`. A cell's own kernels
             have that of their arrays, so for another precision its ``step`` is compiled.
+        prefers_derived: Whether a cell with both has the derived kernels. They take prepared parameters. A
+            cell's own kernels prepare them in every call, which takes longer than one time step: 30 of 44 us
+            for `vanilla` with 512 units (batch of one, AMD EPYC, Zen 4).
 
     Raises:
         DefinitionError: if the ``step`` cannot be compiled.
         UsageError: if the cell has only its own kernels, and a precision is given.
     """
-    if _is_handwritten(cell, precision):
-        return _handwritten_kernels(cell)
-    return derive_kernels(cell, precision)
-
-
-def stream_kernels(cell: Cell, precision: str | None = None) -> CellKernels:
-    """Return the kernels of a cell for streams: those derived from its ``step`` if it has one.
-
-    A cell's own kernels prepare the parameters in every call. That took 30 of 44 us for a step of `vanilla`
-    with 512 units (batch of one, AMD EPYC, Zen 4).
-
-    Args:
-        cell: The cell.
-        precision: As for :func:`kernels_of`.
-
-    Raises:
-        DefinitionError: as :func:`kernels_of`.
-        UsageError: as :func:`kernels_of`.
-    """
-    if _is_handwritten(cell, precision) and cell.has_step():
+    if not _is_handwritten(cell, precision):
+        return derive_kernels(cell, precision)
+    if prefers_derived and cell.has_step():
         try:
-            return derive_kernels(cell)
+            return derive_kernels(cell, precision)
         except DefinitionError:
             pass  # a cell with kernels of its own has a step to compare them with: it need not compile
-    return kernels_of(cell, precision)
+    return _handwritten_kernels(cell)
 
 
 def _is_handwritten(cell: Cell, precision: str | None) -> bool:

@@ -14,7 +14,7 @@ from zoo.base import Cell
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initialize
 from zoo.compiler import kernels_of
-from zoo.compiler.cell_kernels import CellKernels, stream_kernels
+from zoo.compiler.cell_kernels import CellKernels
 from zoo.errors import DefinitionError
 from zoo.kernels.jit import pure_python
 from zoo.layers.parameters import Shapes
@@ -83,7 +83,7 @@ class Direction:
         hidden_size: ``H``.
         reverse: Whether it reads from the end to the beginning; its inputs are already reversed.
         precision: Precision of the matrix products.
-        is_stream: Whether it has the kernels of :func:`zoo.compiler.cell_kernels.stream_kernels`.
+        prefers_derived: As for :func:`zoo.compiler.kernels_of`.
 
     Attributes:
         params: Shape of each parameter, ``l0.Wxh`` and so on, or ``l0.reverse.Wxh``.
@@ -101,7 +101,7 @@ class Direction:
     hidden_size: int
     reverse: bool = False
     precision: str | None = None
-    is_stream: bool = False
+    prefers_derived: bool = False
     params: Shapes = field(init=False)
     buffers: Shapes = field(init=False)
     arrays: Shapes = field(init=False)
@@ -115,7 +115,7 @@ class Direction:
         cell, sizes = self.cell, (self.input_size, self.hidden_size)
         params = self._prefixed(cell.param_shapes(*sizes))
         buffers = self._prefixed(cell.buffer_shapes(*sizes))
-        kernels = (stream_kernels if self.is_stream else kernels_of)(cell, self.precision)
+        kernels = kernels_of(cell, self.precision, self.prefers_derived)
         vars(self).update(
             params=params,
             buffers=buffers,
@@ -129,7 +129,7 @@ class Direction:
     def __reduce__(self) -> tuple[Any, ...]:
         # Attributes are computed again: compiled functions exist in one process only.
         sizes = self.input_size, self.hidden_size
-        return Direction, (self.index, self.cell, *sizes, self.reverse, self.precision, self.is_stream)
+        return Direction, (self.index, self.cell, *sizes, self.reverse, self.precision, self.prefers_derived)
 
     @property
     def prefix(self) -> str:
@@ -213,6 +213,8 @@ class Direction:
         dtype = params.arrays[0].dtype
         self._check_array("output of forward", y, (*x.shape[:2], self.output_size), dtype)
         self._check_number("states from forward", self.states, final)
+        for (name, shape), array in zip(self.states.items(), final, strict=True):
+            self._check_array(f"state {name!r} from forward", array, (x.shape[1], *shape), dtype)
         return (
             y,
             dict(zip(self.states, final, strict=True)),

@@ -150,7 +150,13 @@ def forward_calls(stack: Stack, params: Callable[[int], VarRef]) -> list[Call]:
     for n, suffix in enumerate(kernel_suffixes(stack)):
         is_residual = stack.layers[n].is_residual
         out = f"y_{n}" if is_residual else f"x_{n + 1}"
-        mismatch = f"{out}.shape != (inputs.shape[0], inputs.shape[1], output_sizes[{n}])"
+        states = range(len(stack.directions[n].states))
+        mismatch = " or ".join(
+            [
+                f"{out}.shape != (inputs.shape[0], inputs.shape[1], output_sizes[{n}])",
+                *(f"final_{n}[{k}].shape != initial_states[{n}][{k}].shape" for k in states),
+            ]
+        )
         results = [out, f"final_{n}", f"tape_{n}"]
         is_derived = stack.cells[n].is_derived()
         passed = [params(n), *_inputs_of_layer(stack, n), *_options(stack)]

@@ -30,7 +30,13 @@ from zoo.layers.tracing import (
     trace_names,
     value_traces,
 )
-from zoo.layers.validation import as_floats, as_step_inputs, check_input_names, convert_advice
+from zoo.layers.validation import (
+    as_floats,
+    as_step_inputs,
+    check_aux_names,
+    check_input_names,
+    convert_advice,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -283,20 +289,21 @@ class Recurrent(FlatParameters):
             UsageError: if an argument does not fit, or a layer reads backwards.
         """
         stack, owner = self.stack, f"{self.stack.label()}: step"
-        if stack.bidirectional:
-            raise UsageError(f"{owner}: a layer that reads backwards needs the whole sequence; call forward.")
+        stack.check_reads_forwards(owner)
         if "trace" in inputs and "trace" not in stack.inputs:
             raise UsageError(f"{owner} records no traces; call forward(x, trace=...).")
         x = as_step_inputs(x, None, stack.input_size, self.dtype, owner)
         batch = x.shape[1]
-        given = {name: as_array(value, owner)[np.newaxis] for name, value in inputs.items()}
-        aux = stack.aux_inputs(given, (1, batch), self.dtype, noise).chunk(slice(0, 1), slice(0, batch))
+        check_aux_names(inputs, stack.inputs, owner)
+        aux = stack.step_aux_inputs(inputs, batch, self.dtype, noise, owner)
         initial = stack.initial_states(state, self._arrays, batch, self.dtype)
         y, final, _ = stack.forward(stack.params_by_direction(self._arrays), x, initial, aux)
         return y[0], States(final)
 
     def stepper(self, batch_size: int = 1, state: GivenState | None = None) -> Stepper:
-        """Layers for a stream: one time step in each call, faster than :meth:`step`, with the states inside.
+        """Make a stepper: it runs the layers over a stream, one time step in each call, and keeps the states.
+
+        It is faster than :meth:`step`.
 
         Args:
             batch_size: ``B``, the number of sequences.

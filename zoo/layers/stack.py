@@ -6,6 +6,7 @@ cells are user arrays, sampled noise, or the declared defaults.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ from zoo.layers.time_chunks import (
     slice_batch,
     update_leading_rows,
 )
-from zoo.layers.validation import as_aux_inputs, as_state
+from zoo.layers.validation import as_aux_inputs, as_floats, as_state
 
 StackParams = list[DirectionParams]
 """The parameters and buffers of each direction."""
@@ -226,18 +227,20 @@ def _residual_sum(x: Array, y: Array) -> Array:
     return y + (x if x.ndim == 3 else x[..., np.newaxis] == np.arange(y.shape[2]))
 
 
-def build_layers(config: StackConfig, is_stream: bool = False) -> list[Layer]:
+def build_layers(config: StackConfig, prefers_derived: bool = False) -> list[Layer]:
     """Make the layers of a config, each of which reads the output of the one below.
 
     Args:
         config: The config.
-        is_stream: As for :class:`Direction`.
+        prefers_derived: As for :class:`Direction`.
     """
     layers, size = [], config.input_size
     for index, cell in enumerate(config.cells):
         reverse = (False, True) if config.bidirectional else (False,)
         sizes, precision = (size, config.hidden_size), config.precision
-        directions = tuple([Direction(index, cell, *sizes, each, precision, is_stream) for each in reverse])
+        directions = tuple(
+            [Direction(index, cell, *sizes, each, precision, prefers_derived) for each in reverse]
+        )
         output_size = sum(direction.output_size for direction in directions)
         layers.append(Layer(directions, config.residual and size == output_size))
         size = output_size
@@ -266,7 +269,7 @@ class Stack:
 
     Args:
         config: The cells, sizes and options.
-        is_stream: Whether the layers run one time step in each call, see :class:`Direction`.
+        prefers_derived: As for :class:`Direction`.
 
     Attributes:
         cells: The cell of each layer.
@@ -285,11 +288,11 @@ class Stack:
         UsageError: if a size does not suit a cell, or layers with different sizes share an auxiliary input.
     """
 
-    def __init__(self, config: StackConfig, is_stream: bool = False) -> None:
-        self.config, self.cells, self.is_stream = config, config.cells, is_stream
+    def __init__(self, config: StackConfig, prefers_derived: bool = False) -> None:
+        self.config, self.cells, self.prefers_derived = config, config.cells, prefers_derived
         self.input_size, self.hidden_size = config.input_size, config.hidden_size
         self.bidirectional, self.dropout = config.bidirectional, config.dropout
-        self.layers = build_layers(config, is_stream)
+        self.layers = build_layers(config, prefers_derived)
         self.directions = [direction for layer in self.layers for direction in layer.directions]
         self.output_size = self.layers[-1].output_size
         width = len(self.layers[0].directions)
@@ -319,7 +322,7 @@ class Stack:
         return int(self._product_cost * rows * max(self.largest_matrix, elements))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Stack, (self.config, self.is_stream)
+        return Stack, (self.config, self.prefers_derived)
 
     @property
     def cell(self) -> Cell:
@@ -384,6 +387,38 @@ class Stack:
         reverse = {name: reverse_time(value, lengths) for name, value in reverse.items()}
         defaults, noise_key = self._default_aux_inputs(dtype), check_noise(noise)
         return replace(defaults, given=arrays, reversed=reverse, noise_key=noise_key)
+
+    def step_aux_inputs(
+        self, given: Mapping[str, Any], batch: int, dtype: np.dtype[Any], noise: Any, owner: str
+    ) -> list[AuxInputs]:
+        """Check the auxiliary inputs of one time step, and make the inputs of each layer.
+
+        Args:
+            given: User arrays by name, ``(B, ...)``, whose names are known.
+            batch: ``B``.
+            dtype: Of all arrays.
+            noise: As for :meth:`aux_inputs`.
+            owner: Owner, for messages.
+
+        Raises:
+            UsageError: if an input does not fit, or the noise is invalid.
+        """
+        arrays = {
+            name: as_floats(value, (batch, *self.input_shapes[name]), dtype, f"{owner}: input {name!r}")[None]
+            for name, value in given.items()
+        }
+        return self.aux_inputs(arrays, (1, batch), dtype, noise).chunk(slice(0, 1), slice(0, batch))
+
+    def check_reads_forwards(self, owner: str) -> None:
+        """Check that the stack can run one time step in each call.
+
+        Raises:
+            UsageError: if a layer reads backwards.
+        """
+        if self.bidirectional:
+            raise UsageError(
+                f"{owner}: a layer that reads backwards needs the whole sequence; call it with all steps."
+            )
 
     def _default_aux_inputs(self, dtype: np.dtype[Any]) -> AuxInputSource:
         """Auxiliary inputs without user arrays and noise, made once: that takes 5 us."""
@@ -574,6 +609,15 @@ def warn_without_effect(stack: Stack) -> None:
         )
 
 
-def states_by_layer(stack: Stack, state: Mapping[str, Array]) -> tuple[tuple[Array, ...], ...]:
+LayerArrays = tuple[tuple[Array, ...], ...]
+"""Arrays of each layer, in the order of declaration."""
+
+
+def states_by_layer(stack: Stack, state: Mapping[str, Array]) -> LayerArrays:
     """The states of each layer, from a mapping from their names in the stack."""
     return tuple([tuple([state[name] for name in layer.states]) for layer in stack.directions])
+
+
+def named_states(stack: Stack, states: LayerArrays) -> Arrays:
+    """The inverse of :func:`states_by_layer`."""
+    return dict(zip(stack.state_shapes, itertools.chain(*states), strict=True))

@@ -6,28 +6,28 @@ parameters in every call, and Python calls the kernels (batch of one, float32, o
 
 from __future__ import annotations
 
-import itertools
+import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zoo.arguments import as_integer, short_repr
+from zoo.arguments import as_integer, counted, short_repr
 from zoo.array_types import Array, Arrays
 from zoo.arrays import as_array
 from zoo.errors import UsageError
 from zoo.layers.config import StackConfig
 from zoo.layers.parameters import ArrayViews
-from zoo.layers.stack import Stack, states_by_layer
+from zoo.layers.stack import LayerArrays, Stack, named_states, states_by_layer
 from zoo.layers.states import GivenState, States
-from zoo.layers.validation import as_state, as_step_inputs
+from zoo.layers.validation import as_step_inputs, check_aux_names
 
 if TYPE_CHECKING:
-    from zoo.layers.stream_step import ByLayer, Readout
+    from zoo.layers.stream_step import Readout
 
 MAX_BATCH = 1 << 24
-"""Sequences at most, of which even one number each takes 64 MiB."""
+"""The largest batch size: a typing error such as 10**9 would otherwise ask for gigabytes."""
 
 
 class HasLayers(Protocol):
@@ -41,18 +41,19 @@ class HasLayers(Protocol):
 
 
 class Stepper:
-    """Runs layers over a stream, one time step in each call, and keeps the states.
+    """Runs layers over a stream, one time step in each call, and keeps the states. Made by ``rnn.stepper()``.
 
     >>> stepper = rnn.stepper(batch_size=4)
     >>> for x in stream:  # (4, I)
     ...     y = stepper(x)  # (4, H)
 
     Use it where an input depends on the output before it, or arrives later: an agent in an environment, a
-    controller, a recording in progress. The results equal those of the whole sequence, bit for bit; for
-    matrix memories and cells with kernels of their own up to rounding. There are no gradients.
+    controller, a recording in progress. The results equal the outputs for the whole sequence, bit for bit;
+    for matrix memories and cells with kernels of their own up to rounding. There are no gradients.
 
-    The stepper has a copy of the parameters: call :meth:`reload` after training. Copies by ``copy.deepcopy``
-    and ``pickle`` continue from the same states.
+    The stepper has a copy of the parameters: call :meth:`reload` after training. ``copy.copy(stepper)`` is a
+    second stepper of the same layers that continues from the same states. One thread at a time may use a
+    stepper; make one for each thread.
 
     Args:
         layers: The layers.
@@ -63,24 +64,43 @@ class Stepper:
         UsageError: if a layer reads backwards, or an argument does not fit.
     """
 
+    __slots__ = (
+        "_arrays",
+        "_batch_size",
+        "_default_aux",
+        "_dtype",
+        "_label",
+        "_layers",
+        "_reset_state",
+        "_stack",
+        "_states",
+        "_step",
+    )
+
     def __init__(self, layers: HasLayers, batch_size: int = 1, state: GivenState | None = None) -> None:
+        from zoo.layers.stream_step import StreamStep  # imports Numba
+
         self._layers, self._dtype = layers, layers.dtype
-        self._stack = Stack(layers.config, is_stream=True)
+        self._stack = Stack(layers.config, prefers_derived=True)
         self._label = f"{self._stack.label()}: stepper"
-        if self._stack.bidirectional:
-            raise UsageError(f"{self._label}: a layer that reads backwards needs the whole sequence.")
+        self._stack.check_reads_forwards(self._label)
         self._batch_size = as_integer(batch_size, f"{self._label}: batch_size", 1, MAX_BATCH)
-        self._default_aux: ByLayer | None = None
-        self._states: ByLayer = ()
-        self._given = None if state is None else self._checked(state)
-        self.reload()
+        self._default_aux: LayerArrays | None = None
+        self._states: LayerArrays = ()
+        self._arrays = self._copied_arrays()
+        self._step = StreamStep(self._stack, *self._parameters())
+        self._reset_state = None if state is None else self._as_states(state)
         self.reset()
 
     def __repr__(self) -> str:
         return f"{self._layers!r}.stepper(batch_size={self._batch_size})"
 
-    def __call__(self, x: ArrayLike, **inputs: ArrayLike) -> Array:
-        """Run one time step.
+    def __deepcopy__(self, memo: Any) -> Stepper:
+        # A step makes new states, and reload new arrays: nothing that two steppers share is written to.
+        return copy.copy(self)
+
+    def step(self, x: ArrayLike, **inputs: ArrayLike) -> Array:
+        """Run one time step. Also ``stepper(x)``.
 
         Args:
             x: Floats ``(B, I)`` or integer tokens ``(B,)``.
@@ -97,6 +117,8 @@ class Stepper:
         y: Array = outputs[0]
         return y
 
+    __call__ = step
+
     @property
     def batch_size(self) -> int:
         """``B``, the number of sequences."""
@@ -104,79 +126,77 @@ class Stepper:
 
     @property
     def state(self) -> States:
-        """The states by name, ``(B, ...)``; you may assign any form of ``state``."""
-        return States({name: value.copy() for name, value in self._named_states().items()})
+        """The states by name, ``(B, ...)``, read-only. Assign any form of ``state`` to replace them."""
+        states = States(named_states(self._stack, self._states))
+        for name, value in states.items():
+            states[name] = value.view()
+            states[name].flags.writeable = False
+        return states
 
     @state.setter
-    def state(self, value: GivenState) -> None:
-        self._states = states_by_layer(self._stack, self._checked(value))
+    def state(self, value: GivenState | None) -> None:
+        self._states = states_by_layer(self._stack, self._as_states(value))
 
-    def reset(self, rows: ArrayLike | None = None) -> None:
+    def reset(self, done: ArrayLike | None = None) -> None:
         """Return to the initial states, for example at the end of an episode.
 
         Args:
-            rows: The sequences to reset, booleans ``(B,)``; None for all.
+            done: The sequences to reset, booleans ``(B,)``; None for all.
 
         Raises:
-            UsageError: if rows are something else.
+            UsageError: if it is something else.
         """
-        states = self._initial_states()
-        if rows is not None:
-            selected = self._as_row_mask(rows)
-            for name, value in self._named_states().items():
-                states[name][~selected] = value[~selected]
+        states = self._as_states(self._reset_state)
+        if done is not None:
+            is_done = self._as_mask(done)
+            for name, value in named_states(self._stack, self._states).items():
+                states[name][~is_done] = value[~is_done]
         self._states = states_by_layer(self._stack, states)
 
     def reload(self) -> None:
         """Copy the parameters of the layers, as they are now; the states stay as they are."""
-        from zoo.layers.stream_step import StreamStep  # imports Numba
+        self._arrays = self._copied_arrays()
+        self._step.set_parameters(*self._parameters())
 
-        layers = self._layers
-        self._arrays: Arrays = {
-            name: value.copy() for arrays in (layers.params, layers.buffers) for name, value in arrays.items()
-        }
+    def _copied_arrays(self) -> Arrays:
+        arrays = {**self._layers.params, **self._layers.buffers}
+        return {name: value.copy() for name, value in arrays.items()}
+
+    def _parameters(self) -> tuple[Any, Readout | None, int]:
+        """The arguments of :meth:`StreamStep.set_parameters`."""
         params = self._stack.params_by_direction(self._arrays)
-        self._step = StreamStep(self._stack, params, self._readout(), layers.threads)
+        return params, self._readout(), self._layers.threads
 
     def _readout(self) -> Readout | None:
-        """The readout of a model."""
+        """The readout of a model; None for layers."""
         return None
 
     def _inputs(self, x: ArrayLike) -> Array:
         """Check and convert the inputs of a step for the first layer: ``(1, B, I)``, or tokens ``(1, B)``."""
         return as_step_inputs(x, self._batch_size, self._stack.input_size, self._dtype, self._label)
 
-    def _aux_inputs(self, inputs: Mapping[str, ArrayLike]) -> ByLayer:
+    def _aux_inputs(self, inputs: Mapping[str, ArrayLike]) -> LayerArrays:
         """Check the auxiliary inputs of a step; their defaults are made once."""
         if not inputs and self._default_aux is not None:
             return self._default_aux
-        given = {name: as_array(value, self._label)[np.newaxis] for name, value in inputs.items()}
-        source = self._stack.aux_inputs(given, (1, self._batch_size), self._dtype)
-        aux = tuple([each.inputs[0] for each in source.chunk(slice(0, 1), slice(0, self._batch_size))])
+        advice = " Assign states to `stepper.state`."
+        check_aux_names(inputs, self._stack.inputs, self._label, arguments=(), state_advice=advice)
+        chunk = self._stack.step_aux_inputs(inputs, self._batch_size, self._dtype, None, self._label)
+        aux = tuple([each.inputs[0] for each in chunk])
         if not inputs:
             self._default_aux = aux
         return aux
 
-    def _checked(self, state: GivenState | None) -> Arrays:
-        shapes = self._stack.state_shapes
-        return {
-            name: value.copy()
-            for name, value in as_state(state, shapes, self._batch_size, self._dtype, self._label).items()
-        }
-
-    def _initial_states(self) -> Arrays:
-        given, batch = self._given, self._batch_size
-        states = self._stack.initial_states(given, self._arrays, batch, self._dtype, self._label)
+    def _as_states(self, state: GivenState | None) -> Arrays:
+        """Check states and copy them; None for the learned ones, or zeros."""
+        states = self._stack.initial_states(state, self._arrays, self._batch_size, self._dtype, self._label)
         return {name: value.copy() for name, value in states.items()}
 
-    def _named_states(self) -> Arrays:
-        return dict(zip(self._stack.state_shapes, itertools.chain(*self._states), strict=True))
-
-    def _as_row_mask(self, rows: ArrayLike) -> Array:
-        mask = as_array(rows, f"{self._label}: rows")
+    def _as_mask(self, done: ArrayLike) -> Array:
+        mask = as_array(done, f"{self._label}: done")
         if mask.dtype != bool or mask.shape != (self._batch_size,):
             raise UsageError(
-                f"{self._label}: rows are {short_repr(rows)}; expected {self._batch_size} booleans, one for "
-                f"each sequence, or None for all."
+                f"{self._label}: done is {short_repr(done)}; expected {counted(self._batch_size, 'boolean')} "
+                f"in an array, one for each sequence, or None for all."
             )
         return mask

@@ -30,10 +30,7 @@ from zoo.layers.kernel_calls import (
     resolve_calls,
 )
 from zoo.layers.sharding import pool_threads, run_shards
-from zoo.layers.stack import Stack, StackParams, states_by_layer
-
-ByLayer = tuple[tuple[Array, ...], ...]
-"""Arrays of each layer, in the order of declaration."""
+from zoo.layers.stack import LayerArrays, Stack, StackParams, named_states, states_by_layer
 
 
 class Readout(NamedTuple):
@@ -50,30 +47,44 @@ class Readout(NamedTuple):
     precision: str | None
 
 
+class PreparedParams(NamedTuple):
+    """Parameters for inputs of one kind, tokens or numbers.
+
+    Args:
+        layers: Prepared parameters of the layers.
+        forward_params: The first argument of the forward kernel of each layer.
+        readout: Packed weights and bias of the readout; empty without one.
+    """
+
+    layers: StackParams
+    forward_params: tuple[Any, ...]
+    readout: tuple[Array, ...]
+
+
 class StreamArguments(NamedTuple):
     """Arguments of the compiled step.
 
     Args:
-        params: Prepared parameters of each layer.
+        params: As ``forward_params`` of :class:`PreparedParams`.
+        readout: As for :class:`PreparedParams`.
         inputs: Tokens ``(1, B)`` or numbers ``(1, B, I)``.
         initial_states: States before the step.
         aux: Auxiliary inputs of each layer, ``(1, B, ...)``.
-        options: Values of the cell's options.
-        output_sizes: Output size of each layer.
-        readout: Packed weights and bias of the readout; empty without one.
         outputs: Destination of the outputs, ``(1, B, ·)``.
         final_states: Destination of the states after the step.
+        options: Values of the cell's options.
+        output_sizes: Output size of each layer.
     """
 
     params: tuple[Any, ...]
+    readout: tuple[Array, ...]
     inputs: Array
-    initial_states: ByLayer
-    aux: ByLayer
+    initial_states: LayerArrays
+    aux: LayerArrays
+    outputs: Array
+    final_states: LayerArrays
     options: tuple[Any, ...]
     output_sizes: tuple[int, ...]
-    readout: tuple[Array, ...]
-    outputs: Array
-    final_states: ByLayer
 
 
 class StreamStep:
@@ -81,20 +92,31 @@ class StreamStep:
 
     Args:
         stack: The layers; none reads backwards.
-        params: Their parameters and buffers, which must not change.
-        readout: The readout; None for the outputs of the layers.
-        threads: Maximum number of threads that compute parts of large products.
+        params: As for :meth:`set_parameters`.
+        readout: As for :meth:`set_parameters`.
+        threads: As for :meth:`set_parameters`.
     """
 
     def __init__(self, stack: Stack, params: StackParams, readout: Readout | None, threads: int) -> None:
-        self.stack, self.params, self.readout, self.threads = stack, params, readout, threads
-        self._prepared: dict[int, StackParams] = {}  # by the number of axes of the inputs
-        self._compiled: dict[int, _CompiledStreamStep | None] = {}
+        self._stack = stack
+        self._compiled: dict[int, _CompiledStreamStep | None] = {}  # by the number of axes of the inputs
+        self.set_parameters(params, readout, threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return StreamStep, (self.stack, self.params, self.readout, self.threads)
+        return StreamStep, (self._stack, self._params, self._readout, self._threads)
 
-    def __call__(self, x: Array, states: ByLayer, aux: ByLayer) -> tuple[Array, ByLayer]:
+    def set_parameters(self, params: StackParams, readout: Readout | None, threads: int) -> None:
+        """Use other parameters.
+
+        Args:
+            params: Parameters and buffers of the layers, which must not change.
+            readout: The readout; None for the outputs of the layers.
+            threads: Maximum number of threads that compute parts of large products.
+        """
+        self._params, self._readout, self._threads = params, readout, threads
+        self._prepared: dict[int, PreparedParams] = {}
+
+    def __call__(self, x: Array, states: LayerArrays, aux: LayerArrays) -> tuple[Array, LayerArrays]:
         """Outputs ``(1, B, ·)``, and the states after the step, in new arrays.
 
         Args:
@@ -106,60 +128,65 @@ class StreamStep:
             DefinitionError: if a cell's kernel returns something invalid.
         """
         if is_pure_python():
-            return self._run_kernels(self.params, x, states, aux)
-        kind = x.ndim
-        if (compiled := self._compiled.get(kind)) and (results := compiled(x, states, aux)):
+            return self._run_kernels(self._params, x, states, aux)
+        axes = x.ndim
+        if axes not in self._prepared:
+            self._prepared[axes] = self._prepare(is_dense=axes == 3)
+        prepared = self._prepared[axes]
+        compiled = self._compiled.get(axes)
+        if compiled is not None and (results := compiled(prepared, x, states, aux, self._threads)):
             return results
-        if kind not in self._prepared:
-            self._prepared[kind] = self.stack.prepare(
-                self.params, kind == 3, forward=True, backward=False, needs_dx=False
-            )
-        results = self._run_kernels(self._prepared[kind], x, states, aux)
-        if kind not in self._compiled:  # the kernels are compiled now
-            self._compiled[kind] = self._compile(self._prepared[kind], x, aux, results)
+        results = self._run_kernels(prepared.layers, x, states, aux)
+        if axes not in self._compiled:  # the kernels are compiled now
+            self._compiled[axes] = self._compile(prepared, x, aux, results)
         return results
 
+    def _prepare(self, is_dense: bool) -> PreparedParams:
+        layers = self._stack.prepare(self._params, is_dense, forward=True, backward=False, needs_dx=False)
+        readout: tuple[Array, ...] = ()
+        if self._readout is not None:
+            weights, bias, precision = self._readout
+            readout = kernels_with(precision).pack(weights), bias
+        return PreparedParams(layers, tuple([each.forward_params for each in layers]), readout)
+
     def _run_kernels(
-        self, params: StackParams, x: Array, states: ByLayer, aux: ByLayer
-    ) -> tuple[Array, ByLayer]:
-        named = dict(zip(self.stack.state_shapes, itertools.chain(*states), strict=True))
-        y, final, _ = self.stack.forward(params, x, named, [AuxInputs([each]) for each in aux])
+        self, params: StackParams, x: Array, states: LayerArrays, aux: LayerArrays
+    ) -> tuple[Array, LayerArrays]:
+        stack = self._stack
+        named = named_states(stack, states)
+        y, final, _ = stack.forward(params, x, named, [AuxInputs([each]) for each in aux])
         # Kernels of a cell may return views of their arguments, which compiled functions do not take.
         final = {name: value.copy() for name, value in final.items()}
-        if self.readout is not None:
-            weights, bias, precision = self.readout
-            y = kernels_with(precision).project(y, weights, bias)
-        return y, states_by_layer(self.stack, final)
+        if self._readout is None:
+            return y.copy(), states_by_layer(stack, final)
+        weights, bias, precision = self._readout
+        return kernels_with(precision).project(y, weights, bias), states_by_layer(stack, final)
 
     def _compile(
-        self, params: StackParams, x: Array, aux: ByLayer, results: tuple[Array, ByLayer]
+        self, prepared: PreparedParams, x: Array, aux: LayerArrays, results: tuple[Array, LayerArrays]
     ) -> _CompiledStreamStep | None:
         """Compile the calls of the kernels; None if compiled code cannot call them one after the other."""
-        if not has_compiled_forward(self.stack):
+        stack, (y, states) = self._stack, results
+        if not has_compiled_forward(stack):
             return None
-        readout: tuple[Array, ...] = ()
-        if self.readout is not None:
-            panels = kernels_with(self.readout.precision).pack(self.readout.weights)
-            readout = panels, self.readout.bias
-        y, states = results
         arguments = StreamArguments(
-            params=tuple([each.forward_params for each in params]),
+            params=prepared.forward_params,
+            readout=prepared.readout,
             inputs=x,
             initial_states=states,
             aux=aux,
-            options=self.stack.directions[0].kernels.options,
-            output_sizes=tuple([layer.output_size for layer in self.stack.directions]),
-            readout=readout,
             outputs=y,
             final_states=states,
+            options=stack.directions[0].kernels.options,
+            output_sizes=tuple([layer.output_size for layer in stack.directions]),
         )
-        generated = _generate_step(self.stack, self.readout, arguments)
+        generated = _generate_step(stack, self._readout, arguments)
         if generated is None:
             return None
+        elements = 0 if self._readout is None else self._readout.weights.size
+        product_size = stack.product_size(x.shape[1], elements)
         call, addresses = generated
-        elements = 0 if self.readout is None else self.readout.weights.size
-        product_size = self.stack.product_size(x.shape[1], elements)
-        return _CompiledStreamStep(call.compile(), addresses, arguments, self.threads, product_size)
+        return _CompiledStreamStep(call.compile(), addresses, arguments, product_size)
 
 
 class _CompiledStreamStep:
@@ -169,7 +196,6 @@ class _CompiledStreamStep:
         function: The function ``(addresses, arguments)``, which does not check types.
         addresses: Addresses of the kernels, in the order of the calls.
         arguments: Arguments of one step. All others have the same types and shapes.
-        threads: As for :class:`StreamStep`.
         product_size: As for :func:`pool_threads`.
     """
 
@@ -178,33 +204,34 @@ class _CompiledStreamStep:
         function: Callable[..., bool],
         addresses: tuple[int, ...],
         arguments: StreamArguments,
-        threads: int,
         product_size: int,
     ) -> None:
         self._function, self._addresses, self._product_size = function, addresses, product_size
-        self._params, self._like = arguments.params, arguments.outputs
-        self._constants = arguments.options, arguments.output_sizes, arguments.readout
-        self._threads = pool_threads(1, threads, product_size)
+        self._output_template = arguments.outputs
+        self._constants = arguments.options, arguments.output_sizes
 
-    def __call__(self, x: Array, states: ByLayer, aux: ByLayer) -> tuple[Array, ByLayer] | None:
+    def __call__(
+        self, prepared: PreparedParams, x: Array, states: LayerArrays, aux: LayerArrays, threads: int
+    ) -> tuple[Array, LayerArrays] | None:
         """As :meth:`StreamStep.__call__`; None if a kernel raised an error or its results do not fit.
 
         Python then calls the kernels, and raises the error with its context.
         """
-        y = np.empty_like(self._like)
+        y = np.empty_like(self._output_template)
         final = tuple([tuple([np.empty_like(state) for state in layer]) for layer in states])
-        arguments = self._params, x, states, aux, *self._constants, y, final
+        _, params, readout = prepared
+        arguments = params, readout, x, states, aux, y, final, *self._constants
         try:
-            has_succeeded = self._run(arguments)
+            has_succeeded = self._run(arguments, threads)
         except Exception:  # of any kernel
             return None
         return (y, final) if has_succeeded else None
 
-    def _run(self, arguments: tuple[Any, ...]) -> bool:
+    def _run(self, arguments: tuple[Any, ...], threads: int) -> bool:
         function, addresses = self._function, self._addresses
-        if self._threads == 1:
+        if threads == 1 or pool_threads(1, threads, self._product_size) == 1:
             return function(addresses, arguments)
-        return run_shards(lambda _: function(addresses, arguments), 1, self._threads, self._product_size)
+        return run_shards(lambda _: function(addresses, arguments), 1, threads, self._product_size)
 
 
 def _generate_step(
@@ -214,8 +241,8 @@ def _generate_step(
     functions = {**kernel_refs(stack, ("forward",)), **ARRAY_FUNCTIONS}
     calls = forward_calls(stack, lambda n: VarRef("params", n))
     typeof: Any = numba.typeof  # Numba's own functions are untyped
-    kinds = {name: typeof(each) for name, each in arguments._asdict().items()}
-    resolved = resolve_calls(calls, functions, kinds, kinds["outputs"].dtype)
+    types_by_name = {name: typeof(each) for name, each in arguments._asdict().items()}
+    resolved = resolve_calls(calls, functions, types_by_name, types_by_name["outputs"].dtype)
     if resolved is None:
         return None
     addresses, _ = resolved

@@ -83,7 +83,9 @@ def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], owner: str) -> Arra
     )
 
 
-def as_step_inputs(x: Any, batch: int | None, input_size: int, dtype: np.dtype[Any], owner: str) -> Array:
+def as_step_inputs(
+    x: Any, batch: int | None, input_size: int, dtype: np.dtype[Any], owner: str, reads: str = "both"
+) -> Array:
     """Convert the inputs of one time step to ``(1, B, I)``, or tokens to ``(1, B)``, as kernels take them.
 
     Args:
@@ -92,22 +94,25 @@ def as_step_inputs(x: Any, batch: int | None, input_size: int, dtype: np.dtype[A
         input_size: ``I``.
         dtype: Of floats.
         owner: Owner, for messages.
+        reads: The accepted inputs: ``"tokens"``, ``"numbers"`` or ``"both"``.
 
     Raises:
-        UsageError: if x is neither.
+        UsageError: if x is something else.
     """
     x = as_array(x, f"{owner}: inputs")
-    is_tokens = x.ndim == 1 and x.dtype.kind in "iu"
-    is_floats = x.ndim == 2 and x.dtype.kind == "f" and x.shape[1] == input_size
-    if not (is_tokens or is_floats) or (len(x) != batch if batch else not len(x)):
-        count = "with at least one sequence in the batch" if batch is None else f"with B = {batch}"
-        raise UsageError(
-            f"{owner}: inputs are {dtype_and_shape(x)}; expected floats (B, {input_size}) or integer tokens "
-            f"(B,), {count}.{convert_advice(x, 2)}"
-        )
-    if is_floats:
+    is_tokens = x.ndim == 1 and x.dtype.kind in "iu" and reads != "numbers"
+    is_numbers = x.ndim == 2 and x.dtype.kind == "f" and x.shape[1] == input_size and reads != "tokens"
+    if (is_tokens or is_numbers) and (len(x) > 0 if batch is None else len(x) == batch):
+        if is_tokens:
+            return as_tokens(x[np.newaxis], input_size, f"{owner}: inputs")
         return _kernel_ready(x[np.newaxis], dtype)
-    return as_tokens(x[np.newaxis], input_size, f"{owner}: inputs")
+    numbers, tokens = f"floats (B, {input_size})", "integer tokens (B,)"
+    expected = {"numbers": numbers, "tokens": tokens, "both": f"{numbers} or {tokens}"}[reads]
+    count = "with at least one sequence in the batch" if batch is None else f"with B = {batch}"
+    advice = convert_advice(x, 2)
+    if x.dtype.kind == "f" and x.shape == (input_size,) and reads != "tokens":
+        advice = " Add the axis of the batch, x[None]."
+    raise UsageError(f"{owner}: inputs are {dtype_and_shape(x)}; expected {expected}, {count}.{advice}")
 
 
 def convert_advice(x: Array, axes: int) -> str:
@@ -273,8 +278,21 @@ def as_aux_inputs(
 _NAMES_OF_STATES = ("hx", "h0", "hidden", "initial_state", "init_state")
 
 
-def check_aux_names(given: Iterable[str], declared: Mapping[str, Input], owner: str) -> None:
+def check_aux_names(
+    given: Iterable[str],
+    declared: Mapping[str, Input],
+    owner: str,
+    arguments: Sequence[str] = CALL_ARGUMENTS,
+    state_advice: str = " Pass initial states as 'state'.",
+) -> None:
     """Check the names of auxiliary inputs, which may be misspelt arguments of the call.
+
+    Args:
+        given: The names.
+        declared: The auxiliary inputs.
+        owner: Owner, for messages.
+        arguments: Other arguments of the call.
+        state_advice: Advice for names of states.
 
     Raises:
         UsageError: if one is unknown.
@@ -283,10 +301,10 @@ def check_aux_names(given: Iterable[str], declared: Mapping[str, Input], owner: 
         if name in declared:
             continue
         known = f"auxiliary inputs are {', '.join(declared)}" if declared else "it has no auxiliary inputs"
-        others = () if name in CALL_ARGUMENTS else CALL_ARGUMENTS
+        others = () if name in arguments else arguments
         advice = did_you_mean(name, [*declared, *others])
-        if name in _NAMES_OF_STATES:
-            advice = " Pass initial states as 'state'."
+        if name in _NAMES_OF_STATES or (name == "state" and name not in arguments):
+            advice = state_advice
         raise UsageError(f"{owner}: unknown argument {name!r}; {known}.{advice}")
 
 

@@ -375,7 +375,7 @@ class Model(FlatParameters):
         return self._outputs(self._batch_run(x, checked, state, noise, steps, aux))
 
     def stepper(self, batch_size: int = 1, state: GivenState | None = None) -> ModelStepper:
-        """The model for a stream: one time step in each call, with the states inside.
+        """Make a stepper: it runs the model over a stream, one time step in each call, and keeps the states.
 
         Args:
             batch_size: ``B``, the number of sequences.

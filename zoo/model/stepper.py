@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo.array_types import Array
-from zoo.errors import UsageError
 from zoo.layers.stepper import Stepper
 from zoo.layers.validation import as_step_inputs
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 class ModelStepper(Stepper):
-    """Runs a model over a stream, one time step in each call, and keeps the states: see :class:`Stepper`.
+    """Runs a model over a stream, one time step in each call, and keeps the states. Made by
+    ``model.stepper()``; see :class:`zoo.layers.Stepper`.
 
     >>> stepper = model.stepper(batch_size=4)
     >>> for x in stream:  # (4, I)
@@ -26,10 +27,12 @@ class ModelStepper(Stepper):
     A call returns the outputs of the readout, ``(B, V)``, as :meth:`zoo.SequenceModel.outputs`.
     """
 
+    __slots__ = ()
+
     _layers: Model
 
     def predict(self, x: ArrayLike, **inputs: ArrayLike) -> Array:
-        """Run one time step; arguments as for a call.
+        """Run one time step; arguments as for :meth:`step`.
 
         Returns:
             The predictions in the form of targets, as from :meth:`zoo.SequenceModel.predict`: classes
@@ -38,20 +41,21 @@ class ModelStepper(Stepper):
         Raises:
             UsageError: if an argument does not fit.
         """
-        predictions: Array = self._layers.criterion.predictions(self(x, **inputs)[None])[0]
+        predictions: Array = self._layers.criterion.predictions(self.step(x, **inputs)[None])[0]
         return predictions
 
     def _readout(self) -> Readout:
         from zoo.layers.stream_step import Readout  # imports Numba
 
-        model = self._layers
-        return Readout(model.readout_weights().copy(), model.params["by"].copy(), model.config.precision)
+        arrays, precision = self._arrays, self._layers.config.precision
+        weights = np.ascontiguousarray(arrays["embedding"].T) if self._layers.tie else arrays["Why"]
+        return Readout(weights, arrays["by"], precision)
 
     def _inputs(self, x: ArrayLike) -> Array:
         model = self._layers
-        inputs = as_step_inputs(x, self._batch_size, model.input_size, self._dtype, self._label)
-        reads_tokens, is_tokens = model.embedding is not None, inputs.ndim == 2
-        if reads_tokens != is_tokens and (reads_tokens or model.categories is not None):
-            kind, expected = ("tokens", "numbers") if is_tokens else ("numbers", "tokens")
-            raise UsageError(f"{self._label}: inputs are {kind}; this model reads {expected}.")
+        reads = "both"
+        if model.embedding is not None or model.categories is not None:
+            reads = "numbers" if model.categories is not None else "tokens"
+        sizes = self._batch_size, model.input_size
+        inputs = as_step_inputs(x, *sizes, self._dtype, self._label, reads)
         return model.embed(inputs, self._arrays.get("embedding"))

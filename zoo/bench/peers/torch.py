@@ -83,29 +83,30 @@ def stream(problem: Problem) -> list[Variant]:
     def row(x: Tensor) -> Tensor:
         return x if problem.is_dense else torch.nn.functional.embedding(x, identity)
 
-    def run_layer() -> list[Tensor]:
+    def run(advance: Callable[[Tensor, Any], tuple[Tensor, Any]]) -> list[Tensor]:
         outputs, state = [], None
         with torch.inference_mode():
             for x in inputs:
-                y, state = layer(row(x)[None], state)
-                outputs.append(y[0])
+                y, state = advance(row(x), state)
+                outputs.append(y)
         return outputs
 
-    def run_cell() -> list[Tensor]:
-        outputs, state = [], None
-        with torch.inference_mode():
-            for x in inputs:
-                state = cell(row(x), state)
-                outputs.append(state[0] if problem.cell == "lstm" else state)
-        return outputs
+    def advance_layer(x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        y, state = layer(x[None], state)
+        return y[0], state
 
+    variants = [stream_variant("layer", lambda: run(advance_layer), problem.dy)]
     kinds = {"vanilla": torch.nn.RNNCell, "gru": torch.nn.GRUCell, "lstm": torch.nn.LSTMCell}
-    runs = {"layer": run_layer}
     if problem.cell in kinds:
         cell = kinds[problem.cell](problem.input_size, problem.hidden, dtype=dtype)
         fill(cell, **{name.removesuffix("_l0"): value for name, value in _weights(problem).items()})
-        runs = {"cell": run_cell, **runs}
-    return [stream_variant(name, run, problem.dy) for name, run in runs.items()]
+
+        def advance_cell(x: Tensor, state: Any) -> tuple[Tensor, Any]:
+            state = cell(x, state)
+            return state[0] if problem.cell == "lstm" else state, state
+
+        variants.append(stream_variant("cell", lambda: run(advance_cell), problem.dy))
+    return variants
 
 
 def scalar(result: Tensor, dy: Tensor | None) -> float:
