@@ -129,8 +129,8 @@ def _check_argument(owner: str, index: int, argument: Array) -> None:
     arrays = argument if isinstance(argument, list | tuple) else ()
     if isinstance(argument, dict) or any(isinstance(each, np.ndarray | SymbolBase) for each in arrays):
         raise UsageError(
-            f"{owner}: argument {index} is {describe(argument)} of arrays; expected a number or an array. Make "
-            f"each array an argument of the function, and give their indices, as in argnums=(0, 1)."
+            f"{owner}: argument {index} is {describe(argument)} of arrays; expected a number or an array. "
+            f"Make each array an argument of the function, and give their indices, as in argnums=(0, 1)."
         )
 
 
