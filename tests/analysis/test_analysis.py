@@ -378,6 +378,14 @@ def test_gradient_of_linear_step_decays_as_matrix_powers():
     np.testing.assert_allclose(by_lag["l0.h"], 0.5 ** np.arange(8), rtol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [0.25, 4.0])
+def test_norms_beyond_the_range_of_float32_squares(scale):
+    rnn = zoo.Recurrent("vanilla", 2, 8, dtype="float32")
+    rnn.fill({**rnn.params, "l0.Whh": scale * np.linalg.qr(random(8, 8))[0], "l0.bh": np.zeros(8)})
+    by_lag = gradient_by_lag(rnn, np.zeros((60, 1, 2)), lags=60)["l0.h"]  # the slope of tanh is one at zero
+    np.testing.assert_allclose(by_lag, scale ** np.arange(60.0), rtol=1e-4)
+
+
 def test_lag_counts_steps_between():
     model = zoo.LanguageModel("abcd", "lstm", 5, num_layers=2, dtype="float64", seed=3)
     tokens = np.random.default_rng(0).integers(4, size=(12, 3))

@@ -97,7 +97,7 @@ def test_output(made):
         "cells  vanilla",
         "tasks  copying",
         "runs   1 of each, 150 params, 4 steps, "
-        "lr chosen among 0.0003, 0.001, 0.003 (then others or longer runs, in up to 4 rounds)",
+        "lr chosen among 0.0003, 0.001, 0.003 (then others or longer runs, in up to 8 rounds)",
         f"out    {out}",
     ]
     assert "choosing learning rates: 3 jobs" in lines

@@ -150,6 +150,12 @@ def test_header_counts_steps(steps, text):
     assert text in line
 
 
+def test_header_of_a_long_text_shows_the_symbols_of_a_validation():
+    text = {**RUN[0]["text"], "valid": 9_305_088, "validation_symbols": 499_712}
+    (line,) = (line for line in plain([{**RUN[0], "text": text}]) if line.startswith("split"))
+    assert line == "split  1,800 to train, 9,305,088 to validate (499,712 at a time), 99 to test"
+
+
 def test_plain_lines_keep_their_form():
     assert plain(RUN) == [
         "text   book: 1,999 characters, 103 different, sha256 37d06970fc92",

@@ -263,6 +263,29 @@ def test_invalid_arguments(tmp_path, given, message):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("loss", "settings"),
+    [
+        ("quantile:0.9", TABLE),
+        ("huber", {**TABLE, "loss_options": {"delta": 0.5}}),
+        ("load=huber:0.5,day=absolute_error", {**TABLE, "target": "load,day"}),
+        ("huber:2", {"label": "load", "series": "day"}),
+    ],
+)
+def test_every_loss_of_a_run_is_one_of_a_comparison(tmp_path, loss, settings):
+    rows = [f"{np.sin(n / 3):.3f},{n // 6}" for n in range(240)]
+    if "label" in settings:
+        rows = [f"{n // 6 / 7:.3f},{n // 6},{np.sin(n):.3f}" for n in range(240)]
+    header = "load,day,x" if "label" in settings else "load,day"
+    (tmp_path / "load.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    with zoo.kernels.pure_python():
+        sizes = {**SIZES, "seeds": 1, "steps": 2, "lr_grid": (0.01,)}
+        given = {"data": tmp_path / "load.csv", "out": tmp_path / "runs", "loss": loss, **sizes, **settings}
+        (record,) = zoo.compare("vanilla", **given).runs
+    assert record.status == "finished"
+    assert zoo.Run(tmp_path / "runs" / record.path).config.loss == loss
+
+
 def test_labels_are_names_of_directories():
     assert label_data_sets(["a/My load (2).csv", "b/.hidden.csv"]) == {
         "My-load-2-": "a/My load (2).csv",

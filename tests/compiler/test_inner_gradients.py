@@ -181,6 +181,14 @@ INVALID: dict[str, tuple[Callable[[], Any], str]] = {
     "boolean index": (lambda: zoo.grad(lambda a: a, True), "argnums is True; expected the index"),
     "complex": (lambda: zoo.grad(lambda a: a)(1j), "argument 0 is complex128; expected real numbers"),
     "text": (lambda: zoo.grad(lambda a: a)("a"), "argument 0 is <U1; expected real numbers"),
+    "tuple": (
+        lambda: zoo.grad(lambda pair: np.sum(pair[0]))((np.ones(2), np.ones(3))),
+        r"^grad: argument 0 is a tuple of arrays; expected .* argnums=\(0, 1\)",
+    ),
+    "dictionary": (
+        lambda: zoo.grad(lambda a, each: np.sum(each["W"]), 1)(1.0, {"W": np.ones(2)}),
+        "^grad: argument 1 is a dict of arrays; expected a number or an array",
+    ),
     "branch": (lambda: zoo.grad(lambda a: a if a > 0 else -a)(1.0), "^grad: step cannot branch on an array"),
     "function": (
         lambda: zoo.grad(lambda a: np.sum(np.sort(a)))(np.ones(2)),
@@ -260,6 +268,21 @@ def test_an_array_of_the_inside_cannot_leave_it(returns: bool) -> None:
         zoo.DefinitionError, match=r"in step: step uses an array of a function that zoo\.grad"
     ):
         zoo.Recurrent(Leaks, 2, 3).forward(np.ones((1, 1, 2)))
+
+
+@pytest.mark.parametrize("kind", [tuple, list, lambda pair: dict(zip("ab", pair, strict=True))])
+def test_several_arrays_in_one_argument_raise_an_error_in_a_step(kind: Callable[[Any], Any]) -> None:
+    class Joined(zoo.Cell):
+        """Its loss has one argument of two arrays."""
+
+        b = zoo.Param("H")
+        h = zoo.State("H")
+
+        def step(self, x: Any, h: Any) -> Any:
+            return zoo.grad(lambda pair: np.sum(pair))(kind((h, self.b)))
+
+    with pytest.raises(zoo.DefinitionError, match=r"grad: argument 0 is a \w+ of arrays; expected a number"):
+        zoo.Recurrent(Joined, 2, 3).forward(np.ones((1, 1, 2)))
 
 
 def test_errors_within_a_step_name_the_line() -> None:

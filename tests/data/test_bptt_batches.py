@@ -24,6 +24,23 @@ def epoch(reading: BpttBatches, number: int = 0):
     return [reading.window(index) for index in range(first, first + reading.windows_per_epoch)]
 
 
+@given(streams(), st.integers(1, 6))
+def test_max_windows_reads_the_beginnings_of_the_same_streams(reading, count):
+    shortened = BpttBatches(reading.tokens, reading.batch, reading.seq, max_windows=count)
+    kept = min(count, reading.windows_per_epoch)
+    assert shortened.windows_per_epoch == kept
+    assert shortened.is_shortened == (kept < reading.windows_per_epoch)
+    targets = []
+    for before, after in zip(epoch(reading)[:kept], epoch(shortened), strict=True):
+        np.testing.assert_array_equal(before.inputs, after.inputs)
+        np.testing.assert_array_equal(before.targets, after.targets)
+        targets.append(after.targets)
+    assert shortened.mean_target(reading.tokens) == np.mean(targets)
+    rest, other = ([w.targets.tolist() for w in each.remainder()] for each in (reading, shortened))
+    assert rest == other
+    assert shortened.mean_target(reading.tokens, True) == reading.mean_target(reading.tokens, True)
+
+
 # -- splitting -----------------------------------------------------------------------------------------------
 
 

@@ -492,9 +492,13 @@ def test_invalid_npz_files(tmp_path):
     assert read(path, label="y").label == "y"
     with pytest.raises(DataError, match=r"a\.npz has no array 'z'; its arrays are inputs, y"):
         read(path, label="z")
-    np.savez(path, inputs=np.array([[1], [2, 3]], object))
-    with pytest.raises(DataError, match=r"a\.npz holds an array of Python objects, which zoo does not read"):
+    sequences = [np.ones((2, 1)), np.zeros((3, 1))]
+    np.savez(path, inputs=np.array(sequences, object))
+    with pytest.raises(DataError, match=r"an array of Python objects, .* inputs=np.concatenate\(sequen"):
         read(path)
+    lengths = [len(each) for each in sequences]
+    np.savez(path, inputs=np.concatenate(sequences), lengths=lengths, labels=["a", "b"])
+    assert read(path).lengths.tolist() == [2, 3]
 
 
 @given(count=st.integers(2, 300), channels=st.integers(1, 30), classes=st.integers(1, 40))

@@ -139,6 +139,8 @@ def test_empty_text(tmp_path, data):
 def test_one_symbol(tmp_path, level, shown):
     with pytest.raises(DataError, match=rf"a\.txt' holds one symbol only \({shown}, 3 times\)"):
         read_text(write(tmp_path / "a.txt", b"aaa"), level=level)
+    with pytest.raises(DataError, match=rf"one symbol only \({shown}, 1 time\)"):
+        read_text(write(tmp_path / "b.txt", b"a"), level=level)
 
 
 # -- what is not there ---------------------------------------------------------------------------------------

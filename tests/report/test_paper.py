@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -75,6 +76,66 @@ def test_methods_state_what_a_repetition_needs(comparison):
     assert "further round" not in text
     assert "block_first" not in text
     assert "did not finish" not in text
+
+
+def data_set(path, label, settings):
+    """A comparison on a table of a day and a load, or on labelled sequences of both."""
+    lines = ["who,mood,day,load"]
+    for n in range(240):
+        lines.append(f"s{n // 6},{'up' if n // 6 % 2 else 'down'},{n % 7},{np.sin(n / 3) + n % 5 / 9:.3f}")
+    path.mkdir()
+    (path / f"{label}.csv").write_text("\n".join(lines) + "\n")
+    with zoo.kernels.pure_python():
+        sizes = {"hidden": 2, "steps": 1, "seeds": 1, "lr": 0.01, "batch": 4, "jobs": 0}
+        return zoo.compare("vanilla", data=path / f"{label}.csv", out=path / "runs", **sizes, **settings)
+
+
+TABLE = {"target": "load", "horizon": 2, "context": 3}
+SEQUENCES = {"label": "mood", "series": "who"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentences"),
+    [
+        (
+            {**TABLE, "input": "load", "split": "75,15,10"},
+            "Of the rows of load_1, the first 75% were for training, the next 15% for validation and the "
+            "last 10% for the test. The models read 3 rows of load and forecast 2 rows of load, as "
+            "changes from the last value, with the loss interval.",
+        ),
+        (
+            {
+                **TABLE,
+                "input": "load",
+                "known_future": "day",
+                "predict": "level",
+                "loss": "huber",
+                "loss_options": {"delta": 0.5},
+                "missing": "forward",
+            },
+            "The models read 3 rows of load and day and forecast 2 rows of load, with the future values "
+            "of day, as levels, with the loss huber (delta=0.5). Missing values were replaced by the "
+            "value before.",
+        ),
+        (
+            {**SEQUENCES, "input": "load"},
+            "Of the sequences of load_1, 70% were for training, 15% for validation and 15% for the test, "
+            "drawn at random. The models predicted mood from load by the outputs after the last step, "
+            "with the loss cross_entropy.",
+        ),
+        (
+            {**SEQUENCES, "pooling": "mean", "class_weights": "balanced", "split": "50,50"},
+            "Of the sequences of load_1, 50% were for training and 50% for validation, drawn at random. "
+            "The models predicted mood from day and load by the mean over all steps, with the loss "
+            "cross_entropy and balanced class weights.",
+        ),
+    ],
+)
+def test_methods_describe_a_data_set(tmp_path, settings, sentences):
+    results = data_set(tmp_path / "own", "load_1", settings)
+    assert sentences in methods_text(results)
+    shutil.rmtree(tmp_path / "own" / "runs" / "runs")
+    assert "on the data set load_1. " in methods_text(results)
 
 
 def test_every_citation_has_an_entry(comparison):

@@ -649,7 +649,7 @@ def test_series_that_are_too_short_have_no_forecast(short):
         (
             {"y": wave()},
             {"target": ()},
-            "target is missing: the data is a table; name the column to forecast",
+            "target is missing: the data is a table; name the column to forecast, or give `label` to",
         ),
         ({"y": wave()}, {"target": "yy"}, "table has no column 'yy'; its columns are y (number). Did you"),
         ({"y": wave()}, {"input": "x"}, "table has no column 'x'"),
@@ -862,16 +862,17 @@ def test_directory_of_tables_without_a_target_is_an_error(tmp_path):
     csv_file(files / "b.csv", y=wave(9))
     assert [_data_kind(str(files), {"glob": "*.txt"}), _data_kind(files, {"level": "char"})] == ["text"] * 2
     result = command("train", "--data", files)
-    assert "Error: --target is missing: files is a table; name the column to forecast" in result.stderr
+    words = "files is a table; name the column to forecast, or give --label to predict a label of whole"
+    assert f"Error: --target is missing: {words} sequences. Its columns are " in result.stderr
     assert "To train on its characters instead, give --kind text." in result.stderr
-    assert "To predict a label of whole seq" in command("train", "--data", files, "--series", "y").stderr
+    assert "characters" not in command("train", "--data", files, "--series", "y").stderr
     assert "characters of the table, give --kind t" in command("train", "--data", files, "--seq", "5").stderr
 
 
 def test_array_without_a_target_is_an_error_and_numbers_name_its_columns(tmp_path):
     path = csv_file(tmp_path / "x.csv", y=wave())
     with pytest.raises(
-        UsageError, match=r"target is missing: x.csv is a table; .* To predict a label of whole"
+        UsageError, match=r"target is missing: x.csv is a table; .* or give `label` to predict a label"
     ):
         zoo.fit(path, horizon=3)
     with pytest.raises(

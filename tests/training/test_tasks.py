@@ -712,5 +712,6 @@ def test_table_is_read_as_text_on_request_only(name, kind, code, tmp_path):
     args = (*kind, "--hidden", 2, "--steps", 1, "--quiet", "--out", tmp_path / "run")
     result = zoo_command("train", "--data", tmp_path / name, *args)
     assert result.exit_code == code
-    words = f"{name} is a table; name the column to forecast. Its columns are a (number), b (number)."
+    words = f"--target is missing: {name} is a table; name the column to forecast, or give --label "
+    words += "to predict a label of whole sequences. Its columns are a (number), b (number)."
     assert (words in result.stderr) == (code == 2)

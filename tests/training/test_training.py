@@ -354,6 +354,19 @@ def test_evaluation_carries_its_own_state(run):
     assert score.bits == pytest.approx(whole / math.log(2), rel=1e-6)
 
 
+@pytest.mark.parametrize(("most", "windows"), [(16, 1), (33, 2), (40, 2), (48, 3), (10**6, None)])
+@pytest.mark.parametrize("split", ["70,30", "100"])
+def test_validation_of_a_long_part_reads_the_beginning_of_each_stream(run, monkeypatch, split, most, windows):
+    monkeypatch.setattr("zoo.training.text_dataset.MAX_VALIDATION_SYMBOLS", most)
+    trained = run(split=split, steps=5)
+    streams = streams_of(trained, "valid" if "," in split else "train")
+    streams = BpttBatches(streams.tokens, streams.batch, streams.seq, windows)
+    score = evaluate(trained.model, streams)
+    assert score.nats == trained.best_loss
+    (start,) = of(run.events, "start")
+    assert start["text"].get("validation_symbols") == (None if windows is None else score.symbols)
+
+
 def test_evaluation_of_the_rest_predicts_every_symbol(run):
     model = run().model
     tokens = np.random.default_rng(0).integers(len(model.vocab), size=109)

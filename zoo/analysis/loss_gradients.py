@@ -141,7 +141,8 @@ def gradient_by_lag(
     else:
         dy[-1] = gradient_at(model, run_result.y[-1], np.concatenate([targets[t] for t in chosen]))
     return {
-        name: np.linalg.norm(value[::-1].reshape(lags, rows, -1), axis=2).mean(axis=1, dtype=float)
+        # The square of a float32 gradient below 1e-23 is zero, and above 1e19 it is infinite.
+        name: np.linalg.norm(value[::-1].reshape(lags, rows, -1).astype(float), axis=2).mean(axis=1)
         for name, value in gradients(model, run_result, dy).items()
     }
 

@@ -100,9 +100,10 @@ def _text_header(start: Event) -> dict[str, str]:
     different, digest = text["vocabulary"], text["sha256"][:12]
     unknown = f" ({text['unknown'] / text['symbols']:.1%} unknown)" if text.get("unknown") else ""
     symbols = f"{text['symbols']:,} {kind}{unknown}"
+    read = f" ({text['validation_symbols']:,} at a time)" if "validation_symbols" in text else ""
     return {
         "text": f"{text['name']}: {symbols}, {different:,} different, sha256 {digest}",
-        "split": f"{text['train']:,} to train, {text['valid']:,} to validate, {text['test']:,} to test",
+        "split": f"{text['train']:,} to train, {text['valid']:,} to validate{read}, {text['test']:,} to test",
     }
 
 

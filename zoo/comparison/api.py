@@ -105,7 +105,7 @@ def compare(
         sweep_rounds: Rounds that continue a sweep without a decision: with runs of twice the length while no
             rate is better than the memoryless baseline, then with a rate beyond the grid while the best one
             is at its edge. Then the run at the best rate is repeated with another seed, and a rate counts by
-            its worse run. None for 4, or for 0 if ``lr_grid`` or ``sweep_steps`` is given.
+            its worse run. None for 8, or for 0 if ``lr_grid`` or ``sweep_steps`` is given.
         jobs: Worker processes, of one thread each; None for one per processor; 0 to run everything serially
             in this process. With ``on="dask+slurm"``, the number of SLURM jobs to submit.
         on: ``"local"`` (the same as None); ``"dask://HOST:PORT"`` for the workers of a Dask scheduler, on

@@ -23,7 +23,6 @@ from zoo.data.table import DataColumn, as_table, is_table_like
 from zoo.errors import CheckpointError, UsageError
 from zoo.forecasting.spec import ForecastSpec
 from zoo.model.category_inputs import CategoryInputs
-from zoo.registry import find_loss
 from zoo.storage import write_bytes
 from zoo.storage.record_schema import is_bounded_float
 from zoo.training import Run
@@ -77,7 +76,7 @@ class DataSetInfo:
         spec = dataset.windows.spec if isinstance(dataset, SeriesDataset) else dataset.scaled.spec
         self.spec: ForecastSpec | SequenceSpec = spec
         self.input_size, self.output_size = spec.input_size, spec.output_size
-        self.loss = find_loss(config.loss)
+        self.loss = dataset.loss
         self.digest = str(dataset.metadata()["sha256"])
         self.kernel_key = f"{dataset.kind}, {dataset.loss}, {config.pooling}"
         self.is_table = isinstance(dataset, SeriesDataset)

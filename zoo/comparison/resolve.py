@@ -32,7 +32,10 @@ from zoo.training.config import REGULARISATION_SETTINGS
 from zoo.training.regularisation import ACTIVITY, as_regularisation
 
 SEEDS, PARAMS, STEPS = 5, 20_000, 2_000
-SWEEP_ROUNDS = 4
+SWEEP_ROUNDS = 8
+"""Up to three rounds double the length of the runs from a fifth of the updates to all of them. On `adding`,
+with 400 updates and 2,000 parameters, four rounds left the rate of a GRU at 0.009, and one of three seeds
+solved the task. With eight the rate is 0.081, inside of the grid, and all seeds solve it."""
 GRID = (0.3, 1.0, 3.0)
 """Default learning rates of the sweep, as multiples of the optimizer's default."""
 

@@ -111,6 +111,8 @@ def _derivative(owner: str, function: Function, argnums: int | Sequence[int]) ->
                 f"{owner}: argnums is {short_repr(argnums)}, and the call has {len(arguments)} positional "
                 f"arguments; pass argument {max(indices)} by position."
             )
+        for index in indices:
+            _check_argument(owner, index, arguments[index])
         trace = current_trace()
         bound = partial(function, **options)
         if trace is None:
@@ -120,6 +122,16 @@ def _derivative(owner: str, function: Function, argnums: int | Sequence[int]) ->
         return value, results[0] if is_single else results
 
     return value_and_gradient
+
+
+def _check_argument(owner: str, index: int, argument: Array) -> None:
+    """Raise an error if an argument holds several arrays, as a dictionary does."""
+    arrays = argument if isinstance(argument, list | tuple) else ()
+    if isinstance(argument, dict) or any(isinstance(each, np.ndarray | SymbolBase) for each in arrays):
+        raise UsageError(
+            f"{owner}: argument {index} is {describe(argument)} of arrays; expected a number or an array. "
+            f"Make each array an argument of the function, and give their indices, as in argnums=(0, 1)."
+        )
 
 
 def _differentiate_in_step(

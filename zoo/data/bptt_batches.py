@@ -42,6 +42,8 @@ class BpttBatches:
         tokens: `(N,)` integers; they may be mapped from a file.
         batch: `B`, the number of streams.
         seq: `T`, the length of a window.
+        max_windows: Largest `W`. An epoch then ends after that many windows of each stream, and the streams
+            begin at the same tokens as without it.
 
     Raises:
         DataError: if the text is shorter than ``B T + 1`` tokens.
@@ -51,11 +53,14 @@ class BpttBatches:
     tokens: NDArray[np.int32] = field(repr=False)
     batch: int
     seq: int
+    max_windows: int | None = None
 
     def __post_init__(self) -> None:
         """Check the sizes."""
         as_integer(self.batch, "batch", 1)
         as_integer(self.seq, "seq", 1)
+        if self.max_windows is not None:
+            as_integer(self.max_windows, "max_windows", 1)
         is_array = isinstance(self.tokens, np.ndarray)
         if not is_array or self.tokens.ndim != 1 or self.tokens.dtype.kind not in "iu":
             shown = short_repr(self.tokens)
@@ -66,7 +71,18 @@ class BpttBatches:
     @property
     def windows_per_epoch(self) -> int:
         """`W`, the number of windows of an epoch."""
-        return max(len(self.tokens) - 1, 0) // (self.batch * self.seq)
+        windows = self._stream_length // self.seq
+        return windows if self.max_windows is None else min(windows, self.max_windows)
+
+    @property
+    def is_shortened(self) -> bool:
+        """Whether the text has more windows than an epoch."""
+        return self.windows_per_epoch * self.seq < self._stream_length
+
+    @property
+    def _stream_length(self) -> int:
+        """`L`, the symbols of a stream."""
+        return max(len(self.tokens) - 1, 0) // (self.batch * self.seq) * self.seq
 
     def window(self, index: int) -> Window:
         """The window of a training step; it depends on the step number alone.
@@ -84,8 +100,8 @@ class BpttBatches:
         return Window(self._columns(number, shift=0), self._columns(number, shift=1), number == 0)
 
     def remainder(self) -> Iterator[Window]:
-        """Windows of one sequence over the tokens after an epoch. They continue the last stream."""
-        for begin in range(self.batch * self.windows_per_epoch * self.seq, len(self.tokens) - 1, self.seq):
+        """Windows of one sequence over the tokens after the streams. They continue the last stream."""
+        for begin in range(self.batch * self._stream_length, len(self.tokens) - 1, self.seq):
             column = np.array(self.tokens[begin : begin + self.seq + 1], np.int32)[:, None]
             yield Window(column[:-1], column[1:], False)
 
@@ -94,13 +110,15 @@ class BpttBatches:
 
         Args:
             values: A value of each token, `(N,)`.
-            include_remainder: Whether to include the targets after an epoch.
+            include_remainder: Whether to include the targets after the streams.
         """
-        count = len(values) - 1 if include_remainder else self.batch * self.windows_per_epoch * self.seq
-        return float(values[1 : count + 1].mean())
+        if include_remainder:
+            return float(values[1:].mean())
+        streams = values[1 : self.batch * self._stream_length + 1].reshape(self.batch, -1)
+        return float(streams[:, : self.windows_per_epoch * self.seq].mean())
 
     def _columns(self, number: int, shift: int) -> NDArray[np.int32]:
-        length = self.windows_per_epoch * self.seq
+        length = self._stream_length
         streams = self.tokens[shift : shift + self.batch * length].reshape(self.batch, length)
         begin = number * self.seq
         # numpy.array copies even where the transposed view is contiguous already (B = 1).

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.arguments import as_choice, as_elements, as_instance, as_integer, short_repr
+from zoo.arguments import as_choice, as_elements, as_instance, as_integer, counted, short_repr
 from zoo.data.builtin import BUILTINS, PREFIX
 from zoo.data.compression import (
     check_single_copies,
@@ -504,8 +504,8 @@ def _check_two_symbols(read: SourceContent, symbols: Symbols, length: int) -> No
         raise DataError(f"{label} is empty; give a text with at least two different symbols.")
     if len(symbols) == 1:
         raise DataError(
-            f"{label} holds one symbol only ({symbols[0]!r}, {length} times); a model needs at least two "
-            "to have something to predict."
+            f"{label} holds one symbol only ({symbols[0]!r}, {counted(length, 'time')}); a model needs at "
+            f"least two to have something to predict."
         )
 
 

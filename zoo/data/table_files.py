@@ -62,7 +62,9 @@ def load_arrays(path: Path) -> Any:
         if "Object arrays" in str(error):
             raise DataError(
                 f"{path.name} holds an array of Python objects, which zoo does not read; save numbers, as "
-                f"array.astype(float) makes them, or strings, as array.astype(str) does."
+                f"array.astype(float) makes them, or strings, as array.astype(str) does. Save sequences of "
+                f"different lengths one after another, with their lengths: inputs=np.concatenate(sequences), "
+                f"lengths=[len(each) for each in sequences]."
             ) from None
         raise DataError(f"{path.name} is not a file of NumPy arrays ({error}).") from None
 

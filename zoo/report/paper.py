@@ -24,6 +24,7 @@ from zoo.comparison.rank_sentences import has_rank_intervals, rank_methods
 from zoo.comparison.results import Comparison
 from zoo.comparison.sweep import pairs_with_verdict
 from zoo.comparison.table_notes import customary_cells
+from zoo.data import parse_split
 from zoo.errors import CheckpointError, UsageError
 from zoo.installation import YEAR, citation
 from zoo.registry import is_stack, layer_names, registry_of, split_name
@@ -179,6 +180,7 @@ def _sentences(results: Comparison, reference: Reference, package: str, percenti
     tasks = [_task_text(entry, reference) for entry in _entries(results, "tasks")]
     version = results.section("versions")["zoo"]
     yield f"We used {package} {version} to compare {_enumerate(cells)} on {_enumerate(tasks)}."
+    yield from _data_sentences(results)
     yield from _customary_sentences(results)
     yield from _scope_sentences(results)
     yield _size_sentence(results)
@@ -213,11 +215,67 @@ def _layer_text(name: str, options: Mapping[str, Any], reference: Reference) -> 
 
 def _task_text(entry: Mapping[str, Any], reference: Reference) -> str:
     if "data" in entry:
-        settings = ", ".join(_options(entry["options"]))
-        return f"the data set {entry['label']}{f' ({settings})' if settings else ''}"
+        return f"the data set {entry['label']}"
     name, options = reference(Task, entry["name"]), _options(entry["options"])
     text = f"the task {name}{' with ' if options else ''}{_enumerate(options)}"
     return text if entry["label"] == entry["name"] else f"{text} ({entry['label']})"
+
+
+def _data_sentences(results: Comparison) -> Iterator[str]:
+    """The parts of each data set, and its inputs and targets."""
+    for entry in _entries(results, "tasks"):
+        config = _run_config(results, entry["label"])
+        if "data" not in entry or not config:
+            continue
+        is_table = config["kind"] == "table"
+        noun = "groups" if config["group"] else "rows" if is_table else "sequences"
+        places = ("the first ", "the next ", "the last ") if noun == "rows" else ("", "", "")
+        uses = "were for training", "for validation", "for the test"
+        shares = zip(places, parse_split(config["split"]), uses, strict=True)
+        parts = [f"{place}{share:.0%} {use}" for place, share, use in shares if share]
+        if noun == "rows" and config["series"]:
+            noun = "rows of each series"
+        drawn = "" if is_table and not config["group"] else ", drawn at random"
+        yield f"Of the {noun} of {entry['label']}, {_enumerate(parts)}{drawn}."
+        yield _forecast_sentence(config) if is_table else _label_sentence(config)
+        if text := _MISSING.get(config["missing"]):
+            yield text
+
+
+_PREDICTED = {
+    "change": "as changes from the last value",
+    "level": "as levels",
+    "correction": "as corrections of a linear autoregression",
+}
+_MISSING = {
+    "forward": "Missing values were replaced by the value before.",
+    "mask": "Missing values were marked by an additional input and left out of the loss.",
+}
+
+
+def _forecast_sentence(config: Mapping[str, Any]) -> str:
+    targets, known = config["target"], config["known_future"]
+    future = f", with the future values of {_enumerate(known)}" if known else ""
+    return (
+        f"The models read {counted(config['context'], 'row')} of "
+        f"{_enumerate([*targets, *config['input'], *known])} and forecast "
+        f"{counted(config['horizon'], 'row')} of {_enumerate(targets)}{future}, "
+        f"{_PREDICTED[config['predict']]}, with the loss {_loss(config)}."
+    )
+
+
+def _label_sentence(config: Mapping[str, Any]) -> str:
+    pooling = "the outputs after the last step" if config["pooling"] == "last" else "the mean over all steps"
+    return (
+        f"The models predicted {config['label'] or 'the label'} from {_enumerate(config['input'])} by "
+        f"{pooling}, with the loss {_loss(config)}."
+    )
+
+
+def _loss(config: Mapping[str, Any]) -> str:
+    options = ", ".join(_options(config["loss_options"]))
+    weights = ["balanced class weights"] if config["class_weights"] else []
+    return _enumerate([f"{config['loss']}{f' ({options})' if options else ''}", *weights])
 
 
 def _options(options: Mapping[str, Any]) -> list[str]:
@@ -345,11 +403,16 @@ def _batch(results: Comparison, task: str) -> int | str:
     """The batch size of the first run of a task, which may have been deleted."""
     if batch := _settings(results)["batch"]:
         return int(batch)
+    config = _run_config(results, task)
+    return json.dumps(config["batch"]) if config else "the default number of"
+
+
+def _run_config(results: Comparison, task: str) -> Mapping[str, Any]:
+    """The configuration of the first run of a task; empty if it was deleted."""
     try:
-        config = RunDirectory(results.path / results.runs_of(task)[0].path).read_config()
+        return RunDirectory(results.path / results.runs_of(task)[0].path).read_config()
     except CheckpointError:
-        return "the default number of"
-    return json.dumps(config.get("batch"))
+        return {}
 
 
 def _sweep_sentences(results: Comparison) -> Iterator[str]:

@@ -35,7 +35,7 @@ from zoo.training.regularisation import Regularisation, as_regularisation
 from zoo.training.schedules import make_schedule
 from zoo.training.signals import StopRequest
 from zoo.training.state import TrainingState
-from zoo.training.text_dataset import TextDataset, batches_like
+from zoo.training.text_dataset import TextDataset, evaluation_streams
 from zoo.training.trainer import Event, Trainer
 
 
@@ -82,7 +82,7 @@ def fit_text(
         tokens, validation_tokens = tokens[:count], tokens[count:]
     train = BpttBatches(tokens, *fit_batch_shape(len(tokens), batch_size, seq))
     has_validation = validation_tokens is not None
-    valid = batches_like(validation_tokens, train) if has_validation else train
+    valid = evaluation_streams(validation_tokens if has_validation else tokens, train)
     level: TextLevel = "byte" if model.vocab.level == "byte" else "char"
     corpus = Corpus("text", level, model.vocab.symbols, tokens, "", len(tokens), model.vocab)
     empty = tokens[:0]

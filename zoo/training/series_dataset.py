@@ -409,14 +409,11 @@ def prepare_table(
 def _check_settings(config: Config, table: DataTable, is_file: bool) -> None:
     """Raise an error for a setting that is missing, or that a forecast does not have."""
     if not config.target:
-        other = (
-            "To predict a label of whole sequences instead, give `label`."
-            if config.series or not is_file
-            else "To train on its characters instead, give `kind='text'`."
-        )
+        characters = " To train on its characters instead, give `kind='text'`."
         raise UsageError(
             f"target is missing: {'the data' if table.name == 'table' else table.name} is a table; name the "
-            f"column to forecast. Its columns are {table.describe()}. {other}"
+            f"column to forecast, or give `label` to predict a label of whole sequences. Its columns are "
+            f"{table.describe()}.{characters if is_file and not config.series else ''}"
         )
     if config.bidirectional:
         raise UsageError(

@@ -227,7 +227,7 @@ _FLAGS: list[click.Parameter] = [
         metavar="N",
         help="Rounds that continue a sweep without a decision: with longer runs while no rate is better than "
         "the memoryless baseline, then with rates beyond the grid while the best one is at its edge. Then "
-        "the run at the best rate is repeated with another seed.  [4; 0 with --lr-grid or --sweep-steps]",
+        "the run at the best rate is repeated with another seed.  [8; 0 with --lr-grid or --sweep-steps]",
     ),
     *_TRAINING,
     Flag("--jobs", section=_WORK, type=int, metavar="N", help="Worker processes.  [every processor]"),
