@@ -171,6 +171,10 @@ class Loss:
             return _restore, (self.name, self.to_json())  # by name, as cells are
         return super().__reduce_ex__(2)
 
+    def __repr__(self) -> str:
+        options = "".join(f", {name}={short_repr(value)}" for name, value in self.to_json().items())
+        return f"Loss({self.name!r}{options})"
+
     def __str__(self) -> str:
         options = ", ".join(f"{name}={value}" for name, value in self.to_json().items())
         return f"{self.name}({options})" if options else self.name

@@ -15,6 +15,7 @@ import numpy as np
 
 from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
+from zoo.field_repr import repr_of
 from zoo.layers.config import StackConfig
 from zoo.layers.functional import FunctionalStack, Tape
 from zoo.layers.stack import Stack
@@ -299,6 +300,10 @@ class JVP:
         self._batch_first = batch_first
         self.y, self.y_tangent = self._swap(derivative.y), self._swap(derivative.y_tangent)
         self.state, self.state_tangent = derivative.state, derivative.state_tangent
+
+    def __repr__(self) -> str:
+        names = ("y", "state", "y_tangent", "state_tangent")
+        return repr_of(self, {name: getattr(self, name) for name in names})
 
     def gradient_tangents(
         self,

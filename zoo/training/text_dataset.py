@@ -24,6 +24,7 @@ from zoo.data import (
 )
 from zoo.data.corpus import CODE_LEVELS
 from zoo.errors import UsageError
+from zoo.field_repr import one_line_repr
 from zoo.model import AnyModel, LanguageModel
 from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
@@ -38,6 +39,7 @@ MIN_SPLIT_SYMBOLS = 2000
 """A shorter text is used for training alone by default: a validation part would be too small."""
 
 
+@one_line_repr
 @dataclass(frozen=True)
 class TextDataset:
     """A text split into training, validation and test parts.
