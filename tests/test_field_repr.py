@@ -92,7 +92,9 @@ def array_fields(cls: type) -> list[str]:
 
 @pytest.mark.parametrize("cls", sorted({*public_classes()}, key=lambda cls: cls.__qualname__))
 def test_public_classes_with_arrays_have_a_representation_of_their_own(cls: type) -> None:
-    is_generated = hasattr(cls.__repr__, "__wrapped__") or getattr(cls.__repr__, "__module__", "") == "collections"
+    is_generated = (
+        hasattr(cls.__repr__, "__wrapped__") or getattr(cls.__repr__, "__module__", "") == "collections"
+    )
     assert not (array_fields(cls) and is_generated), array_fields(cls)
 
 
