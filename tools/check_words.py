@@ -40,6 +40,16 @@ _LINK_TARGET = re.compile(r"\]\([^)]*\)|https?://[^\s)>]*")
 _USER_VISIBLE = ("zoo/", "plugins/")  # folders whose public docstrings and strings users read
 _WORDS_OF_MESSAGE = 3  # shorter strings are names, formats and labels
 _GENERATED = ("docs/reference/",)  # from docstrings, which are checked themselves
+_SCRIPTS = (".js", ".css")
+_TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL)
+_SCRIPT_TOKEN = re.compile(
+    r"""(?P<comment>/\*.*?\*/|(?<!:)//[^\n]*)"""
+    r"""|(?P<pattern>(?<=[(=,:])\s*/(?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/)"""
+    r"""|(?P<text>"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`)"""
+    r"""|(?P<name>[A-Za-z_][\w-]*)""",
+    re.DOTALL,
+)
+"""Comments, regular expressions, strings and names of JavaScript and CSS."""
 _GENERATED_PART = re.compile(r"<!-- [^\n]*made by: .*?<!-- end of what was made -->", re.DOTALL)
 
 # Shorthands of the table ``style``.
@@ -99,9 +109,12 @@ class WordList:
 
     def check(self, file: str, text: str) -> Iterator[Finding]:
         """Find everything to change in one file, given its path from the root of the project."""
-        findings = (
-            self._check_python(file, text) if file.endswith(".py") else self._check_document(file, text)
-        )
+        if file.endswith(".py"):
+            findings = self._check_python(file, text)
+        elif file.endswith(_SCRIPTS):
+            findings = self._check_script(file, text)
+        else:
+            findings = self._check_document(file, text)
         for finding in findings:
             if not self._is_excepted(finding):
                 yield finding
@@ -115,6 +128,10 @@ class WordList:
                 tree = ast.parse(text)
                 messages = list(_messages(tree))
                 texts = [*_public_docstrings(tree), *messages]
+        elif file.endswith(_SCRIPTS):
+            messages = [(line, each) for kind, line, each in _script_tokens(text) if kind == "text"]
+            comments = [(line, each) for kind, line, each in _script_tokens(text) if kind == "comment"]
+            texts = [*messages, *comments]
         else:
             text = _GENERATED_PART.sub(lambda part: "\n" * part[0].count("\n"), _without_code_blocks(text))
             texts = [] if file.startswith(_GENERATED) else [(1, text)]
@@ -160,6 +177,15 @@ class WordList:
             if token.type == tokenize.COMMENT:
                 yield from self._check_prose(file, token.start[0], token.string)
 
+    def _check_script(self, file: str, text: str) -> Iterator[Finding]:
+        names = set()
+        for kind, line, token in _script_tokens(text):
+            if kind == "comment":
+                yield from self._check_prose(file, line, token)
+            elif kind == "name" and token not in names:  # definitions come before most uses
+                names.add(token)
+                yield from self._check_name(file, line, token)
+
     def _check_document(self, file: str, text: str) -> Iterator[Finding]:
         return self._check_prose(file, 1, _without_code_blocks(text))
 
@@ -187,6 +213,14 @@ def _defined_names(node: ast.AST) -> Iterator[str]:
         yield node.asname
 
 
+def _script_tokens(text: str) -> Iterator[tuple[str, int, str]]:
+    """Yield kind, line and text of the tokens of a script or style sheet; a string of one word is a name."""
+    for match in _SCRIPT_TOKEN.finditer(text):
+        kind, token = str(match.lastgroup), match[0]
+        is_word = kind == "text" and len(token.split()) < _WORDS_OF_MESSAGE
+        yield "name" if is_word else kind, text.count("\n", 0, match.start()) + 1, token
+
+
 def _style_pattern(pattern: str) -> re.Pattern[str]:
     for name, expression in _SHORTHANDS.items():
         pattern = pattern.replace(name, expression)
@@ -194,7 +228,11 @@ def _style_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def _without_code_blocks(text: str) -> str:
-    return _CODE_BLOCK.sub(lambda block: "\n" * block[0].count("\n"), text)
+    return _CODE_BLOCK.sub(_only_line_breaks, text)
+
+
+def _only_line_breaks(match: re.Match[str]) -> str:
+    return "\n" * match[0].count("\n")
 
 
 def _public_docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -248,8 +286,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ).stdout.split("\0")
     words, lines = read_words(), []
     for file in tracked:
-        if file.endswith((".py", ".md")) and (ROOT / file).is_file():
+        if file.endswith((".py", ".md", ".html", ".template", *_SCRIPTS)) and (ROOT / file).is_file():
             text = (ROOT / file).read_text(encoding="utf-8")
+            text = _TAG.sub(_only_line_breaks, text) if file.endswith(".html") else text
             lines += [*map(str, words.check(file, text)), *map(str, words.check_style(file, text))]
     print(*lines, sep="\n", end="\n" if lines else "")
     return 1 if lines else 0

@@ -51,7 +51,17 @@ _MOST_BITS = 4096  # Python does not print integers of more than 4,300 digits
 
 _LARGEST = sys.float_info.max
 
-_REPR = reprlib.Repr()
+
+class _ShortRepr(reprlib.Repr):
+    def repr_ndarray(self, array: Any, level: int) -> str:  # noqa: ARG002 - as reprlib calls it
+        """An array within a list or mapping."""
+        return dtype_and_shape(array)
+
+    def repr_mappingproxy(self, mapping: Mapping[Any, Any], level: int) -> str:
+        return self.repr_dict(dict(mapping), level)
+
+
+_REPR = _ShortRepr()
 
 _REPR.maxstring = _REPR.maxother = 60
 

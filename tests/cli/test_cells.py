@@ -230,7 +230,11 @@ def test_losses_list_built_in_and_registered_ones(own_registry) -> None:
     )
     assert infos["cross_entropy"]["options"] == {"label_smoothing": 0.0, "class_weights": None}
     assert zoo.list_losses("*error") == ["absolute_error", "squared_error"]
-    assert run("losses", "huber").output.splitlines()[:2] == [
+    assert infos["huber"]["summary"] == "``(o - t)^2 / 2`` up to a distance of delta, linear beyond it."
+    assert run("losses", "huber").output.splitlines() == [
         "name   targets  metric         options",
         "huber  numbers  squared error  delta=1.0",
+        "",
+        "A model takes loss=NAME, or loss=zoo.get_loss(NAME, OPTION=VALUE).",
+        "`zoo show loss:NAME` explains one.",
     ]

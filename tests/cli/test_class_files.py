@@ -321,7 +321,9 @@ def test_show_cite_and_check_take_classes_in_files(file):
     assert parse_spec(f"{file}:Echo")[0].kind == parse_spec(f"task:{file}:Echo")[0].kind == "task"
     assert parse_spec(f"vanilla+{file}:Halved")[0].kind == "cell"
     assert parse_spec(f"{file}:Leaky")[0].kind == parse_spec(f"{file}:Leaky+zoneout")[0].kind == "cell"
-    with pytest.raises(UsageError, match="tracker 'rate' has no laws of its own; those are of: cell, "):
+    with pytest.raises(
+        UsageError, match="tracker 'rate' has no laws of its own; try it with `zoo train --tracker rate`"
+    ):
         parse_spec(f"{file}:Rate")
 
 

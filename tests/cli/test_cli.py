@@ -23,6 +23,7 @@ from zoo.cli.app import COMMANDS, SECTIONS, cli
 from zoo.cli.component_lookup import repeated_flags
 from zoo.cli.errors import name_flags, report_errors
 from zoo.errors import UsageError, ZooWarning
+from zoo.registry.hookspecs import KINDS, plural
 from zoo.testing import Outcome, Report
 
 LEAKY = Path(__file__).parents[2] / "docs" / "examples" / "zoo-leaky" / "zoo_leaky.py"
@@ -114,6 +115,14 @@ def complete(*words: str, shell: str = "zsh", **env: str) -> list[str]:
     return [",".join(line.split("\t")[:2]) for line in output.splitlines()]
 
 
+# Names that begin no other name of their kind.
+ONE_OF_EACH_KIND = {
+    kind: next(name for name in names if sum(other.startswith(name) for other in names) == 1)
+    for kind in KINDS
+    for names in [getattr(zoo, f"list_{plural(kind)}")()]
+}
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -160,7 +169,11 @@ def complete(*words: str, shell: str = "zsh", **env: str) -> list[str]:
         (("zoo", "sample", "runs/old-1", "--sampler", "top_k", "--set", ""), ["plain,k="]),
         (("zoo", "eval", "tasks/adding-1", "--set", ""), ["plain,length="]),
         (("zoo", "show", "lstm", "--set", ""), ["plain,forget_bias=", "plain,t_max="]),
-        (("zoo", "show", "optimizer:adamw"), ["plain,optimizer:adamw"]),
+        *(
+            (("zoo", "show", f"{kind}:{name}"), [f"plain,{kind}:{name}"])
+            for kind, name in ONE_OF_EACH_KIND.items()
+        ),
+        (("zoo", "show", "hub"), ["plain,huber"]),
         (("zoo", "sample", ""), ["plain,runs/new-1", "plain,runs/old-1"]),
         (("zoo", "report", "runs/c"), ["plain,runs/compared"]),
         (("zoo", "eval", "runs/c"), ["file,runs/c"]),
@@ -476,7 +489,16 @@ def test_bugs_keep_their_traceback():
         ("cite nothere.py:Cell", 2, "nothere.py: no such file or directory"),
         ("losses absolute", 2, "no loss matches 'absolute'. Did you mean 'absolute_error'?"),
         ("samplers topk", 2, "no sampler matches 'topk'. Did you mean 'top_k'?"),
-        ("show huber", 2, "'huber' is a loss; `zoo losses huber` lists it."),
+        ("show hubr", 2, "unknown component 'hubr'. Did you mean 'huber'?"),
+        ("show loss:hubr", 2, "Did you mean 'huber'?"),
+        ("show huber --hidden 4", 2, "'huber' is a loss; --graph, --set, --input and --hidden are for cells"),
+        ("cite huber", 2, "'huber' is a loss, which has no reference; `zoo show loss:huber` explains it."),
+        ("pages huber --out out", 2, "loss 'huber' has no page; name a cell, or a block as block:NAME."),
+        ("check huber", 2, "loss 'huber' has no laws of its own; compare its gradient with finite"),
+        ("check loss:huber", 2, "loss 'huber' has no laws of its own"),
+        ("check modifier:zoneout", 2, "modifier 'zoneout' has no laws of its own; check a cell with it"),
+        ("check tracker:jsonl", 2, "tracker 'jsonl' has no laws of its own; try it with `zoo train"),
+        ("check optimiser:adam", 2, "Did you mean 'optimizer'?"),
         ("show topk", 2, "Did you mean 'top_k' or 'top_p'?"),
         ("show optimiser:adam", 2, "Did you mean 'optimizer'?"),
         ("show nothere.py:Cell", 2, "nothere.py: no such file or directory"),
@@ -499,6 +521,60 @@ def test_invalid_arguments_are_errors(args, code, words, tmp_path, monkeypatch):
 
 
 # ---- show --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_component_is_listed_and_shown(kind):
+    listed = json.loads(run(plural(kind), "--json").output)
+    assert [info["name"] for info in sorted(listed, key=lambda info: info["name"])] == getattr(
+        zoo, f"list_{plural(kind)}"
+    )()
+    name = ONE_OF_EACH_KIND[kind]
+    shown = run("show", f"{kind}:{name}").output
+    assert shown.startswith(f"{name}  {kind}, ")
+    assert "from recurrent-zoo" in shown
+    assert "\nOptions\n  " in shown
+    assert run("show", f"{kind}:{name}", "--source").output.strip()
+
+
+def test_no_shipped_loss_has_the_name_of_another_component():
+    others = {name for kind in KINDS if kind != "loss" for name in getattr(zoo, f"list_{plural(kind)}")()}
+    assert not others & {*zoo.list_losses()}
+
+
+def test_show_a_loss():
+    output = run("show", "huber").output
+    assert output == run("show", "loss:huber").output
+    assert output.splitlines()[0] == f"huber  loss, from recurrent-zoo {zoo.__version__}"
+    assert output.splitlines()[1:] == [
+        "",
+        "  `(o - t)^2 / 2` up to a distance of delta, linear beyond it.",
+        "",
+        "Loss",
+        "  targets  numbers        kind of the targets",
+        "  score    squared_error  metric of a task with this loss",
+        "",
+        "Options",
+        "  delta  1.0  a finite number at least 1e-06  distance from which the loss grows linearly",
+    ]
+    assert "  class_weights    None " in run("show", "cross_entropy").output
+
+
+@pytest.mark.parametrize("docstring", ["", '    """The log of the hyperbolic cosine."""\n'])
+def test_show_a_loss_in_a_file(tmp_path, own_registry, docstring):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import zoo\n\n\n@zoo.njit\ndef row_loss(row, target):\n"
+        f"{docstring}    return 0.0\n\n\n@zoo.njit\ndef grad(row, target, scale):\n    return 0.0\n\n\n"
+        'MINE = zoo.Loss("mine", row_loss, grad)\n'
+    )
+    shown = run("show", f"{file}:MINE").output
+    assert shown.startswith(f"mine  loss, from {file}, not registered\n")
+    assert ("\n  The log of the hyperbolic cosine.\n" in shown) == bool(docstring)
+    assert run("show", f"{file}:MINE", "--source").output == file.read_text()
+    assert "loss 'mine' has no laws of its own" in run("check", f"{file}:MINE").stderr
+    registered = run("show", "loss:mine", "--plugin", f"{file}:MINE")
+    assert registered.output.startswith(f"mine  loss, from {file}:MINE\n"), registered.output
 
 
 def test_show_a_cell():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -136,6 +138,64 @@ def test_stacks(name: str, kind: str) -> None:
     }
     with pure_python():
         Case(**arguments.get(kind, {}), **STACKS[name]).check()
+
+
+@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("is_token", [False, True])
+def test_inputs_without_a_direction(name: str, is_token: bool) -> None:
+    """They give the same as the direction zero, and tokens the same as one-hot vectors."""
+    case = Case(tokens=is_token, lengths=[4, 2], given_state=False, **STACKS[name])
+    features = case.rnn.config.input_size
+    vectors = np.eye(features)[case.x] * case.valid[..., None] if is_token else case.x
+    direction = case.rng.normal(size=case.theta.shape)
+    with pure_python():
+        results = [
+            case.rnn.jvp(x, x_tangent, theta_tangent=direction, lengths=case.lengths)
+            for x, x_tangent in ((case.x, None), (vectors, np.zeros(vectors.shape)))
+        ]
+        (dx, _, dtheta), (other_dx, _, other_dtheta) = (each.gradient_tangents(case.dy) for each in results)
+    np.testing.assert_allclose(results[0].y, results[1].y, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(results[0].y_tangent, results[1].y_tangent, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(dtheta, other_dtheta, rtol=1e-10, atol=1e-12)
+    if is_token:
+        assert dx is None
+    else:
+        np.testing.assert_allclose(dx, other_dx, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_residual_tokens_as_many_as_units(residual: bool) -> None:
+    """A first layer with the sizes of a residual connection, and twice as many symbols as units."""
+    with pure_python():
+        for units in (6, 3):
+            options = {"input_size": 6, "hidden_size": units, "num_layers": 2, "residual": residual}
+            Case(cell="gru", tokens=True, **options).check()
+
+
+_MEMORY = """
+import resource, sys
+import numpy as np, zoo
+symbols, rng = {symbols}, np.random.default_rng(0)
+rnn = zoo.Recurrent("lstm", symbols, 4, num_layers=2, threads=1)
+tokens = rng.integers(0, symbols, {shape})
+direction = rng.normal(size=rnn.theta.size).astype(np.float32)
+rnn.jvp(tokens[:1], theta_tangent=direction).gradient_tangents()  # compiles
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+result = rnn.jvp(tokens, theta_tangent=direction)
+result.gradient_tangents(result.y)
+more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+np.testing.assert_array_equal(result.y, rnn(tokens)[0])
+print(more * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource module")
+def test_tokens_are_rows_of_weights() -> None:
+    """Outputs have the bits of the forward pass, and no vectors of all symbols are made."""
+    symbols, shape = 50_000, (32, 8)
+    command = [sys.executable, "-c", _MEMORY.format(symbols=symbols, shape=shape)]
+    completed = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert int(completed.stdout) < shape[0] * shape[1] * symbols * 4
 
 
 def test_compiled_kernels() -> None:

@@ -384,7 +384,9 @@ def test_unknown_losses_raise():
 
 
 def test_duplicate_name_raises(registered):
-    with pytest.raises(UsageError, match=r"loss name .huber. is taken: zoo registered it, .*override=True"):
+    with pytest.raises(
+        UsageError, match=r"loss name .huber. is taken: recurrent-zoo .* registered it, .*override=True"
+    ):
         zoo.register_loss(zoo.Loss("huber", log_cosh, log_cosh_and_grad))
     assert zoo.register_loss(copy.copy(registered)) == registered
     with pytest.raises(DefinitionError, match=r"expected a zoo\.Loss"):

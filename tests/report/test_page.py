@@ -165,7 +165,7 @@ def colours(page) -> str:
 
 def test_units_are_picked(opened):
     page = opened("run")
-    panel, description = page.locator("#units"), page.locator("#units .told")
+    panel, description = page.locator("#units"), page.locator("#units .description")
     assert len(panel.locator(".units-text span").all()) == 200
     first = colours(page)
     seen = {description.inner_text()}
@@ -195,7 +195,7 @@ def test_suggested_unit_correlates_with_its_feature(opened):
     chip.click()
     assert re.match(
         rf"Unit {number} of 8 in layer 1, h\. It correlates best with “{feature}”, r = ",
-        page.locator("#units .told").inner_text(),
+        page.locator("#units .description").inner_text(),
     )
 
 

@@ -45,6 +45,29 @@ def test_code_in_documents_is_not_searched():
     assert [finding.line for finding in WORDS.check("docs/a.md", text)] == [6]
 
 
+SCRIPT = """// The way back.
+function read(told) {
+  const text = told.split(/"told`/), node = el("p", {class: "told"}, "from the way back of the told run");
+  return `${node} and ${text}`; // told
+}
+/* The
+   way back. */
+"""
+
+
+def test_names_comments_and_texts_of_scripts_are_searched():
+    findings = [(finding.line, finding.word) for finding in WORDS.check("zoo/a.js", SCRIPT)]
+    assert findings == [(1, "way back"), (2, "told"), (3, "told"), (7, "way back")]
+    style = [(finding.line, finding.word) for finding in WORDS.check_style("zoo/a.js", SCRIPT)]
+    assert style == [(3, "way back")]
+    findings = [
+        (finding.line, finding.word) for finding in WORDS.check("zoo/a.css", ".a {}\n.told { top: 0; }\n")
+    ]
+    assert findings == [(2, "told")]
+    assert list(STYLE.check_style("zoo/a.js", 'const text = "It goes on and on.";'))
+    assert list(STYLE.check_style("zoo/a.js", "/** It goes on. */"))
+
+
 def test_exceptions_need_a_reason():
     exception = {"files": ["zoo/*"], "words": ["told"]}
     with pytest.raises(ValueError, match="has no reason"):
@@ -74,6 +97,15 @@ def test_program_lists_findings_and_fails(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("b.md:1: goes on: write ")
     (tmp_path / "b.md").write_text("Nothing to change.\n", encoding="utf-8")
     assert check_words.main([]) == 0
+    monkeypatch.setattr(
+        check_words.subprocess, "run", lambda *a, **k: type("Done", (), {"stdout": "a.js\0b.html\0"})
+    )
+    (tmp_path / "a.js").write_text("let n = 1;\n", encoding="utf-8")
+    (tmp_path / "b.html").write_text(
+        "<p\nclass='goes on'>It\n goes on.</p><style>.told</style>", encoding="utf-8"
+    )
+    assert check_words.main([]) == 1
+    assert capsys.readouterr().out.startswith("b.html:3: goes on: write ")
 
 
 # Style

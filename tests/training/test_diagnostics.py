@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import report_fixtures as examples
 
 import zoo
 from zoo.analysis import gate_saturation, gradient_by_lag
+from zoo.analysis.loss_gradients import norms_by_lag
+from zoo.base.cell import _RESERVED
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "zoo-leaky" / "zoo_leaky.py"
 
@@ -49,6 +52,51 @@ def test_task_is_analysed_at_its_last_target(tmp_path, task):
     last = np.flatnonzero(batch.weights.any(axis=1))[-1]
     assert len(logged["gradient_by_lag"]["l0.h"]) == last + 1
     assert logged["gradient_by_lag"]["l0.h"][0] > 0
+
+
+ARGUMENTS = sorted(
+    {
+        name
+        for function in (gate_saturation, gradient_by_lag)
+        for name in [*inspect.signature(function).parameters][:-1]
+        if name not in _RESERVED
+    }
+)
+
+
+@pytest.mark.parametrize("name", ["dt", *ARGUMENTS])
+def test_auxiliary_input_may_have_the_name_of_an_argument_of_an_analysis(tmp_path, name):
+    class Gated(zoo.Cell):
+        """A cell with an auxiliary input."""
+
+        W = zoo.Param("I", "H", init="glorot_uniform")
+        U = zoo.Param("H", "H", init="orthogonal")
+        h = zoo.State("H")
+        locals()[name] = zoo.Input(default=1.0)
+
+        step = eval(f"lambda self, x, h, {name}: zoo.tanh(x @ self.W + h @ self.U) * {name}")
+
+    class Weighted(zoo.Task):
+        """The sum of two numbers."""
+
+        input_size, output_size, loss, metric = 1, 1, "squared_error", "squared_error"
+
+        def draw_examples(self, rng, size, part):
+            x = rng.uniform(5, size, 1)
+            return zoo.Batch(x, x.cumsum(axis=0), np.ones((5, size)), aux={name: x[..., 0]})
+
+        def baseline(self):
+            return 1.0
+
+    settings = {"hidden": 3, "batch": 4, "steps": 2, "eval_batches": 1, "analyse_every": 1}
+    with zoo.kernels.pure_python():
+        run = zoo.train(task=Weighted, cell=Gated, **settings, out=tmp_path / name).path
+        logged = analyses(run)
+        model = zoo.load(run, cell=Gated)
+        x = Weighted().batch(0, 4, 0, "valid")
+        expected = norms_by_lag(model, x.inputs, x.targets, x.aux, lags=5)
+    assert len(logged) == 2
+    assert logged[-1]["gradient_by_lag"]["l0.h"] == pytest.approx(expected["l0.h"], rel=1e-5)
 
 
 def test_analyses_do_not_change_results(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,21 @@ def gradient_by_lag(
     Raises:
         UsageError: if an argument does not fit.
     """
+    return norms_by_lag(model, inputs, targets, aux, lags=lags, state=state, times=times, seed=seed)
+
+
+def norms_by_lag(
+    model: AnalysisTarget,
+    inputs: ArrayLike,
+    targets: Any,
+    aux: Mapping[str, ArrayLike],
+    *,
+    lags: int,
+    state: GivenState | None = None,
+    times: int = TIMES,
+    seed: int = 0,
+) -> dict[str, Array]:
+    """:func:`gradient_by_lag` with the auxiliary inputs in a mapping, so that they may have any name."""
     if stack_of(model).bidirectional:
         raise UsageError(
             f"{stack_of(model).label()}: gradient_by_lag looks back from a loss, and layers that read "

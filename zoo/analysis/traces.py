@@ -130,6 +130,19 @@ def gate_saturation(
         UsageError: if an argument does not fit, or a name is not of a value of a sigmoid or tanh.
         UnknownNameError: if a name is unknown.
     """
+    return saturation_shares(model, inputs, aux, names=names, state=state, margin=margin)
+
+
+def saturation_shares(
+    model: AnalysisTarget,
+    inputs: ArrayLike,
+    aux: Mapping[str, ArrayLike],
+    *,
+    names: Iterable[str] | None = None,
+    state: GivenState | None = None,
+    margin: float = 0.1,
+) -> dict[str, tuple[float, float]]:
+    """:func:`gate_saturation` with the auxiliary inputs in a mapping, so that they may have any name."""
     expected = "a number between 0 and 0.5"
     if not 0 < as_number(margin, "gate_saturation: margin", expected) < 0.5:
         raise UsageError(f"gate_saturation: margin is {margin!r}; expected {expected}.")

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from zoo.arguments import dtype_and_shape, short_repr
 from zoo.errors import DefinitionError
+from zoo.field_repr import one_line_repr
 
 if TYPE_CHECKING:
     from zoo.array_types import Array
     from zoo.base.task import Task
 
 
+@one_line_repr
 class Batch(NamedTuple):
     """A batch of examples, time-major.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from zoo.arguments import short_repr
 from zoo.errors import DefinitionError
+from zoo.field_repr import one_line_repr
 from zoo.tables import escape_latex
 
 _ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/(?P<id>[\w./-]+?)(?:\.pdf)?", re.ASCII)
@@ -127,6 +128,7 @@ UNPUBLISHED = "unpublished"
 TEMPLATE = "zoo.Card(title=..., authors=..., year=..., url=...)"
 
 
+@one_line_repr
 @dataclass(frozen=True)
 class Card:
     """The reference of a component.

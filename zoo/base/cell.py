@@ -15,6 +15,7 @@ from zoo.base.gates import Gates
 from zoo.base.noise import Noise
 from zoo.base.size_expr import SizeExpr
 from zoo.errors import DefinitionError, UsageError
+from zoo.field_repr import repr_of
 
 
 class Output:
@@ -30,6 +31,9 @@ class Output:
     def __init__(self, y: Any, *states: Any) -> None:
         self.y = y
         self.states = states
+
+    def __repr__(self) -> str:
+        return repr_of(self, {"y": self.y, "states": self.states})
 
 
 FORWARD_ARGUMENTS = ("params", "x", "state")

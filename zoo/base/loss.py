@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from zoo.array_types import Array
 
 
-TARGETS = ("class", "probability", "value")
+TARGETS = {"class": "classes", "probability": "numbers from 0 to 1", "value": "numbers"}
+"""The kinds of targets, in words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +141,7 @@ class Loss:
 
     def source_digest(self) -> str:
         """SHA-256 of the code in the file that defines it; empty without a source."""
-        kernel: Any = self.row_loss
-        return source_digest(kernel.py_func)
+        return source_digest(row_loss_function(self))
 
     def predictions(self, outputs: Array) -> Array:
         """Predictions, in the form of targets, from outputs ``(..., V)``."""
@@ -171,9 +171,20 @@ class Loss:
             return _restore, (self.name, self.to_json())  # by name, as cells are
         return super().__reduce_ex__(2)
 
+    def __repr__(self) -> str:
+        options = "".join(f", {name}={short_repr(value)}" for name, value in self.to_json().items())
+        return f"Loss({self.name!r}{options})"
+
     def __str__(self) -> str:
         options = ", ".join(f"{name}={value}" for name, value in self.to_json().items())
         return f"{self.name}({options})" if options else self.name
+
+
+def row_loss_function(loss: Loss) -> Callable[..., float]:
+    """The Python function of the kernel ``row_loss``, whose docstring describes the loss."""
+    kernel: Any = loss.row_loss
+    function: Callable[..., float] = kernel.py_func
+    return function
 
 
 REGISTERED_LOSSES: dict[str, Loss] = {}

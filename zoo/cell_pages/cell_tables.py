@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from zoo.base import Block, Cell, Component, Input, Optimizer, State, Task
 from zoo.base.component import first_paragraph
 from zoo.base.declarations import ArrayDeclaration, Option
 from zoo.base.initializers import INITIALIZERS
+from zoo.base.loss import TARGETS, Loss
 from zoo.base.task import reads_tokens
 from zoo.cell_pages.cell_info import option_prefix
 from zoo.tables import TextTable
@@ -50,11 +51,27 @@ def declaration_tables(component: type[Component], in_words: bool = False) -> li
             ),
             *([_array_table("States", component.states)] if component.states else []),
         ]
-    options = tuple(
-        (option_prefix(component) + name, f"{each.default!r}", _allowed(each), _option_help(each))
-        for name, each in component.declared_options.items()
+    prefix = option_prefix(component)
+    options = {prefix + name: option for name, option in component.declared_options.items()}
+    return [*tables, _options_table(options)]
+
+
+def loss_tables(loss: Loss) -> list[TextTable]:
+    """Tables of a loss, as `declaration_tables`."""
+    weights = ("class_weights", "None", "a number above zero for each class", "weights of the classes")
+    options = _options_table(loss.options, [weights] if loss.target == "class" else [])
+    rows = (
+        ("targets", TARGETS[loss.target], "kind of the targets"),
+        ("score", loss.metric, "metric of a task with this loss"),
     )
-    return [*tables, TextTable("Options", ("name", "default", "allowed", "description"), options)]
+    return [TextTable("Loss", ("name", "value", "description"), rows), options]
+
+
+def _options_table(
+    options: Mapping[str, Option[Any]], others: Sequence[tuple[str, str, str, str]] = ()
+) -> TextTable:
+    rows = [(name, f"{each.default!r}", _allowed(each), _option_help(each)) for name, each in options.items()]
+    return TextTable("Options", ("name", "default", "allowed", "description"), (*rows, *others))
 
 
 def sized_tables(cell: Cell, input_size: int, hidden_size: int) -> list[TextTable]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.arguments import counted
 from zoo.array_types import Array
+from zoo.field_repr import one_line_repr
 from zoo.forecasting.metrics import RESAMPLES, Estimate, change_text, gain_text
 
 _CHUNK = 2**22
@@ -20,6 +21,7 @@ Score = Callable[[Array], Array]
 """From weights of sequences `(R, n)` to the score for each row of them, `(R,)`."""
 
 
+@one_line_repr
 @dataclass(frozen=True, eq=False)
 class LabelScores:
     """The scores of a model and of the baselines.

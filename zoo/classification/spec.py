@@ -17,6 +17,7 @@ from zoo.data.labelled_sequences import POOLING, LabelledSequences
 from zoo.data.sequence_reader import SequenceRoles
 from zoo.data.table import DataColumn
 from zoo.errors import CheckpointError, DataError
+from zoo.field_repr import one_line_repr
 from zoo.model.category_inputs import CategoryInputs, category_inputs
 
 _TEXTS = ("channels", "masked", "classes")
@@ -190,6 +191,7 @@ def class_texts(labels: DataColumn) -> list[str]:
     return [column.categories[code] for code in column.values.tolist()]
 
 
+@one_line_repr
 @dataclass(frozen=True, eq=False)
 class ScaledSequences:
     """Sequences in the units of a model.

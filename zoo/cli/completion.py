@@ -116,11 +116,13 @@ def _after_pattern(list_names: Callable[[], list[str]], incomplete: str) -> list
 
 def complete_components(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a component of any kind, or ``KIND:NAME``."""
-    from zoo.registry import registry_of
+    from zoo.base.loss import Loss
+    from zoo.registry import list_losses, registry_of
     from zoo.registry.hookspecs import COMPONENT_CLASSES
 
     lists: dict[str, Callable[[], list[str]]] = {
-        base.kind: registry_of(base).list for base in COMPONENT_CLASSES
+        **{base.kind: registry_of(base).list for base in COMPONENT_CLASSES},
+        Loss.kind: list_losses,
     }
     kind, colon, name = incomplete.partition(":")
     if colon and kind in lists:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from zoo.base import Cell, Component, Task
+from zoo.base.loss import Loss
 from zoo.base.names import did_you_mean, did_you_mean_component
 from zoo.cli.completion import complete_files
 from zoo.cli.errors import echo_err
@@ -15,18 +16,20 @@ from zoo.cli.flags import option
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import (
+    find_loss,
     foreign_plugins,
     is_composite,
     layer_names,
     list_losses,
     load_cell_file,
     load_class_file,
+    load_component_file,
     load_loss_file,
     load_plugin_file,
     registry_of,
     split_name,
 )
-from zoo.registry.hookspecs import COMPONENT_CLASSES
+from zoo.registry.hookspecs import COMPONENT_CLASSES, KINDS
 from zoo.registry.plugin_files import is_file_spec
 
 C = TypeVar("C", bound=Component)
@@ -202,10 +205,11 @@ def trained_task(name: str, own: type[Task] | None = None) -> type[Task]:
         ) from error
 
 
-def find_component(text: str) -> type[Component]:
-    """The component of ``NAME``, ``KIND:NAME`` such as ``optimizer:adam``, or ``FILE.py:Class``.
+def find_component(text: str) -> type[Component] | Loss:
+    """The class of ``NAME``, ``KIND:NAME`` such as ``optimizer:adam``, or ``FILE.py:Class``; or the loss.
 
-    A name that a cell and a block have is the cell.
+    A name that a cell and a block have is the cell, and a name that a loss and another component have is the
+    other component.
 
     Raises:
         UnknownNameError: if the name is unknown.
@@ -214,34 +218,40 @@ def find_component(text: str) -> type[Component]:
     """
     if is_file_spec(text):
         is_cell = split_name(text).is_composite
-        return load_cell_file(text) if is_cell else load_class_file(text, Component)
+        return load_cell_file(text) if is_cell else load_component_file(text)
     kind, colon, name = text.rpartition(":")
     if not colon:
         return _find_by_name(text)
-    if kind not in CLASSES_BY_KIND:
+    if kind not in KINDS:
         raise UsageError(
-            f"{text!r}: unknown kind {kind!r}; expected one of {', '.join(CLASSES_BY_KIND)}, as in "
-            f"optimizer:adam, or a class in a file, as in path/to/file.py:MyCell."
-            f"{did_you_mean(kind, CLASSES_BY_KIND)}"
+            f"{text!r}: unknown kind {kind!r}; expected one of {', '.join(KINDS)}, as in optimizer:adam, or "
+            f"a class in a file, as in path/to/file.py:MyCell.{did_you_mean(kind, KINDS)}"
         )
-    return registered_cell(name) if kind == "cell" else registry_of(CLASSES_BY_KIND[kind]).cls(name)
+    return _find_of_kind(kind, name)
 
 
-def _find_by_name(name: str) -> type[Component]:
+def _find_of_kind(kind: str, name: str) -> type[Component] | Loss:
+    if kind == Loss.kind:
+        return find_loss(name)
+    return registered_cell(name) if kind == Cell.kind else registry_of(CLASSES_BY_KIND[kind]).cls(name)
+
+
+def _find_by_name(name: str) -> type[Component] | Loss:
     if is_composite(name):
         return registered_cell(name)
     kinds = [kind for kind, base in CLASSES_BY_KIND.items() if name in registry_of(base)]
+    if not kinds and name in list_losses():  # last, since the kernels of losses import Numba
+        kinds = [Loss.kind]
     if {*kinds} == {"block", "cell"}:  # a block has the name of the cell for which it was made
         kinds = ["cell"]
     if len(kinds) == 1:
-        return registry_of(CLASSES_BY_KIND[kinds[0]]).cls(name)
+        return _find_of_kind(kinds[0], name)
     if kinds:
         raise UsageError(
             f"{name!r} is a {' and a '.join(kinds)}; write {' or '.join(f'{kind}:{name}' for kind in kinds)}."
         )
-    if name in list_losses():
-        raise UsageError(f"{name!r} is a loss; `zoo losses {name}` lists it.")
     known = [known for base in CLASSES_BY_KIND.values() for known in registry_of(base).list()]
+    known += list_losses()
     raise UnknownNameError(
         f"unknown component {name!r}.{did_you_mean_component(name, known)} `zoo cells` lists the cells, `zoo "
         f"plugins` all components."

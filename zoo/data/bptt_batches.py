@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from zoo.arguments import as_integer, short_repr
 from zoo.errors import DataError, UsageError
+from zoo.field_repr import one_line_repr
 
 
+@one_line_repr
 class Window(NamedTuple):
     """Inputs and targets of one training step.
 
@@ -27,6 +29,7 @@ class Window(NamedTuple):
     is_first_of_epoch: bool
 
 
+@one_line_repr
 @dataclass(frozen=True, eq=False)
 class BpttBatches:
     """`B` contiguous streams over one text, read `T` symbols at a time.

@@ -26,6 +26,7 @@ from zoo.data.table import (
 )
 from zoo.data.text_values import expected_value, has_other_date_format
 from zoo.errors import DataError, UsageError, warn_caller
+from zoo.field_repr import one_line_repr
 
 MISSING = ("reject", "forward", "mask")
 """Ways to treat missing values."""
@@ -65,6 +66,7 @@ class ColumnRoles:
         return (*self.target, *self.input, *self.known_future)
 
 
+@one_line_repr
 @dataclass(frozen=True, eq=False)
 class Panel:
     """Several series, sorted by series and time, or one.

@@ -10,8 +10,10 @@ from zoo.arguments import counted, short_repr
 from zoo.array_types import Array
 from zoo.data.growing_array import GrowingArray, allocate, row_chunks
 from zoo.errors import DataError
+from zoo.field_repr import one_line_repr
 
 
+@one_line_repr
 class SequenceValues(NamedTuple):
     """The values of N sequences of R steps in all, one after another.
 

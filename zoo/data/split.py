@@ -15,6 +15,7 @@ from zoo.arguments import as_elements, short_repr
 from zoo.arrays import as_array
 from zoo.base.data_kinds import PARTS
 from zoo.errors import UsageError
+from zoo.field_repr import one_line_repr
 
 Fractions = tuple[float, float, float]
 
@@ -22,6 +23,7 @@ _NUMBER = re.compile(r"\d{1,3}(\.\d{0,15})?|\.\d{1,15}", re.ASCII)
 _EXAMPLE = "write it like '90,5,5', '0.9,0.05,0.05' or '90,10'"
 
 
+@one_line_repr
 class Split(NamedTuple):
     """Three contiguous views of one text's tokens, in the text's order.
 

@@ -33,6 +33,7 @@ from zoo.data.text_values import (
     resembles_kind,
 )
 from zoo.errors import DataError, MissingSourceError, UsageError
+from zoo.field_repr import one_line_repr
 
 TIME_DTYPE = np.dtype("datetime64[us]")
 MISSING_TIME = np.datetime64("NaT", "us")  # NumPy 2.5 warns of times without a unit
@@ -160,6 +161,7 @@ class LineNumbers:
             self._lines.append(line)
 
 
+@one_line_repr
 @dataclass(frozen=True, eq=False)
 class DataTable:
     """Named columns of equal length.

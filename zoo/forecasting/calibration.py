@@ -19,6 +19,7 @@ from zoo.arguments import as_fraction, is_number
 from zoo.array_types import Array
 from zoo.data.panel import Panel
 from zoo.errors import CheckpointError
+from zoo.field_repr import one_line_repr
 from zoo.forecasting.spec import ForecastSpec
 from zoo.model.checkpoint import CALIBRATION_PREFIX
 
@@ -50,6 +51,7 @@ def interval_levels(spec: ForecastSpec, level: float | None) -> tuple[float, flo
     return round((1 - share) / 2, 9), 0.5, round((1 + share) / 2, 9)
 
 
+@one_line_repr
 @dataclass(frozen=True, eq=False)
 class Interval:
     """The interval of n forecasts.
@@ -85,6 +87,7 @@ class Interval:
         return (self.errors[np.concatenate(rows)] for rows in zip(*drawn, strict=True))
 
 
+@one_line_repr
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """Errors of the forecasts of the validation part.

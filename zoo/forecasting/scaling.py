@@ -12,6 +12,7 @@ from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.data.panel import Panel
 from zoo.errors import CheckpointError, DataError
+from zoo.field_repr import one_line_repr
 from zoo.forecasting.autoregression import predicted_changes
 from zoo.forecasting.spec import ForecastSpec
 
@@ -23,6 +24,7 @@ _MAX_ORIGINS = 2000
 _FIELDS = ("mean", "scale", "change", "output")
 
 
+@one_line_repr
 @dataclass(frozen=True)
 class Scaling:
     """The units of the series, from their training parts.

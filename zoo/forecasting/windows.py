@@ -13,6 +13,7 @@ from zoo.array_types import Array
 from zoo.data.growing_array import allocate, row_chunks
 from zoo.data.panel import Panel
 from zoo.errors import DataError
+from zoo.field_repr import one_line_repr
 from zoo.forecasting.autoregression import predicted_changes
 from zoo.forecasting.scaling import Scaling
 from zoo.forecasting.spec import ForecastSpec
@@ -21,6 +22,7 @@ _BLOCK = 32
 """Rows of a matrix product of the autoregression; batches draw about 50 successive rows."""
 
 
+@one_line_repr
 @dataclass(frozen=True, eq=False)
 class Windows:
     """Scaled columns of a panel, and windows of them.

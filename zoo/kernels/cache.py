@@ -36,6 +36,7 @@ from numba.cpython import hashing as hashing  # the random numbers with which ke
 import zoo
 from zoo.kernels.cache_dir import kernel_directory, load_pickled, write_checked
 from zoo.kernels.cache_lock import lock_kernel, unlock_kernel
+from zoo.kernels.ignored_exceptions import raise_ignored_exceptions
 
 # A version identifies these or, for zoo.kernels, the digest of its files.
 _LIBRARIES = ("builtins", "cmath", "llvmlite", "math", "numba", "numpy", "operator", "zoo.kernels")
@@ -207,6 +208,7 @@ class KernelCache(_Cache):
         """The directory."""
         return str(self.directory)
 
+    @raise_ignored_exceptions()
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled kernel for a signature, or None."""
         # Stored machine code needs only Numba's runtime and the symbols of `hashing`. Numba refreshes the

@@ -22,6 +22,7 @@ from zoo.kernels import numba_setup as numba_setup
 from zoo.kernels.cache import library_digest
 from zoo.kernels.cache_dir import kernel_directory, load_pickled, write_checked
 from zoo.kernels.cache_lock import lock_kernel, unlock_kernel
+from zoo.kernels.ignored_exceptions import raise_ignored_exceptions
 
 _libraries: dict[str, Any] = {}
 
@@ -39,6 +40,7 @@ def linked_library(symbol: str, write: Callable[[ir.Module], None]) -> Any:
         return _libraries[symbol]
 
 
+@raise_ignored_exceptions()
 def _load_or_compile(symbol: str, write: Callable[[ir.Module], None]) -> Any:
     codegen = cpu_target.target_context.codegen()
     path = _path(symbol, codegen)

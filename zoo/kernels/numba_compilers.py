@@ -25,6 +25,7 @@ from numba.core.ir_utils import get_definition, guard
 from numba.core.typed_passes import NativeLowering
 from numba.core.untyped_passes import IRProcessing
 
+from zoo.kernels.ignored_exceptions import raise_ignored_exceptions
 from zoo.kernels.processor import lanes
 
 if TYPE_CHECKING:
@@ -258,7 +259,13 @@ class _BindEnvironments(LoweringPass):
         return False
 
 
-class KernelCompiler(compiler.CompilerBase):
+class _Compiler(compiler.CompilerBase):
+    @raise_ignored_exceptions()
+    def compile_extra(self, func: Any) -> Any:
+        return super().compile_extra(func)  # type: ignore[no-untyped-call]
+
+
+class KernelCompiler(_Compiler):
     """Numba's compiler for a kernel that Python calls."""
 
     def define_pipelines(self) -> list[Any]:
@@ -266,7 +273,7 @@ class KernelCompiler(compiler.CompilerBase):
         return [_passes(self.state, (_UseKernelLibrary, IRProcessing), (_BindEnvironments, NativeLowering))]
 
 
-class InlinedCompiler(compiler.CompilerBase):
+class InlinedCompiler(_Compiler):
     """Numba's compiler for a kernel that another kernel calls."""
 
     def define_pipelines(self) -> list[Any]:
@@ -283,7 +290,7 @@ class NoAliasCompiler(InlinedCompiler):
         return super().define_pipelines()
 
 
-class SharedCompiler(compiler.CompilerBase):
+class SharedCompiler(_Compiler):
     """Numba's compiler for a kernel of which other kernels call the machine code.
 
     See the option ``shared`` of :func:`zoo.njit`.

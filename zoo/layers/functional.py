@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
+from zoo.field_repr import repr_of
 from zoo.kernels.jit import is_pure_python
 from zoo.layers.batch import BatchRun
 from zoo.layers.fingerprint import Fingerprint, fingerprint
@@ -47,6 +48,9 @@ class Tape(NamedTuple):
     segments_by_shard: Sequence[list[Segment]]
     trace: Traces
     theta: Fingerprint | None = None
+
+    def __repr__(self) -> str:
+        return repr_of(self, {"x": self.batch_run.x, "trace": self.trace})
 
 
 @dataclass(frozen=True)

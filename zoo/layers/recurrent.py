@@ -447,7 +447,8 @@ class Recurrent(FlatParameters):
 
         ``rnn.jvp(x, x_tangent).y_tangent`` is the derivative of ``rnn(x + e * x_tangent)`` with respect to
         ``e``, at zero. It has kernels of its own, and takes about three times as long as the forward pass.
-        Tokens become one-hot vectors, ``(T, B, I)``. You may overwrite all arguments afterwards.
+        Without ``x_tangent`` and ``residual``, tokens select rows of the weights; else they become one-hot
+        vectors, ``(T, B, I)``. You may overwrite all arguments afterwards.
 
         Args:
             x: As for :meth:`forward`.

@@ -15,6 +15,7 @@ import numpy as np
 
 from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
+from zoo.field_repr import repr_of
 from zoo.layers.config import StackConfig
 from zoo.layers.functional import FunctionalStack, Tape
 from zoo.layers.stack import Stack
@@ -41,13 +42,15 @@ class DualTape(NamedTuple):
     """Everything that :meth:`TangentStack.gradient_tangents` needs.
 
     Args:
-        tape: The tape of the stack of tangents, whose inputs and outputs are dual numbers.
-        has_tokens: Whether x held tokens, which have no gradient.
+        tape: The tape of the stack of tangents, whose outputs are dual numbers.
+        has_dual_input: Whether its inputs are dual numbers.
+        has_gradient: Whether x has a gradient: tokens have none.
         uses_learned_state: Whether the initial states were the learned ones.
     """
 
     tape: Tape
-    has_tokens: bool
+    has_dual_input: bool
+    has_gradient: bool
     uses_learned_state: bool
 
 
@@ -86,10 +89,19 @@ class TangentStack:
         Raises:
             UsageError: if a cell has no step.
         """
+        return self._tangents(has_dual_input=True)
+
+    @cached_property
+    def _of_constant_input(self) -> FunctionalStack:
+        """The same, for inputs that have no direction. They may hold tokens."""
+        return self._tangents(has_dual_input=False)
+
+    def _tangents(self, has_dual_input: bool) -> FunctionalStack:
         config = self.functional.stack.config
+        first, *others = config.cells
         dual = StackConfig(
-            [tangent_cell(cell) for cell in config.cells],
-            2 * config.input_size,
+            [tangent_cell(first, has_dual_input), *map(tangent_cell, others)],
+            2 * config.input_size if has_dual_input else config.input_size,
             config.hidden_size,
             dtype=self.functional.dtype,
             recompute=config.recompute,
@@ -155,16 +167,13 @@ class TangentStack:
         steps, batch = x.shape[:2]
         # Errors name the cell, not its tangent.
         stack.aux_inputs(inputs, (steps, batch), dtype, noise, row_lengths)
-        dual = np.zeros((steps, batch, stack.input_size, 2), dtype)
-        dual[..., 0] = x if x.ndim == 3 else np.arange(stack.input_size) == x[..., np.newaxis]
-        if tangents.x is not None:
-            shape = (steps, batch, stack.input_size)
-            dual[..., 1] = as_floats(tangents.x, shape, dtype, f"{owner}: tangent of the inputs")
+        has_dual_input = self._has_dual_input(tangents)
+        functional = self._dual if has_dual_input else self._of_constant_input
         initial = stack.initial_states(state, arrays, batch, dtype)
         state_tangents = self._state_tangents(state, tangents, batch)
-        y, final, tape = self._dual.apply(
+        y, final, tape = functional.apply(
             self._with_tangents(arrays, tangents.params),
-            dual.reshape(steps, batch, 2 * stack.input_size),
+            self._dual_numbers(x, tangents.x) if has_dual_input else x,
             {**initial, **{tangent_name(name): value for name, value in state_tangents.items()}},
             noise,
             row_lengths,
@@ -179,7 +188,7 @@ class TangentStack:
             States({name: final[name] for name in initial}),
             np.ascontiguousarray(outputs[..., 1]),
             States({name: final.get(tangent_name(name), np.zeros_like(final[name])) for name in initial}),
-            DualTape(tape, x.ndim == 2, state is None) if has_backward else None,
+            DualTape(tape, has_dual_input, x.ndim == 3, state is None) if has_backward else None,
         )
 
     def gradient_tangents(
@@ -223,14 +232,30 @@ class TangentStack:
         continuous = [name for name in stack.state_shapes if name not in stack.discrete_states]
         of_states |= {tangent_name(name): of_tangents[name] for name in continuous}
         of_outputs = dual.reshape(steps, batch, 2 * stack.output_size)
-        dx, dinitial, dtheta = self._dual.vjp(
-            tape.tape, of_outputs, of_states, threads, needs_dx=not tape.has_tokens
+        functional = self._dual if tape.has_dual_input else self._of_constant_input
+        dx, dinitial, dtheta = functional.vjp(
+            tape.tape, of_outputs, of_states, threads, needs_dx=tape.has_gradient
         )
-        if dx is not None:
+        if dx is not None and tape.has_dual_input:
             dx = np.ascontiguousarray(dx.reshape(steps, batch, stack.input_size, 2)[..., 0])
         own = States({name: dinitial[name] for name in stack.state_shapes})
         learned = stack.learned_state_gradients(own, tape.uses_learned_state)
         return dx, own, np.concatenate([dtheta, *(each.ravel() for each in learned)])
+
+    def _has_dual_input(self, tangents: ArgumentTangents) -> bool:
+        # A residual connection adds dual numbers to dual numbers.
+        return tangents.x is not None or self.functional.stack.config.residual
+
+    def _dual_numbers(self, x: Array, tangent: Array | None) -> Array:
+        """Inputs ``(T, B, 2I)``; tokens become one-hot vectors."""
+        size, dtype = self.functional.stack.input_size, self.functional.dtype
+        shape = (*x.shape[:2], size)
+        dual = np.zeros((*shape, 2), dtype)
+        dual[..., 0] = x if x.ndim == 3 else np.arange(size) == x[..., np.newaxis]
+        if tangent is not None:
+            owner = f"{self.functional.stack.label()}: tangent of the inputs"
+            dual[..., 1] = as_floats(tangent, shape, dtype, owner)
+        return dual.reshape(*x.shape[:2], 2 * size)
 
     def _state_tangents(self, state: GivenState | None, tangents: ArgumentTangents, batch: int) -> Arrays:
         """Tangents of the initial states that are not discrete, the learned ones included."""
@@ -275,6 +300,10 @@ class JVP:
         self._batch_first = batch_first
         self.y, self.y_tangent = self._swap(derivative.y), self._swap(derivative.y_tangent)
         self.state, self.state_tangent = derivative.state, derivative.state_tangent
+
+    def __repr__(self) -> str:
+        names = ("y", "state", "y_tangent", "state_tangent")
+        return repr_of(self, {name: getattr(self, name) for name in names})
 
     def gradient_tangents(
         self,

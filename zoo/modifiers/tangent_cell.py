@@ -3,7 +3,8 @@
 The direction of the parameters is given in buffers, of the states in further states, and of the input in the
 input itself. Inputs and outputs are dual numbers, one after the other: the value and the tangent of the first
 feature, then of the second. They remain dual numbers if two directions are concatenated or a layer is
-residual, so that the tangents of the layers of a stack are a stack.
+residual, so that the tangents of the layers of a stack are a stack. If the input of the first layer has no
+direction, it is no dual number, and may hold tokens.
 
 zoo derives the kernels of both passes from its step. The forward pass computes Jacobian-vector products, and
 the backward pass computes derivatives of gradients.
@@ -15,7 +16,7 @@ import copy
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,12 @@ class Tangent(Modifier):
     """The derivative of a cell in a direction, computed with the cell."""
 
     name = "tangent"
+
+
+class ParameterTangent(Modifier):
+    """As :class:`Tangent`, with a constant input: the derivative in a direction of parameters and states."""
+
+    name = "parameter_tangent"
 
 
 @dataclass(frozen=True)
@@ -66,10 +73,12 @@ class TangentStep:
     Args:
         cell: The cell.
         spec: The declarations.
+        has_dual_input: Whether the input is dual numbers; if not, it is constant.
     """
 
     cell: Cell
     spec: TangentDeclarations
+    has_dual_input: bool
 
     def step(
         self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any], lengths: Mapping[str, Any]
@@ -78,11 +87,11 @@ class TangentStep:
         cell, known = self.cell, {**arrays, **states}
         own = {name: arrays[name] for name in (*cell.params, *cell.buffers)}
         bound = bound_copy(cell, lengths_of(cell, lengths), own)
-        value, direction = x[::2], x[1::2]
+        value = x[::2] if self.has_dual_input else x
         old_states = [states[name] for name in cell.states]
         result = step_result(cell, bound.step(value, *old_states, *(arrays[name] for name in cell.inputs)))
         y = result.states[next(iter(cell.states))] if result.y is None else result.y
-        sources = {value.node: direction.node}
+        sources = {value.node: x[1::2].node} if self.has_dual_input else {}
         for name in (*cell.params, *cell.states):
             if (tangent := known.get(tangent_name(name))) is not None:
                 sources[_stored(known[name])] = _stored(tangent)
@@ -111,19 +120,21 @@ def _tangent_of(value: Any, tangent_of: Mapping[Node, Node]) -> Any:
 class TangentCell(CompositeCell, abstract=True):
     """A cell with its tangent; it has the options of the cell."""
 
-    component: ClassVar[type[Component]] = Tangent
-
     @property
     def x_size(self) -> str:  # type: ignore[override]  # a property, since it depends on options
-        """Size of the input: a dual number for each feature of the cell."""
-        return f"2{self.base_cell().x_size}"
+        """Size of the input: a dual number for each feature of the cell, or a number if it is constant."""
+        return f"2{self.base_cell().x_size}" if self._has_dual_input() else self.base_cell().x_size
 
     def size_values(self, input_size: int, hidden_size: int) -> dict[str, int]:
-        """The letters of sizes: the input has two numbers for each feature of the cell."""
-        return super().size_values(input_size // 2, hidden_size)
+        """The letters of sizes: dual numbers are two for each feature of the cell."""
+        return super().size_values(input_size // 2 if self._has_dual_input() else input_size, hidden_size)
 
     def _compose(self) -> TangentStep:
-        return tangent_step(self.base_cell())
+        return tangent_step(self.base_cell(), self._has_dual_input())
+
+    @classmethod
+    def _has_dual_input(cls) -> bool:
+        return cls.component is Tangent
 
     @classmethod
     def _check_name(cls) -> None:
@@ -131,7 +142,7 @@ class TangentCell(CompositeCell, abstract=True):
 
 
 @functools.lru_cache(maxsize=256)
-def tangent_step(cell: Cell) -> TangentStep:
+def tangent_step(cell: Cell, has_dual_input: bool) -> TangentStep:
     """Compose a cell and its tangent.
 
     Raises:
@@ -154,7 +165,7 @@ def tangent_step(cell: Cell) -> TangentStep:
         {**cell.states, **_tangent_declarations(State, continuous)},
         dict(cell.inputs),
     )
-    return TangentStep(cell, spec)
+    return TangentStep(cell, spec, has_dual_input)
 
 
 def _tangent_declarations(kind: type[Any], arrays: Mapping[str, ArrayDeclaration]) -> dict[str, Any]:
@@ -167,18 +178,23 @@ def _tangent_declarations(kind: type[Any], arrays: Mapping[str, ArrayDeclaration
     return declared
 
 
-def tangent_cell(cell: Cell) -> Cell:
+def tangent_cell(cell: Cell, has_dual_input: bool = True) -> Cell:
     """A cell with its tangent.
+
+    Args:
+        cell: The cell.
+        has_dual_input: Whether the input is dual numbers; if not, it is constant, and may hold tokens.
 
     Raises:
         UsageError: if the cell has no step.
     """
-    return _tangent_class(type(cell), Tangent)(**cell.options)  # type: ignore[arg-type]  # see modified_class
+    component = Tangent if has_dual_input else ParameterTangent
+    return _tangent_class(type(cell), component)(**cell.options)  # type: ignore[arg-type]  # see modified_class
 
 
 @functools.cache
 def _tangent_class(base: type[Cell], component: type[Component]) -> type[Cell]:
-    spec = tangent_step(base()).spec
+    spec = tangent_step(base(), component is Tangent).spec
     attributes = {
         "__doc__": composite_docstring(base, component, "With its tangent"),
         "__module__": base.__module__,
@@ -187,6 +203,7 @@ def _tangent_class(base: type[Cell], component: type[Component]) -> type[Cell]:
         "family": base.family,
         "card": base.card,
         "base": base,
+        "component": component,
         "compose_class": staticmethod(_tangent_class),
         **{name: copy.copy(option) for name, option in base.declared_options.items()},
         **spec.params,

@@ -58,7 +58,13 @@ from zoo.registry.composite_names import (
 from zoo.registry.entry_points import PluginRecord
 from zoo.registry.failed_code import foreign_failure
 from zoo.registry.hookspecs import hookimpl
-from zoo.registry.plugin_files import load_cell_file, load_class_file, load_loss_file, load_plugin_file
+from zoo.registry.plugin_files import (
+    load_cell_file,
+    load_class_file,
+    load_component_file,
+    load_loss_file,
+    load_plugin_file,
+)
 from zoo.registry.registry import Registry, Source
 from zoo.registry.stack_names import is_stack, layer_names, split_at_commas, stack_label, stack_name
 
@@ -96,6 +102,7 @@ __all__ = [
     "list_trackers",
     "load_cell_file",
     "load_class_file",
+    "load_component_file",
     "load_loss_file",
     "load_plugin_file",
     "loss_source",

@@ -132,6 +132,19 @@ def load_class_file(text: str, base: type[M]) -> type[M]:
     return cls
 
 
+def load_component_file(text: str) -> type[Component] | Loss:
+    """The class or the loss of ``path/to/file.py:NAME``, which is not registered.
+
+    Raises:
+        UsageError: if the file or the name does not exist.
+        DefinitionError: if it is neither a component nor a loss.
+        PluginError: if the file cannot be imported.
+    """
+    path, _, name = text.rpartition(":")
+    loss = getattr(_import_path(path), name, None) if path.endswith(".py") else None
+    return loss if isinstance(loss, Loss) else load_class_file(text, Component)
+
+
 def is_file_spec(text: str) -> bool:
     """Whether a text is a file rather than a registered name."""
     return text.endswith(".py") or ".py:" in text

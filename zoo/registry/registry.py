@@ -34,7 +34,8 @@ class Source:
     def __str__(self) -> str:
         if not self.distribution:
             return self.plugin or "the running program"
-        return f"{self.distribution} {self.version} (entry point {self.plugin!r})"
+        point = f" (entry point {self.plugin!r})" if self.plugin else ""  # a built-in loss has none
+        return f"{self.distribution} {self.version}{point}"
 
 
 LOCAL = Source()
@@ -207,7 +208,7 @@ class Registry(Generic[M]):
             raise UnknownNameError(self._unknown(name))
         return entry.source, entry.cls
 
-    def _taken(self, name: str, described: str, source: Source, holder: Source | str) -> str:
+    def _taken(self, name: str, described: str, source: Source, holder: Source) -> str:
         remedy = ", or pass override=True to replace it" if source == LOCAL else ""
         return (
             f"{self.kind} name {name!r} is taken: {holder} registered it, and {source} registers {described} "
@@ -306,8 +307,7 @@ class LossRegistry(Registry[Any]):
             raise DefinitionError(f"register a loss: found {short_repr(component)}; expected a zoo.Loss.")
         taken = loss_table().get(component.name)
         if taken is not None and taken != component and not override:
-            holder = self._entries[component.name].source if component.name in self._entries else "zoo"
-            raise UsageError(self._taken(component.name, "another loss", source, holder))
+            raise UsageError(self._taken(component.name, "another loss", source, self.source(component.name)))
         self.register_later(component.name, source, lambda: cast(Any, component))
         self.publish()
         return component

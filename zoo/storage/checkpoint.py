@@ -25,6 +25,7 @@ import safetensors.numpy
 from zoo.arguments import short_repr
 from zoo.array_types import Array
 from zoo.errors import CheckpointError
+from zoo.field_repr import one_line_repr
 from zoo.storage import strict_json
 from zoo.storage.atomic import write_bytes
 from zoo.storage.safe_read import StrPath, opened
@@ -210,6 +211,7 @@ MAX_BYTES: Final = 8 * 2**30
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+@one_line_repr
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """The content of a checkpoint file.

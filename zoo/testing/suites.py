@@ -15,7 +15,8 @@ from zoo.base import Block, Cell, Component, Constraint, Optimizer, Penalty, Sam
 from zoo.base.names import with_article
 from zoo.errors import UsageError
 from zoo.processes import available_processors
-from zoo.registry import load_class_file, registry_of, resolve_cell, split_name
+from zoo.registry import load_class_file, load_component_file, registry_of, resolve_cell, split_name
+from zoo.registry.hookspecs import KINDS
 from zoo.registry.plugin_files import is_file_spec
 from zoo.testing.report import Check, Outcome, Report, check_expected_failures, name_of, run_checks
 
@@ -141,17 +142,29 @@ def parse_spec(spec: str) -> tuple[CheckSuite, str]:
     """Suite and component of ``vanilla``, ``path/to/file.py:MyClass``, ``optimizer:adam`` or ``task:adding``.
 
     Raises:
-        UsageError: if a class in a file does not exist, or is of a kind without laws.
+        UsageError: if a class in a file does not exist, or the component is of a kind without laws.
     """
     kind, colon, name = spec.partition(":")
-    if colon and kind in SUITES:
-        return SUITES[kind], name
+    if colon and kind in KINDS:
+        return _suite(kind, name), name
     if not is_file_spec(spec) or split_name(spec).is_composite:
         return CELLS, spec
-    cls = load_class_file(spec, Component)
-    if cls.kind not in SUITES:
-        raise UsageError(f"{cls.label()} has no laws of its own; those are of: {', '.join(SUITES)}.")
-    return SUITES[cls.kind], spec
+    component = load_component_file(spec)
+    return _suite(component.kind, component.name), spec
+
+
+_NO_LAWS = {
+    "loss": "compare its gradient with finite differences, as docs/howto/loss.md shows",
+    "modifier": "check a cell with it, CELL+{name}",
+    "tracker": "try it with `zoo train --tracker {name}`",
+}
+"""What to do instead for each kind of component without laws."""
+
+
+def _suite(kind: str, name: str) -> CheckSuite:
+    if kind not in SUITES:
+        raise UsageError(f"{kind} {name!r} has no laws of its own; {_NO_LAWS[kind].format(name=name)}.")
+    return SUITES[kind]
 
 
 def check_cell(

@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.base.metric import METRICS
+from zoo.field_repr import one_line_repr
 from zoo.model import SequenceModel
 from zoo.model.targets import weights_of_classes
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
@@ -18,6 +19,7 @@ from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainS
 EVALUATION_BATCH = 256
 
 
+@one_line_repr
 @dataclass(frozen=True, eq=False)
 class Sequences:
     """N sequences with their targets, time-major.

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from zoo.base import Cell
+from zoo.field_repr import one_line_repr
 from zoo.model import AnyModel
 from zoo.training.config import Config
 
@@ -17,6 +18,7 @@ State = Mapping[str, np.ndarray[Any, Any]]
 NoiseKey = tuple[int, int]
 
 
+@one_line_repr
 class TrainStepResult(NamedTuple):
     """Loss and final states of one batch; the gradient is in the model.
 
@@ -48,6 +50,7 @@ class EvalResult:
     arrays: State = field(default_factory=dict)
 
 
+@one_line_repr
 class ProbeBatch(NamedTuple):
     """A batch for diagnostics of a model.
 

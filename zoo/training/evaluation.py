@@ -40,13 +40,14 @@ def analyse(trainer: Trainer) -> dict[str, Any]:
         ``saturation``, ``{"l0.f": [low, high], ...}``, and ``gradient_by_lag``, ``{"l0.h": [norms], ...}``,
         which is empty for a bidirectional model.
     """
-    from zoo.analysis import gate_saturation, gradient_by_lag  # most runs do not need it
+    from zoo.analysis.loss_gradients import norms_by_lag  # most runs do not need them
+    from zoo.analysis.traces import saturation_shares
 
     model, probe = trainer.model, trainer.dataset.probe()
     inputs, targets = probe.inputs[:, :MAX_ROWS], None if probe.targets is None else probe.targets[:MAX_ROWS]
-    aux: Any = {name: value[:, :MAX_ROWS] for name, value in declared_aux(model, probe).items()}
-    saturation = gate_saturation(model, inputs, **aux)
-    lags = {} if model.config.bidirectional else gradient_by_lag(model, inputs, targets, lags=MAX_LAGS, **aux)
+    aux = {name: value[:, :MAX_ROWS] for name, value in declared_aux(model, probe).items()}
+    saturation = saturation_shares(model, inputs, aux)
+    lags = {} if model.config.bidirectional else norms_by_lag(model, inputs, targets, aux, lags=MAX_LAGS)
     return {
         "saturation": {name: [_round(share) for share in shares] for name, shares in saturation.items()},
         "gradient_by_lag": {name: [_round(norm) for norm in norms] for name, norms in lags.items()},

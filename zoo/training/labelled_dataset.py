@@ -33,6 +33,7 @@ from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.sequence_reader import SequenceRoles, read_sequences
 from zoo.data.table import DataColumn
 from zoo.errors import DataError, UsageError
+from zoo.field_repr import one_line_repr
 from zoo.forecasting.spec import quantile_levels
 from zoo.forecasting.target_losses import named_loss
 from zoo.model import AnyModel, SequenceModel
@@ -47,6 +48,7 @@ MAX_CLASSES_OF_NUMBERS = 20
 """Labels with more different numbers are numbers and not classes, unless the loss is of classes."""
 
 
+@one_line_repr
 @dataclass(frozen=True, eq=False)
 class LabelledDataset:
     """Sequences with labels for training, validation and test. A sequence lies in one part.

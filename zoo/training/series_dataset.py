@@ -24,6 +24,7 @@ from zoo.data.split import parse_split
 from zoo.data.table import DataTable, as_table, in_known_order
 from zoo.data.table_files import read_table
 from zoo.errors import DataError, UsageError, ZooWarning
+from zoo.field_repr import one_line_repr
 from zoo.forecasting.baselines import History, fit_autoregression, guess_season, spread
 from zoo.forecasting.calibration import Calibration, last_times, scaled_errors, stored_windows
 from zoo.forecasting.evaluation import (
@@ -56,6 +57,7 @@ MIN_CONTEXT = 24
 _MAX_VALIDATION_WINDOWS = 1000
 
 
+@one_line_repr
 @dataclass(frozen=True, eq=False)
 class SeriesDataset:
     """Windows of a panel for training, validation and test.

@@ -24,6 +24,7 @@ from zoo.data import (
 )
 from zoo.data.corpus import CODE_LEVELS
 from zoo.errors import UsageError
+from zoo.field_repr import one_line_repr
 from zoo.model import AnyModel, LanguageModel
 from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
@@ -42,6 +43,7 @@ MAX_VALIDATION_SYMBOLS = 500_000
 10.3 s, and one on 500,000 of them takes 0.6 s."""
 
 
+@one_line_repr
 @dataclass(frozen=True)
 class TextDataset:
     """A text split into training, validation and test parts.

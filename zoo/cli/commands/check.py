@@ -10,12 +10,10 @@ from typing import Any
 import click
 
 from zoo.arguments import counted
-from zoo.base import Modifier, Tracker
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import find_component
 from zoo.cli.flags import Command, argument, format_options, option
 from zoo.cli.terminal import dim, echo, is_terminal, make_console, print_facts, rich_text, styled
-from zoo.errors import UsageError
 from zoo.registry.plugin_files import is_file_spec
 from zoo.testing.report import STATUS_WORDS, Outcome, Report, Status
 
@@ -75,7 +73,8 @@ def command(
     """
     from zoo.testing import check_in_child
 
-    spec = component if plugin or ":" in component or is_file_spec(component) else _full_name(component)
+    # The child loads --plugin FILE.py, whose components are unknown here.
+    spec = component if plugin or is_file_spec(component) else _full_name(component)
     with _spinner(f"checking {component} in a separate process", quiet=form is not None):
         report = check_in_child(spec, timeout=timeout, plugin=plugin, examples=examples, options=assignments)
     if form == "csv":
@@ -89,14 +88,6 @@ def command(
 def _full_name(name: str) -> str:
     """The name with its kind: ``optimizer:adam``."""
     component = find_component(name)
-    if issubclass(component, Modifier):
-        raise UsageError(
-            f"{component.label()} has no laws of its own; check a cell with it, CELL+{component.name}."
-        )
-    if issubclass(component, Tracker):
-        raise UsageError(
-            f"{component.label()} has no laws; try it with `zoo train --tracker {component.name}`."
-        )
     return f"{component.kind}:{component.name}"
 
 

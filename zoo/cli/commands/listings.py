@@ -22,7 +22,8 @@ from zoo.base import (
     Task,
     Tracker,
 )
-from zoo.base.component import printed_docstring
+from zoo.base.component import first_paragraph, printed_docstring
+from zoo.base.loss import TARGETS, row_loss_function
 from zoo.base.names import did_you_mean
 from zoo.base.task import reads_tokens
 from zoo.cell_pages.cell_info import (
@@ -313,9 +314,6 @@ def _component_info(kind: type[Component], name: str) -> Info:
     }
 
 
-_TARGET_NOUNS = {"class": "classes", "probability": "numbers from 0 to 1", "value": "numbers"}
-
-
 @click.command(cls=Command)
 @_pattern
 @format_options
@@ -328,8 +326,11 @@ def losses(pattern: str, form: str | None) -> None:
     """
     names = list_losses(pattern)
     _check_any(names, "loss", pattern, list_losses())
-    note = "A model takes loss=NAME, or loss=zoo.get_loss(NAME, OPTION=VALUE)."
-    _print(list(map(_loss_info, names)), _LOSS_COLUMNS, [note], form)
+    notes = [
+        "A model takes loss=NAME, or loss=zoo.get_loss(NAME, OPTION=VALUE).",
+        "`zoo show loss:NAME` explains one.",
+    ]
+    _print(list(map(_loss_info, names)), _LOSS_COLUMNS, notes, form)
 
 
 def _loss_info(name: str) -> Info:
@@ -337,11 +338,12 @@ def _loss_info(name: str) -> Info:
     options = {option: each.default for option, each in loss.options.items()}
     return {
         "name": name,
-        "targets": _TARGET_NOUNS[loss.target],
+        "targets": TARGETS[loss.target],
         "metric": loss.metric,
         "options": {**options, **({"class_weights": None} if loss.target == "class" else {})},
         "distribution": source.distribution or str(source),
         "version": source.version,
+        "summary": first_paragraph(row_loss_function(loss)),
     }
 
 

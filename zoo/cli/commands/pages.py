@@ -10,6 +10,7 @@ import click
 
 from zoo.arguments import counted
 from zoo.base import Block, Cell
+from zoo.base.loss import Loss
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import find_component, plugin_option
 from zoo.cli.flags import Command, argument, option
@@ -71,12 +72,19 @@ def _cells_and_blocks(names: Sequence[str]) -> tuple[list[type[Cell]], list[type
     Raises:
         UsageError: if one is neither a cell nor a block.
     """
-    classes = list(dict.fromkeys(map(find_component, names)))
-    for cls in classes:
-        if not issubclass(cls, Cell | Block):
-            raise UsageError(f"{cls.label()} has no page; name a cell, or a block as block:NAME.")
-    cells = [cls for cls in classes if issubclass(cls, Cell)]
-    return cells, [cls for cls in classes if issubclass(cls, Block)]
+    cells: list[type[Cell]] = []
+    blocks: list[type[Block]] = []
+    for name in names:
+        component = find_component(name)
+        if isinstance(component, Loss) or not issubclass(component, Cell | Block):
+            raise UsageError(
+                f"{component.kind} {component.name!r} has no page; name a cell, or a block as block:NAME."
+            )
+        if issubclass(component, Cell):
+            cells.append(component)
+        else:
+            blocks.append(component)
+    return list(dict.fromkeys(cells)), list(dict.fromkeys(blocks))
 
 
 def _list_some(paths: Sequence[str]) -> str:

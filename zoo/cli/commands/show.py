@@ -6,7 +6,7 @@ import inspect
 import os
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,16 +15,17 @@ import click
 from zoo.base import Cell, Component
 from zoo.base.card import SCOPES
 from zoo.base.component import printed_docstring
+from zoo.base.loss import Loss, row_loss_function
 from zoo.base.set_options import assign, component_target
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
-from zoo.cell_pages.cell_tables import declaration_tables, sized_tables
+from zoo.cell_pages.cell_tables import declaration_tables, loss_tables, sized_tables
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import CLASSES_BY_KIND, find_component, plugin_option
 from zoo.cli.flags import Command, argument, option
 from zoo.cli.terminal import WIDTH, bold, dim, echo, escape_controls, indent, is_terminal, make_console
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
-from zoo.registry import is_composite, registry_of, split_name
-from zoo.tables import align
+from zoo.registry import find_loss, is_composite, list_losses, loss_source, registry_of, split_name
+from zoo.tables import TextTable, align
 
 _SIZE = click.IntRange(min=1)
 
@@ -57,11 +58,11 @@ def command(
 ) -> None:
     """Show a component with its equations, or a run.
 
-    NAME is a cell, block, modifier, constraint, penalty, optimizer, sampler, task or tracker. If components
-    of several kinds have the name, write KIND:NAME. Without KIND, NAME is the cell if a cell and a block
-    share the name: mamba is the cell, and block:mamba the block. FILE.py:Class is a class in a Python file.
-    For a cell or a block, zoo also prints the arrays with their shapes and initial values. For a cell,
-    --input, --hidden and --set print the shapes as numbers.
+    NAME is a cell, block, modifier, loss, constraint, penalty, optimizer, sampler, task or tracker. If
+    components of several kinds have the name, write KIND:NAME. Without KIND, NAME is the cell if a cell and
+    a block share the name: mamba is the cell, and block:mamba the block. FILE.py:Class is a class, or a loss,
+    in a Python file. For a cell or a block, zoo also prints the arrays with their shapes and initial values.
+    For a cell, --input, --hidden and --set print the shapes as numbers.
 
     RUN is a run directory or a .safetensors file. zoo prints the names, shapes and numbers of parameters, the
     categories or symbols of the rows of an embedding, and of a run directory the cell, the data, the steps
@@ -83,7 +84,9 @@ def command(
 
         echo("\n".join(run_lines(Path(name))))
         return
-    if graph:
+    if isinstance(component, Loss):
+        _show_loss(component, source, has_other_flags=bool(graph or is_sized or assignments))
+    elif graph:
         _show_graph(_with_options(component, assignments), *sizes)
     elif source:
         _show_source(_with_options(component, assignments))
@@ -109,6 +112,17 @@ def _with_options(component: type[Component], assignments: Sequence[str]) -> Com
     return component(**assign(assignments, [component_target(component.kind, component)])[component.kind])
 
 
+def _show_loss(loss: Loss, source: bool, has_other_flags: bool) -> None:
+    if has_other_flags:
+        raise UsageError(
+            f"{loss.name!r} is a loss; --graph, --set, --input and --hidden are for cells; leave them out."
+        )
+    if source:
+        _print_source(_module_source(row_loss_function(loss), f"loss {loss.name!r}"))
+    else:
+        echo("\n".join(_loss_card(loss)))
+
+
 def _show_graph(component: Component, input_size: int, hidden_size: int) -> None:
     if not isinstance(component, Cell):
         raise UsageError(
@@ -127,11 +141,14 @@ def _show_graph(component: Component, input_size: int, hidden_size: int) -> None
 
 
 def _show_source(component: Component) -> None:
-    text = (
+    _print_source(
         _derived_source(component)
         if isinstance(component, Cell) and component.is_derived()
-        else _module_source(component)
+        else _module_source(type(component), component.label())
     )
+
+
+def _print_source(text: str) -> None:
     if is_terminal():
         from rich.syntax import Syntax
 
@@ -149,26 +166,41 @@ def _derived_source(cell: Cell) -> str:
     return plan_kernels(cell).source
 
 
-def _module_source(component: Component) -> str:
-    module = type(component).__module__
+def _module_source(definition: type[Component] | Callable[..., float], label: str) -> str:
+    module = definition.__module__
     try:
         return inspect.getsource(sys.modules[module])
     except (OSError, TypeError, KeyError):
-        raise UsageError(f"{component.label()}: the source of its module {module} cannot be found.") from None
+        raise UsageError(f"{label}: the source of its module {module} cannot be found.") from None
 
 
 def _heading(component: type[Component]) -> str:
     return f"{bold(component.name)}  {dim(f'{component.kind}, {component.family}, {_origin(component)}')}"
 
 
+def _loss_card(loss: Loss) -> Iterator[str]:
+    function = row_loss_function(loss)
+    is_registered = loss.name in list_losses() and find_loss(loss.name) == loss
+    origin = f"from {loss_source(loss.name)}" if is_registered else _unregistered(function)
+    yield f"{bold(loss.name)}  {dim(f'{loss.kind}, {origin}')}"
+    yield from _description(function)
+    yield from _declarations(loss_tables(loss))
+
+
+def _description(documented: type[Component] | Callable[..., float]) -> list[str]:
+    text = printed_docstring(inspect.getdoc(documented) or "")
+    return ["", *indent(text.splitlines())] if text else []
+
+
+def _declarations(tables: Iterable[TextTable]) -> Iterator[str]:
+    for table in tables:
+        yield from ("", bold(table.title), *indent(align(table.rows) if table.rows else ["none"]))
+
+
 def _card(component: type[Component]) -> Iterator[str]:
     yield _heading(component)
-    yield ""
-    yield from indent(printed_docstring(inspect.getdoc(component) or "").splitlines())
-    for table in declaration_tables(component):
-        yield ""
-        yield bold(table.title)
-        yield from indent(align(table.rows) if table.rows else ["none"])
+    yield from _description(component)
+    yield from _declarations(declaration_tables(component))
     if issubclass(component, Cell):
         yield from ("", bold("Traces"), *indent(_traces(component())))
         yield from ("", bold("Memory"), *indent(_wrapped(_memory(component()))))
@@ -192,7 +224,11 @@ def _origin(component: type[Component]) -> str:
         if find_component(f"{component.kind}:{component.name}") is component:
             root = split_name(component.name).cell if is_composite(component.name) else component.name
             return f"from {registry_of(CLASSES_BY_KIND[component.kind]).source(root)}"
-    return f"from {inspect.getsourcefile(component) or component.__module__}, not registered"
+    return _unregistered(component)
+
+
+def _unregistered(definition: type[Component] | Callable[..., float]) -> str:
+    return f"from {inspect.getsourcefile(definition) or definition.__module__}, not registered"
 
 
 def _traces(cell: Cell) -> list[str]:

@@ -486,12 +486,18 @@ def _function_advice(function: Any) -> str:
     return f"elementwise functions such as np.exp are, and these: {listed}"
 
 
+_LARGEST = "a * zoo.top_k(a, k), which keeps the k largest elements; an order of values has no gradient"
+_BY_RANK = "np.sum(a * zoo.top_k(a, k + 1)) - np.sum(a * zoo.top_k(a, k)), the element with k larger ones"
+_FOURIER = "a product with a matrix of cosines and one of sines, which are a zoo.Buffer"
 _CONVOLVE = "zoo.short_convolution for a convolution over time, or a sum of products with slices"
 _DIFFERENCES = "a[1:] - a[:-1]"
 _SPLIT = "np.split or zoo.split with an axis"
 
 _FUNCTION_ADVICE: dict[str, str | Replacement] = {
     "np.append": "np.concatenate",
+    **dict.fromkeys(("np.argpartition", "np.argsort", "np.partition", "np.sort"), _LARGEST),
+    **dict.fromkeys(("np.median", "np.percentile", "np.quantile"), _BY_RANK),
+    **dict.fromkeys(("np.fft.fft", "np.fft.ifft", "np.fft.irfft", "np.fft.rfft"), _FOURIER),
     "np.apply_along_axis": "the function of the whole array",
     "np.argmax": "zoo.top_k(a, 1), a mask of the largest element",
     "np.argmin": "zoo.top_k(-a, 1), a mask of the smallest element",
@@ -520,9 +526,11 @@ _FUNCTION_ADVICE: dict[str, str | Replacement] = {
     "np.piecewise": "np.where(condition, a, b)",
     "np.ptp": "np.max(a) - np.min(a)",
     "np.round": _ROUND,
+    "np.searchsorted": "np.sum(np.where(a < b, 1.0, 0.0))",
     "np.select": "np.where(first, a, np.where(second, b, c))",
     "np.sinc": "np.sin(np.pi * a) / (np.pi * a)",
     "np.take": "a[i]",
+    "np.take_along_axis": "np.sum(a * mask), with a mask such as zoo.top_k(b, 1)",
     "np.tensordot": "it with @, reshape and swapaxes",
     "np.vdot": "np.sum(a * b)",
     "np.vsplit": _SPLIT,

@@ -650,8 +650,8 @@ def _index_axis(node: Node, axis: int, key: Any) -> tuple[Node, Shape]:
         return node, (node.shape[axis],)
     if isinstance(key, bool) or not isinstance(key, int | np.integer | SymbolicLength):
         raise TraceError(
-            f"found {describe(key)} as an index; expected integers, slices, None or `...` (a choice made by "
-            "numbers is written np.where)"
+            f"found {describe(key)} as an index; expected integers, slices, None or `...` (write a choice by "
+            "numbers with np.where, or as np.sum(a * mask), with a mask such as zoo.top_k(b, 1))"
         )
     start = as_index(key, whole)
     if start == whole:

@@ -11,7 +11,7 @@ function decoded(text) {
 function openState(state, length) {
   const levels = decoded(state.levels);
   return {...state, peak: state.peaks.reduce((a, b) => Math.max(a, b), 0),
-    value: (row, place) => (levels[row * length + place] / LEVELS) * state.peaks[row]};
+    value: (row, step) => (levels[row * length + step] / LEVELS) * state.peaks[row]};
 }
 
 /** Rows of a state sorted by number, standard deviation or correlation. */
@@ -40,8 +40,8 @@ function raster(canvas, rows, length, share) {
   const ink = canvas.getContext("2d"), image = ink.createImageData(length, rows.length);
   const above = channels("positive"), below = channels("negative");
   rows.forEach((row, line) => {
-    for (let place = 0; place < length; place += 1) {
-      const value = share(row, place), at = 4 * (line * length + place);
+    for (let step = 0; step < length; step += 1) {
+      const value = share(row, step), at = 4 * (line * length + step);
       image.data.set(value < 0 ? below : above, at);
       image.data[at + 3] = 255 * Math.min(1, Math.abs(value));
     }

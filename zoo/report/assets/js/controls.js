@@ -5,7 +5,7 @@ function choice(label, options, value, onchange) {
   const buttons = options.map(([key, text]) =>
     el("button", {type: "button", "aria-pressed": String(key === value), onclick: () => pick(key)}, text));
   function pick(key) {
-    options.forEach(([other], place) => buttons[place].setAttribute("aria-pressed", String(other === key)));
+    options.forEach(([other], index) => buttons[index].setAttribute("aria-pressed", String(other === key)));
     onchange(key);
   }
   return el("div", {class: "choice", role: "group", "aria-label": label},
@@ -32,7 +32,7 @@ function stepper(label, onstep) {
   return {node, show: (words) => { text.textContent = words; }};
 }
 
-/** The switch of the theme: light, dark or that of the system. */
+/** The switch of the theme: light, dark or the theme of the system. */
 function themeSwitch() {
   const root = document.documentElement;
   return choice("Theme", [["auto", "Auto"], ["light", "Light"], ["dark", "Dark"]], "auto", (theme) => {

@@ -7,11 +7,11 @@ const KEYS = {ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity};
 function positions(series, sx, sy) {
   return series.flatMap((each) => each.x.map((x, n) => ({series: each, n, x, y: each.y[n]})))
     .filter(({x, y}) => sx.fits(x) && sy.fits(y))
-    .map((place) => ({...place, left: sx(place.x), top: sy(place.y)}));
+    .map((point) => ({...point, left: sx(point.x), top: sy(point.y)}));
 }
 
 function nearest(points, distance) {
-  return points.reduce((best, place) => (!best || distance(place) < distance(best) ? place : best), null);
+  return points.reduce((best, point) => (!best || distance(point) < distance(best) ? point : best), null);
 }
 
 class Hover {
@@ -35,17 +35,17 @@ class Hover {
 
   /** The nearest marker within reach. */
   marker(left, top) {
-    const distance = (place) => Math.hypot(place.left - left, place.top - top);
+    const distance = (point) => Math.hypot(point.left - left, point.top - top);
     const one = nearest(this.points, distance);
     return one && distance(one) < REACH ? [one] : [];
   }
 
   /** The nearest value of each line; of many lines the vertically nearest. */
   across(left, top) {
-    const chosen = new Map(), distance = (place) => Math.abs(place.left - left);
-    for (const place of this.lines) {
-      const before = chosen.get(place.series);
-      if (!before || distance(place) < distance(before)) chosen.set(place.series, place);
+    const chosen = new Map(), distance = (point) => Math.abs(point.left - left);
+    for (const point of this.lines) {
+      const before = chosen.get(point.series);
+      if (!before || distance(point) < distance(before)) chosen.set(point.series, point);
     }
     this.at = nearest([...chosen.values()], distance);
     const near = [...chosen.values()].sort((a, b) => Math.abs(a.top - top) - Math.abs(b.top - top));
@@ -70,7 +70,7 @@ class Hover {
 
   /** Stops of the cursor: each marker, or each position where a line has a value. */
   stops() {
-    const all = this.marks ? this.points : [...new Map(this.lines.map((place) => [place.x, place])).values()];
+    const all = this.marks ? this.points : [...new Map(this.lines.map((point) => [point.x, point])).values()];
     return [...all].sort((a, b) => a.left - b.left || a.top - b.top);
   }
 

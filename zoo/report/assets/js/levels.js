@@ -1,16 +1,16 @@
-// Labels of reference levels, placed where they hide least.
+// Labels of reference levels, at the positions where they hide the fewest points.
 
 const LETTER = 6.3, LINE = 14; // pixels
 
 /** Four positions of a label: at the right or left end of its level, above or below it. */
 function candidates(box, top, width) {
-  const room = [];
+  const areas = [];
   for (const left of [box.right - width, box.left + 4]) {
     for (const above of [top - LINE - 2, top + 3]) {
-      room.push({left, top: above, right: left + width, bottom: above + LINE});
+      areas.push({left, top: above, right: left + width, bottom: above + LINE});
     }
   }
-  return room.filter((area) => area.top >= box.top - 4 && area.bottom <= box.bottom);
+  return areas.filter((area) => area.top >= box.top - 4 && area.bottom <= box.bottom);
 }
 
 function overlap(one, other) {

@@ -29,20 +29,20 @@ function marker(series, x, y, r = 4) {
 /** The path of a line with gaps. */
 function pathOf(series, sx, sy) {
   let path = "", open = false;
-  series.x.forEach((x, place) => {
-    const y = series.y[place], there = sx.fits(x) && sy.fits(y);
-    if (there) path += `${open ? "L" : "M"}${sx(x).toFixed(1)},${sy(y).toFixed(1)}`;
-    open = there;
+  series.x.forEach((x, n) => {
+    const y = series.y[n], fits = sx.fits(x) && sy.fits(y);
+    if (fits) path += `${open ? "L" : "M"}${sx(x).toFixed(1)},${sy(y).toFixed(1)}`;
+    open = fits;
   });
   return path;
 }
 
 /** The area between the ends of an interval, without gaps. */
 function bandOf({x, low, high}, sx, sy) {
-  const there = x.map((_, n) => n).filter((n) => sx.fits(x[n]) && sy.fits(low[n]) && sy.fits(high[n]));
+  const steps = x.map((_, n) => n).filter((n) => sx.fits(x[n]) && sy.fits(low[n]) && sy.fits(high[n]));
   const point = (n, ends) => `${sx(x[n]).toFixed(1)},${sy(ends[n]).toFixed(1)}`;
-  return there.length < 2 ? "" : `M${there.map((n) => point(n, high)).join("L")}`
-    + `L${there.reverse().map((n) => point(n, low)).join("L")}Z`;
+  return steps.length < 2 ? "" : `M${steps.map((n) => point(n, high)).join("L")}`
+    + `L${steps.reverse().map((n) => point(n, low)).join("L")}Z`;
 }
 
 /** A line or points, as a group in the colour of the series. */
@@ -50,9 +50,9 @@ function drawn(series, sx, sy) {
   const group = draw("g", {class: `series${series.thin ? " thin" : ""}`});
   group.dataset.name = series.name;
   group.style.color = colourOf(series);
-  const there = series.x.map((x, n) => [x, series.y[n]]).filter(([x, y]) => sx.fits(x) && sy.fits(y));
-  if (series.marks || there.length === 1) {
-    group.append(...there.map(([x, y]) => marker(series, sx(x), sy(y))));
+  const points = series.x.map((x, n) => [x, series.y[n]]).filter(([x, y]) => sx.fits(x) && sy.fits(y));
+  if (series.marks || points.length === 1) {
+    group.append(...points.map(([x, y]) => marker(series, sx(x), sy(y))));
   } else {
     const dash = dashOf(series) || null;
     if (series.low.length) group.append(draw("path", {class: "band", d: bandOf(series, sx, sy)}));

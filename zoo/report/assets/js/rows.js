@@ -81,8 +81,8 @@ class InputRows {
       if (value === null) return "";
       return `${begins ? "M" : "L"}${this.left(step + 0.5).toFixed(1)},${sy(value).toFixed(1)}`;
     });
-    const room = Math.max(4, Math.floor(this.width / CHARACTER) - ends.length - 3);
-    const short = name.length > room ? `${name.slice(0, room - 1)}…` : name;
+    const most = Math.max(4, Math.floor(this.width / CHARACTER) - ends.length - 3);
+    const short = name.length > most ? `${name.slice(0, most - 1)}…` : name;
     return [
       draw("line", {class: "grid", x1: 0, x2: this.width, y1: top, y2: top}),
       low < 0 && high > 0 ? draw("line", {class: "grid", x1: 0, x2: this.width, y1: sy(0), y2: sy(0)}) : null,

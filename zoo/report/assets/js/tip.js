@@ -8,12 +8,12 @@ function tipLine({series, x, y}, chart, at) {
     el("b", {}, shown(y, chart.y.style)), el("small", {}, aside));
 }
 
-/** The values of all lines at a position, or those of one marker. */
+/** The values of all lines at a position, or the values of one marker. */
 function tipLines(chosen, at, chart) {
   const [{series, n, x}] = chosen;
   if (!series.marks) {
     return [el("div", {class: "tip-head"}, `${chart.x.label} ${shown(at, chart.x.style)}`),
-      ...chosen.map((place) => tipLine(place, chart, at))];
+      ...chosen.map((point) => tipLine(point, chart, at))];
   }
   return [tipLine(chosen[0], chart, x), el("div", {}, `${chart.x.label}: ${shown(x, chart.x.style)}`),
     el("div", {class: "tip-head"}, series.notes[n] || "")];
@@ -25,7 +25,7 @@ function tipWords(chosen, chart) {
     `${series.name}: ${shown(y, chart.y.style)} at ${chart.x.label} ${shown(x, chart.x.style)}`).join("; ");
 }
 
-/** Move a tooltip beside a position, inside an area of a width. */
+/** Move a tooltip next to a position, inside an area of a width. */
 function putTip(tip, left, top, width) {
   tip.hidden = false;
   const before = left > width / 2 ? left - tip.offsetWidth - 14 : left + 14;

@@ -4,9 +4,9 @@ const SURPRISE = "surprise", MOST_BITS = 8, CLOSE = 0.5, MOST_CHIPS = 10;
 const ORDERS = [["correlation", "correlation"], ["spread", "standard deviation"], ["number", "number"]];
 const RANGES = [["unit", "this unit"], ["state", "all units"]];
 
-function letter(symbol, place) {
+function letter(symbol, step) {
   const span = el("span", {class: symbol === "\n" ? "newline" : null}, symbol === "\n" ? "↵\n" : symbol);
-  span.dataset.place = place;
+  span.dataset.step = step;
   return span;
 }
 
@@ -22,12 +22,12 @@ class UnitsPanel {
       "aria-label": `The ${this.inputs ? "inputs" : "text"}; arrow keys go from unit to unit`},
     this.inputs ? this.inputs.node : this.letters);
     this.tip = el("div", {class: "tip", hidden: true, "aria-hidden": "true"});
-    this.told = el("p", {class: "told", "aria-live": "polite"});
+    this.description = el("p", {class: "description", "aria-live": "polite"});
     this.bar = new ScaleBar();
     this.overview = new Overview((position) => this.move(position));
     this.step = stepper("unit", (by) => this.move(this.position + by));
     const text = el("div", {class: "canvas"}, this.text, this.tip);
-    const parts = [this.controls(), this.suggestions(), this.told, this.bar.node, this.overview.node, text];
+    const parts = [this.controls(), this.suggestions(), this.description, this.bar.node, this.overview.node, text];
     this.node = figure(block, parts, "wide units");
     this.listen();
     this.arrange();
@@ -67,11 +67,11 @@ class UnitsPanel {
       const r = Math.abs(state.correlations[row]);
       if (feature >= 0 && r >= CLOSE && r > (best.get(feature)?.r || 0)) best.set(feature, {number, row, r});
     }));
-    const found = [...best].sort(([, a], [, b]) => b.r - a.r).slice(0, MOST_CHIPS);
-    if (!found.length) return null;
+    const chosen = [...best].sort(([, a], [, b]) => b.r - a.r).slice(0, MOST_CHIPS);
+    if (!chosen.length) return null;
     return el("div", {class: "chips", role: "group", "aria-label": "Units correlated with a feature"},
       el("span", {class: "choice-label"}, "Units correlated with"),
-      found.map(([feature, one]) => this.chip(feature, one)));
+      chosen.map(([feature, one]) => this.chip(feature, one)));
   }
 
   chip(feature, {number, row}) {
@@ -92,7 +92,7 @@ class UnitsPanel {
     for (const control of [...this.ofUnits, this.overview.node]) control.hidden = !this.state;
     if (!this.state) return this.surprise();
     this.rows = ordered(this.state, this.order);
-    this.overview.show(this.rows, this.length, (one, place) => this.state.value(one, place) / this.most(one));
+    this.overview.show(this.rows, this.length, (one, step) => this.state.value(one, step) / this.most(one));
     return this.move(row === undefined ? this.position : this.rows.indexOf(row));
   }
 
@@ -104,10 +104,10 @@ class UnitsPanel {
   move(position) {
     this.position = (position + this.rows.length) % this.rows.length;
     const row = this.rows[this.position], most = this.most(row);
-    this.letters.forEach((node, place) => shade(node, this.state.value(row, place) / most));
+    this.letters.forEach((node, step) => shade(node, this.state.value(row, step) / most));
     this.inputs?.show(`${this.state.label}, unit ${this.state.numbers[row]}`,
-      this.block.surprise.map((_, place) => this.state.value(row, place)), [-most, most]);
-    this.told.textContent = this.sentence(row);
+      this.block.surprise.map((_, step) => this.state.value(row, step)), [-most, most]);
+    this.description.textContent = this.sentence(row);
     this.step.show(String(this.state.numbers[row]));
     this.bar.show(shown(-most), `+${shown(most)}`, false);
     this.overview.point(this.position);
@@ -122,29 +122,29 @@ class UnitsPanel {
   }
 
   surprise() {
-    this.letters.forEach((node, place) => shade(node, (this.block.surprise[place] || 0) / MOST_BITS, SURPRISE));
+    this.letters.forEach((node, step) => shade(node, (this.block.surprise[step] || 0) / MOST_BITS, SURPRISE));
     this.inputs?.show("surprise in bits", this.block.surprise, extent([0, ...this.block.surprise]));
-    this.told.textContent = "The surprise of each symbol: minus the logarithm of its predicted probability, in bits.";
+    this.description.textContent = "The surprise of each symbol: minus the logarithm of its predicted probability, in bits.";
     this.bar.show("0 bits", `${MOST_BITS} bits or more`, true);
   }
 
   peek(event) {
     const area = this.text.getBoundingClientRect();
-    const place = this.inputs ? this.inputs.stepAt(event.clientX, event.clientY) : event.target.dataset.place;
-    this.inputs?.point(place);
-    this.tip.hidden = place === undefined || place === null;
+    const step = this.inputs ? this.inputs.stepAt(event.clientX, event.clientY) : event.target.dataset.step;
+    this.inputs?.point(step);
+    this.tip.hidden = step === undefined || step === null;
     if (this.tip.hidden) return;
-    const bits = this.block.surprise[place], value = this.state?.value(this.rows[this.position], Number(place));
-    this.tip.replaceChildren(...this.read(place), this.state ? el("div", {}, `unit ${shown(value)}`) : "",
+    const bits = this.block.surprise[step], value = this.state?.value(this.rows[this.position], Number(step));
+    this.tip.replaceChildren(...this.read(step), this.state ? el("div", {}, `unit ${shown(value)}`) : "",
       this.inputs && bits === null ? "" : el("div", {}, `surprise ${shown(bits)} bits`));
     putTip(this.tip, event.clientX - area.left, event.clientY - area.top + 18, area.width);
   }
 
   /** The input of a step: its symbol, or its number in the example and its values. */
-  read(place) {
-    if (!this.inputs) return [el("b", {}, JSON.stringify(this.block.symbols[place]))];
-    const start = this.block.starts.filter((each) => each <= place).pop();
-    return [el("b", {}, `step ${place - start + 1}`),
-      ...this.block.traces.map(({name, values}) => el("div", {}, `${name} ${shown(values[place])}`))];
+  read(step) {
+    if (!this.inputs) return [el("b", {}, JSON.stringify(this.block.symbols[step]))];
+    const start = this.block.starts.filter((each) => each <= step).pop();
+    return [el("b", {}, `step ${step - start + 1}`),
+      ...this.block.traces.map(({name, values}) => el("div", {}, `${name} ${shown(values[step])}`))];
   }
 }
