@@ -57,7 +57,7 @@ def main() -> int:
     """Print the table."""
     print("| cell | steps of a chunk | sequences | BPTT | RTRL | UORO |")
     print("|---|---|---|---|---|---|")
-    for cell in ("vanilla", "lstm"):
+    for cell in ("vanilla", "lstm", "lru"):
         for steps, batch in SHAPES:
             seconds = measure(make_steps(cell, steps, batch))
             ratios = " | ".join(f"{seconds[name] / seconds['bptt']:.1f}" for name in ("rtrl", "uoro"))

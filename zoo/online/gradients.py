@@ -16,7 +16,6 @@ stream. If an optimizer changes them between chunks, the influence is the one of
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
@@ -24,7 +23,6 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zoo import kernels
 from zoo.arguments import as_integer, as_mapping, check_seed, counted
 from zoo.array_types import Array, Arrays
 from zoo.arrays import as_array
@@ -38,10 +36,14 @@ from zoo.layers.states import States
 from zoo.layers.tangents import ArgumentTangents
 from zoo.layers.validation import as_floats
 from zoo.model import Model
+from zoo.online.state_groups import advance_blocks, state_groups
 from zoo.online.state_vectors import StateVectors
 
 MAX_INFLUENCE = 2**31
 """Largest influence of RTRL, in bytes."""
+
+MAX_ROWS = 256
+"""Rows of a pass that computes the influence, unless one sequence has more."""
 
 M = TypeVar("M", Recurrent, Model)
 
@@ -266,7 +268,10 @@ class RTRL(OnlineGradient):
     R. J. Williams & D. Zipser 1989, https://doi.org/10.1162/neco.1989.1.2.270. A chunk has any number of time
     steps, and back-propagation computes its part of the gradient and of the influence, as in J. Schmidhuber
     1992, https://doi.org/10.1162/neco.1992.4.2.243. The influence is a matrix ``(S, P)`` for each sequence,
-    and a chunk takes S backward passes of each. The batch has one size B until :meth:`reset`.
+    and a chunk takes S backward passes of each. In a layer whose units do not read the states of other units,
+    such as ``indrnn`` or ``lru``, it is one number for each parameter and state of a unit, and a chunk takes
+    as many backward passes as a unit has states (N. Zucchet et al. 2023, https://arxiv.org/abs/2305.15947).
+    The batch has one size B until :meth:`reset`.
 
     Args:
         model: A ``zoo.Recurrent``, with :meth:`forward` and :meth:`backward`; or a model, with
@@ -282,27 +287,34 @@ class RTRL(OnlineGradient):
     @classmethod
     def influence_shapes(cls, stack: Stack, batch: int) -> Shapes:
         """As in :class:`OnlineGradient`."""
-        shape = batch, StateVectors(stack).size, ParameterLayout(stack.param_shapes).size
-        size = math.prod(shape) * stack.config.dtype.itemsize
+        groups = state_groups(stack)
+        (count, states), params = groups.states.shape, groups.params.shape[1]
+        size = batch * count * states * params * stack.config.dtype.itemsize
         if size > MAX_INFLUENCE:
             raise UsageError(
                 f"{stack.label()}: the influence of RTRL takes {size / 2**30:,.1f} GiB, for "
-                f"{counted(batch, 'sequence')}, {shape[1]:,} states and {shape[2]:,} parameters, more than "
-                f"{MAX_INFLUENCE / 2**30:g} GiB; use UORO, or fewer units or sequences."
+                f"{counted(batch, 'sequence')}, {states:,} states and {count * params:,} parameters, more "
+                f"than {MAX_INFLUENCE / 2**30:g} GiB; use UORO, or fewer units or sequences."
             )
-        return {"influence": shape}
+        return {"influence": (batch, count, states, params)}
 
     def _gradient(self, influence: Arrays, dstate: Array) -> Array:
-        total: Array = np.einsum("bs,bsp->p", dstate, influence["influence"])
-        return total
+        groups = state_groups(self.model.stack)
+        values = np.einsum("bgc,bgcm->gm", dstate[:, groups.states], influence["influence"])
+        return groups.gradient(values)
 
     def _advance(self, influence: Arrays, run: BatchRun) -> None:
-        model, size = self.model, self._vectors.size
-        units = self._vectors.split(np.eye(size, dtype=model.dtype))
-        for row, matrix in enumerate(influence["influence"]):
-            dinitial, after = model.functional.vjp_by_row(run, np.full(size, row), units, model.threads)
-            kernels.add_matmul(self._vectors.join(dinitial), kernels.pack(matrix), after)
-            matrix[...] = after
+        model, vectors, groups = self.model, self._vectors, state_groups(self.model.stack)
+        seeds, matrices = groups.seeds(model.dtype), influence["influence"]
+        together = max(1, MAX_ROWS // len(seeds))
+        for first in range(0, run.batch_size, together):
+            part = matrices[first : first + together]
+            rows = np.repeat(np.arange(first, first + len(part)), len(seeds))
+            dfinal = vectors.split(np.tile(seeds, (len(part), 1)))
+            dinitial, dtheta = model.functional.vjp_by_row(run, rows, dfinal, model.threads)
+            steps = groups.state_blocks(vectors.join(dinitial).reshape(len(part), *seeds.shape))
+            own = groups.param_blocks(dtheta.reshape(len(part), len(seeds), -1))
+            advance_blocks(*(_as_matrices(each) for each in (steps, part, own)))
 
 
 class UORO(OnlineGradient):
@@ -399,6 +411,11 @@ def carry_shapes(name: str, stack: Stack, batch: int) -> Shapes:
     states = {state: (batch, *shape) for state, shape in stack.state_shapes.items()}
     influence = GRADIENTS[name].influence_shapes(stack, batch) if name in GRADIENTS else {}
     return {**states, **influence}
+
+
+def _as_matrices(blocks: Array) -> Array:
+    """Blocks ``(..., C, M)`` as ``(N, C, M)``, contiguous."""
+    return np.ascontiguousarray(blocks).reshape(-1, *blocks.shape[-2:])
 
 
 def _root_of_ratio(numerators: Array, denominators: Array) -> Array:
