@@ -35,6 +35,7 @@ _EXPORTS = {
     "kernels.jit": "njit",
     "layers": "Recurrent",
     "model": "LanguageModel SequenceModel load",
+    "online": "RTRL UORO",
     "registry": (
         "get_block get_cell get_constraint get_loss get_modifier get_optimizer get_penalty get_sampler "
         "get_task get_tracker hookimpl list_blocks list_cells list_constraints list_losses list_modifiers "
@@ -48,7 +49,7 @@ _EXPORTS = {
 # Submodules after the bar are not in __all__: a star import would hide the libraries that they need.
 _SUBMODULES = (
     "analysis convert data export kernels report testing | base classification darts forecasting jax "
-    "layers sklearn sktime torch training"
+    "layers online sklearn sktime torch training"
 )
 
 __getattr__, __dir__, __all__ = attach(__name__, _EXPORTS, _SUBMODULES)

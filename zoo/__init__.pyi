@@ -11,6 +11,7 @@ from zoo import (
     jax as jax,
     kernels as kernels,
     layers as layers,
+    online as online,
     report as report,
     sklearn as sklearn,
     sktime as sktime,
@@ -111,6 +112,10 @@ from zoo.model import (
     LanguageModel as LanguageModel,
     SequenceModel as SequenceModel,
     load as load,
+)
+from zoo.online import (
+    RTRL as RTRL,
+    UORO as UORO,
 )
 from zoo.registry import (
     get_block as get_block,

@@ -97,6 +97,13 @@ def values() -> dict[str, Any]:
     }
 
 
+def after_forward(rnn: zoo.Recurrent, x: np.ndarray) -> zoo.RTRL:
+    """An online gradient after a forward pass."""
+    gradient = zoo.RTRL(rnn)
+    gradient.forward(x)
+    return gradient
+
+
 def calls(folder: Path) -> dict[str, Call]:
     """All calls, by name."""
     rng = np.random.default_rng(0)
@@ -166,6 +173,15 @@ def calls(folder: Path) -> dict[str, Call]:
         "Recurrent.step": (rnn.step, {"x": x[0], "state": None}),
         "Recurrent.save": (rnn.save, {"path": folder / "layer.safetensors"}),
         "Recurrent.fill": (rnn.fill, {"arrays": {}}),
+        "RTRL": (zoo.RTRL, {"model": rnn}),
+        "UORO": (zoo.UORO, {"model": rnn, "seed": 0}),
+        "RTRL.forward": (lambda **given: zoo.RTRL(rnn).forward(**given), {"x": x, "noise": None}),
+        "RTRL.backward": (lambda dy: after_forward(rnn, x).backward(dy), {"dy": y}),
+        "RTRL.loss_and_grad": (
+            lambda **given: zoo.RTRL(sequence).loss_and_grad(**given),
+            {"inputs": x, "targets": tokens, "weights": None, "noise": None},
+        ),
+        "RTRL.load_state_dict": (zoo.RTRL(rnn).load_state_dict, {"arrays": zoo.RTRL(rnn).state_dict()}),
         "LanguageModel": (
             zoo.LanguageModel,
             {"vocab": "ab", "cell": "vanilla", "embedding": 2, "tie": False, **sizes, **of_models},
@@ -202,6 +218,10 @@ def calls(folder: Path) -> dict[str, Call]:
         ),
         "SequenceModel.loss_and_grad": (
             sequence.loss_and_grad,
+            {"inputs": x, "targets": tokens, "weights": None, "state": None, "noise": None},
+        ),
+        "SequenceModel.loss_and_state_grad": (
+            sequence.loss_and_state_grad,
             {"inputs": x, "targets": tokens, "weights": None, "state": None, "noise": None},
         ),
         "SequenceModel.loss": (

@@ -23,6 +23,7 @@ from run_asserts import damage
 
 import zoo
 from zoo.errors import CheckpointError, UsageError, ZooError
+from zoo.online.gradients import carry_shapes
 from zoo.storage import Checkpoint, RunDirectory, load
 from zoo.training import Run
 from zoo.training.config_conversion import make_config
@@ -709,7 +710,9 @@ def test_fuzzed_training_state_loads_or_raises(training, arrays):
     meta = {**result.meta, "training": {name: value for name, value in said.items() if value is not ...}}
     held = {name: value for name, value in {**result.arrays, **arrays}.items() if value is not None}
     try:
-        progress = restore(Checkpoint(held, meta), MODEL, ADAM, PLATEAU, 2, "x")
+        progress = restore(
+            Checkpoint(held, meta), MODEL, ADAM, PLATEAU, carry_shapes("bptt", MODEL.stack, 2), "x"
+        )
     except CheckpointError as error:
         check_words(str(error))
         return

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,6 +58,7 @@ class AuxInputSource:
         dtype: Of all arrays.
         noise_key: Seed and step of the noise; None for its expectation.
         dropout: Probability that an element between layers is dropped.
+        rows: The row of the batch that each row here repeats, ``(N,)``; None if they are the batch.
     """
 
     layers: list[tuple[Direction, ...]]
@@ -66,10 +67,15 @@ class AuxInputSource:
     dtype: np.dtype[Any]
     noise_key: NoiseKey | None = None
     dropout: float = 0.0
+    rows: Array | None = None
+
+    def select(self, rows: Array) -> AuxInputSource:
+        """The auxiliary inputs of some rows of the batch, ``(N,)``, which may be repeated."""
+        return replace(self, rows=rows)
 
     def chunk(self, time_slice: slice, rows: Rows) -> list[AuxInputs]:
         """Auxiliary inputs of every layer for some steps of some rows."""
-        part = time_slice, rows
+        part = time_slice, rows if self.rows is None else self.rows[rows]
         shared: dict[Any, Array] = {}
         return [
             AuxInputs(

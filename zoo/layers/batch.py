@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TypeAlias
 
@@ -99,6 +99,11 @@ class BatchRun:
             return prepare()
         threads = pool_threads(len(shards(self.batch_size)), threads, self.product_size)  # those of the pass
         return run_shards(lambda _pool_state: prepare(), 1, threads, self.product_size)
+
+    def select(self, rows: Array) -> BatchRun:
+        """A batch without lengths of some rows of this one, ``(N,)``, which may be repeated."""
+        state, aux_inputs = slice_states(self.state, rows), self.aux_inputs.select(rows)
+        return replace(self, x=np.take(self.x, rows, axis=1), state=state, aux_inputs=aux_inputs)
 
     @property
     def batch_size(self) -> int:

@@ -94,7 +94,8 @@ class BackwardArguments(NamedTuple):
         needs_dx: Whether the gradient of the inputs of each layer is needed.
         dinputs: Destination of the gradient of the inputs, ``(T, B, I)``; None if it is not needed.
         dinitial: Destination of the gradient of the initial states of each layer, ``(B, ...)``.
-        gradients: Destination of the sum of the gradients of the parameters, ``(1, P)``.
+        gradients: Destination of the gradients of the parameters: ``(1, P)`` for their sum, or
+            ``(shards, P)``.
     """
 
     params: tuple[Any, ...]
@@ -293,7 +294,8 @@ class CompiledPasses:
             dy: Gradient of the outputs, ``(T, B, ·)``.
             dfinal: Gradients of the final states.
             dx: Destination of the gradient of x, ``(T, B, I)``; None if it is not needed.
-            out: Destination of the gradient of the parameters, ``(P,)``.
+            out: Destination of the gradient of the parameters: ``(P,)`` for their sum over the shards, or
+                ``(shards, P)``.
             threads: Maximum number of threads.
         """
         kind, needs_dx = (run.x.dtype, dx is None), [] if dx is None else [dx]
@@ -316,7 +318,7 @@ class CompiledPasses:
             needs_dx=(dx is not None, *[True] * (len(self._stack.directions) - 1)),
             dinputs=dx,
             dinitial=states_by_layer(self._stack, dinitial),
-            gradients=out[np.newaxis],
+            gradients=out.reshape(-1, out.shape[-1]),
         )
         if kind not in self._backward:
             generated = _generate_backward(self._stack, arguments)

@@ -15,7 +15,7 @@ from zoo.field_repr import repr_of
 from zoo.kernels.jit import is_pure_python
 from zoo.layers.batch import BatchRun
 from zoo.layers.fingerprint import Fingerprint, fingerprint
-from zoo.layers.parameters import ParameterLayout
+from zoo.layers.parameters import ParameterLayout, flatten
 from zoo.layers.sharding import GradientSum, gather_states, map_shards, shards, slice_states
 from zoo.layers.stack import LayerTape, Stack
 from zoo.layers.states import GivenState, States
@@ -117,25 +117,21 @@ class FunctionalStack:
             UsageError: if x, state, noise, lengths, trace or an input does not fit.
             UnknownNameError: if a name to trace is unknown.
         """
-        stack = self.stack
-        x, row_lengths = as_padded_batch(x, lengths, stack.input_size, self.dtype, stack.label())
-        steps, batch = x.shape[:2]
-        initial = stack.initial_states(state, arrays, batch, self.dtype)
-        aux_inputs = stack.aux_inputs(inputs, (steps, batch), self.dtype, noise, row_lengths)
-        segments, all_shards = stack.segments(steps, batch, has_backward=has_backward), shards(batch)
+        run = self.batch_run(arrays, x, state, noise, lengths, inputs, has_backward=has_backward)
+        batch, segments = run.batch_size, run.segments
+        all_shards = shards(batch)
         if copy_inputs:
-            initial = initial if state is None else _copies(initial)  # zeros and learned states are new
+            # Zeros and learned states are new.
+            run.state = run.state if state is None else _copies(run.state)
             # Several shards copy their rows anyway.
             if len(segments) > 1 or len(all_shards) == 1:
-                x = x.copy()
+                run.x = run.x.copy()
                 if inputs:
-                    aux_inputs = replace(aux_inputs, given=_copies(aux_inputs.given))
+                    run.aux_inputs = replace(run.aux_inputs, given=_copies(run.aux_inputs.given))
         if not is_pure_python():
-            preview = partial(self._preview, arrays, x, inputs, has_backward)
+            preview = partial(self._preview, arrays, run.x, inputs, has_backward)
             self._compiled.first_pass_compiler.start(preview, threads, has_backward)
-        params, uses_learned = stack.params_by_direction(arrays), state is None
-        run = BatchRun(stack, params, x, initial, aux_inputs, segments, row_lengths, uses_learned)
-        y = run.empty_output(stack.output_size)
+        y = run.empty_output(self.stack.output_size)
         tracer = ValueTracer(run, trace) if requested_names(trace) else None
         prepared = run.prepare(forward=True, threads=threads)
 
@@ -157,6 +153,31 @@ class FunctionalStack:
         traces = tracer.traces() if tracer else value_traces({})
         digest = None if theta is None else fingerprint(theta)
         return y, final, Tape(run, segments_by_shard, traces, digest)
+
+    def batch_run(
+        self,
+        arrays: Mapping[str, Array],
+        x: Any,
+        state: GivenState | None,
+        noise: tuple[int, int] | None,
+        lengths: Any,
+        inputs: Mapping[str, Any],
+        has_backward: bool = True,
+    ) -> BatchRun:
+        """Check the arguments of :meth:`apply`, and make a batch of them that has not run yet."""
+        stack = self.stack
+        x, row_lengths = as_padded_batch(x, lengths, stack.input_size, self.dtype, stack.label())
+        steps, batch = x.shape[:2]
+        return BatchRun(
+            stack,
+            stack.params_by_direction(arrays),
+            x,
+            stack.initial_states(state, arrays, batch, self.dtype),
+            stack.aux_inputs(inputs, (steps, batch), self.dtype, noise, row_lengths),
+            stack.segments(steps, batch, has_backward=has_backward),
+            row_lengths,
+            uses_learned_state=state is None,
+        )
 
     def _preview(
         self, arrays: Mapping[str, Array], x: Array, inputs: Mapping[str, Any], has_backward: bool
@@ -238,6 +259,50 @@ class FunctionalStack:
 
         dinitial_by_shard = map_shards(work, all_shards, threads, run.product_size)
         return dx, gather_states(run.pair_with_rows(dinitial_by_shard), batch), dtheta
+
+    def vjp_by_row(
+        self, run: BatchRun, rows: Array, dfinal: Mapping[str, Array], threads: int
+    ) -> tuple[Arrays, Array]:
+        """The gradients of ``sum(dfinal[n] * final[rows[n]])`` for each n, from one pass over N rows.
+
+        Each row is a shard, so that its gradient is not added to those of others.
+
+        Args:
+            run: From :meth:`batch_run`, without lengths.
+            rows: Rows of the batch, ``(N,)``, which may be repeated.
+            dfinal: Gradients with respect to the final states, ``(N, ...)``.
+            threads: As for :meth:`apply`.
+
+        Returns:
+            The gradients with respect to the initial states, ``(N, ...)``, and to the parameters, ``(N, P)``.
+        """
+        run, stack = run.select(rows), self.stack
+        params = run.prepare(forward=True, backward=True, threads=threads)
+        row_shards = [slice(row, row + 1) for row in range(len(rows))]
+        dtheta, y = np.empty((len(rows), self.layout.size), self.dtype), run.empty_output(stack.output_size)
+        dy = np.zeros_like(y)
+        if not is_pure_python():
+            compiled = self._compiled.forward(run, params, row_shards, y, threads)
+            if compiled is not None:
+                dinitial = self._compiled.backward(
+                    run, params, compiled[0], dy, dfinal, None, dtheta, threads
+                )
+                if dinitial is not None:
+                    return dinitial, dtheta
+
+        def output_gradient(segment: Segment, y: Array | None) -> tuple[Array, list[Array]]:  # noqa: ARG001
+            return slice_batch(dy, segment.time_slice, segment.rows), []
+
+        def work(shard: slice) -> Arrays:
+            segments, _ = run.forward(shard, lambda *_: None, params=params)
+            dinitial, gradients = run.backward(
+                segments, output_gradient, slice_states(dfinal, shard), params=params
+            )
+            flatten(gradients, dtheta[shard.start])
+            return dinitial
+
+        by_row = map_shards(work, row_shards, threads, run.product_size)
+        return {name: np.concatenate([each[name] for each in by_row]) for name in dfinal}, dtheta
 
 
 def _copies(arrays: Mapping[str, Array]) -> Arrays:

@@ -163,7 +163,7 @@ class Recurrent(FlatParameters):
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**super().__getstate__(), "_tape": None}  # it looks at the parameters of this layer
-        state.pop("_tangents", None)
+        state.pop("tangents", None)
         return state
 
     def __repr__(self) -> str:
@@ -476,7 +476,7 @@ class Recurrent(FlatParameters):
         arrays = (
             {name: value.copy() for name, value in self._arrays.items()} if has_backward else self._arrays
         )
-        derivative = self._tangents.jvp(
+        derivative = self.tangents.jvp(
             arrays,
             x,
             state,
@@ -488,10 +488,11 @@ class Recurrent(FlatParameters):
             copy_inputs=has_backward,
             has_backward=has_backward,
         )
-        return JVP(self._tangents, derivative, self.threads, self.batch_first)
+        return JVP(self.tangents, derivative, self.threads, self.batch_first)
 
     @cached_property
-    def _tangents(self) -> TangentStack:
+    def tangents(self) -> TangentStack:
+        """Derivatives of the layers in a direction."""
         return TangentStack(self.functional)
 
     def _swap(self, array: Any) -> Any:

@@ -111,6 +111,10 @@ class TangentStack:
         )
         return FunctionalStack(Stack(dual), self.functional.dtype)
 
+    def compile_passes(self) -> None:
+        """As :meth:`FunctionalStack.compile_passes`."""
+        self._dual.compile_passes()
+
     def check(self, noise: Any) -> None:
         """Check that derivatives in a direction are available.
 

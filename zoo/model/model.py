@@ -6,7 +6,7 @@ import copy
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import numpy as np
@@ -24,10 +24,12 @@ from zoo.kernels.input_projection import add_weight_gradient
 from zoo.kernels.losses import BUILT_IN_LOSSES
 from zoo.layers.batch import BatchRun
 from zoo.layers.config import StackConfig
+from zoo.layers.functional import FunctionalStack
 from zoo.layers.parameters import FlatParameters, ParameterLayout
 from zoo.layers.sharding import check_threads, gather_states, map_shards, shards
 from zoo.layers.stack import Stack
 from zoo.layers.states import GivenState, States, full_name
+from zoo.layers.tangents import TangentStack
 from zoo.layers.validation import as_padded_batch, as_padded_tokens, mask_padding
 from zoo.model import vocabulary_loss
 from zoo.model.batch_loss import BatchLoss, ReadoutRun, gather_final_states, sum_losses
@@ -164,6 +166,8 @@ class Model(FlatParameters):
         "_core_grad",
         "_core_shapes",
         "_is_large",
+        "functional",
+        "tangents",
         "process_group",
         "activity_penalty",
     )
@@ -216,6 +220,16 @@ class Model(FlatParameters):
     def core_size(self) -> int:
         """Number of parameters of the layers and of a readout that is not tied."""
         return self._core_grad.size
+
+    @cached_property
+    def functional(self) -> FunctionalStack:
+        """The layers as pure functions."""
+        return FunctionalStack(self.stack, self.dtype)
+
+    @cached_property
+    def tangents(self) -> TangentStack:
+        """Derivatives of the layers in a direction."""
+        return TangentStack(self.functional)
 
     @classmethod
     def check_loss(cls, loss: str | Loss, outputs: int) -> Loss:
@@ -301,23 +315,53 @@ class Model(FlatParameters):
         if self.process_group.size == 1 and self.activity_penalty is None:
             preview = partial(self._preview, inputs, targets, weights, noise=noise, lengths=lengths, **aux)
             self._compiled_step.first_pass_compiler.start(preview, self.threads)
-        batch = batch_loss.batch_size
-        local_shards = self.process_group.local_shards(batch)
-        if batch_loss.unembedded is not None:
-            dinputs = batch_loss.run.batch_run.empty_output(self.stack.input_size)
-            batch_loss = replace(batch_loss, dinputs=dinputs)
+        local_shards = self.process_group.local_shards(batch_loss.batch_size)
+        batch_loss = self._with_dinputs(batch_loss)
         if self._is_large:
             outcome: tuple[float, State] = VocabularyStep(self, batch_loss, local_shards).loss_and_grad()
             self._embedding_gradient(batch_loss)
             return outcome
         self._update_tied_readout()
         if self.activity_penalty is not None:
-            step = PenalisedStep(self, batch_loss, local_shards)
-            step_losses, gradients, final_states = step.loss_and_grad(self.activity_penalty)
-            self.process_group.sum_gradients(gradients, self._core_grad, batch)
-            outcome = self._mean_loss(batch_loss, step_losses), final_states
+            outcome = self._two_pass_step(batch_loss, local_shards)[:2]
         else:
             outcome = self._plain_step(batch_loss, local_shards)
+        self._copy_core_gradient()
+        self._embedding_gradient(batch_loss)
+        return outcome
+
+    def loss_and_state_grad(
+        self,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        state: GivenState | None = None,
+        noise: tuple[int, int] | None = None,
+        lengths: ArrayLike | None = None,
+        **aux: ArrayLike,
+    ) -> tuple[float, State, State]:
+        """As :meth:`loss_and_grad`; also the gradients with respect to the initial states.
+
+        Args:
+            inputs: As for :meth:`loss_and_grad`.
+            targets: As for :meth:`loss_and_grad`.
+            weights: As for :meth:`loss_and_grad`.
+            state: Initial states.
+            noise: As for :meth:`loss_and_grad`.
+            lengths: As for :meth:`loss_and_grad`.
+            **aux: As for :meth:`loss_and_grad`.
+
+        Returns:
+            The loss, the final states, and the gradients with respect to the initial states, ``(B, ...)``.
+
+        Raises:
+            UsageError: as for :meth:`loss_and_grad`.
+        """
+        batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux, has_backward=True)
+        batch_loss = self._with_dinputs(batch_loss)
+        self._update_tied_readout()
+        outcome = self._two_pass_step(batch_loss, self.process_group.local_shards(batch_loss.batch_size))
         self._copy_core_gradient()
         self._embedding_gradient(batch_loss)
         return outcome
@@ -534,6 +578,14 @@ class Model(FlatParameters):
         states = self.process_group.scatter_local_states(final, batch_loss.run.batch_run.state)
         return self._mean_loss(batch_loss, losses), States(states)
 
+    def _two_pass_step(
+        self, batch_loss: BatchLoss, local_shards: Sequence[slice]
+    ) -> tuple[float, State, State]:
+        """As :meth:`loss_and_state_grad`, with the penalties of the activity."""
+        step = PenalisedStep(self, batch_loss, local_shards).loss_and_grad(self.activity_penalty)
+        self.process_group.sum_gradients(step.gradients, self._core_grad, batch_loss.batch_size)
+        return self._mean_loss(batch_loss, step.losses), step.final, step.dinitial
+
     def _interpreted_step(self, batch_loss: BatchLoss, local_shards: Sequence[slice]) -> tuple[float, State]:
         """As :meth:`loss_and_grad`; Python calls kernel after kernel."""
         params = batch_loss.prepare(backward=True)
@@ -574,6 +626,12 @@ class Model(FlatParameters):
         """The weights of the readout, ``(H, V)``: ``Why``, or a copy of the tied embedding."""
         self._update_tied_readout()
         return self._readout[0]
+
+    def _with_dinputs(self, batch_loss: BatchLoss) -> BatchLoss:
+        """The loss with a destination of the gradient of the embedded inputs, if there are any."""
+        if batch_loss.unembedded is None:
+            return batch_loss
+        return replace(batch_loss, dinputs=batch_loss.run.batch_run.empty_output(self.stack.input_size))
 
     def _update_tied_readout(self) -> None:
         """Copy the embedding to the readout that the kernels read, if it is tied."""

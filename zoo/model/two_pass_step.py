@@ -1,14 +1,15 @@
 """Training steps in two passes over the whole batch: the outputs of all shards, then the gradients.
 
 The loss of a large vocabulary and penalties of the activity need the outputs of all sequences before the
-backward pass of the first. The tapes of all shards are in memory at once.
+backward pass of the first. Gradients with respect to the initial states come from these steps, too. The tapes
+of all shards are in memory at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -60,8 +61,8 @@ class TwoPassStep:
 
     def backward(
         self, segments: list[list[Segment]], output_gradients: Sequence[OutputGradient], size: int
-    ) -> list[Array]:
-        """The gradient of each shard, a vector of ``size`` elements.
+    ) -> tuple[list[Array], States]:
+        """The gradient of each shard, a vector of ``size`` elements, and of the initial states of all.
 
         Args:
             segments: Of each shard, from :meth:`forward`.
@@ -72,18 +73,20 @@ class TwoPassStep:
         run, model, dinputs = self._batch_run, self._model, self._batch_loss.dinputs
         params = run.prepare(backward=True, needs_dx=dinputs is not None)
 
-        def backward(task: tuple[slice, list[Segment], OutputGradient]) -> Array:
+        def backward(task: tuple[slice, list[Segment], OutputGradient]) -> tuple[Array, Arrays]:
             shard, own_segments, output_gradient = task
             zeros = as_state(
                 None, model.stack.state_shapes, row_count(run.shard_rows(shard)), model.dtype, "model"
             )
-            _, gradients = run.backward(own_segments, output_gradient, zeros, dinputs, params=params)
+            dinitial, gradients = run.backward(own_segments, output_gradient, zeros, dinputs, params=params)
             flat = np.empty(size, model.dtype)
             flatten(gradients, flat)
-            return flat
+            return flat, dinitial
 
         tasks = list(zip(self._shards, segments, output_gradients, strict=True))
-        return map_shards(backward, tasks, model.threads, run.product_size)
+        results = map_shards(backward, tasks, model.threads, run.product_size)
+        dinitial = gather_final_states(self._batch_loss, self._shards, [states for _, states in results])
+        return [flat for flat, _ in results], dinitial
 
 
 @dataclass
@@ -112,13 +115,33 @@ class ActivityPenalty:
         return gradient
 
 
+class StepGradients(NamedTuple):
+    """Results of a training step.
+
+    Args:
+        losses: The losses of the steps of each shard, without penalties.
+        gradients: The gradient of each shard.
+        final: The final states.
+        dinitial: The gradients with respect to the initial states.
+    """
+
+    losses: list[Array]
+    gradients: list[Array]
+    final: States
+    dinitial: States
+
+
 class PenalisedStep(TwoPassStep):
     """The training step with penalties of the activity: loss and readout are as in the interpreted step."""
 
-    def loss_and_grad(self, penalty: ActivityPenalty) -> tuple[list[Array], list[Array], States]:
-        """The losses of the steps of each shard, without the penalty, the gradients, and the final states."""
+    def loss_and_grad(self, penalty: ActivityPenalty | None) -> StepGradients:
+        """The losses and the gradients.
+
+        Args:
+            penalty: The penalties; None for none.
+        """
         y, segments, final = self.forward(keep_tapes=True)
-        dpenalty = penalty.gradient(y, self._batch_run.lengths)
+        dpenalty = None if penalty is None else penalty.gradient(y, self._batch_run.lengths)
         losses = [np.zeros(len(y)) for _ in segments]
 
         def output_gradient(own_losses: Array) -> OutputGradient:
@@ -127,13 +150,15 @@ class PenalisedStep(TwoPassStep):
                 dy, others = self._batch_loss.readout_backward(
                     segment, np.ascontiguousarray(y[index]), own_losses
                 )
-                dy += dpenalty[index]
+                if dpenalty is not None:
+                    dy += dpenalty[index]
                 return dy, others
 
             return gradient
 
         size = self._model.core_size
-        return losses, self.backward(segments, list(map(output_gradient, losses)), size), final
+        gradients, dinitial = self.backward(segments, list(map(output_gradient, losses)), size)
+        return StepGradients(losses, gradients, final, dinitial)
 
 
 class VocabularyStep(TwoPassStep):
@@ -176,7 +201,7 @@ class VocabularyStep(TwoPassStep):
             return np.ascontiguousarray(dy[segment.time_slice, segment.rows]), []
 
         layers = model.grad[: ParameterLayout(model.stack.param_shapes).size]
-        gradients = self.backward(segments, [output_gradient] * len(segments), layers.size)
+        gradients, _ = self.backward(segments, [output_gradient] * len(segments), layers.size)
         model.process_group.sum_gradients(gradients, layers, self._batch_loss.batch_size)
         return self._batch_loss.mean([total]), final
 

@@ -69,6 +69,9 @@ TEST_BATCHES = 64
 KINDS = tuple(kind for kind in DATA_KINDS if kind != "task")
 """Kinds of data that the setting ``kind`` names."""
 
+GRADIENTS = ("bptt", "rtrl", "uoro")
+"""Values of the setting ``gradient``: truncated BPTT, and the names of :data:`zoo.online.GRADIENTS`."""
+
 PREDICT = ("change", "level", "correction")
 """Values of the setting ``predict``."""
 
@@ -390,6 +393,14 @@ class Config:
         "or reset them. A cell whose states grow without bound can diverge if they are carried.  [--carry]",
         only="text",
     )
+    gradient: str = _setting(
+        "bptt",
+        one_of(*GRADIENTS),
+        "Gradient across the windows of a text, or the batches of a task that continue: none (bptt, "
+        "truncated BPTT), exact (rtrl, real-time recurrent learning), or an unbiased estimate (uoro). rtrl "
+        "stores states x parameters numbers of each sequence, and takes a backward pass for each state.",
+        only="text task",
+    )
     scheduled_sampling: float = _setting(
         0.0,
         FRACTION,
@@ -562,6 +573,11 @@ class Config:
             raise UsageError(
                 f"dropout is {self.dropout!r} and there is one layer, but dropout applies between layers; "
                 f"give more `layers`, or a cell with dropout, such as lstm+recurrent_dropout."
+            )
+        if self.gradient != "bptt" and not self.carry:
+            raise UsageError(
+                f"gradient is {self.gradient!r} and `carry=False` is given, but without carried states there "
+                f"is no gradient across windows; leave out one of them."
             )
         self._check_cells()
         self._check_data_or_task()

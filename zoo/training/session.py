@@ -28,6 +28,7 @@ from zoo.errors import MissingSourceError, UsageError
 from zoo.layers.config import BlockLike, CellLike
 from zoo.layers.stack import check_residual
 from zoo.model import AnyModel
+from zoo.online.gradients import carry_shapes
 from zoo.registry import get_optimizer, list_cells, resolve_cell_in_block, resolve_task
 from zoo.registry.api import resolve
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
@@ -481,8 +482,9 @@ class _TrainingSession:
         if resumed is None:
             return None
         step, checkpoint = resumed
-        batch_size, source = self.dataset.batch_size, str(self.directory.path)
-        state = restore(checkpoint, self.model, self.optimizer, self.schedule, batch_size, source)
+        shapes = carry_shapes(self.config.gradient, self.model.stack, self.dataset.batch_size)
+        source = str(self.directory.path)
+        state = restore(checkpoint, self.model, self.optimizer, self.schedule, shapes, source)
         best_step = None if state.best is None else state.best_step
         self.directory.resume(step, checkpoint, best_step=best_step, report=report, keep=self.config.keep)
         return state

@@ -14,7 +14,7 @@ from zoo.array_types import Array
 from zoo.base.param_groups import AnyOptimizer
 from zoo.errors import CheckpointError
 from zoo.kernels.processor import describe_processor
-from zoo.layers.parameters import array_shapes, strip_prefixes
+from zoo.layers.parameters import Shapes, array_shapes, strip_prefixes
 from zoo.model import AnyModel
 from zoo.model.checkpoint import CALIBRATION_PREFIX
 from zoo.storage import Checkpoint, expect
@@ -30,7 +30,8 @@ class TrainingState:
     Attributes:
         optimizer_state: State of the optimizer.
         schedule: State of the schedule.
-        carried_states: States of the layers after the last batch; None before the first.
+        carried_states: States of the layers after the last batch, with an online gradient also their
+            influence; None before the first.
         step: Number of updates.
         best: Validation loss of the best model so far; None before the first validation.
         best_step: Its step.
@@ -106,16 +107,24 @@ def restore(
     model: AnyModel,
     optimizer: AnyOptimizer,
     schedule: Schedule,
-    batch: int,
+    carry_shapes: Shapes,
     source: str,
 ) -> TrainingState:
     """Load a checkpoint's parameters and buffers into the model, and return the training state.
+
+    Args:
+        checkpoint: The checkpoint.
+        model: The model.
+        optimizer: The optimizer.
+        schedule: The schedule of the learning rate.
+        carry_shapes: Shapes of the carried states, and of their influence.
+        source: Its name in messages.
 
     Raises:
         CheckpointError: if arrays or counters do not match the model and the optimizer.
     """
     slots = {f"optimizer.{name}": shape for name, shape in optimizer.slot_shapes(model.theta.size).items()}
-    states = {f"state.{name}": (batch, *shape) for name, shape in model.stack.state_shapes.items()}
+    states = {f"state.{name}": shape for name, shape in carry_shapes.items()}
     model_shapes = array_shapes(model.layout.shapes, model.stack.buffer_shapes)
     has_states = any(name.startswith("state.") for name in checkpoint.arrays)
     shapes = {**model_shapes, **slots, **(states if has_states else {})}

@@ -19,6 +19,7 @@ from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 from zoo.training.defaults import KIND_DEFAULTS, with_intervals
 from zoo.training.evaluation import declared_aux, evaluate_task, initial_states
+from zoo.training.stream_gradient import check_gradient, loss_and_grad
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,14 @@ class TaskDataset:
         batch_size: Examples of a batch.
         seed: Seed of the training examples.
         batches: Batches of a validation.
+        gradient: Name of the gradient across batches that continue the ones before.
     """
 
     task: Task
     batch_size: int
     seed: int
     batches: int
+    gradient: str = "bptt"
     kind: ClassVar[str] = "task"
     eval_split_name: ClassVar[str] = "validation"
 
@@ -66,7 +69,9 @@ class TaskDataset:
 
     def make_model(self, cell: Cell | list[Cell], config: Config) -> AnyModel:
         """A model for the task."""
-        return model_for(self.task, cell, embedding=config.embedding, **config.model_arguments())
+        model = model_for(self.task, cell, embedding=config.embedding, **config.model_arguments())
+        check_gradient(self.gradient, model, self.batch_size)
+        return model
 
     def loss_and_grad(
         self, model: AnyModel, step: int, carried_states: State | None, noise: NoiseKey
@@ -74,9 +79,9 @@ class TaskDataset:
         """Loss and gradient on the batch of a step; states are carried if it continues the batch before."""
         batch = self.task.batch(step, self.batch_size, self.seed)
         before = initial_states(model, batch, carried_states)
-        aux = declared_aux(model, batch)
-        loss, after = model.loss_and_grad(
-            batch.inputs, batch.targets, weights=batch.weights, state=before, noise=noise, **aux
+        others = {"weights": batch.weights, **declared_aux(model, batch)}
+        loss, after = loss_and_grad(
+            self.gradient, model, batch.inputs, batch.targets, before, noise, **others
         )
         return TrainStepResult(loss, after, batch.weights.size)
 
@@ -152,4 +157,4 @@ def prepare_task(config: Config, task: Task) -> tuple[Config, TaskDataset]:
     """The configuration with every size resolved, and the dataset of the task."""
     steps, batch = config.steps or KIND_DEFAULTS["task"].steps, config.batch or KIND_DEFAULTS["task"].batch
     resolved = dataclasses.replace(with_intervals(config, "task", steps), data=(), batch=batch)
-    return resolved, TaskDataset(task, batch, config.seed, config.eval_batches)
+    return resolved, TaskDataset(task, batch, config.seed, config.eval_batches, config.gradient)

@@ -31,6 +31,7 @@ from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainS
 from zoo.training.defaults import DEFAULT_SEQ, KIND_DEFAULTS, run_steps, with_intervals
 from zoo.training.evaluation import bits, evaluate
 from zoo.training.initial_parameters import check_level, in_vocabulary
+from zoo.training.stream_gradient import check_gradient, loss_and_grad, states_of
 
 Tokens: TypeAlias = NDArray[np.int32]
 
@@ -59,6 +60,7 @@ class TextDataset:
             character or a byte, or has no text.
         carry: Whether states are carried from one window to the next, in training and validation.
         scheduled_sampling: The probability of replaced inputs, and the updates until it is reached.
+        gradient: Name of the gradient across windows.
     """
 
     corpus: Corpus
@@ -69,6 +71,7 @@ class TextDataset:
     part_bytes: Split | None = None
     carry: bool = True
     scheduled_sampling: tuple[float, int] = (0.0, 1)
+    gradient: str = "bptt"
     kind: ClassVar[str] = "text"
 
     @property
@@ -110,7 +113,9 @@ class TextDataset:
     def make_model(self, cell: Cell | list[Cell], config: Config) -> LanguageModel:
         """A language model of the symbols of the text."""
         arguments = {**config.model_arguments(), "embedding": config.embedding, "tie": config.tie}
-        return LanguageModel(self.corpus.vocabulary, cell, **arguments)
+        model = LanguageModel(self.corpus.vocabulary, cell, **arguments)
+        check_gradient(self.gradient, model, self.batch_size)
+        return model
 
     def loss_and_grad(
         self, model: AnyModel, step: int, carried_states: State | None, noise: NoiseKey
@@ -118,8 +123,8 @@ class TextDataset:
         """Loss and gradient on the window of a step; states are carried within an epoch, unless reset."""
         window = self.train.window(step)
         before = None if window.is_first_of_epoch or not self.carry else carried_states
-        inputs = self._mixed_inputs(model, step, window.inputs, before, noise)
-        loss, after = model.loss_and_grad(inputs, window.targets, state=before, noise=noise)
+        inputs = self._mixed_inputs(model, step, window.inputs, states_of(model, before), noise)
+        loss, after = loss_and_grad(self.gradient, model, inputs, window.targets, before, noise)
         return TrainStepResult(loss, after, window.targets.size)
 
     def _mixed_inputs(
@@ -255,6 +260,7 @@ def prepare_text(
         None if sizes is None else split(sizes, parse_split(shares)),
         config.carry,
         (config.scheduled_sampling, sampling_steps or 1),
+        config.gradient,
     )
 
 

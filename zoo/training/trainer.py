@@ -248,7 +248,8 @@ class Trainer:
             pass
         except Exception:  # a validation that needs whole sequences
             LOGGER.debug("the preview has no validation", exc_info=True)
-        if self.model.activity_penalty is None:  # one with a state would compute something else afterwards
+        # A penalty with a state would compute something else afterwards, and small batches have no influence.
+        if self.model.activity_penalty is None and self.config.gradient == "bptt":
             self.dataset.loss_and_grad(model, 0, None, (self.config.seed, 0))
         theta, grad = self.model.theta[:1], self.clip.apply(self.model.grad[:1]).grad
         self.optimizer.apply(theta, grad, self.optimizer.init(theta), 1, 0.0)
