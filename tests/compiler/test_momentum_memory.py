@@ -163,6 +163,12 @@ def test_a_memory_and_its_momentum_are_recognised(name, options, sizes) -> None:
     assert not explain(cell_of(name, options)).step_by_step
 
 
+def test_momentum_delta_net_is_recognised() -> None:
+    memories = find_sequence_states(trace_step(zoo.get_cell("momentum_delta_net", heads=2))).memories
+    assert {memory.attr.state: memory.attr.momentum for memory in memories.values()} == {"S": "P"}
+    assert memories.keys() == {"S", "P"}
+
+
 @pytest.mark.parametrize("cell", OTHERS)
 def test_other_pairs_are_computed_step_by_step(cell) -> None:
     assert not find_sequence_states(trace_step(cell())).memories

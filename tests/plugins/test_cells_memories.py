@@ -73,6 +73,18 @@ def test_titans_without_momentum_is_gated_delta_net_without_scale() -> None:
     np.testing.assert_allclose(run("titans", params, state, np.abs(x)), expected)
 
 
+def test_momentum_delta_net_without_momentum_is_gated_delta_net() -> None:
+    """Its gates are constant here: alpha is half of its first factor, and beta is a quarter."""
+    options = {"heads": 2, "min_log_mu": -1e4}
+    params, state, x = drawn("momentum_delta_net", **options)
+    x[..., 0] = 1
+    params |= {"Wg": np.zeros((4, 8)), "f": np.zeros(2), "d": np.full(2, -1e4), "bm": np.full(2, 1e4)}
+    params |= {"A": np.zeros(2), "Wa": np.zeros((4, 2)), "Wb": np.outer(np.eye(4)[0], -np.log([3, 3]))}
+    half = {"ba": np.log(2 * (1 + np.exp(params["ba"])) - 1)}
+    expected = run("gated_delta_net", params | half, state, x, heads=2)
+    np.testing.assert_allclose(run("momentum_delta_net", params, state, x, **options), expected)
+
+
 def test_mesa_net_solves_ridge_regression() -> None:
     cell = zoo.get_cell("mesa_net", iterations=20)
     params, _, x = arrays_of(cell)

@@ -1227,6 +1227,21 @@ EXPECTED: dict[str, Expected] = {
         deviation="Recurrent weights are Glorot uniform there.",
         official={"Wh": glorot(lambda n: 2 * n.H)},
     ),
+    "momentum_delta_net": Expected(
+        {
+            **dict.fromkeys(("Wx", "Wg"), by_inputs),
+            **dict.fromkeys(("ba", "bm"), lambda n: inverse_softplus_of_steps(0.001, 0.1)),
+            **dict.fromkeys(("A", "Am"), lambda n: through(np.exp, uniform(0, 16))),
+            "f": lambda n: through(np.exp, uniform(0, 4)),
+            "d": lambda n: through(np.exp, uniform(0, 1)),
+        },
+        {"heads": 1, "min_log_mu": -2.0},
+        "https://github.com/HuuYuLong/MomentumDeltaNet/blob/main/flash-linear-attention/fla/layers/"
+        "momentum_deltanet.py",
+        DRAWN,
+        "Its default is six heads of size 256. It starts bm at the numbers of ba.",
+        official_options={"heads": 6},
+    ),
     "momentum_rnn": Expected(
         {"Wx": orthogonal(), "Wh": lambda n: identity(1), "b": zeros},
         {"mu": 0.6, "epsilon": 0.6},

@@ -73,6 +73,7 @@ class Comba(zoo.Cell):
         block="deltanet",
         related={
             "gated_delta_net": "corrects with the whole key and has no feedback from the output.",
+            "momentum_delta_net": "has a momentum of the corrections, too.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")

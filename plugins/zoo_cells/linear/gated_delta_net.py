@@ -89,6 +89,7 @@ class GatedDeltaNet(zoo.Cell):
             "mamba": "has the same kind of gate without a key and value memory.",
             "gla": "has a gate for each row of the memory and no correction.",
             "matrix_lstm": "has an exponential input gate and no correction.",
+            "momentum_delta_net": "has a momentum of the corrections.",
         },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to queries, keys and values")

@@ -64,6 +64,7 @@ class Titans(zoo.Cell):
         related={
             "ttt_linear": "has a norm in its model, no momentum and no forgetting.",
             "gated_delta_net": "has no momentum.",
+            "momentum_delta_net": "has gates that keep the momentum stable.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")

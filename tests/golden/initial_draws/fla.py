@@ -11,13 +11,21 @@ from einops import rearrange, repeat
 from initial_draws._draws import Draw, DrawCell, Sizes, Values, defaults_of
 from official import official
 from references.kda import LIBRARY
+from references.momentum_delta_net import CODE as MOMENTUM
+from references.momentum_delta_net import FOLDER
 from torch import nn
 
 READ = "nn.Linear(hidden_size, "
 
 
 def draw_layer(
-    n: Sizes, path: str, name: str, sizes: Values, options: dict[str, str], read: str = READ
+    n: Sizes,
+    path: str,
+    name: str,
+    sizes: Values,
+    options: dict[str, str],
+    read: str = READ,
+    library: tuple[str, str, str] = (*LIBRARY, "fla/layers"),
 ) -> tuple[Any, Values]:
     """Draw a layer without convolutions, and read defaults of its arguments.
 
@@ -30,6 +38,7 @@ def draw_layer(
         sizes: Arguments of the layer.
         options: Arguments whose defaults are returned, by the names of zoo.
         read: Text that begins a matrix of the inputs in the code of the layer.
+        library: Repository, commit and folder of the layer.
     """
     tools: Values = {"torch": torch, "nn": nn, "math": math, "rearrange": rearrange, "repeat": repeat}
     norms = {
@@ -42,7 +51,8 @@ def draw_layer(
     quiet = {"warnings": SimpleNamespace(warn=lambda *_: None)}
     edits = {read: "nn.Linear(INPUTS, "}
     tools |= norms | parts | quiet | {"INPUTS": n.I}
-    Class = official(*LIBRARY, f"fla/layers/{path}", name, edits=edits, **tools)
+    *code, folder = library
+    Class = official(*code, f"{folder}/{path}", name, edits=edits, **tools)
     defaults = defaults_of(Class.__init__)
     layer = Class(hidden_size=n.H, layer_idx=0, **sizes)
     return layer, {own: defaults[argument] for own, argument in options.items()}
@@ -179,6 +189,25 @@ def mesa_net(n: Sizes) -> Draw:
     return Draw(arrays, options)
 
 
+def momentum_delta_net(n: Sizes) -> Draw:
+    """``MomentumDeltaNet`` of a fork of the library."""
+    names = {"heads": "num_heads", "min_log_mu": "min_log_mu"}
+    path, sizes = "momentum_deltanet.py", {"expand_v": 1, **heads_of(n)}
+    library = (*MOMENTUM, f"{FOLDER}/layers")
+    layer, options = draw_layer(n, path, "MomentumDeltaNet", sizes, names, library=library)
+    arrays = {
+        "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj),
+        "Wg": columns(layer.a_proj, layer.m_proj, layer.b_proj, layer.e_proj),
+        "ba": layer.dt_bias,
+        "bm": layer.mu_bias,
+        "A": layer.A_log,
+        "Am": layer.Mu_log,
+        "f": layer.log_factor,
+        "d": layer.D_log,
+    }
+    return Draw(arrays, options)
+
+
 DRAWS: dict[str, DrawCell] = {
     "comba": comba,
     "gated_delta_net": gated_delta_net,
@@ -189,4 +218,5 @@ DRAWS: dict[str, DrawCell] = {
     "hgrn2": hgrn2,
     "kda": kda,
     "mesa_net": mesa_net,
+    "momentum_delta_net": momentum_delta_net,
 }
