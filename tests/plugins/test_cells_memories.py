@@ -85,6 +85,22 @@ def test_momentum_delta_net_without_momentum_is_gated_delta_net() -> None:
     np.testing.assert_allclose(run("momentum_delta_net", params, state, x, **options), expected)
 
 
+def test_preconditioner_of_factor_one_is_none() -> None:
+    params, state, x = drawn("precond_kda", heads=2, squash=1.0)
+    expected = run("kda", params, state, x, heads=2)
+    np.testing.assert_allclose(run("precond_kda", params, state, x, heads=2, squash=1.0), expected)
+
+
+@pytest.mark.parametrize(("centre", "factor"), [(1e4, 1.5), (-1e4, 1 / 1.5)])
+def test_preconditioner_has_limits(centre: float, factor: float) -> None:
+    """The first step writes ``factor`` times as much as kda, for sums far below and far above the centre."""
+    params, _, x = drawn("precond_kda")
+    params |= {"centre": np.full(1, centre)}
+    state = {"S": np.zeros((2, 1, 6, 6)), "G": np.zeros((2, 1, 6))}
+    expected = factor * run("kda", params, state, x[:1])
+    np.testing.assert_allclose(run("precond_kda", params, state, x[:1]), expected, rtol=1e-3)
+
+
 def test_mesa_net_solves_ridge_regression() -> None:
     cell = zoo.get_cell("mesa_net", iterations=20)
     params, _, x = arrays_of(cell)

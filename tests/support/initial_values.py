@@ -423,6 +423,15 @@ def scaled_complex(variance: float) -> Distribution:
     return check
 
 
+def preconditioner(lowest: float) -> dict[str, DistributionOf]:
+    """Arrays of the gates of the preconditioners of flash-linear-attention."""
+    return {
+        "bg": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+        "Ag": lambda n: through(np.exp, uniform(lowest, 16)),
+        "centre": lambda n: constant(-0.2),
+    }
+
+
 FLA_LAYERS = "https://github.com/fla-org/flash-linear-attention/blob/main/fla/layers/"
 # The low-rank forget gate of Kimi delta attention, of rank H / heads.
 KIMI_GATE: dict[str, Callable[[Sizes], Distribution]] = {
@@ -1340,6 +1349,19 @@ EXPECTED: dict[str, Expected] = {
         kind=DRAWN,
         deviation="There is no external input there, and a bias in place of the thresholds.",
         official={"Wx": None},
+    ),
+    "precond_kda": Expected(
+        {
+            **dict.fromkeys(("Wx", "Wb", "Wa", "Wg"), by_inputs),
+            **KIMI_GATE,
+            "b": zeros,
+            **preconditioner(lowest=1),
+        },
+        {"heads": 1, "squash": 1.5},
+        FLA_LAYERS + "precond_kda.py",
+        DRAWN,
+        "Its default is 16 heads of size 128.",
+        official_options={"heads": 16},
     ),
     "qrnn": Expected(
         {

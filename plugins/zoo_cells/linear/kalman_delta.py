@@ -90,6 +90,7 @@ class KalmanDelta(zoo.Cell):
             "kda": "has a rate of writing that depends on the input alone.",
             "mesa_net": "solves for the best memory at every step.",
             "gated_delta_net2": "has separate gates for erasing and writing.",
+            "precond_kda": "divides what it writes by a decaying sum of squares of the keys.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")

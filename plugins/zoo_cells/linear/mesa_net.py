@@ -78,6 +78,7 @@ class MesaNet(zoo.Cell):
             "gated_delta_net": "takes one step towards the solution.",
             "delta_net": "takes one step towards the solution and does not forget.",
             "kalman_delta": "follows the solution with one precision for each row of the memory.",
+            "precond_kda": "approximates the problem by a diagonal.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")

@@ -208,6 +208,19 @@ def momentum_delta_net(n: Sizes) -> Draw:
     return Draw(arrays, options)
 
 
+def precond_kda(n: Sizes) -> Draw:
+    """``PrecondKDA``."""
+    names = {"heads": "num_heads", "squash": "squash_x"}
+    layer, options = draw_layer(n, "precond_kda.py", "PrecondKDA", heads_of(n), names)
+    gates = {"Wb": columns(layer.b_proj), "Wg": columns(layer.a_proj, layer.b_atk_proj)}
+    return Draw(kimi_arrays(layer) | preconditioner_arrays(layer) | gates, options)
+
+
+def preconditioner_arrays(layer: Any) -> Values:
+    """Arrays of the gates of the preconditioner."""
+    return {"bg": layer.dt_bias_atk, "Ag": layer.A_log_atk, "centre": layer.log_atk_scale}
+
+
 DRAWS: dict[str, DrawCell] = {
     "comba": comba,
     "gated_delta_net": gated_delta_net,
@@ -219,4 +232,5 @@ DRAWS: dict[str, DrawCell] = {
     "kda": kda,
     "mesa_net": mesa_net,
     "momentum_delta_net": momentum_delta_net,
+    "precond_kda": precond_kda,
 }
