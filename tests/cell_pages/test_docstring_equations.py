@@ -185,6 +185,7 @@ OTHER_NOTATION = {
         "rwkv7",
         "kalman_delta",
         "momentum_delta_net",
+        "precond_gated_delta_net",
         "precond_kda",
     ),  # heads
     *("delta_net", "gated_delta_net", "gla", "matrix_lstm", "retnet", "rg_lru", "slstm"),  # heads

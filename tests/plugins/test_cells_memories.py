@@ -89,6 +89,11 @@ def test_preconditioner_of_factor_one_is_none() -> None:
     params, state, x = drawn("precond_kda", heads=2, squash=1.0)
     expected = run("kda", params, state, x, heads=2)
     np.testing.assert_allclose(run("precond_kda", params, state, x, heads=2, squash=1.0), expected)
+    params, state, x = drawn("precond_gated_delta_net", heads=2, squash=1.0)
+    Wa, Wb = np.split(params["Wg"][:, :4], 2, axis=1)
+    expected = run("gated_delta_net", params | {"Wa": Wa, "Wb": Wb, "ba": params["b"]}, state, x, heads=2)
+    actual = run("precond_gated_delta_net", params, state, x, heads=2, squash=1.0)
+    np.testing.assert_allclose(actual, expected)
 
 
 @pytest.mark.parametrize(("centre", "factor"), [(1e4, 1.5), (-1e4, 1 / 1.5)])

@@ -1350,6 +1350,19 @@ EXPECTED: dict[str, Expected] = {
         deviation="There is no external input there, and a bias in place of the thresholds.",
         official={"Wx": None},
     ),
+    "precond_gated_delta_net": Expected(
+        {
+            **dict.fromkeys(("Wx", "Wg"), by_inputs),
+            "b": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+            "A": lambda n: through(np.exp, uniform(0, 16)),
+            **preconditioner(lowest=0),
+        },
+        {"heads": 1, "squash": 1.5},
+        FLA_LAYERS + "precond_gated_deltanet.py",
+        DRAWN,
+        "Its default is six heads of size 256.",
+        official_options={"heads": 6},
+    ),
     "precond_kda": Expected(
         {
             **dict.fromkeys(("Wx", "Wb", "Wa", "Wg"), by_inputs),

@@ -44,6 +44,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "m2rnn": {"heads": 2},
     "mesa_net": {"heads": 2, "iterations": 1},
     "momentum_delta_net": {"heads": 2},
+    "precond_gated_delta_net": {"heads": 2},
     "precond_kda": {"heads": 2},
     "rg_lru": {"heads": 3},
     "rwkv5": {"heads": 2},

@@ -90,6 +90,7 @@ class GatedDeltaNet(zoo.Cell):
             "gla": "has a gate for each row of the memory and no correction.",
             "matrix_lstm": "has an exponential input gate and no correction.",
             "momentum_delta_net": "has a momentum of the corrections.",
+            "precond_gated_delta_net": "writes less to rows that keys have used often.",
         },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to queries, keys and values")

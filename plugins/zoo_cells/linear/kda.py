@@ -77,7 +77,7 @@ class KDA(zoo.Cell):
             "kalman_delta": "has a rate of writing that depends on how certain the memory is.",
             "gla": "has the same kind of gate and no correction.",
             "rwkv7": "has a rate for each row and may remove and add at different keys.",
-            "precond_kda": "has a preconditioner, which writes less to rows that keys have used often.",
+            "precond_kda": "writes less to rows that keys have used often.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")

@@ -63,8 +63,9 @@ class PrecondKDA(zoo.Cell):
         deviations="This is the recurrence alone. The short convolutions before it (see the modifier "
         "short_convolution) and the RMS norm, sigmoid output gate and projection after it are left out, and "
         "the block deltanet has no gate. The cell has one head by default, as other cells have, and the "
-        "library has 16 of size 128. The optional lower bound of the gate is left out. So are rates of "
-        "writing up to two, because the memory is not stable with them (entry 11 of docs/errata.md).",
+        "library has 16 of size 128. The optional lower bound of the gate is left out. The option of "
+        "rates of writing up to two is left out, too, because the memory is not stable with it (entry 11 of "
+        "docs/errata.md).",
         history="Tumma, Loo and Rus published it in 2026. They show that linear attention equals the delta "
         "rule if both are preconditioned exactly, and approximate the preconditioner by a diagonal. "
         "MesaNet (mesa_net) solves the exact problem at every step, and Kalman delta networks "
@@ -78,6 +79,7 @@ class PrecondKDA(zoo.Cell):
             "kda": "has no preconditioner.",
             "kalman_delta": "has a rate of writing for each row, from the gain of a Kalman filter.",
             "mesa_net": "solves the problem that a preconditioner makes easier.",
+            "precond_gated_delta_net": "has one forget gate for each head.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")

@@ -216,6 +216,20 @@ def precond_kda(n: Sizes) -> Draw:
     return Draw(kimi_arrays(layer) | preconditioner_arrays(layer) | gates, options)
 
 
+def precond_gated_delta_net(n: Sizes) -> Draw:
+    """``PrecondGatedDeltaNet``."""
+    names = {"heads": "num_heads", "squash": "squash_x"}
+    path, sizes = "precond_gated_deltanet.py", {"expand_v": 1, **heads_of(n)}
+    layer, options = draw_layer(n, path, "PrecondGatedDeltaNet", sizes, names)
+    arrays = {
+        "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj),
+        "Wg": columns(layer.a_proj, layer.b_proj, layer.a_atk_proj, layer.b_atk_proj),
+        "b": layer.dt_bias,
+        "A": layer.A_log,
+    }
+    return Draw(arrays | preconditioner_arrays(layer), options)
+
+
 def preconditioner_arrays(layer: Any) -> Values:
     """Arrays of the gates of the preconditioner."""
     return {"bg": layer.dt_bias_atk, "Ag": layer.A_log_atk, "centre": layer.log_atk_scale}
@@ -232,5 +246,6 @@ DRAWS: dict[str, DrawCell] = {
     "kda": kda,
     "mesa_net": mesa_net,
     "momentum_delta_net": momentum_delta_net,
+    "precond_gated_delta_net": precond_gated_delta_net,
     "precond_kda": precond_kda,
 }
