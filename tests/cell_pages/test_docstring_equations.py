@@ -184,6 +184,7 @@ OTHER_NOTATION = {
         "rwkv6",
         "rwkv7",
         "kalman_delta",
+        "linear_attention",
         "momentum_delta_net",
         "precond_gated_delta_net",
         "precond_kda",

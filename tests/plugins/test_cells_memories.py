@@ -106,6 +106,14 @@ def test_preconditioner_has_limits(centre: float, factor: float) -> None:
     np.testing.assert_allclose(run("precond_kda", params, state, x[:1]), expected, rtol=1e-3)
 
 
+def test_linear_attention_is_a_weighted_mean_of_values() -> None:
+    params, _, x = drawn("linear_attention")
+    y = run("linear_attention", params, {"S": np.zeros((2, 1, 6, 6)), "Z": np.zeros((2, 1, 6))}, x)
+    q, k, v = np.split(x[:, 0] @ params["Wx"] + params["b"], 3, axis=-1)
+    q, k = (np.where(part > 0, part + 1, np.exp(part)) for part in (q, k))
+    np.testing.assert_allclose(y[-1, 0], np.average(v, axis=0, weights=k @ q[-1]), rtol=1e-5)
+
+
 def test_mesa_net_solves_ridge_regression() -> None:
     cell = zoo.get_cell("mesa_net", iterations=20)
     params, _, x = arrays_of(cell)

@@ -993,6 +993,15 @@ EXPECTED: dict[str, Expected] = {
         source="https://github.com/mravanelli/pytorch-kaldi/blob/master/neural_networks.py",
         kind=DRAWN,
     ),
+    "linear_attention": Expected(
+        {"Wx": by_inputs, "b": zeros},
+        {"heads": 1},
+        "https://github.com/idiap/fast-transformers/blob/master/fast_transformers/recurrent/attention/"
+        "self_attention/attention_layer.py",
+        DRAWN,
+        "Its biases start as those of nn.Linear.",
+        {"b": by_inputs},
+    ),
     "linoss": Expected(
         {
             "A": lambda n: uniform(0, 1),

@@ -88,6 +88,7 @@ class DeltaNet(zoo.Cell):
             "gla": "adds pairs without a correction, and forgets by rows.",
             "retnet": "adds pairs without a correction, and forgets at fixed rates.",
             "matrix_lstm": "adds pairs without a correction, with LSTM gates.",
+            "linear_attention": "adds to the memory without a correction.",
         },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to queries, keys and values")

@@ -71,6 +71,7 @@ class GLA(zoo.Cell):
             "matrix_lstm": "has one gate for each head and an exponential input gate.",
             "hgrn": "has a vector state and the same kind of forget gate.",
             "rwkv4": "has a vector state and trained decay rates.",
+            "linear_attention": "forgets nothing, and divides by the sum of weights.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys, values and output gate")

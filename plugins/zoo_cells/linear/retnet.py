@@ -101,6 +101,7 @@ class RetNet(zoo.Cell):
             "gla": "has decay rates that depend on the input, and no rotation.",
             "delta_net": "corrects the value at a key instead of adding to it.",
             "rwkv4": "has a vector memory and trained decay rates.",
+            "linear_attention": "forgets nothing, and divides by the sum of weights.",
         },
     )
     Wx = zoo.Param("I", "4H", init=quiet, help="input to queries, keys, values and gate")
