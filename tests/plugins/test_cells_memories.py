@@ -114,6 +114,16 @@ def test_linear_attention_is_a_weighted_mean_of_values() -> None:
     np.testing.assert_allclose(y[-1, 0], np.average(v, axis=0, weights=k @ q[-1]), rtol=1e-5)
 
 
+def test_based_weights_values_by_a_taylor_series() -> None:
+    cell = zoo.get_cell("based", rank=3)
+    params, _, x = arrays_of(cell)
+    state = {name: np.zeros((2, *shape)) for name, shape in cell.state_shapes(4, 6).items()}
+    y, _ = reference.run_sequence(cell, params, x, state)
+    q, k, v = np.split(x[:, 0] @ params["Wx"], [3, 6], axis=-1)
+    a = k @ q[-1] / np.sqrt(3)
+    np.testing.assert_allclose(y[-1, 0], np.average(v, axis=0, weights=1 + a + a**2 / 2))
+
+
 def test_mesa_net_solves_ridge_regression() -> None:
     cell = zoo.get_cell("mesa_net", iterations=20)
     params, _, x = arrays_of(cell)

@@ -546,6 +546,14 @@ EXPECTED: dict[str, Expected] = {
         deviation="The authors draw all parameters within 0.08 of zero.",
         official=dict.fromkeys(("Wx", "Wh", "b"), within(lambda n: 0.08)),
     ),
+    "based": Expected(
+        {"Wx": by_inputs},
+        {"heads": 1, "rank": 16},
+        FLA_LAYERS + "based.py",
+        DRAWN,
+        "Its default is 12 heads.",
+        official_options={"heads": 12},
+    ),
     "brc": Expected(
         {"Wx": glorot(lambda n: n.I + n.H), "w": ones, "b": zeros},
         source="https://github.com/nvecoven/BRC/blob/master/cells/cells.py",

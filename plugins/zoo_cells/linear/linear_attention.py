@@ -67,7 +67,7 @@ class LinearAttention(zoo.Cell):
             "gla": "forgets, and has no normaliser.",
             "retnet": "fades at fixed rates, and has no normaliser.",
             "delta_net": "corrects the memory instead of adding to it.",
-            "matrix_lstm": "has gates and another normaliser.",
+            "based": "has more features than elements in a key.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")

@@ -68,6 +68,17 @@ def heads_of(n: Sizes) -> Values:
     return {"num_heads": n.heads, "head_dim": n.H // n.heads}
 
 
+def based(n: Sizes) -> Draw:
+    """``BasedLinearAttention``."""
+    edits = {"nn.Linear(self.hidden_size, ": f"nn.Linear({n.I}, "}
+    tools = {"torch": torch, "nn": nn, "TaylorFeatureMap": nn.Identity}
+    Layer = official(*LIBRARY, "fla/layers/based.py", "BasedLinearAttention", edits=edits, **tools)
+    layer = Layer(n.H, n.rank, num_key_value_heads=n.heads, num_heads=n.heads)
+    defaults = defaults_of(Layer.__init__)
+    options = {"heads": defaults["num_heads"], "rank": defaults["feature_dim"]}
+    return Draw({"Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj)}, options)
+
+
 def comba(n: Sizes) -> Draw:
     """``Comba``."""
     sizes = {"expand_v": 1, **heads_of(n)}
@@ -236,6 +247,7 @@ def preconditioner_arrays(layer: Any) -> Values:
 
 
 DRAWS: dict[str, DrawCell] = {
+    "based": based,
     "comba": comba,
     "gated_delta_net": gated_delta_net,
     "gated_delta_net2": gated_delta_net2,
