@@ -189,6 +189,7 @@ OTHER_NOTATION = {
         "momentum_delta_net",
         "precond_gated_delta_net",
         "precond_kda",
+        "srwm",
     ),  # heads
     *("delta_net", "gated_delta_net", "gla", "matrix_lstm", "retnet", "rg_lru", "slstm"),  # heads
     *("clockwork", "lif", "min_gru", "min_lstm", "phased_lstm", "rwkv4"),  # conditions in words

@@ -106,6 +106,16 @@ def test_preconditioner_has_limits(centre: float, factor: float) -> None:
     np.testing.assert_allclose(run("precond_kda", params, state, x[:1]), expected, rtol=1e-3)
 
 
+def test_srwm_with_rates_of_zero_is_a_fixed_matrix() -> None:
+    cell = zoo.get_cell("srwm")
+    params, _, x = arrays_of(cell)
+    params["W"][..., -4:] = -1e5
+    y, last = reference.run_sequence(cell, params, x, {"M": np.zeros((2, 1, 6, 22))})
+    z = np.exp(x @ params["Wx"])
+    np.testing.assert_allclose(y, z / z.sum(axis=-1, keepdims=True) @ params["W"][0, :, :6])
+    np.testing.assert_array_equal(last["M"], 0)
+
+
 def test_linear_attention_is_a_weighted_mean_of_values() -> None:
     params, _, x = drawn("linear_attention")
     y = run("linear_attention", params, {"S": np.zeros((2, 1, 6, 6)), "Z": np.zeros((2, 1, 6))}, x)

@@ -1705,6 +1705,14 @@ EXPECTED: dict[str, Expected] = {
         DRAWN,
         "The gate there keeps where it is near one, here it renews: the bias has the other sign.",
     ),
+    "srwm": Expected(
+        {"Wx": by_inputs, "W": lambda n: normal((n.H / n.heads) ** -0.5)},
+        {"heads": 1},
+        "https://github.com/IDSIA/modern-srwm/blob/main/supervised_learning/layer.py",
+        DRAWN,
+        "Its layer has as many inputs as units and no matrix Wx.",
+        {"Wx": None},
+    ),
     "stsp_rnn": Expected(
         {
             "Wx": gamma_variates(lambda n: np.full((n.I, n.H), 0.2)),

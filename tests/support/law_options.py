@@ -54,6 +54,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "rwkv7": {"heads": 2, "rank": 2},
     "slice": {"block": 2},
     "slstm": {"heads": 2},
+    "srwm": {"heads": 2},
     "titans": {"heads": 2},
     "ttt_linear": {"heads": 2},
 }

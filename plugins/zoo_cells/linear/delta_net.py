@@ -88,6 +88,7 @@ class DeltaNet(zoo.Cell):
             "gla": "adds pairs without a correction, and forgets by rows.",
             "retnet": "adds pairs without a correction, and forgets at fixed rates.",
             "matrix_lstm": "adds pairs without a correction, with LSTM gates.",
+            "srwm": "is one matrix that also computes its own keys, queries and rates.",
             "linear_attention": "adds to the memory without a correction.",
         },
     )

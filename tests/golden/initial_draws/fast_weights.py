@@ -1,7 +1,8 @@
-"""Initial values of fast weights: linear attention."""
+"""Initial values of fast weights: linear attention and the self-referential weight matrix."""
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import torch
@@ -9,7 +10,16 @@ from initial_draws._draws import Draw, DrawCell, Sizes
 from official import official
 from references.linear_attention import CODE as ATTENTION
 from references.linear_attention import FOLDER
+from references.srwm import CODE
 from torch import nn
+
+
+def srwm(n: Sizes) -> Draw:
+    """``SRWMlayer`` with the mean of the rates that its program sets."""
+    kernels = dict.fromkeys(("self_ref_v0", "stateful_self_ref_v0"))
+    Layer = official(*CODE, "SRWMlayer", torch=torch, nn=nn, math=math, **kernels)
+    layer = Layer(n.heads, n.H // n.heads, n.H, dropout=0.0, beta_init=0.0)
+    return Draw({"W": torch.cat([layer.W_y, layer.W_q, layer.W_k, layer.w_b], -1)[0]})
 
 
 def linear_attention(n: Sizes) -> Draw:
@@ -28,4 +38,4 @@ def linear_attention(n: Sizes) -> Draw:
     return Draw({"Wx": weights.T, "b": biases})
 
 
-DRAWS: dict[str, DrawCell] = {"linear_attention": linear_attention}
+DRAWS: dict[str, DrawCell] = {"linear_attention": linear_attention, "srwm": srwm}
