@@ -64,6 +64,9 @@ class SRWM(zoo.Cell):
         when_to_use="Use it to study learning that changes its own rule. Keys, queries and rates depend on "
         "the state, so that no chunk of steps can be computed at once. The state has H (3 H / heads + 4) "
         "elements.",
+        trainability="It learns slowly at the default learning rate without the layer norm of its block. "
+        "After 500 updates in the block prenorm, or with a rate of 0.01, its loss is as low as after 3,000 "
+        "here.",
         block="prenorm",
         related={
             "delta_net": "has keys and queries that depend on the input alone.",
