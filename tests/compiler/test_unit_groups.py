@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,3 +121,10 @@ def test_influence_is_linear_in_the_units() -> None:
     rnn = zoo.Recurrent("lru", 8, 512)
     ((_, shape),) = zoo.RTRL.influence_shapes(rnn.stack, 1).items()
     assert np.prod(shape) < 2 * rnn.theta.size
+
+
+def test_page_lists_the_grouped_cells():
+    page = Path(__file__).parents[2] / "docs" / "howto" / "online-learning.md"
+    text = page.read_text(encoding="utf-8")
+    listed = text.partition("The cells ")[2].partition(" have this structure")[0]
+    assert tuple(re.findall(r"`(\w+)`", listed)) == tuple(sorted(GROUPED))

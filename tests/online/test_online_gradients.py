@@ -15,6 +15,8 @@ from law_options import law_cell
 
 import zoo
 from zoo.kernels import pure_python
+from zoo.layers.functional import FunctionalStack
+from zoo.online import gradients as gradients_module
 from zoo.online.gradients import GRADIENTS, OnlineGradient
 from zoo.testing.trials import nearest_size
 
@@ -303,7 +305,7 @@ def test_invalid_arguments() -> None:
         "the influence of an embedding is not computed": lambda: zoo.UORO(
             zoo.SequenceModel("gru", 5, 2, 3, embedding=4)
         ),
-        "not available for `dropout` between layers": lambda: zoo.UORO(layer(num_layers=2, dropout=0.1)),
+        "no derivative of `dropout` between layers": lambda: zoo.UORO(layer(num_layers=2, dropout=0.1)),
         "takes 63.5 GiB, for 1,000 sequences, 256 states and 66,560 parameters, more than 2 GiB": lambda: (
             zoo.RTRL.influence_shapes(zoo.Recurrent("lstm", 1, 128).stack, 1000)
         ),
@@ -323,7 +325,10 @@ def test_invalid_arguments() -> None:
         ).loss_and_grad(x, x),
         "forward is not for a sequence model; call loss_and_grad": lambda: zoo.RTRL(model).forward(x),
         "seed is -1": lambda: zoo.UORO(layer(), seed=-1),
-        "load_state_dict: found the names": lambda: zoo.RTRL(layer()).load_state_dict({"chunks": 1, "h": x}),
+        r"load_state_dict: l0.h has the shape \(\)|got the names|expected": after_chunk(
+            lambda gradient: gradient.load_state_dict({**gradient.state_dict(), "l0.h": 1.0})
+        ),
+        "load_state_dict got the names": lambda: zoo.RTRL(layer()).load_state_dict({"chunks": 1, "h": x}),
         r"influence has the shape \(1, 1, 2\)": after_chunk(
             lambda gradient: gradient.load_state_dict({**gradient.state_dict(), "influence": x[:1]})
         ),
@@ -332,3 +337,102 @@ def test_invalid_arguments() -> None:
         for message, call in calls.items():
             with pytest.raises(zoo.UsageError, match=message):
                 call()
+
+
+def test_failed_load_leaves_the_stream() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 1, 2))
+    rnn = zoo.Recurrent("gru", 2, 3, dtype="float64")
+    with pure_python():
+        gradient, other = zoo.RTRL(rnn), zoo.RTRL(rnn)
+        for each in (gradient, other):
+            each.forward(x)
+            each.backward(np.ones((3, 1, 3)))
+        for wrong in ({"l0.h": 1.0}, {"l0.h": x}, {"influence": x}, {"chunks": -1}):
+            with pytest.raises(zoo.UsageError):
+                gradient.load_state_dict({**gradient.state_dict(), **wrong})
+        gradients = []
+        for each in (gradient, other):
+            each.forward(x)
+            each.backward(np.ones((3, 1, 3)))
+            gradients.append(rnn.grad.copy())
+    np.testing.assert_array_equal(*gradients)
+
+
+def test_interrupted_chunk_raises_until_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, 2))
+    rnn = zoo.Recurrent("gru", 2, 3, dtype="float64")
+    monkeypatch.setattr(gradients_module, "MAX_ROWS", 3)  # a pass for each sequence
+    with pure_python():
+        gradient = zoo.RTRL(rnn)
+        gradient.forward(x)
+        gradient.backward(np.ones((2, 3, 3)))
+        saved, passes = gradient.state_dict(), []
+
+        vjp_by_row = FunctionalStack.vjp_by_row
+
+        def fail(*arguments: Any) -> Any:
+            passes.append(arguments)
+            if len(passes) == 2:
+                raise MemoryError
+            return vjp_by_row(*arguments)
+
+        gradient.forward(x)
+        with monkeypatch.context() as patch:
+            patch.setattr(FunctionalStack, "vjp_by_row", fail)
+            with pytest.raises(MemoryError):
+                gradient.backward(np.ones((2, 3, 3)))
+        with pytest.raises(zoo.UsageError, match="the influence is incomplete"):
+            gradient.forward(x)
+        gradient.load_state_dict(saved)
+        gradient.forward(x)
+        gradient.backward(np.ones((2, 3, 3)))
+        assert gradient.chunks == 2
+        gradient.reset()
+        gradient.forward(x)
+
+
+def test_chunks_of_a_model_without_a_loss() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(6, 2, 3)), rng.integers(0, 2, (6, 2))
+    weights = np.zeros((6, 2))
+    weights[4:] = 1
+    model = zoo.SequenceModel("gru", 3, 2, 4, dtype="float64")
+    with pure_python():
+        model.loss_and_grad(x, y, weights)
+        expected = model.grad.copy()
+        stream = zoo.RTRL(model)
+        for start in (0, 2):
+            assert stream.loss_and_grad(x[start : start + 2], None) == 0.0
+            assert not model.grad.any()
+        stream.loss_and_grad(x[4:], y[4:])
+    np.testing.assert_allclose(model.grad, expected, rtol=1e-9)
+    assert stream.state is not None
+    with pytest.raises(ValueError, match="read-only"):
+        stream.state["l0.h"][:] = 0
+
+
+def test_parameters_that_changed_leave_a_stream_that_goes_on() -> None:
+    x, rnn = np.ones((2, 1, 2)), zoo.Recurrent("gru", 2, 3)
+    with pure_python():
+        gradient = zoo.RTRL(rnn)
+        gradient.forward(x)
+        rnn.theta += 1
+        with pytest.raises(zoo.UsageError, match="call backward before you change them, or forward again"):
+            gradient.backward()
+        gradient.forward(x)
+        gradient.backward()
+    assert gradient.chunks == 1
+
+
+def test_passes_are_limited_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 4, 2))
+    rnn, influences = zoo.Recurrent("lru", 2, 3, dtype="float64"), []
+    with pure_python():
+        for limit in (2**26, 1):
+            monkeypatch.setattr(gradients_module, "MAX_PASS", limit)
+            gradient = zoo.RTRL(rnn)
+            gradient.forward(x)
+            gradient.backward(np.ones((2, 4, 3)))
+            assert gradient.carry is not None
+            influences.append(gradient.carry["influence"])
+    np.testing.assert_allclose(*influences, rtol=1e-12)

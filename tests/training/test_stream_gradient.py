@@ -91,10 +91,17 @@ def test_task_with_batches_that_continue(tmp_path):
         ({"gradient": "rtrl", "carry": False}, "without carried states there is no gradient across windows"),
         ({"gradient": "rtrl", "embedding": 4}, "the influence of an embedding is not computed"),
         ({"gradient": "rtrl", "hidden": 1024}, "the influence of RTRL takes .* GiB, .*; use UORO"),
-        ({"gradient": "uoro", "layers": 2, "dropout": 0.1}, "not available for `dropout` between layers"),
+        ({"gradient": "uoro", "layers": 2, "dropout": 0.1}, "no derivative of `dropout` between layers"),
     ],
 )
 def test_invalid_settings(text, tmp_path, settings, sentence):
     with pytest.raises(zoo.UsageError, match=sentence):
         zoo.train(text, out=tmp_path / "run", **{**SETTINGS, **settings})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("gradient", gradients.GRADIENTS)
+def test_task_with_separate_batches(tmp_path, gradient):
+    with pytest.raises(zoo.UsageError, match="batches of task 'copying' do not continue"):
+        zoo.train(task="copying", cell="gru", hidden=4, gradient=gradient, steps=1, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

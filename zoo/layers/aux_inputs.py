@@ -71,7 +71,7 @@ class AuxInputSource:
 
     def select(self, rows: Array) -> AuxInputSource:
         """The auxiliary inputs of some rows of the batch, ``(N,)``, which may be repeated."""
-        return replace(self, rows=rows)
+        return replace(self, rows=rows if self.rows is None else self.rows[rows])
 
     def chunk(self, time_slice: slice, rows: Rows) -> list[AuxInputs]:
         """Auxiliary inputs of every layer for some steps of some rows."""

@@ -102,6 +102,7 @@ class BatchRun:
 
     def select(self, rows: Array) -> BatchRun:
         """A batch without lengths of some rows of this one, ``(N,)``, which may be repeated."""
+        assert self.lengths is None
         state, aux_inputs = slice_states(self.state, rows), self.aux_inputs.select(rows)
         return replace(self, x=np.take(self.x, rows, axis=1), state=state, aux_inputs=aux_inputs)
 

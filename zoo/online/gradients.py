@@ -42,8 +42,8 @@ from zoo.online.state_vectors import StateVectors
 MAX_INFLUENCE = 2**31
 """Largest influence of RTRL, in bytes."""
 
-MAX_ROWS = 256
-"""Rows of a pass that computes the influence, unless one sequence has more."""
+MAX_ROWS, MAX_PASS = 256, 2**26
+"""Rows of a pass that computes the influence, and bytes of its gradients, unless one sequence needs more."""
 
 M = TypeVar("M", Recurrent, Model)
 
@@ -74,6 +74,7 @@ class OnlineGradient(ABC):
         self.carry: Arrays | None = None
         self._vectors = StateVectors(model.stack)
         self._pending: tuple[Tape, States] | None = None  # of a forward pass without a backward pass
+        self._is_partial = False  # whether an exception left a part of the influence of the chunk before
 
     @classmethod
     @abstractmethod
@@ -94,14 +95,17 @@ class OnlineGradient(ABC):
 
     @property
     def state(self) -> States | None:
-        """The states after the last chunk; None before the first."""
+        """The states after the last chunk, read-only; None before the first."""
         if self.carry is None:
             return None
-        return States({name: self.carry[name] for name in self.model.stack.state_shapes})
+        states = States({name: self.carry[name].view() for name in self.model.stack.state_shapes})
+        for value in states.values():
+            value.flags.writeable = False  # the influence belongs to these states
+        return states
 
     def reset(self) -> None:
         """Begin other streams: the next chunk starts from the initial states, without influence."""
-        self.carry, self._pending = None, None
+        self.carry, self._pending, self._is_partial = None, None, False
 
     def forward(self, x: ArrayLike, *, noise: tuple[int, int] | None = None, **inputs: ArrayLike) -> Floats:
         """Run the layers over the next chunk of each stream. :meth:`backward` has to follow.
@@ -151,6 +155,12 @@ class OnlineGradient(ABC):
         if self._pending is None:
             raise UsageError(f"{self._owner('backward')} needs a forward pass; call forward(x) first.")
         tape, final = self._pending
+        if tape.theta is not None:
+            try:
+                tape.theta.check(self._owner("backward"), ("forward", "backward"))
+            except UsageError:
+                self._pending = None  # so that the chunk can run again
+                raise
         if dy is None:
             steps, batch = tape.batch_run.x.shape[:2]
             axes = (batch, steps) if layers.batch_first else (steps, batch)
@@ -164,7 +174,7 @@ class OnlineGradient(ABC):
     def loss_and_grad(
         self,
         inputs: ArrayLike,
-        targets: ArrayLike,
+        targets: ArrayLike | None,
         weights: ArrayLike | None = None,
         *,
         noise: tuple[int, int] | None = None,
@@ -174,7 +184,7 @@ class OnlineGradient(ABC):
 
         Args:
             inputs: As for ``model.loss_and_grad``, with one B for all chunks.
-            targets: As for ``model.loss_and_grad``.
+            targets: As for ``model.loss_and_grad``; None for a chunk without a loss, whose gradient is zero.
             weights: As for ``model.loss_and_grad``.
             noise: As for ``model.loss_and_grad``; give another step for each chunk.
             **aux: Auxiliary inputs of the cells, ``(T, B, ...)``.
@@ -185,6 +195,11 @@ class OnlineGradient(ABC):
         model = self._expect(Model, "loss_and_grad", "forward and backward")
         inputs, state = self._check_batch(as_array(inputs, f"{model.kind}: inputs")), self.state
         run = model.functional.batch_run(model.arrays, inputs, state, noise, None, aux)
+        if targets is None:
+            _, final = model.outputs(inputs, state=state, noise=noise, **aux)
+            model.grad[:] = 0
+            self._finish(run, final, {name: np.zeros_like(value) for name, value in final.items()})
+            return 0.0
         loss, final, dstate = model.loss_and_state_grad(
             inputs, targets, weights, state=state, noise=noise, **aux
         )
@@ -204,20 +219,21 @@ class OnlineGradient(ABC):
         """
         owner = self._owner("load_state_dict")
         given = {**as_mapping(arrays, owner)}
-        chunks = as_array(given.pop("chunks", None), f"{owner}: chunks")
-        self.chunks = as_integer(chunks[()], f"{owner}: chunks", 0)
-        self.carry, self._pending = None, None
-        if not given:
-            return
-        batch = max(len(as_array(value, owner)) for value in given.values())
-        shapes = carry_shapes(self.name, self.model.stack, batch)
-        if given.keys() != shapes.keys():
-            raise UsageError(f"{owner}: found the names {sorted(given)}; expected {sorted(shapes)}.")
-        dtype = self.model.dtype
-        self.carry = {
-            name: as_floats(given[name], shape, dtype, f"{owner}: {name}").copy()
-            for name, shape in shapes.items()
-        }
+        count = as_array(given.pop("chunks", None), f"{owner}: chunks")
+        chunks = as_integer(count[()], f"{owner}: chunks", 0)
+        carry: Arrays | None = None
+        if given:
+            arrays_given = {name: as_array(value, owner) for name, value in given.items()}
+            batch = max(len(value) if value.ndim else 0 for value in arrays_given.values())
+            shapes = carry_shapes(self.name, self.model.stack, batch)
+            if given.keys() != shapes.keys():
+                raise UsageError(f"{owner} got the names {sorted(given)}; expected {sorted(shapes)}.")
+            carry = {
+                name: as_floats(arrays_given[name], shape, self.model.dtype, f"{owner}: {name}").copy()
+                for name, shape in shapes.items()
+            }
+        self.reset()
+        self.chunks, self.carry = chunks, carry
 
     def _finish(self, run: BatchRun, final: Mapping[str, Array], dstate: Mapping[str, Array]) -> None:
         """Add the gradient by way of the states before the chunk, and carry the influence on."""
@@ -228,13 +244,22 @@ class OnlineGradient(ABC):
         }
         gradient = self._gradient(influence, self._vectors.join(dstate))
         self.model.grad[: gradient.size] += gradient
+        self._is_partial = True
         self._advance(influence, run)
+        self._is_partial = False
         self.carry = {**final, **influence}
         self.chunks += 1
 
     def _check_batch(self, x: Array) -> Array:
-        """Check that a chunk has as many sequences as the ones before."""
+        """Check that a chunk has as many sequences as the ones before, and that the influence is complete."""
+        if self._is_partial:
+            raise UsageError(
+                f"{self._owner('the influence')} is incomplete, because an exception interrupted the last "
+                f"chunk; call reset(), or load_state_dict(...)."
+            )
         axis = 0 if getattr(self.model, "batch_first", False) else 1
+        if self.carry is None and x.ndim > axis:
+            self.influence_shapes(self.model.stack, x.shape[axis])  # raises an error if it is too large
         if self.carry is not None and x.ndim > axis:
             batch = len(next(iter(self.carry.values())))
             if x.shape[axis] != batch:
@@ -294,7 +319,7 @@ class RTRL(OnlineGradient):
             raise UsageError(
                 f"{stack.label()}: the influence of RTRL takes {size / 2**30:,.1f} GiB, for "
                 f"{counted(batch, 'sequence')}, {states:,} states and {count * params:,} parameters, more "
-                f"than {MAX_INFLUENCE / 2**30:g} GiB; use UORO, or fewer units or sequences."
+                f"than {MAX_INFLUENCE / 2**30:g} GiB; use UORO, or smaller `hidden` or `batch`."
             )
         return {"influence": (batch, count, states, params)}
 
@@ -306,15 +331,16 @@ class RTRL(OnlineGradient):
     def _advance(self, influence: Arrays, run: BatchRun) -> None:
         model, vectors, groups = self.model, self._vectors, state_groups(self.model.stack)
         seeds, matrices = groups.seeds(model.dtype), influence["influence"]
-        together = max(1, MAX_ROWS // len(seeds))
-        for first in range(0, run.batch_size, together):
-            part = matrices[first : first + together]
+        bytes_per_sequence = len(seeds) * groups.size * model.dtype.itemsize
+        sequences = max(1, min(MAX_ROWS // len(seeds), MAX_PASS // bytes_per_sequence))
+        for first in range(0, run.batch_size, sequences):
+            part = matrices[first : first + sequences]
             rows = np.repeat(np.arange(first, first + len(part)), len(seeds))
             dfinal = vectors.split(np.tile(seeds, (len(part), 1)))
             dinitial, dtheta = model.functional.vjp_by_row(run, rows, dfinal, model.threads)
-            steps = groups.state_blocks(vectors.join(dinitial).reshape(len(part), *seeds.shape))
-            own = groups.param_blocks(dtheta.reshape(len(part), len(seeds), -1))
-            advance_blocks(*(_as_matrices(each) for each in (steps, part, own)))
+            state_jacobian = groups.state_blocks(vectors.join(dinitial).reshape(len(part), *seeds.shape))
+            param_jacobian = groups.param_blocks(dtheta.reshape(len(part), len(seeds), -1))
+            advance_blocks(*(_as_matrices(each) for each in (state_jacobian, part, param_jacobian)))
 
 
 class UORO(OnlineGradient):
@@ -340,6 +366,11 @@ class UORO(OnlineGradient):
     def __init__(self, model: Recurrent | Model, *, seed: int = 0) -> None:
         super().__init__(model)
         self.seed = check_seed(seed)
+        if model.stack.dropout:
+            raise UsageError(
+                f"zoo.UORO of {model.stack.label()}: it has no derivative of `dropout` between layers; leave "
+                f"out `dropout`, or use RTRL."
+            )
         model.tangents.check(noise=(0, 0))
 
     @classmethod
@@ -374,14 +405,14 @@ class UORO(OnlineGradient):
             model.threads,
             has_backward=False,
         )
-        pushed = vectors.join(derivative.state_tangent)
-        _, pulled = model.functional.vjp_by_row(
+        state_tangent = vectors.join(derivative.state_tangent)
+        _, param_gradient = model.functional.vjp_by_row(
             run, np.arange(run.batch_size), vectors.split(signs), model.threads
         )
         # Both terms of each sum then have one size, which makes the variance small.
-        old, new = _root_of_ratio(params, pushed), _root_of_ratio(pulled, signs)
-        states[...] = old * pushed + new * signs
-        params[...] = params / old + pulled / new
+        old_scale, new_scale = _root_of_ratio(params, state_tangent), _root_of_ratio(param_gradient, signs)
+        states[...] = old_scale * state_tangent + new_scale * signs
+        params[...] = params / old_scale + param_gradient / new_scale
 
 
 GRADIENTS: Mapping[str, type[OnlineGradient]] = {each.name: each for each in (RTRL, UORO)}
