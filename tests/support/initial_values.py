@@ -1698,13 +1698,6 @@ EXPECTED: dict[str, Expected] = {
         "https://github.com/asappresearch/sru/blob/v2.6.0/sru/modules.py",
         DRAWN,
     ),
-    "star": Expected(
-        {"Wx": orthogonal(2), "Wh": orthogonal(), "b": lambda n: columns(chrono(-1)(n), constant(0))},
-        {"t_max": 784},
-        "https://github.com/0zgur0/STAckable-Recurrent-network/blob/master/star.py",
-        DRAWN,
-        "The gate there keeps where it is near one, here it renews: the bias has the other sign.",
-    ),
     "srwm": Expected(
         {"Wx": by_inputs, "W": lambda n: normal((n.H / n.heads) ** -0.5)},
         {"heads": 1},
@@ -1712,6 +1705,13 @@ EXPECTED: dict[str, Expected] = {
         DRAWN,
         "Its layer has as many inputs as units and no matrix Wx.",
         {"Wx": None},
+    ),
+    "star": Expected(
+        {"Wx": orthogonal(2), "Wh": orthogonal(), "b": lambda n: columns(chrono(-1)(n), constant(0))},
+        {"t_max": 784},
+        "https://github.com/0zgur0/STAckable-Recurrent-network/blob/master/star.py",
+        DRAWN,
+        "The gate there keeps where it is near one, here it renews: the bias has the other sign.",
     ),
     "stsp_rnn": Expected(
         {

@@ -28,6 +28,7 @@ def loss_and_grad(
     targets: Array,
     carry: State | None,
     noise: NoiseKey,
+    /,  # an auxiliary input may have any name
     **others: Any,
 ) -> tuple[float, dict[str, Array]]:
     """The loss of a batch, filling the gradient of the model, and the carry for the next batch.

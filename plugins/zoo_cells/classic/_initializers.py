@@ -17,8 +17,9 @@ def normal(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 def identity(rng: np.random.Generator, shape: Shape) -> Array:
-    """The identity matrix."""
-    return np.eye(shape[0])
+    """The identity matrix, or a stack of them; cut if rows and columns differ, as under a modifier."""
+    rows, columns = shape[-2:]
+    return np.broadcast_to(np.eye(rows, columns), shape).copy()
 
 
 def orthonormal(rng: np.random.Generator, shape: Shape) -> Array:

@@ -84,8 +84,9 @@ class SRWM(zoo.Cell):
         q, k = zoo.softmax(q), zoo.softmax(k)
         rates = zoo.sigmoid(b)
         row = (q - k)[:, None]
-        parts = np.split(row @ self.W + row @ M, [size, 2 * size, 3 * size], axis=-1)
-        change = np.concatenate([rates[:, i, None, None] * part for i, part in enumerate(parts)], axis=-1)
+        dy, dq, dk, db = np.split(row @ self.W + row @ M, [size, 2 * size, 3 * size], axis=-1)
+        r0, r1, r2, r3 = np.split(rates[:, None], 4, axis=-1)
+        change = np.concatenate([r0 * dy, r1 * dq, r2 * dk, r3 * db], axis=-1)
         return zoo.Output(y.reshape(-1), M + k[:, :, None] * change)
 
 
