@@ -32,7 +32,7 @@ class ModelStepper(Stepper):
     _layers: Model
 
     def predict(self, x: ArrayLike, **inputs: ArrayLike) -> Array:
-        """Run one time step; arguments as for :meth:`step`.
+        """Run one time step; arguments as for ``step``.
 
         Returns:
             The predictions in the form of targets, as from :meth:`zoo.SequenceModel.predict`: classes

@@ -296,11 +296,11 @@ class RTRL(OnlineGradient):
     and a chunk takes S backward passes of each. In a layer whose units do not read the states of other units,
     such as ``indrnn`` or ``lru``, it is one number for each parameter and state of a unit, and a chunk takes
     as many backward passes as a unit has states (N. Zucchet et al. 2023, https://arxiv.org/abs/2305.15947).
-    The batch has one size B until :meth:`reset`.
+    The batch has one size B until ``reset``.
 
     Args:
-        model: A ``zoo.Recurrent``, with :meth:`forward` and :meth:`backward`; or a model, with
-            :meth:`loss_and_grad`.
+        model: A ``zoo.Recurrent``, with ``forward`` and ``backward``; or a model, with
+            ``loss_and_grad``.
 
     Raises:
         UsageError: if it is neither, reads backwards, has an embedding, or shares the batch with other
@@ -349,11 +349,11 @@ class UORO(OnlineGradient):
     C. Tallec & Y. Ollivier 2018, Unbiased online recurrent optimization, https://arxiv.org/abs/1702.05043.
     The influence is the product of two random vectors, and its expectation is the influence of RTRL. A chunk
     takes one Jacobian-vector product and one more backward pass. The batch has one size B until
-    :meth:`reset`.
+    ``reset``.
 
     Args:
-        model: A ``zoo.Recurrent``, with :meth:`forward` and :meth:`backward`; or a model, with
-            :meth:`loss_and_grad`.
+        model: A ``zoo.Recurrent``, with ``forward`` and ``backward``; or a model, with
+            ``loss_and_grad``.
         seed: Seed of the random signs, which also depend on :attr:`chunks`.
 
     Raises:
