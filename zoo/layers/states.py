@@ -61,6 +61,14 @@ class States(dict[str, Array]):
         return self[name] if full_name(name, self.keys()) else default
 
 
+def read_only_states(arrays: Mapping[str, Array]) -> States:
+    """States that share the memory of the arrays and cannot be written to."""
+    states = States({name: value.view() for name, value in arrays.items()})
+    for value in states.values():
+        value.flags.writeable = False
+    return states
+
+
 def states_by_name(state: GivenState, shapes: Shapes, batch: int, owner: str) -> dict[str, Any]:
     """The arrays of a given state by full name, not yet checked.
 

@@ -20,7 +20,7 @@ from zoo.errors import UsageError
 from zoo.layers.config import StackConfig
 from zoo.layers.parameters import ArrayViews
 from zoo.layers.stack import LayerArrays, Stack, named_states, states_by_layer
-from zoo.layers.states import GivenState, States
+from zoo.layers.states import GivenState, States, read_only_states
 from zoo.layers.validation import as_step_inputs, check_aux_names
 
 if TYPE_CHECKING:
@@ -127,11 +127,7 @@ class Stepper:
     @property
     def state(self) -> States:
         """The states by name, ``(B, ...)``, read-only. Assign any form of ``state`` to replace them."""
-        states = States(named_states(self._stack, self._states))
-        for name, value in states.items():
-            states[name] = value.view()
-            states[name].flags.writeable = False
-        return states
+        return read_only_states(named_states(self._stack, self._states))
 
     @state.setter
     def state(self, value: GivenState | None) -> None:

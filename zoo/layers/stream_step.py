@@ -207,6 +207,7 @@ class _CompiledStreamStep:
         product_size: int,
     ) -> None:
         self._function, self._addresses, self._product_size = function, addresses, product_size
+        self._divides_products = pool_threads(1, 2, product_size) > 1
         self._output_template = arguments.outputs
         self._constants = arguments.options, arguments.output_sizes
 
@@ -229,7 +230,7 @@ class _CompiledStreamStep:
 
     def _run(self, arguments: tuple[Any, ...], threads: int) -> bool:
         function, addresses = self._function, self._addresses
-        if threads == 1 or pool_threads(1, threads, self._product_size) == 1:
+        if threads == 1 or not self._divides_products:
             return function(addresses, arguments)
         return run_shards(lambda _: function(addresses, arguments), 1, threads, self._product_size)
 

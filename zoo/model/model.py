@@ -39,7 +39,7 @@ from zoo.model.readout import readout_kernels
 from zoo.model.small_batch import small_batch
 from zoo.model.stepper import ModelStepper
 from zoo.model.targets import as_targets, as_weights, weights_of_classes
-from zoo.model.two_pass_step import ActivityPenalty, PenalisedStep, VocabularyStep
+from zoo.model.two_pass_step import ActivityPenalty, StateGradientStep, VocabularyStep
 from zoo.registry import find_loss
 
 if TYPE_CHECKING:
@@ -582,7 +582,7 @@ class Model(FlatParameters):
         self, batch_loss: BatchLoss, local_shards: Sequence[slice]
     ) -> tuple[float, State, State]:
         """As :meth:`loss_and_state_grad`, with the penalties of the activity."""
-        step = PenalisedStep(self, batch_loss, local_shards).loss_and_grad(self.activity_penalty)
+        step = StateGradientStep(self, batch_loss, local_shards).loss_and_grad(self.activity_penalty)
         self.process_group.sum_gradients(step.gradients, self._core_grad, batch_loss.batch_size)
         return self._mean_loss(batch_loss, step.losses), step.final, step.dinitial
 

@@ -131,8 +131,10 @@ class StepGradients(NamedTuple):
     dinitial: States
 
 
-class PenalisedStep(TwoPassStep):
-    """The training step with penalties of the activity: loss and readout are as in the interpreted step."""
+class StateGradientStep(TwoPassStep):
+    """The training step with gradients of the initial states, and with penalties of the activity if there are
+    any. Loss and readout are as in the interpreted step.
+    """
 
     def loss_and_grad(self, penalty: ActivityPenalty | None) -> StepGradients:
         """The losses and the gradients.

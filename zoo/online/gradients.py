@@ -32,7 +32,7 @@ from zoo.layers.functional import Tape
 from zoo.layers.parameters import ParameterLayout, Shapes
 from zoo.layers.recurrent import Floats, Recurrent
 from zoo.layers.stack import Stack
-from zoo.layers.states import States
+from zoo.layers.states import States, read_only_states
 from zoo.layers.tangents import ArgumentTangents
 from zoo.layers.validation import as_floats
 from zoo.model import Model
@@ -98,10 +98,8 @@ class OnlineGradient(ABC):
         """The states after the last chunk, read-only; None before the first."""
         if self.carry is None:
             return None
-        states = States({name: self.carry[name].view() for name in self.model.stack.state_shapes})
-        for value in states.values():
-            value.flags.writeable = False  # the influence belongs to these states
-        return states
+        # Read-only, because the influence belongs to these states.
+        return read_only_states({name: self.carry[name] for name in self.model.stack.state_shapes})
 
     def reset(self) -> None:
         """Begin other streams: the next chunk starts from the initial states, without influence."""

@@ -158,7 +158,7 @@ _NO_LAWS = {
     "modifier": "check a cell with it, CELL+{name}",
     "tracker": "try it with `zoo train --tracker {name}`",
 }
-"""What to do instead for each kind of component without laws."""
+"""Advice for each kind of component without laws."""
 
 
 def _suite(kind: str, name: str) -> CheckSuite:

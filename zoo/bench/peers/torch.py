@@ -74,7 +74,7 @@ def training_step(
 
 
 def stream(problem: Problem) -> list[Variant]:
-    """``nn.LSTMCell`` and the others for every time step, and the layer with sequences of one step."""
+    """A call of a cell such as ``nn.LSTMCell`` for each time step, or of the layer with one step."""
     torch.set_num_threads(problem.threads)
     layer, dtype = _layer(problem), _dtype(problem)
     identity = torch.eye(problem.symbols, dtype=dtype)

@@ -101,7 +101,7 @@ def loaded_layer(problem: Problem) -> Recurrent:
 
 
 def stream(problem: Problem) -> list[Variant]:
-    """``stepper(x)`` for every time step."""
+    """A call of ``Recurrent.stepper`` for each time step."""
     stepper = loaded_layer(problem).stepper(problem.targets.shape[1])
     initial = stepper.state
 
