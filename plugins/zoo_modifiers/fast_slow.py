@@ -53,6 +53,12 @@ class FastSlow(zoo.Modifier):
         )
         if any("I" in size.names for state in states.values() for size in state.shape):
             raise spec.unsupported("the sizes of its states depend on the sizes of its input")
+        for name, declared in spec.inputs.items():
+            if declared.between_steps:
+                raise spec.unsupported(
+                    f"its input {name!r} belongs to the time between steps, and several copies run within a "
+                    f"step"
+                )
         for group in (*groups, spec.states):
             group.clear()
         for copy in self._copies():

@@ -419,3 +419,9 @@ def test_array_like_class_is_shown_as_class() -> None:
     assert dtype_and_shape(np.array("hello")) == "'hello'"
     assert dtype_and_shape(np.array(["a", "b"])) == "texts(2,)"
     assert dtype_and_shape(np.array(3)) == "3"
+
+
+@pytest.mark.parametrize("value", [1, None, "yes"])
+def test_between_steps_is_a_boolean(value: object) -> None:
+    with pytest.raises(DefinitionError, match=r"zoo.Input: between_steps is .*; expected True or False\."):
+        zoo.Input(between_steps=value)

@@ -423,6 +423,32 @@ def test_bidirectional_layers_read_whole_sequences(tokens, tmp_path):
     assert not hasattr(machine.library, "model_step")
 
 
+class Between(Cued):
+    """A cell with inputs that belong to the time between steps."""
+
+    dt = zoo.Input(default=1.5, between_steps=True)
+    cue = zoo.Input(2, default=0.25, between_steps=True)
+
+
+@needs_compiler
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("cells", ["cfc", "gru+episodes", [Between, Cued], ["gru", Between]])
+def test_aux_inputs_of_bidirectional_layers(cells, tmp_path):
+    rnn = zoo.Recurrent(cells, 3, 2, bidirectional=True, dtype="float64", seed=2)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 1, 3))
+    shapes = rnn.stack.input_shapes
+    inputs = {name: rng.integers(0, 2, (5, 1, *shape)).astype(float) for name, shape in shapes.items()}
+    expected, _ = rnn.forward(x, **inputs)
+    machine = Machine(rnn, tmp_path)
+    y, work = np.empty((5, 4)), np.empty(5 * machine.files.sizes["work"] // 8 + 1)
+    aux = [pointer(value[:, 0].copy()) for value in inputs.values()]
+    machine.library.model_sequence(
+        pointer(x[:, 0].copy()), *aux, ctypes.c_size_t(5), pointer(work), pointer(y)
+    )
+    np.testing.assert_allclose(y, expected[:, 0], atol=1e-12)
+
+
 @needs_compiler
 @pytest.mark.usefixtures("plain_python")
 @pytest.mark.parametrize("switches", [{}, {"block": "prenorm"}, {"residual": True, "embedding": 4}])

@@ -160,6 +160,51 @@ def test_missing_aux_inputs_have_defaults():
         np.testing.assert_array_equal(rnn.apply(rnn.theta, x)[0], expected)
 
 
+class Elapsed(zoo.Cell):
+    """Sums of an input that belongs to the time between steps, and of one that belongs to a step."""
+
+    W = zoo.Param("I", "H", init="zeros")
+    time, total = zoo.State("H"), zoo.State("H")
+    dt = zoo.Input(default=7.0, between_steps=True)
+    amount = zoo.Input(2)
+
+    def step(self, x, time, total, dt, amount):
+        time, total = time + dt, total + np.sum(amount)
+        return zoo.Output(np.concatenate([time, total]) + 0 * np.sum(x @ self.W), time, total)
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("lengths", [None, [4, 1, 3]])
+def test_direction_that_reads_backwards_has_the_time_to_the_following_step(lengths):
+    rng = np.random.default_rng(0)
+    dt, amount = rng.uniform(size=(T, B)), rng.uniform(size=(T, B, 2))
+    rnn = Recurrent(Elapsed, I, 1, bidirectional=True, dtype="float64")
+    y, _ = rnn.forward(dense(), lengths=lengths, dt=dt, amount=amount)
+    for row, length in enumerate(lengths or [T] * B):
+        before, after = y[:length, row, :2], y[:length, row, 2:]
+        intervals = dt[:length, row]
+        np.testing.assert_allclose(before[:, 0], np.cumsum(intervals))
+        np.testing.assert_allclose(after[:, 0], 7 + intervals.sum() - np.cumsum(intervals))
+        sums = amount[:length, row].sum(1)
+        np.testing.assert_allclose(before[:, 1], np.cumsum(sums))
+        np.testing.assert_allclose(after[:, 1], np.cumsum(sums[::-1])[::-1])
+
+
+@pytest.mark.usefixtures("plain_python")
+def test_cells_of_a_stack_may_read_an_input_in_both_ways():
+    class AtStep(Elapsed):
+        """The input belongs to a step."""
+
+        dt = zoo.Input(default=7.0)
+
+    dt = np.random.default_rng(0).uniform(size=(T, B))
+    for first, second in ((Elapsed, AtStep), (AtStep, Elapsed)):
+        rnn = Recurrent([first, second], I, 1, bidirectional=True, dtype="float64")
+        y, _ = rnn.forward(dense(), dt=dt, amount=np.zeros((T, B, 2)))
+        first_step = 7 + dt[1:].sum(0) if second is Elapsed else dt.sum(0)
+        np.testing.assert_allclose(y[0, :, 2], first_step)
+
+
 @pytest.mark.parametrize(
     "form", [lambda a: a.tolist(), lambda a: a.astype("f4"), np.asfortranarray, lambda a: a.astype(">f8")]
 )
@@ -167,7 +212,8 @@ def test_inputs_of_any_form(form):
     dt = np.arange(1.0, 1 + T * B).reshape(T, B) / 8
     rnn, x = rich(), dense()
     np.testing.assert_array_equal(rnn.forward(x, dt=form(dt))[0], rnn.forward(x, dt=dt)[0])
-    np.testing.assert_array_equal(rnn.forward(x, dt=np.ones((T, B), int))[0], rnn.forward(x)[0])
+    for ones in (np.ones((T, B), int), np.ones((T, B), bool)):
+        np.testing.assert_array_equal(rnn.forward(x, dt=ones)[0], rnn.forward(x)[0])
 
 
 def test_two_tapes_keep_their_inputs():

@@ -492,3 +492,10 @@ def test_one_step_at_a_time_equals_the_whole_sequence():
         outputs, state = model.outputs(x[t : t + 1], state=state)
         np.testing.assert_array_equal(outputs[0], whole[t])
     np.testing.assert_array_equal(state["h"], final["h"])
+
+
+def test_weights_may_be_a_mask_of_booleans():
+    rng = np.random.default_rng(0)
+    model = zoo.SequenceModel("vanilla", 3, 2, hidden_size=4, loss="squared_error", seed=0)
+    x, targets, mask = rng.normal(size=(T, B, 3)), rng.normal(size=(T, B, 2)), rng.random((T, B)) < 0.5
+    assert model.loss(x, targets, mask)[0] == model.loss(x, targets, mask.astype(float))[0]

@@ -188,21 +188,30 @@ class Input(ArrayDeclaration):
     Args:
         *shape: Sizes for one sequence; none for a scalar.
         default: Its value if it is not passed.
+        between_steps: Whether the value belongs to the time between the previous step and this one, as a
+            time difference does. A layer that reads backwards then gets, at each step, the value of the
+            following step, and the default at the last step.
         help: One line that describes it.
 
     Raises:
-        DefinitionError: if the default is not a finite number.
+        DefinitionError: if the default is not a finite number, or ``between_steps`` is not True or False.
     """
 
     kind = "input"
 
-    def __init__(self, *shape: int | str, default: float = 0.0, help: str = "") -> None:
+    def __init__(
+        self, *shape: int | str, default: float = 0.0, between_steps: bool = False, help: str = ""
+    ) -> None:
         super().__init__(*shape, help=help)
         if type(default) not in (int, float) or not math.isfinite(default):
             raise DefinitionError(
                 f"zoo.Input: the default is {short_repr(default)}; expected a finite number."
             )
-        self.default = default
+        if type(between_steps) is not bool:
+            raise DefinitionError(
+                f"zoo.Input: between_steps is {short_repr(between_steps)}; expected True or False."
+            )
+        self.default, self.between_steps = default, between_steps
 
     def value(self, options: Mapping[str, Any]) -> float:  # noqa: ARG002 - that of noise depends on them
         """Its value if it is not passed, for these options of the cell."""

@@ -23,9 +23,10 @@ InnerStep = Callable[..., "StepResult"]
 class Modifier(Component, abstract=True):
     """A change that fits any cell: noise, a norm, another kind of matrix.
 
-    A subclass overrides one or more of three methods. ``edit`` changes the declarations of the cell,
-    ``matmul`` replaces each product with a parameter matrix, and ``step`` wraps the whole step. All compute
-    with arrays as the ``step`` of a cell does. zoo derives the kernels of the modified cell.
+    A subclass overrides one or more of four methods. ``edit`` changes the declarations of the cell,
+    ``matmul`` replaces each product with a parameter matrix, ``step`` wraps the whole step, and
+    ``block_states`` changes the states of a block around the cell. All compute with arrays as the ``step``
+    of a cell does. zoo derives the kernels of the modified cell.
 
     Args:
         **options: Values for the declared options.
@@ -72,6 +73,15 @@ class Modifier(Component, abstract=True):
             states: States before the step by name.
         """
         return inner_step(x, states)
+
+    def block_states(self, ctx: StepContext, states: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002
+        """The states of the block around the cell that its step reads: by default unchanged.
+
+        Args:
+            ctx: The arrays of this step.
+            states: States before the step by name, such as the last inputs of a convolution.
+        """
+        return states
 
 
 @dataclass(frozen=True)

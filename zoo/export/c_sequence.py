@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from zoo.export.c_source import c_type, embedding_lines
+import numpy as np
+
+from zoo.export.c_source import array_definition, c_type, embedding_lines
 from zoo.export.c_step import CLayer
-from zoo.export.exported_model import ExportedModel, LayerExport
+from zoo.export.exported_model import DirectionExport, ExportedModel, LayerExport
 
 _COMMENT = """\
 /* The outputs of a sequence of `count` steps: `count` rows {into} in, `count` rows of {upper}_OUTPUTS numbers
@@ -107,13 +109,13 @@ class SequenceFunction:
         for direction in layer.directions:
             function, own = self.functions[direction.name], direction.spec.output_size
             to = f"{y} + t * {size}{f' + {first}' * (first > 0)}"
-            sizes = self.model.inputs
-            aux = (f"{self.aux[name]} + t * {math.prod(sizes[name])}" for name in function.inputs)
+            aux = (self._aux_row(name, direction) for name in function.inputs)
             arguments = ", ".join(["state", row, *aux, *[to] * (not function.output)])
             lines = [f"    {function.name}({arguments});"]
             if function.output:
                 self.helpers.add("copy")
                 lines.append(f"    copy({function.output}, {to}, {own});")
+            yield from self._last_aux_rows(direction)
             yield from self._loop(lines, direction.spec.reverse)
             first += own
         if layer.spec.is_residual:
@@ -125,6 +127,30 @@ class SequenceFunction:
             )
             yield from self._loop([f"    {added}"])
 
+    def _aux_row(self, name: str, direction: DirectionExport) -> str:
+        """The row of an auxiliary input for step t."""
+        size = math.prod(self.model.inputs[name])
+        if not _is_shifted(name, direction):
+            return f"{self.aux[name]} + t * {size}"
+        return f"(t + 1 < count ? {self.aux[name]} + (t + 1) * {size} : {self._last_row(name, direction)})"
+
+    def _last_aux_rows(self, direction: DirectionExport) -> Iterator[str]:
+        """The rows of the last step, for inputs whose other rows are those of the following step."""
+        for name in self.functions[direction.name].inputs:
+            if _is_shifted(name, direction):
+                default = direction.spec.cell.inputs[name].default
+                row = np.full(math.prod(self.model.inputs[name]), default)
+                for line in array_definition(self._last_row(name, direction), row, self.model.dtype):
+                    yield f"    {line}"
+
+    def _last_row(self, name: str, direction: DirectionExport) -> str:
+        return f"last_{self.aux[name]}_{direction.spec.index}"
+
     def _loop(self, lines: list[str], is_reverse: bool = False) -> Iterator[str]:
         head = "size_t t = count; t-- > 0;" if is_reverse else "size_t t = 0; t < count; t++"
         yield from (f"    for ({head}) {{", *(f"    {line}" for line in lines), "    }")
+
+
+def _is_shifted(name: str, direction: DirectionExport) -> bool:
+    """Whether a direction that reads backwards gets, at each step, the value of the following step."""
+    return direction.spec.reverse and direction.spec.cell.inputs[name].between_steps

@@ -254,7 +254,7 @@ def write_layer(
     Returns:
         The names of its outputs.
     """
-    values, tokens = _input_tensors(direction, inputs), inputs.x if inputs.is_tokens else ""
+    values, tokens = _input_tensors(builder, direction, inputs), inputs.x if inputs.is_tokens else ""
     emitter = RowEmitter(builder, direction, 1 if is_step else 2, inputs.x, values, tokens)
     operator = builtin_operator(direction)
     if operator is not None:
@@ -262,14 +262,27 @@ def write_layer(
     return _write_step(emitter, inputs) if is_step else _write_scan(emitter, inputs)
 
 
-def _input_tensors(direction: DirectionExport, inputs: LayerInputs) -> dict[Node, Tensor]:
+def _input_tensors(
+    builder: GraphBuilder, direction: DirectionExport, inputs: LayerInputs
+) -> dict[Node, Tensor]:
     step_graph = direction.step_graph
-    tensors = {
-        node: Tensor(inputs.aux[name], concrete_shape(node.shape)) for name, node in step_graph.inputs.items()
-    }
+    tensors = {}
+    for name, node in step_graph.inputs.items():
+        tensor, declared = inputs.aux[name], direction.spec.cell.inputs[name]
+        if direction.spec.reverse and declared.between_steps:
+            tensor = _following_steps(builder, tensor, 2 + len(node.shape), declared.default)
+        tensors[node] = Tensor(tensor, concrete_shape(node.shape))
     if not inputs.is_tokens:
         tensors[step_graph.x] = Tensor(inputs.x, concrete_shape(step_graph.x.shape))
     return tensors
+
+
+def _following_steps(builder: GraphBuilder, tensor: str, rank: int, default: float) -> str:
+    """The value of the following step at every step, and the default at the last one."""
+    first, end = builder.integers(1), builder.integers(np.iinfo(np.int64).max)
+    following = builder.add("Slice", tensor, first, end, builder.integers(0))
+    zeros = [0] * (rank - 1)
+    return builder.add("Pad", following, builder.integers(0, *zeros, 1, *zeros), builder.number(default))
 
 
 def _state_tensors(direction: DirectionExport, names: Mapping[str, str]) -> dict[Node, Tensor]:

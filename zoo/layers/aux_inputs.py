@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -25,12 +25,15 @@ from zoo.kernels.jit import njit
 from zoo.kernels.random import random_bits, random_uniform
 from zoo.layers.direction import Direction
 from zoo.layers.sharding import Rows, row_count, row_indices
-from zoo.layers.time_chunks import slice_batch
+from zoo.layers.time_chunks import reverse_between_steps, reverse_time, slice_batch
 
 NoiseKey = tuple[int, int]
 """Seed and training step."""
 StepsAndRows = tuple[slice, Rows]
 """Time steps of the sequence and rows of the batch."""
+
+ReversedKey = tuple[str, float | None]
+"""Name of an auxiliary input; its default if it belongs to the time between steps, or else None."""
 
 DROPOUT_STREAM = "between layers"  # no noise of a cell has this name, because it has a space
 
@@ -63,7 +66,7 @@ class AuxInputSource:
 
     layers: list[tuple[Direction, ...]]
     given: Mapping[str, Array]
-    reversed: Mapping[str, Array]
+    reversed: Mapping[ReversedKey, Array]
     dtype: np.dtype[Any]
     noise_key: NoiseKey | None = None
     dropout: float = 0.0
@@ -96,19 +99,52 @@ class AuxInputSource:
     def _array(self, name: str, direction: Direction, part: StepsAndRows, shared: dict[Any, Array]) -> Array:
         """One input of one direction; arrays that several directions share are made once."""
         declared, shape = direction.cell.inputs[name], direction.inputs[name]
-        value = declared.value(direction.cell.options)
-        given = self.reversed if direction.reverse else self.given
-        if name not in given and self.noise_key is not None and isinstance(declared, Noise):
+        key: Any
+        if name in self.given:
+            key = _reversed_key(name, direction) if direction.reverse else name
+            if key not in shared:
+                given = self.reversed[key] if direction.reverse else self.given[name]
+                shared[key] = slice_batch(given, *part)
+            return shared[key]
+        if self.noise_key is not None and isinstance(declared, Noise):
             parameter, index = declared.parameter(direction.cell.options), direction.rng_index
             return draw_noise(declared, parameter, self.noise_key, index, part, shape, self.dtype)
-        key = (name, direction.reverse) if name in given else (shape, value)
+        key = shape, declared.value(direction.cell.options)
         if key not in shared:
             time_slice, rows = part
             size = (time_slice.stop - time_slice.start, row_count(rows), *shape)
-            shared[key] = (
-                slice_batch(given[name], *part) if name in given else np.full(size, value, self.dtype)
-            )
+            shared[key] = np.full(size, key[1], self.dtype)
         return shared[key]
+
+
+def reverse_aux_inputs(
+    arrays: Mapping[str, Array], directions: Sequence[Direction], lengths: Array | None
+) -> dict[ReversedKey, Array]:
+    """The arrays for directions that read backwards, in their order of time.
+
+    Args:
+        arrays: Arrays by name, ``(T, B, ...)``.
+        directions: All directions of the stack.
+        lengths: Steps of each sequence ``(B,)``; None if all have all steps.
+    """
+    backwards = [direction for direction in directions if direction.reverse]
+    keys = {
+        _reversed_key(name, direction)
+        for direction in backwards
+        for name in direction.inputs
+        if name in arrays
+    }
+    return {
+        (name, default): reverse_time(arrays[name], lengths)
+        if default is None
+        else reverse_between_steps(arrays[name], lengths, default)
+        for name, default in keys
+    }
+
+
+def _reversed_key(name: str, direction: Direction) -> ReversedKey:
+    declared = direction.cell.inputs[name]
+    return name, declared.default if declared.between_steps else None
 
 
 def check_noise(noise: Any) -> NoiseKey | None:

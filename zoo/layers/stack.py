@@ -17,7 +17,7 @@ from zoo.array_types import Array, Arrays
 from zoo.base import Cell, Input, Noise
 from zoo.errors import UsageError, warn_caller
 from zoo.kernels.precision import product_cost
-from zoo.layers.aux_inputs import AuxInputs, AuxInputSource, check_noise
+from zoo.layers.aux_inputs import AuxInputs, AuxInputSource, check_noise, reverse_aux_inputs
 from zoo.layers.config import StackConfig
 from zoo.layers.direction import BackwardHook, Direction, DirectionParams, DirectionTape
 from zoo.layers.parameters import parameter_part
@@ -33,7 +33,7 @@ from zoo.layers.time_chunks import (
     slice_batch,
     update_leading_rows,
 )
-from zoo.layers.validation import as_aux_inputs, as_floats, as_state
+from zoo.layers.validation import as_aux_input, as_aux_inputs, as_state
 
 StackParams = list[DirectionParams]
 """The parameters and buffers of each direction."""
@@ -383,8 +383,7 @@ class Stack:
             return defaults if noise is None else replace(defaults, noise_key=check_noise(noise))
         arrays = as_aux_inputs(given, self.inputs, self.input_shapes, times_rows, dtype, self.label())
         check_same_shape(arrays, self.directions, self.label())
-        reverse = arrays if self.bidirectional else {}
-        reverse = {name: reverse_time(value, lengths) for name, value in reverse.items()}
+        reverse = reverse_aux_inputs(arrays, self.directions, lengths)
         defaults, noise_key = self._default_aux_inputs(dtype), check_noise(noise)
         return replace(defaults, given=arrays, reversed=reverse, noise_key=noise_key)
 
@@ -404,7 +403,7 @@ class Stack:
             UsageError: if an input does not fit, or the noise is invalid.
         """
         arrays = {
-            name: as_floats(value, (batch, *self.input_shapes[name]), dtype, f"{owner}: input {name!r}")[None]
+            name: as_aux_input(name, value, (batch, *self.input_shapes[name]), dtype, owner)[None]
             for name, value in given.items()
         }
         return self.aux_inputs(arrays, (1, batch), dtype, noise).chunk(slice(0, 1), slice(0, batch))

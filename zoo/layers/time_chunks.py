@@ -206,6 +206,22 @@ def reverse_time(array: Array, lengths: Array | None) -> Array:
     return np.ascontiguousarray(array[order, np.arange(lengths.size)])
 
 
+def reverse_between_steps(array: Array, lengths: Array | None, default: float) -> Array:
+    """Reverse values that belong to the time between a step and the previous one.
+
+    Going backwards, the step before step t is t + 1, and their value is the one of t + 1. The first step in
+    this direction, the last of the sequence, has no previous step: its value is the default.
+
+    Args:
+        array: ``(T, B, ...)``.
+        lengths: As for :func:`reverse_time`.
+        default: Value of the first step.
+    """
+    shifted = np.roll(reverse_time(array, lengths), 1, axis=0)
+    shifted[:1] = default
+    return shifted
+
+
 def sort_by_length(lengths: Array) -> Array:
     """Row indices ``(B,)``, longest first; rows of one length stay in their order."""
     return np.argsort(-lengths, kind="stable")

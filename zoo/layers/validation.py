@@ -270,9 +270,18 @@ def as_aux_inputs(
     """
     check_aux_names(given, declared, owner)
     return {
-        name: as_floats(value, (*times_rows, *shapes[name]), dtype, f"{owner}: input {name!r}")
+        name: as_aux_input(name, value, (*times_rows, *shapes[name]), dtype, owner)
         for name, value in given.items()
     }
+
+
+def as_aux_input(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], owner: str) -> Array:
+    """Check one auxiliary input, of numbers or booleans.
+
+    Raises:
+        UsageError: if its shape does not fit.
+    """
+    return as_floats(value, shape, dtype, f"{owner}: input {name!r}", allows_booleans=True)
 
 
 _NAMES_OF_STATES = ("hx", "h0", "hidden", "initial_state", "init_state")
@@ -308,14 +317,23 @@ def check_aux_names(
         raise UsageError(f"{owner}: unknown argument {name!r}; {known}.{advice}")
 
 
-def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], owner: str) -> Array:
+def as_floats(
+    value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], owner: str, *, allows_booleans: bool = False
+) -> Array:
     """Convert real numbers of an exact shape to C-contiguous arrays of the dtype.
+
+    Args:
+        value: The numbers.
+        shape: Their shape.
+        dtype: Of the result.
+        owner: Beginning of the message.
+        allows_booleans: Whether True and False stand for one and zero, as in a mask.
 
     Raises:
         UsageError: if they have another shape or are not real numbers.
     """
     array = as_array(value, owner)
-    is_real = array.dtype.kind in "fiu"
+    is_real = array.dtype.kind in ("fiub" if allows_booleans else "fiu")
     if not is_real or array.shape != shape:
         if is_real and array.ndim:  # the dtype does not matter: it is converted
             raise UsageError(f"{owner} has the shape {array.shape}; expected {shape}.")

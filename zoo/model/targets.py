@@ -91,7 +91,7 @@ def as_weights(weights: Any, times_rows: tuple[int, int], owner: str) -> Array |
     given = as_array(weights, f"{owner}: weights")
     is_per_sequence = given.shape == times_rows[1:]
     shape = times_rows[1:] if is_per_sequence else times_rows
-    values = as_floats(given, shape, np.dtype(np.float64), f"{owner}: weights")
+    values = as_floats(given, shape, np.dtype(np.float64), f"{owner}: weights", allows_booleans=True)
     if not ((values >= 0) & np.isfinite(values)).all():
         raise UsageError(f"{owner}: weights hold {values.min()}; expected finite numbers, zero or more.")
     return np.tile(values, (times_rows[0], 1)) if is_per_sequence else values

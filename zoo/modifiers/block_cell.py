@@ -31,7 +31,7 @@ from zoo.modifiers.composite_cell import (
     renamed_options,
 )
 from zoo.modifiers.matmuls import size_texts
-from zoo.modifiers.modified_cell import placeholder, step_result
+from zoo.modifiers.modified_cell import ModifiedCell, placeholder, step_result
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,11 @@ class ComposedBlock:
         own_arrays = {name: own[name] for name in (*block.params, *block.buffers)}
         bound = bound_copy(block, lengths_of(block, lengths, f"{block.name}_"), own_arrays)
         inner = InnerCell(self, arrays, states, lengths)
+        before: Mapping[str, Any] = {name: own[name] for name in block.states}
+        if isinstance(self.cell, ModifiedCell):
+            before = self.cell.composed.block_states(arrays, before, lengths)
         width = bound.project(x) if block.is_first else x
-        result = bound.step(width, *(own[name] for name in block.states), inner)
+        result = bound.step(width, *(before[name] for name in block.states), inner)
         y, *after = result if isinstance(result, tuple) else (result,)
         self._check_result(y, after, inner)
         new = {**inner.new_states(), **_prefixed(dict(zip(block.states, after, strict=True)))}

@@ -49,7 +49,7 @@ class ComposedCell:
     ) -> Any:
         """Compute one step on symbolic arrays, see :class:`zoo.modifiers.composite_cell.Composition`."""
         ctx = StepContext(arrays, self.spec)
-        modifier = bound_copy(self.modifier, lengths_of(self.modifier, lengths, f"{self.modifier.name}_"))
+        modifier = self._bound_modifier(lengths)
 
         def inner_step(
             x: Any, states: Mapping[str, Any], others: Mapping[str, Any] | None = None
@@ -60,6 +60,22 @@ class ComposedCell:
         result = modifier.step(ctx, inner_step, x, states)
         new_states = tuple(result.states[name] for name in self.spec.states)
         return new_states if result.y is None else Output(result.y, *new_states)
+
+    def block_states(
+        self, arrays: Mapping[str, Any], states: Mapping[str, Any], lengths: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The states of a block around the cell that its step reads."""
+        modifier = self._bound_modifier(lengths)
+        states = modifier.block_states(StepContext(arrays, self.spec), states)
+        if isinstance(self.cell, ModifiedCell):
+            return self.cell.composed.block_states(arrays, states, lengths)
+        return states
+
+    def _bound_modifier(self, lengths: Mapping[str, Any]) -> Modifier:
+        """The modifier with symbolic lengths in place of its options."""
+        lengths = lengths_of(self.modifier, lengths, f"{self.modifier.name}_")
+        bound: Modifier = bound_copy(self.modifier, lengths)
+        return bound
 
     def _inner_step(
         self, x: Any, states: Mapping[str, Any], arrays: Mapping[str, Any], lengths: Mapping[str, Any]
@@ -153,6 +169,7 @@ class ModifiedCell(CompositeCell, abstract=True):
     """A cell with a modifier; it has the options of both."""
 
     component: ClassVar[type[Modifier]]
+    composed: ComposedCell
 
     def _compose(self) -> ComposedCell:
         return compose(self.base_cell(), self.component(**self.component_options()))

@@ -1,0 +1,63 @@
+"""Episodes: sequences of which several follow each other in one row of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import zoo
+
+
+class Episodes(zoo.Modifier):
+    """A row of the batch holds several episodes, and each one starts from the initial states.
+
+    Equations, for every state s of the cell::
+
+        s = (1 - episode_start) * s + episode_start * initial s    before the step of the cell
+
+    ``episode_start`` is an auxiliary input, ``(T, B)``: one at the first step of an episode, zero at other
+    steps. Outputs and gradients are those of each episode alone. The initial states are zero. With
+    ``learned=True`` they are parameters, which start at zero, except for states of whole numbers and of a
+    block.
+    """
+
+    card = zoo.Card(
+        title="Reinforcement Learning with Long Short-Term Memory",
+        authors="Bram Bakker",
+        year=2001,
+        url="https://papers.neurips.cc/paper/2001/hash/a38b16173474ba8b1a95bcbc30d3b8a5-Abstract.html",
+        variant="The paper trains on one episode at a time. Here several episodes share a row of a batch, as "
+        "in the rollouts of https://sb3-contrib.readthedocs.io/en/v2.3.0/modules/ppo_recurrent.html",
+        when_to_use="Use it for reinforcement learning, where environments end at different steps of a "
+        "rollout, and for short sequences that you join to long rows instead of padding them.",
+    )
+    learned = zoo.Option(False, help="whether the initial states are parameters")
+
+    def edit(self, spec: Any) -> None:
+        """Declare the starts of episodes, and the initial states if they are parameters."""
+        starts = zoo.Input(between_steps=True, help="one at the first step of an episode, else zero")
+        spec.add("episode_start", starts)
+        for name, state in spec.states.items():
+            if self.learned and not state.discrete:
+                sizes = [size.text for size in state.shape]
+                help = f"{name} before the first step of an episode"
+                spec.add(f"initial_{name}", zoo.Param(*sizes, help=help, complex=state.complex))
+
+    def step(self, ctx: Any, inner_step: Callable[..., Any], x: Any, states: Any) -> Any:
+        """Run the step, from the initial states where an episode starts."""
+        start = ctx["episode_start"]
+        before = {name: (1 - start) * value for name, value in states.items()}
+        for name in before:
+            if (initial := f"initial_{name}") in ctx.arrays:
+                before[name] = before[name] + start * ctx[initial]
+        return inner_step(x, before)
+
+    def block_states(self, ctx: Any, states: Any) -> Any:
+        """States of a block start from zero too."""
+        return {name: (1 - ctx["episode_start"]) * value for name, value in states.items()}
+
+
+@zoo.hookimpl
+def zoo_register_modifiers(register: Callable[[type[zoo.Modifier]], None]) -> None:
+    """Register episodes."""
+    register(Episodes)

@@ -1,0 +1,137 @@
+"""Rows of a batch that hold several episodes: each has the outputs and gradients that it has alone."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import zoo
+
+T, B, I, H = 37, 3, 4, 8  # noqa: E741 - the letters of the documents
+# One cell of each kind of kernel: own kernels, gates, integer states, complex states, chunks of time steps.
+CELLS = ("vanilla", "lstm", "clockwork", "urnn", "delta_net", "retnet", "gla", "mamba", "rwkv7")
+
+
+def random_starts(rng):
+    """A sequence that is one episode, one that starts often, and one that starts twice in a row."""
+    starts = np.zeros((T, B))
+    starts[:, 1] = rng.random(T) < 0.3
+    starts[[0, 20, 21], 2] = 1
+    return starts
+
+
+def episodes(starts, row):
+    """The slice of each episode of a row."""
+    cuts = [0, *(t for t in range(1, T) if starts[t, row]), T]
+    return [slice(*pair) for pair in itertools.pairwise(cuts)]
+
+
+def compare_with_separate_episodes(cell, *, bidirectional=False, **options):
+    rng = np.random.default_rng(0)
+    sizes = {"num_layers": 2, "bidirectional": bidirectional, "dtype": "float64", "seed": 1}
+    together = zoo.Recurrent(f"{cell}+episodes", I, H, **sizes, **options)
+    alone = zoo.Recurrent(cell, I, H, **sizes, **options)
+    alone.theta = together.theta = rng.normal(0, 0.3, alone.theta.shape)
+    alone.fill(together.buffers)
+    x, starts = rng.normal(size=(T, B, I)), random_starts(rng)
+    y, last = together.forward(x, episode_start=starts)
+    dy = rng.normal(size=y.shape)
+    dx, _ = together.backward(dy)
+    expected_gradient = np.zeros_like(alone.theta)
+    for row in range(B):
+        for part in episodes(starts, row):
+            expected, end = alone.forward(x[part, row : row + 1])
+            np.testing.assert_allclose(y[part, row], expected[:, 0], rtol=1e-9, atol=1e-11)
+            expected_dx, _ = alone.backward(dy[part, row : row + 1])
+            np.testing.assert_allclose(dx[part, row], expected_dx[:, 0], rtol=1e-8, atol=1e-10)
+            expected_gradient += alone.grad
+        if not bidirectional:
+            for name, value in end.items():
+                np.testing.assert_allclose(last[name][row], value[0], rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(together.grad, expected_gradient, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_episodes_are_independent(cell):
+    compare_with_separate_episodes(cell)
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("cell", ["vanilla", "lstm", "clockwork"])
+def test_episodes_are_independent_in_both_directions(cell):
+    compare_with_separate_episodes(cell, bidirectional=True)
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("block", ["mamba", "rwkv", "deltanet"])
+def test_states_of_a_block_start_again(block):
+    compare_with_separate_episodes("gru", block=block)
+
+
+@pytest.mark.parametrize("cell", ["gru+episodes", "ctrnn"])
+def test_several_copies_in_a_step_have_no_time_between_steps(cell):
+    with pytest.raises(zoo.UsageError, match="belongs to the time between steps, and several copies run"):
+        zoo.modify(cell, "fast_slow")
+
+
+@pytest.mark.usefixtures("plain_python")
+def test_without_starts_nothing_changes():
+    together, alone = (zoo.Recurrent(name, I, H, dtype="float64") for name in ("gru+episodes", "gru"))
+    x = np.random.default_rng(0).normal(size=(T, B, I))
+    np.testing.assert_array_equal(together.forward(x)[0], alone.forward(x)[0])
+
+
+@pytest.mark.usefixtures("plain_python")
+def test_state_before_the_first_step_is_read_unless_an_episode_starts_there():
+    rnn = zoo.Recurrent("lstm+episodes", I, H, dtype="float64")
+    rng = np.random.default_rng(0)
+    x, state = rng.normal(size=(T, B, I)), {name: rng.normal(size=(B, H)) for name in rnn.stack.state_shapes}
+    starts = np.zeros((T, B))
+    starts[0, 1] = 1
+    y, _ = rnn.forward(x, state, episode_start=starts)
+    carried, _ = rnn.forward(x, state)
+    fresh, _ = rnn.forward(x)
+    np.testing.assert_array_equal(y[:, [0, 2]], carried[:, [0, 2]])
+    np.testing.assert_array_equal(y[:, 1], fresh[:, 1])
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("cell", ["vanilla", "clockwork", "urnn"])
+def test_learned_initial_states(cell):
+    learned = zoo.Recurrent(zoo.modify(cell, "episodes", learned=True), I, H, dtype="float64")
+    plain = zoo.Recurrent(zoo.modify(cell, "episodes"), I, H, dtype="float64")
+    rng = np.random.default_rng(0)
+    initial = [name for name in learned.params if ".initial_" in name]
+    assert initial == (["l0.initial_h"] if cell != "urnn" else initial)
+    assert initial
+    for name, value in learned.params.items():
+        if name not in initial:
+            plain.params[name][...] = value
+    plain.fill(learned.buffers)
+    x, starts = rng.normal(size=(T, B, I)), random_starts(rng)
+    starts[0] = 1
+    np.testing.assert_array_equal(
+        learned.forward(x, episode_start=starts)[0], plain.forward(x, episode_start=starts)[0]
+    )
+    for name in initial:
+        learned.params[name][...] = rng.normal(size=learned.params[name].shape)
+    y, _ = learned.forward(x, episode_start=starts)
+    row = 2
+    for part in episodes(starts, row):
+        alone = np.zeros((part.stop - part.start, 1))
+        alone[0] = 1
+        expected, _ = learned.forward(x[part, row : row + 1], episode_start=alone)
+        np.testing.assert_allclose(y[part, row], expected[:, 0], rtol=1e-12, atol=1e-14)
+    assert not np.allclose(y[:1], plain.forward(x[:1], episode_start=starts[:1])[0])
+
+
+def test_stepper_starts_episodes():
+    rng = np.random.default_rng(0)
+    model = zoo.SequenceModel("gru+episodes", I, 2, hidden_size=H, seed=3)
+    x, starts = rng.normal(size=(T, B, I)).astype(np.float32), random_starts(rng)
+    expected, _ = model.outputs(x, episode_start=starts)
+    agents = model.stepper(batch_size=B)
+    for t in range(T):
+        np.testing.assert_allclose(agents(x[t], episode_start=starts[t]), expected[t], rtol=1e-5, atol=1e-6)
