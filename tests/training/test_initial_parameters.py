@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from zoo.cli.commands.train import train_arguments
 from zoo.cli.format import header
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.storage import Checkpoint, RunDirectory, digest, load, save
+from zoo.training import initial_parameters
 from zoo.training.initial_parameters import _SETTINGS, InitialParameters
 
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(20))
@@ -275,20 +277,24 @@ def test_config_of_a_run_leaves_out_its_source(tmp_path, name):
     assert train_arguments(given, [], None, resume=False, config=config)["init_from"] == str(run.path)
 
 
-def test_arrays_of_the_source_are_freed(tmp_path):
+def test_arrays_of_the_source_are_freed(tmp_path, monkeypatch):
     source = zoo.train(task="adding", **SMALL, out=tmp_path / "source")
+    references, alive = [], []
 
-    def instances():
-        # isinstance raises an error for a proxy whose object is gone.
-        return [each for each in gc.get_objects() if type(each) is InitialParameters]
+    class Watched(InitialParameters):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            references.append(weakref.ref(self))
 
-    others, alive = instances(), []  # exceptions of other tests may hold some
+    monkeypatch.setattr(initial_parameters, "InitialParameters", Watched)
 
     def watch(event):
-        gc.collect()
-        alive.extend(each for each in instances() if not any(each is other for other in others))
+        if any(reference() is not None for reference in references):
+            gc.collect()
+        alive.extend(event["event"] for reference in references if reference() is not None)
 
     zoo.train(task="adding", **SMALL, init_from=source, out=tmp_path / "run", on_event=watch)
+    assert references
     assert not alive
 
 
