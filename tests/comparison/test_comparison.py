@@ -812,7 +812,7 @@ def test_residual_connections_reach_models_and_texts(go):
 
 
 def test_embedding_of_tokens(go):
-    comparison = go("gru", "copying", options={"copying": TINY}, seeds=1, embedding=3, lr=0.01)
+    comparison = go("vanilla", "copying", options={"copying": TINY}, seeds=1, embedding=3, lr=0.01)
     (run,) = comparison.runs
     model = zoo.Run(comparison.path / run.path).model
     assert model.params["embedding"].shape == (model.input_size, 3)
@@ -820,13 +820,12 @@ def test_embedding_of_tokens(go):
     assert " --embedding 3 " in comparison.metadata["command"] + " "
     assert " with an embedding of 3, without a norm or a residual" in " ".join(describe_setup(comparison))
     with pytest.raises(UsageError, match="embedding is 3, and the inputs of the task 'adding' are features"):
-        go("gru", "adding", embedding=3)
+        go("vanilla", "adding", embedding=3)
 
 
 def test_parameters_by_part_add_up_to_all(go):
-    comparison = go(
-        ["prenorm(gru)", "gru"], "copying", options={"copying": TINY}, seeds=1, embedding=3, lr=0.01
-    )
+    cells = ["prenorm(vanilla)", "vanilla"]
+    comparison = go(cells, "copying", options={"copying": TINY}, seeds=1, embedding=3, lr=0.01)
     (table,) = make_tables(comparison)
     headings = [column.label for column in table.columns]
     names = ("parameters", "of cells", "of blocks", "of readout", "of embedding")

@@ -93,6 +93,7 @@ def test_products_in_bfloat16(ragged, any_processor, tmp_path):
         SequenceRegressor(**SMALL, precision="bf16").fit(rows, sums)
 
 
+@pytest.mark.usefixtures("plain_python")
 @pytest.mark.parametrize("cell", ["prenorm(vanilla)", "gru+residual", ["vanilla", "prenorm(gru)"]])
 def test_cell_in_a_block_and_a_cell_for_each_layer(cell, ragged, tmp_path):
     rows, classes, _ = ragged
