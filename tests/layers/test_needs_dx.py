@@ -84,6 +84,7 @@ def test_backward_of_a_layer(recompute: Any) -> None:
     np.testing.assert_array_equal(rnn.grad, gradient)
 
 
+@pytest.mark.usefixtures("plain_python")
 @pytest.mark.parametrize("cell", ["lstm", "gru", "vanilla", "delta_net"])
 def test_kernels_do_not_compute_dx(cell: str) -> None:
     layer, kernels = zoo.Recurrent(cell, D, H, dtype="float64"), kernels_of(zoo.get_cell(cell))

@@ -205,10 +205,20 @@ def _one_direction(trial: Trial, reverse: bool) -> Trial:
         theta=rnn.theta,
         x=trial.x[::step],
         state=_of_direction(trial.state, reverse),
-        inputs={name: value[::step] for name, value in trial.inputs.items()},
+        inputs=_reversed_inputs(trial) if reverse else trial.inputs,
         dy=dy,
         dlast=_of_direction(trial.dlast, reverse),
     )
+
+
+def _reversed_inputs(trial: Trial) -> Arrays:
+    """The auxiliary inputs of the reversed sequence; the time between two steps belongs to the later one."""
+    inputs = {name: value[::-1].copy() for name, value in trial.inputs.items()}
+    for name, value in inputs.items():
+        if (declared := trial.cell.inputs[name]).between_steps and len(value):
+            value[1:] = trial.inputs[name][:0:-1]
+            value[0] = declared.default
+    return inputs
 
 
 def _of_direction(arrays: Arrays, reverse: bool) -> Arrays:
