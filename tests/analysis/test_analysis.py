@@ -256,6 +256,16 @@ def test_fixed_point_of_linear_step():
     np.testing.assert_allclose(np.sort(np.abs(points.eigenvalues[0])), np.sort(np.abs(np.linalg.eigvals(U))))
 
 
+def test_smallest_speed_without_fixed_points():
+    rnn = linear(np.eye(4))  # each step adds the same vector
+    x = np.array([1.0, -2.0])
+    points, speed = fixed_points(rnn, x, starts=8), np.linalg.norm(x @ rnn.params["l0.W"])
+    assert len(points) == 0
+    assert points.smallest_speed == pytest.approx(speed)
+    assert repr(points) == f"FixedPoints(0 from 8 starts, smallest speed {speed:.2g})"
+    assert len(fixed_points(rnn, x, starts=8, tolerance=2 * speed)) > 0
+
+
 def test_fixed_points_cover_all_states_of_cell():
     rnn = zoo.Recurrent("lstm", 2, 5, num_layers=2, dtype="float64", seed=2)
     x = np.array([0.5, -1.0, 0.3, 0.0, 1.0])

@@ -221,6 +221,7 @@ class FixedPoints:
         eigenvalues: Eigenvalues of the Jacobian, ``(N, S)``, sorted by modulus, the largest first.
         count: Number of starts that led to each, ``(N,)``.
         starts: Number of starts.
+        smallest_speed: The smallest speed to which a start led, also if it is no fixed point.
     """
 
     states: Mapping[str, Array]
@@ -228,6 +229,7 @@ class FixedPoints:
     eigenvalues: Array
     count: Array
     starts: int
+    smallest_speed: float
 
     def __len__(self) -> int:
         return len(self.speed)
@@ -243,6 +245,8 @@ class FixedPoints:
         return np.asarray(np.sum(np.abs(self.eigenvalues) > 1 + ROUNDING, axis=1))
 
     def __repr__(self) -> str:
+        if not len(self):
+            return f"FixedPoints(0 from {self.starts} starts, smallest speed {self.smallest_speed:.2g})"
         return f"FixedPoints({len(self)} from {self.starts} starts, {int(self.stable.sum())} stable)"
 
 
@@ -296,7 +300,7 @@ def fixed_points(
     points, speed = motion.find_still_points(
         first, min(tolerance, SPEED_TOLERANCE), int(min(most_steps, 2**31))
     )
-    is_still = speed <= tolerance
+    is_still, smallest_speed = speed <= tolerance, float(speed.min(initial=np.inf))
     points, count = _distinct(points[is_still], speed[is_still], apart)
     return FixedPoints(
         {step.layer.prefix + name: value for name, value in step.split(points).items()},
@@ -304,6 +308,7 @@ def fixed_points(
         eigenvalues(motion.jacobians(points)),
         count,
         len(first),
+        smallest_speed,
     )
 
 
