@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import zoo
 
 T, B, I, H = 37, 3, 4, 8  # noqa: E741 - the letters of the documents
-# One cell of each kind of kernel: own kernels, gates, integer states, complex states, chunks of time steps.
+# Cells of each kind of kernel: own kernels, gates, integer states, complex states, chunks of time steps.
 CELLS = ("vanilla", "lstm", "clockwork", "urnn", "delta_net", "retnet", "gla", "mamba", "rwkv7")
 
 
@@ -55,7 +56,8 @@ def compare_with_separate_episodes(cell, *, bidirectional=False, **options):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_episodes_are_independent(cell):
-    compare_with_separate_episodes(cell)
+    with contextlib.nullcontext() if cell == "vanilla" else zoo.kernels.pure_python():  # delta_net: 10 s more
+        compare_with_separate_episodes(cell)
 
 
 @pytest.mark.usefixtures("plain_python")
