@@ -19,9 +19,9 @@ from zoo.arrays import as_array
 from zoo.errors import UsageError
 from zoo.layers.config import StackConfig
 from zoo.layers.parameters import ArrayViews
-from zoo.layers.stack import LayerArrays, Stack, named_states, states_by_layer
+from zoo.layers.stack import LayerArrays, Stack, check_same_shape, named_states, states_by_layer
 from zoo.layers.states import GivenState, States, read_only_states
-from zoo.layers.validation import as_step_inputs, check_aux_names
+from zoo.layers.validation import as_aux_input, as_step_inputs, check_aux_names
 
 if TYPE_CHECKING:
     from zoo.layers.stream_step import Readout
@@ -69,6 +69,7 @@ class Stepper:
         "_batch_size",
         "_default_aux",
         "_dtype",
+        "_inputs_by_name",
         "_label",
         "_layers",
         "_reset_state",
@@ -85,7 +86,9 @@ class Stepper:
         self._label = f"{self._stack.label()}: stepper"
         self._stack.check_reads_forwards(self._label)
         self._batch_size = as_integer(batch_size, f"{self._label}: batch_size", 1, MAX_BATCH)
-        self._default_aux: LayerArrays | None = None
+        self._inputs_by_name = self._stack.inputs
+        defaults = self._stack.step_aux_inputs({}, self._batch_size, self._dtype, None, self._label)
+        self._default_aux: LayerArrays = tuple([layer.inputs[0] for layer in defaults])
         self._states: LayerArrays = ()
         self._arrays = self._copied_arrays()
         self._step = StreamStep(self._stack, *self._parameters())
@@ -172,16 +175,26 @@ class Stepper:
         return as_step_inputs(x, self._batch_size, self._stack.input_size, self._dtype, self._label)
 
     def _aux_inputs(self, inputs: Mapping[str, ArrayLike]) -> LayerArrays:
-        """Check the auxiliary inputs of a step; their defaults are made once."""
-        if not inputs and self._default_aux is not None:
-            return self._default_aux
-        advice = " Assign states to `stepper.state`."
-        check_aux_names(inputs, self._stack.inputs, self._label, arguments=(), state_advice=advice)
-        chunk = self._stack.step_aux_inputs(inputs, self._batch_size, self._dtype, None, self._label)
-        aux = tuple([each.inputs[0] for each in chunk])
+        """Check the auxiliary inputs of a step, and add the defaults of others."""
         if not inputs:
-            self._default_aux = aux
-        return aux
+            return self._default_aux
+        stack, size, dtype, label = self._stack, self._batch_size, self._dtype, self._label
+        advice = " Assign states to `stepper.state`."
+        check_aux_names(inputs, self._inputs_by_name, label, arguments=(), state_advice=advice)
+        check_same_shape(inputs, stack.directions, label)
+        shapes = stack.input_shapes
+        arrays = {
+            name: as_aux_input(name, value, (size, *shapes[name]), dtype, label)[None]
+            for name, value in inputs.items()
+        }
+        return tuple(
+            [
+                tuple(
+                    [arrays.get(name, default) for name, default in zip(direction.inputs, own, strict=True)]
+                )
+                for direction, own in zip(stack.directions, self._default_aux, strict=True)
+            ]
+        )
 
     def _as_states(self, state: GivenState | None) -> Arrays:
         """Check states and copy them; None for the learned ones, or zeros."""
