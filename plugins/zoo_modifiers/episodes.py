@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 import zoo
 
 
@@ -13,12 +15,12 @@ class Episodes(zoo.Modifier):
 
     Equations, for every state s of the cell::
 
-        s = (1 - episode_start) * s + episode_start * initial s    before the step of the cell
+        s = initial s where episode_start > 0, else s    before the step of the cell
 
-    ``episode_start`` is an auxiliary input, ``(T, B)``: one at the first step of an episode, zero at other
-    steps. Outputs and gradients are those of each episode alone. The initial states are zero. With
+    ``episode_start`` is an auxiliary input, ``(T, B)``: one or true at the first step of an episode, zero at
+    other steps. Outputs and gradients equal those of separate episodes. The initial states are zero. With
     ``learned=True`` they are parameters, which start at zero, except for states of whole numbers and of a
-    block.
+    block. It surrounds all other modifiers, so that it covers their states.
     """
 
     card = zoo.Card(
@@ -31,6 +33,7 @@ class Episodes(zoo.Modifier):
         when_to_use="Use it for reinforcement learning, where environments end at different steps of a "
         "rollout, and for short sequences that you join to long rows instead of padding them.",
     )
+    is_outermost = restarts_states = True
     learned = zoo.Option(False, help="whether the initial states are parameters")
 
     def edit(self, spec: Any) -> None:
@@ -45,16 +48,24 @@ class Episodes(zoo.Modifier):
 
     def step(self, ctx: Any, inner_step: Callable[..., Any], x: Any, states: Any) -> Any:
         """Run the step, from the initial states where an episode starts."""
-        start = ctx["episode_start"]
-        before = {name: (1 - start) * value for name, value in states.items()}
+        before = self.block_states(ctx, states)
         for name in before:
             if (initial := f"initial_{name}") in ctx.arrays:
-                before[name] = before[name] + start * ctx[initial]
+                before[name] = before[name] + np.where(ctx["episode_start"] > 0, ctx[initial], 0)
         return inner_step(x, before)
 
     def block_states(self, ctx: Any, states: Any) -> Any:
         """States of a block start from zero too."""
-        return {name: (1 - ctx["episode_start"]) * value for name, value in states.items()}
+        return {name: _kept(value, ctx["episode_start"] <= 0) for name, value in states.items()}
+
+
+def _kept(state: Any, is_kept: Any) -> Any:
+    """A state, or zero.
+
+    A vector is selected, so that infinite and undefined numbers end with their episode. A product keeps the
+    kernels of matrix memories for chunks of time steps.
+    """
+    return np.where(is_kept, state, 0) if len(state.shape) <= 1 else np.where(is_kept, 1, 0) * state
 
 
 @zoo.hookimpl

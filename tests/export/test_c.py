@@ -426,7 +426,7 @@ def test_bidirectional_layers_read_whole_sequences(tokens, tmp_path):
 class Between(Cued):
     """A cell with inputs that belong to the time between steps."""
 
-    dt = zoo.Input(default=1.5, between_steps=True)
+    dt = zoo.Input(default=1.5, between_steps=True, help="time\nbetween */ steps??/")
     cue = zoo.Input(2, default=0.25, between_steps=True)
 
 
@@ -441,6 +441,10 @@ def test_aux_inputs_of_bidirectional_layers(cells, tmp_path):
     inputs = {name: rng.integers(0, 2, (5, 1, *shape)).astype(float) for name, shape in shapes.items()}
     expected, _ = rnn.forward(x, **inputs)
     machine = Machine(rnn, tmp_path)
+    if cells == "gru+episodes":
+        assert " * episode_start: one at the first step of an episode" in machine.files.header.read_text()
+    elif cells == ["gru", Between]:
+        assert " * dt: time between * / steps? ?/" in machine.files.header.read_text()
     y, work = np.empty((5, 4)), np.empty(5 * machine.files.sizes["work"] // 8 + 1)
     aux = [pointer(value[:, 0].copy()) for value in inputs.values()]
     machine.library.model_sequence(

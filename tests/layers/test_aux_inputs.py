@@ -184,7 +184,7 @@ def test_direction_that_reads_backwards_has_the_time_to_the_following_step(lengt
         before, after = y[:length, row, :2], y[:length, row, 2:]
         intervals = dt[:length, row]
         np.testing.assert_allclose(before[:, 0], np.cumsum(intervals))
-        np.testing.assert_allclose(after[:, 0], 7 + intervals.sum() - np.cumsum(intervals))
+        np.testing.assert_allclose(after[:, 0], intervals[0] + intervals.sum() - np.cumsum(intervals))
         sums = amount[:length, row].sum(1)
         np.testing.assert_allclose(before[:, 1], np.cumsum(sums))
         np.testing.assert_allclose(after[:, 1], np.cumsum(sums[::-1])[::-1])
@@ -201,8 +201,8 @@ def test_cells_of_a_stack_may_read_an_input_in_both_ways():
     for first, second in ((Elapsed, AtStep), (AtStep, Elapsed)):
         rnn = Recurrent([first, second], I, 1, bidirectional=True, dtype="float64")
         y, _ = rnn.forward(dense(), dt=dt, amount=np.zeros((T, B, 2)))
-        first_step = 7 + dt[1:].sum(0) if second is Elapsed else dt.sum(0)
-        np.testing.assert_allclose(y[0, :, 2], first_step)
+        last = dt[0] if second is Elapsed else dt[-1]  # the time at the last step, the first one backwards
+        np.testing.assert_allclose(y[-1, :, 2], last)
 
 
 @pytest.mark.parametrize(

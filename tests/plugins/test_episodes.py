@@ -67,15 +67,65 @@ def test_episodes_are_independent_in_both_directions(cell):
 
 
 @pytest.mark.usefixtures("plain_python")
+def test_learned_states_start_episodes_in_both_directions():
+    cell = zoo.modify("gru", "episodes", learned=True)
+    rnn = zoo.Recurrent(cell, I, H, bidirectional=True, dtype="float64")
+    rnn.theta = np.random.default_rng(0).normal(0, 0.5, rnn.theta.shape)
+    episode, starts = np.random.default_rng(1).normal(size=(3, 1, I)), np.zeros((6, 1))
+    starts[[0, 3]] = 1
+    y, _ = rnn.forward(np.concatenate([episode, episode]), episode_start=starts)
+    np.testing.assert_allclose(y[:3], y[3:], rtol=1e-12)
+
+
+@pytest.mark.usefixtures("plain_python")
 @pytest.mark.parametrize("block", ["mamba", "rwkv", "deltanet"])
-def test_states_of_a_block_start_again(block):
+def test_states_of_a_block_restart(block):
     compare_with_separate_episodes("gru", block=block)
 
 
-@pytest.mark.parametrize("cell", ["gru+episodes", "ctrnn"])
-def test_several_copies_in_a_step_have_no_time_between_steps(cell):
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("modifier", [name for name in zoo.list_modifiers() if name != "episodes"])
+def test_other_modifiers_are_covered_in_any_order(modifier):
+    """Some modifiers have states of their own, or read states before the step."""
+    cell = zoo.get_cell(f"gru+episodes+{modifier}")
+    assert cell.name == f"gru+{modifier}+episodes"
+    assert cell == zoo.get_cell(cell.name) == zoo.modify(zoo.modify("gru", "episodes"), modifier)
+    rnn = zoo.Recurrent(cell, I, H, dtype="float64")
+    x, starts = np.repeat(np.random.default_rng(0).normal(size=(1, B, I)), 4, axis=0), np.ones((4, B))
+    y, _ = rnn.forward(x, episode_start=starts)
+    np.testing.assert_allclose(y, y[:1].repeat(4, axis=0), rtol=1e-12)
+
+
+def test_cell_with_the_time_between_steps_has_no_several_copies():
     with pytest.raises(zoo.UsageError, match="belongs to the time between steps, and several copies run"):
-        zoo.modify(cell, "fast_slow")
+        zoo.modify("ctrnn", "fast_slow")
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("start", [True, 1, 2.0, 255])
+def test_undefined_numbers_end_with_their_episode(bad, start):
+    rnn = zoo.Recurrent("lstm+episodes", 1, 4, dtype="float64")
+    x, starts = np.ones((4, 1, 1)), np.array([[0], [0], [start], [0]])
+    expected, _ = rnn.forward(x[2:])
+    x[0] = bad
+    y, _ = rnn.forward(x, episode_start=starts)
+    np.testing.assert_array_equal(y[2:], expected)
+    dy = np.zeros_like(y)
+    dy[2:] = 1
+    dx, _ = rnn.backward(dy)
+    assert np.isfinite(dx[2:]).all()
+
+
+def test_learned_states_of_layers_are_an_error():
+    for cell in ("gru+episodes", "prenorm(gru+episodes)", ["gru", "gru+zoneout+episodes"]):
+        with pytest.raises(zoo.UsageError, match=r"learned_state is True, .* or set episodes_learned=True"):
+            zoo.Recurrent(cell, I, H, learned_state=True)
+
+
+def test_block_has_no_state_that_it_does_not_use():
+    states = [list(zoo.get_cell(name).states) for name in ("mamba(mamba)", "mamba(mamba+episodes)")]
+    assert states[0] == states[1]
 
 
 @pytest.mark.usefixtures("plain_python")

@@ -167,6 +167,11 @@ class Cell(Component, abstract=True):
         return False
 
     @classmethod
+    def restarting_modifier(cls) -> str:
+        """The modifier that restarts states within a sequence, such as ``episodes``; empty for none."""
+        return ""
+
+    @classmethod
     def named_functions(cls) -> Mapping[Callable[..., Any], str]:
         """The functions, besides ``step``, whose local variables name values, and a prefix of these names."""
         return {}

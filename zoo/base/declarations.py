@@ -190,7 +190,7 @@ class Input(ArrayDeclaration):
         default: Its value if it is not passed.
         between_steps: Whether the value belongs to the time between the previous step and this one, as a
             time difference does. A layer that reads backwards then gets, at each step, the value of the
-            following step, and the default at the last step.
+            following step, and the value of the first step at the last one.
         help: One line that describes it.
 
     Raises:

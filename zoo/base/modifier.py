@@ -37,6 +37,11 @@ class Modifier(Component, abstract=True):
     """
 
     kind: ClassVar[str] = "modifier"
+    is_outermost: ClassVar[bool] = False
+    """Whether it surrounds all other modifiers of a cell, in whatever order they are applied."""
+    restarts_states: ClassVar[bool] = False
+    """Whether states return to its own initial values within a sequence. ``learned_state`` of layers, whose
+    initial states hold at the first step only, is then an error."""
 
     def edit(self, spec: CellDeclarations) -> None:
         """Add declarations to the cell, or remove some; new names begin as the cell's parameters do.

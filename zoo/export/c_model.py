@@ -131,8 +131,18 @@ def _comment(
     example = _example(model, prefix) if raw is None else raw.example_lines()
     yield from (f" *     {line}" for line in example)
     yield " *"
+    yield from _aux_lines(model)
     yield " * C99; it needs the mathematical library alone: cc -std=c99 -O2 ... -lm"
     yield " */"
+
+
+def _aux_lines(model: ExportedModel) -> Iterator[str]:
+    """The help texts of auxiliary inputs; a cell of a user may have any text."""
+    declared = {name: each for one in model.directions for name, each in one.spec.cell.inputs.items()}
+    for name, c_name in aux_input_names(model).items():
+        if text := " ".join(declared[name].help.split()).replace("*/", "* /").replace("??", "? ?"):
+            yield f" * {c_name}: {text}"
+            yield " *"
 
 
 def _example(model: ExportedModel, prefix: str) -> Iterator[str]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import numpy as np
-
-from zoo.export.c_source import array_definition, c_type, embedding_lines
+from zoo.export.c_source import c_type, embedding_lines
 from zoo.export.c_step import CLayer
 from zoo.export.exported_model import DirectionExport, ExportedModel, LayerExport
 
@@ -115,7 +113,6 @@ class SequenceFunction:
             if function.output:
                 self.helpers.add("copy")
                 lines.append(f"    copy({function.output}, {to}, {own});")
-            yield from self._last_aux_rows(direction)
             yield from self._loop(lines, direction.spec.reverse)
             first += own
         if layer.spec.is_residual:
@@ -129,28 +126,11 @@ class SequenceFunction:
 
     def _aux_row(self, name: str, direction: DirectionExport) -> str:
         """The row of an auxiliary input for step t."""
-        size = math.prod(self.model.inputs[name])
-        if not _is_shifted(name, direction):
-            return f"{self.aux[name]} + t * {size}"
-        return f"(t + 1 < count ? {self.aux[name]} + (t + 1) * {size} : {self._last_row(name, direction)})"
-
-    def _last_aux_rows(self, direction: DirectionExport) -> Iterator[str]:
-        """The rows of the last step, for inputs whose other rows are those of the following step."""
-        for name in self.functions[direction.name].inputs:
-            if _is_shifted(name, direction):
-                default = direction.spec.cell.inputs[name].default
-                row = np.full(math.prod(self.model.inputs[name]), default)
-                for line in array_definition(self._last_row(name, direction), row, self.model.dtype):
-                    yield f"    {line}"
-
-    def _last_row(self, name: str, direction: DirectionExport) -> str:
-        return f"last_{self.aux[name]}_{direction.spec.index}"
+        row, size = self.aux[name], math.prod(self.model.inputs[name])
+        if direction.spec.reverse and direction.spec.cell.inputs[name].between_steps:
+            return f"(t + 1 < count ? {row} + (t + 1) * {size} : {row})"
+        return f"{row} + t * {size}"
 
     def _loop(self, lines: list[str], is_reverse: bool = False) -> Iterator[str]:
         head = "size_t t = count; t-- > 0;" if is_reverse else "size_t t = 0; t < count; t++"
         yield from (f"    for ({head}) {{", *(f"    {line}" for line in lines), "    }")
-
-
-def _is_shifted(name: str, direction: DirectionExport) -> bool:
-    """Whether a direction that reads backwards gets, at each step, the value of the following step."""
-    return direction.spec.reverse and direction.spec.cell.inputs[name].between_steps

@@ -268,21 +268,20 @@ def _input_tensors(
     step_graph = direction.step_graph
     tensors = {}
     for name, node in step_graph.inputs.items():
-        tensor, declared = inputs.aux[name], direction.spec.cell.inputs[name]
-        if direction.spec.reverse and declared.between_steps:
-            tensor = _following_steps(builder, tensor, 2 + len(node.shape), declared.default)
+        tensor = inputs.aux[name]
+        if direction.spec.reverse and direction.spec.cell.inputs[name].between_steps:
+            tensor = _following_steps(builder, tensor)
         tensors[node] = Tensor(tensor, concrete_shape(node.shape))
     if not inputs.is_tokens:
         tensors[step_graph.x] = Tensor(inputs.x, concrete_shape(step_graph.x.shape))
     return tensors
 
 
-def _following_steps(builder: GraphBuilder, tensor: str, rank: int, default: float) -> str:
-    """The value of the following step at every step, and the default at the last one."""
-    first, end = builder.integers(1), builder.integers(np.iinfo(np.int64).max)
-    following = builder.add("Slice", tensor, first, end, builder.integers(0))
-    zeros = [0] * (rank - 1)
-    return builder.add("Pad", following, builder.integers(0, *zeros, 1, *zeros), builder.number(default))
+def _following_steps(builder: GraphBuilder, tensor: str) -> str:
+    """The value of the following step at every step, and of the first step at the last one."""
+    axis, first, end = builder.integers(0), builder.integers(1), builder.integers(np.iinfo(np.int64).max)
+    following = builder.add("Slice", tensor, first, end, axis)
+    return builder.add("Concat", following, builder.add("Slice", tensor, axis, first, axis), axis=0)
 
 
 def _state_tensors(direction: DirectionExport, names: Mapping[str, str]) -> dict[Node, Tensor]:

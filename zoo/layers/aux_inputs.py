@@ -32,8 +32,8 @@ NoiseKey = tuple[int, int]
 StepsAndRows = tuple[slice, Rows]
 """Time steps of the sequence and rows of the batch."""
 
-ReversedKey = tuple[str, float | None]
-"""Name of an auxiliary input; its default if it belongs to the time between steps, or else None."""
+ReversedKey = tuple[str, bool]
+"""Name of an auxiliary input, and whether it belongs to the time between steps."""
 
 DROPOUT_STREAM = "between layers"  # no noise of a cell has this name, because it has a space
 
@@ -135,16 +135,13 @@ def reverse_aux_inputs(
         if name in arrays
     }
     return {
-        (name, default): reverse_time(arrays[name], lengths)
-        if default is None
-        else reverse_between_steps(arrays[name], lengths, default)
-        for name, default in keys
+        (name, between): (reverse_between_steps if between else reverse_time)(arrays[name], lengths)
+        for name, between in keys
     }
 
 
 def _reversed_key(name: str, direction: Direction) -> ReversedKey:
-    declared = direction.cell.inputs[name]
-    return name, declared.default if declared.between_steps else None
+    return name, direction.cell.inputs[name].between_steps
 
 
 def check_noise(noise: Any) -> NoiseKey | None:

@@ -135,6 +135,13 @@ class StackConfig:
             raise UsageError(
                 f"{owner}: residual is True and the block adds its input already; leave out `residual`."
             )
+        learns_states = as_bool(learned_state, f"{owner}: learned_state")
+        for cell in layer_cells:
+            if learns_states and (modifier := cell.restarting_modifier()):
+                raise UsageError(
+                    f"{owner}: learned_state is True, and the modifier {modifier!r} has initial states of "
+                    f"its own; leave out `learned_state`, or set {modifier}_learned=True instead."
+                )
         checked_dtype = as_dtype(dtype)
         needs_projection = not (as_bool(embedded, f"{owner}: embedded") and features == width)
         vars(self).update(
@@ -144,7 +151,7 @@ class StackConfig:
             num_layers=len(layer_cells),
             bidirectional=is_bidirectional,
             residual=is_residual,
-            learned_state=as_bool(learned_state, f"{owner}: learned_state"),
+            learned_state=learns_states,
             dropout=as_fraction(dropout, f"{owner}: dropout"),
             dtype=checked_dtype,
             precision=check_precision(precision, checked_dtype.name, owner),

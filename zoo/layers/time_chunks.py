@@ -206,20 +206,20 @@ def reverse_time(array: Array, lengths: Array | None) -> Array:
     return np.ascontiguousarray(array[order, np.arange(lengths.size)])
 
 
-def reverse_between_steps(array: Array, lengths: Array | None, default: float) -> Array:
-    """Reverse values that belong to the time between a step and the previous one.
+def reverse_between_steps(array: Array, lengths: Array | None) -> Array:
+    """Reverse values that belong to the time between a step and the previous one; the padding stays.
 
     Going backwards, the step before step t is t + 1, and their value is the one of t + 1. The first step in
-    this direction, the last of the sequence, has no previous step: its value is the default.
+    either direction has the value of step 0.
 
     Args:
         array: ``(T, B, ...)``.
         lengths: As for :func:`reverse_time`.
-        default: Value of the first step.
     """
-    shifted = np.roll(reverse_time(array, lengths), 1, axis=0)
-    shifted[:1] = default
-    return shifted
+    steps = np.arange(len(array))[:, np.newaxis]
+    lengths = np.full(array.shape[1], len(array)) if lengths is None else lengths
+    order = np.where(steps < lengths, -steps % np.maximum(lengths, 1), steps)
+    return np.ascontiguousarray(array[order, np.arange(lengths.size)])
 
 
 def sort_by_length(lengths: Array) -> Array:

@@ -107,6 +107,10 @@ class ComposedBlock:
         result = bound.step(width, *(before[name] for name in block.states), inner)
         y, *after = result if isinstance(result, tuple) else (result,)
         self._check_result(y, after, inner)
+        unchanged = {name for name, value in zip(block.states, after, strict=True) if value is before[name]}
+        after = [
+            own[name] if name in unchanged else value for name, value in zip(block.states, after, strict=True)
+        ]
         new = {**inner.new_states(), **_prefixed(dict(zip(block.states, after, strict=True)))}
         return Output(bound.finish(y) if block.is_last else y, *(new[name] for name in states))
 

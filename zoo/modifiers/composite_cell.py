@@ -95,6 +95,11 @@ class CompositeCell(Cell, abstract=True):
         return cls.base.code_version(), cls.component.code_version()
 
     @classmethod
+    def restarting_modifier(cls) -> str:
+        """As of the inner cell."""
+        return cls.base.restarting_modifier()
+
+    @classmethod
     def prefix(cls) -> str:
         """Prefix of the names of the component's options, ``"zoneout_"``."""
         return f"{cls.component.name}_"

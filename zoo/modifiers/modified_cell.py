@@ -175,6 +175,11 @@ class ModifiedCell(CompositeCell, abstract=True):
         return compose(self.base_cell(), self.component(**self.component_options()))
 
     @classmethod
+    def restarting_modifier(cls) -> str:
+        """The modifier itself, or as of the inner cell."""
+        return cls.component.name if cls.component.restarts_states else super().restarting_modifier()
+
+    @classmethod
     def _check_name(cls) -> None:
         for name in cls.name.split(MODIFIER_SEPARATOR):
             check_component_name(name, cls.error_name())
@@ -183,10 +188,14 @@ class ModifiedCell(CompositeCell, abstract=True):
 def modified_class(base: type[Cell], modifier: type[Modifier]) -> type[Cell]:
     """The class of a cell class with a modifier; the same two always give the same class.
 
+    A modifier of the cell that is outermost stays outermost.
+
     Raises:
         UsageError: if the modifier does not suit the cell, or the cell has it already.
         DefinitionError: if the equations of the cell cannot be read.
     """
+    if issubclass(base, ModifiedCell) and base.component.is_outermost and not modifier.is_outermost:
+        return modified_class(modified_class(base.base, modifier), base.component)
     return _make_class(base, modifier)  # type: ignore[arg-type]  # to mypy, classes cannot be hashed
 
 

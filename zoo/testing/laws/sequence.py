@@ -215,9 +215,8 @@ def _reversed_inputs(trial: Trial) -> Arrays:
     """The auxiliary inputs of the reversed sequence; the time between two steps belongs to the later one."""
     inputs = {name: value[::-1].copy() for name, value in trial.inputs.items()}
     for name, value in inputs.items():
-        if (declared := trial.cell.inputs[name]).between_steps and len(value):
-            value[1:] = trial.inputs[name][:0:-1]
-            value[0] = declared.default
+        if trial.cell.inputs[name].between_steps and len(value):
+            value[0], value[1:] = trial.inputs[name][0], trial.inputs[name][:0:-1]
     return inputs
 
 
