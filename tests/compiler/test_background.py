@@ -101,10 +101,10 @@ def test_process_finishes_without_the_compilation_that_started_it(kernels: Modul
     assert call_of(kernels.first).is_compiled
 
 
-@pytest.mark.parametrize("remaining", [0, 3])
+@pytest.mark.parametrize(("remaining", "work"), [(0, 1), (3, 1), (3, 2)])
 @pytest.mark.parametrize("reason", ["one thread", "defined in a function", "no memory"])
-def test_without_a_process_this_one_compiles_after_some_calls(
-    kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, reason: str, remaining: int
+def test_without_a_process_this_one_compiles_after_some_work(
+    kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, reason: str, remaining: int, work: int
 ) -> None:
     def raise_error(*_arguments: Any, **_options: Any) -> None:
         assert reason == "no memory"
@@ -113,8 +113,9 @@ def test_without_a_process_this_one_compiles_after_some_calls(
     monkeypatch.setattr(compiler_process.subprocess, "Popen", raise_error)
     kernel = zoo.njit(lambda x: x + 1) if reason == "defined in a function" else kernels.first
     compilation = Compilation([call_of(kernel)], 1 if reason == "one thread" else 2, remaining)
-    assert [compilation.function() for _ in range(remaining)] == [None] * remaining
-    function = compilation.function()
+    calls = remaining // work
+    assert [compilation.function(work=work) for _ in range(calls)] == [None] * calls
+    function = compilation.function(work=work)
     assert function is not None
     assert function(1) == 2
 

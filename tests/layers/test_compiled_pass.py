@@ -25,6 +25,7 @@ from zoo.errors import DefinitionError
 from zoo.layers import compiled_pass
 from zoo.layers.batch import BatchRun
 from zoo.layers.compiled_pass import CompiledSegments
+from zoo.layers.sharding import shards
 
 pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="compiled code alone")
 
@@ -110,7 +111,7 @@ def is_backward_compiled(layer):
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch):
     """Compile a pass when its shards in Python are done."""
-    monkeypatch.setattr(compiled_pass, "INTERPRETED_PASSES", 0)
+    monkeypatch.setattr(compiled_pass, "SHARDS_BEFORE_COMPILING", 0)
 
 
 @pytest.fixture
@@ -273,12 +274,13 @@ def own_cell(factor):
     return Own(factor=factor)
 
 
-@pytest.mark.parametrize("is_stored", [False, True])
-def test_without_another_process_many_passes_run_in_python(kernel_cache, monkeypatch, is_stored):
+@pytest.mark.parametrize(("is_stored", "batch"), [(False, 3), (True, 3), (False, 17)])
+def test_without_another_process_many_shards_run_in_python(kernel_cache, monkeypatch, is_stored, batch):
 
     def passes(patience):
-        monkeypatch.setattr(compiled_pass, "INTERPRETED_PASSES", patience)
-        layer, x, dy = zoo.Recurrent(own_cell(0.625), 3, 5, threads=1), np.ones((2, 3, 3)), np.ones((2, 3, 5))
+        monkeypatch.setattr(compiled_pass, "SHARDS_BEFORE_COMPILING", patience * len(shards(batch)))
+        layer = zoo.Recurrent(own_cell(batch / 64), 3, 5, threads=1)
+        x, dy = np.ones((2, batch, 3)), np.ones((2, batch, 5))
         passes_of(layer).shards.interpreted = 1
         kinds = []
         for _ in range(6):

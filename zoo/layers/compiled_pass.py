@@ -52,8 +52,8 @@ from zoo.layers.time_chunks import Segment
 INTERPRETED_PASS_SHARDS = 100
 """Shards of a kind that run in Python first: to load a compiled pass takes some milliseconds."""
 
-INTERPRETED_PASSES = 2_500
-"""Passes that run in Python if nothing is stored and no other process compiles: to compile takes a second."""
+SHARDS_BEFORE_COMPILING = 5_000
+"""Shards that run in Python if nothing is stored and no other process compiles: to compile takes a second."""
 
 
 class ForwardArguments(NamedTuple):
@@ -203,7 +203,7 @@ class CompiledPasses:
     Attributes:
         shards: Counts the shards that run in Python first.
         in_background: Whether Python runs passes while another process compiles, or, if none can be started,
-            ``INTERPRETED_PASSES`` of them.
+            ``SHARDS_BEFORE_COMPILING`` shards.
         first_pass_compiler: Compiles kernels in a second process before the first pass.
     """
 
@@ -266,7 +266,7 @@ class CompiledPasses:
             calls = *saved.calls, call
             self._forward[kind] = SpecialisedPass(self._compilation(calls, threads), addresses), saved
         compiled, saved = self._forward[kind]
-        function = compiled.compilation.function(wait=not self.in_background)
+        function = compiled.compilation.function(wait=not self.in_background, work=len(shards))
         if function is None:
             return None
         segments = CompiledSegments(self._stack, run, shards, saved)
@@ -328,7 +328,7 @@ class CompiledPasses:
             call, addresses = generated
             self._backward[kind] = SpecialisedPass(self._compilation((call,), threads), addresses)
         compiled = self._backward[kind]
-        function = compiled.compilation.function(wait=not self.in_background)
+        function = compiled.compilation.function(wait=not self.in_background, work=len(segments))
         if function is None or not isinstance(segments, CompiledSegments):
             return None
         passed = segments.results, compiled.addresses, arguments
@@ -336,7 +336,7 @@ class CompiledPasses:
         return dinitial if has_succeeded else None
 
     def _compilation(self, calls: tuple[KernelCall, ...], threads: int) -> Compilation:
-        return Compilation([WORKER_CALL, *calls], threads, INTERPRETED_PASSES)
+        return Compilation([WORKER_CALL, *calls], threads, SHARDS_BEFORE_COMPILING)
 
 
 def _empty_states(state: Mapping[str, Array]) -> Arrays:
