@@ -49,6 +49,35 @@ def test_new_arrays_have_shapes_and_values(kind: str) -> None:
     assert {array.dtype for array in (empty, zeros, copy, filled)} == {like.dtype}
 
 
+@zoo.njit
+def copy_steps(source, target, order):
+    for t in range(order.size):
+        kernels.copy_into(kernels.at_step(source, order[t]), kernels.at_step(target, t))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["compiled", "interpreted"])
+def test_elements_are_copied_into_an_array(kind: str, dtype: type) -> None:
+    source, order = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(dtype), np.array([4, 0, 0, 2])
+    source.flags.writeable = False
+    target = np.zeros((5, 2, 3), dtype)
+    with kernels.pure_python() if kind == "interpreted" else contextlib.nullcontext():
+        copy_steps(source, target, order)
+        kernels.copy_into(source[:0], target[:0])
+    np.testing.assert_array_equal(target, [*source[order], np.zeros((2, 3))])
+
+
+@zoo.njit
+def copy_vector(source, target):
+    kernels.copy_into(source, target)
+
+
+def test_copies_may_have_another_number_of_axes() -> None:
+    target = np.zeros((1, 3))
+    copy_vector(np.arange(3.0), target)
+    np.testing.assert_array_equal(target, [[0, 1, 2]])
+
+
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="NumPy chooses the alignment")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_new_arrays_begin_at_a_cache_line(dtype: type) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from zoo._lazy import attach
 
 _EXPORTS = {
-    "allocation": "copy empty empty_sequence fill_zeros zeros zeros_if",
+    "allocation": "copy copy_into empty empty_sequence fill_zeros zeros zeros_if",
     "array_views": ("as_rows at_step flat flat_slice reshape row rows_of_steps slice_steps"),
     "column_memory": "column_memory_backward column_memory_forward",
     "diagonal_filter": "filter_backward filter_forward",
@@ -31,8 +31,7 @@ _EXPORTS = {
     "momentum_memory": "momentum_memory_backward momentum_memory_forward",
     "random": "random_uniform uniform",
     "sampling": (
-        "as_scores copy_row is_valid_logits prepare_input_weights project_step sample_softmax "
-        "sampling_buffer unowned"
+        "as_scores is_valid_logits prepare_input_weights project_step sample_softmax sampling_buffer unowned"
     ),
     "selective_scan": "scan_backward scan_forward",
     "short_convolution": "convolution_backward convolution_forward",

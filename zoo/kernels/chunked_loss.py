@@ -33,11 +33,11 @@ def _readout_chunk(w: Array, first: int, size: int, tied: bool) -> Array:
     if tied:
         chunk = np.empty((size, w.shape[1]), w.dtype)
         for n in range(size):
-            chunk[n] = w[first + n]
+            kernels.copy_into(kernels.at_step(w, first + n), kernels.at_step(chunk, n))
         return chunk
     chunk = np.empty((w.shape[0], size), w.dtype)
     for k in range(w.shape[0]):
-        chunk[k] = w[k, first : first + size]
+        kernels.copy_into(kernels.flat_slice(kernels.at_step(w, k), first, size), kernels.at_step(chunk, k))
     return chunk
 
 

@@ -89,14 +89,6 @@ def project_step(x: Array, panels: Array, b: Array, out: Array) -> None:
 
 
 @njit(inline=True)
-def copy_row(source: Array, target: Array) -> None:
-    """``target[:] = source`` for two arrays ``(1, N)``."""
-    to, values = kernels.row(target, 0), kernels.row(source, 0)
-    for n in range(to.size):
-        to[n] = values[n]
-
-
-@njit(inline=True)
 def as_scores(logits: Array) -> Array:
     """The single row of ``logits (1, V)`` as a new float64 vector, for samplers."""
     scores = np.empty(logits.shape[1], np.float64)

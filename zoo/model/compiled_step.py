@@ -21,6 +21,7 @@ import numba
 import numpy as np
 from numba import types
 
+from zoo import kernels
 from zoo.array_types import Array, Arrays
 from zoo.compiler.background import Compilation
 from zoo.compiler.codegen.source_module import load_source
@@ -102,20 +103,26 @@ class StepArguments(NamedTuple):
 @njit
 def gather_steps(y: Array, indices: Array) -> Array:
     """Some steps of ``y (T, B, H)``, ``(N, B, H)``."""
-    steps = np.empty((indices.size, y.shape[1], y.shape[2]), y.dtype)
+    steps = kernels.empty((indices.size, y.shape[1], y.shape[2]), y)
     for n in range(indices.size):
-        steps[n] = y[indices[n]]
+        kernels.copy_into(kernels.at_step(y, indices[n]), kernels.at_step(steps, n))
     return steps
 
 
 @njit
 def scatter_steps(steps: Array, indices: Array, like: Array) -> Array:
     """Steps ``(N, B, H)`` at their indices in an array of zeros with the shape of ``like``, ``(T, B, H)``."""
-    whole = np.zeros_like(like)
+    whole = kernels.zeros(like.shape, like)
     for n in range(indices.size):
-        whole[indices[n]] = steps[n]
+        kernels.copy_into(kernels.at_step(steps, n), kernels.at_step(whole, indices[n]))
     return whole
 
+
+_EMPTY_INPUTS = {
+    "empty_tokens": "kernels.empty((0, 0), inputs)",
+    "empty_floats": "kernels.empty((0, 0, 0), gradients)",
+}
+"""Inputs of ``prepare_*``, by name: their number of axes selects code."""
 
 _ARRAY_FUNCTIONS = {**ARRAY_FUNCTIONS, "gather_steps": gather_steps, "scatter_steps": scatter_steps}
 
@@ -191,7 +198,7 @@ def generate_training_step(
 
 
 def _empty_input_types(kinds: dict[str, Any]) -> dict[str, Any]:
-    """Types of ``empty_tokens`` and ``empty_floats``: their number of axes selects code of ``prepare_*``."""
+    """Types of ``_EMPTY_INPUTS``."""
     array: Any = types.Array  # Numba's own types are untyped
     return {
         "empty_tokens": array(types.int32, 2, "C"),
@@ -278,8 +285,8 @@ def _emit_module(
     yield from ("", "", "@zoo.njit", "def run(pool_state, count, addresses, arguments):")
     yield '    """All shards; False if one failed."""'
     yield f"    {', '.join(StepArguments._fields)} = arguments"
-    yield "    empty_tokens = np.empty((0, 0), np.int32)"
-    yield "    empty_floats = np.empty((0, 0, 0), gradients.dtype)"
+    used = {argument.name for each in preparation for argument in each.arguments}
+    yield from [f"    {name} = {empty}" for name, empty in _EMPTY_INPUTS.items() if name in used]
     yield from [f"    {line}" for line in emit_calls(preparation, functions, itertools.count())]
     yield f"    return run_shards({common}, count, arguments)"
     yield ""

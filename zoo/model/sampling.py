@@ -163,7 +163,7 @@ def _emit_module(
     yield from (f"            {line}" for line in _emit_sampling(samplers))
     yield f"        x[0, 0] = {'embedding[tokens[n]]' if has_embedding else 'tokens[n]'}"
     yield from (f"        {line}" for line in _emit_layers(residual, steps))
-    yield "        kernels.copy_row(by, logits)"
+    yield "        kernels.copy_into(by, logits)"
     yield "        kernels.add_matmul(y, panels, logits)"
     yield "    return tokens.size"
     yield ""

@@ -81,10 +81,7 @@ def advance_blocks(state_jacobian: Array, influence: Array, param_jacobian: Arra
     for n in range(influence.shape[0]):
         before, after = kernels.at_step(influence, n), kernels.at_step(param_jacobian, n)
         kernels.add_matmul(kernels.at_step(state_jacobian, n), kernels.pack(before), after)
-        # Numba compiles a check of the shapes with `before[:] = after`, which takes 2.3 s.
-        source, target = kernels.flat(after), kernels.flat(before)
-        for k in range(source.size):
-            target[k] = source[k]
+        kernels.copy_into(after, before)
 
 
 @lru_cache(maxsize=8)

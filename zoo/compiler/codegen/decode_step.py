@@ -124,7 +124,7 @@ def _copy_states(emitter: DecodeEmitter) -> Iterator[str]:
     """The new states become the states before the next step."""
     for name, node in emitter.step_graph.new_states.items():
         before = emitter.leaf_names.state_before(name)
-        yield f"    kernels.copy_row({emitter.array_of(node).name}, {before})"
+        yield f"    kernels.copy_into({emitter.array_of(node).name}, {before})"
 
 
 def _initial_values(emitter: DecodeEmitter, words: Collection[str]) -> Iterator[str]:
