@@ -19,7 +19,9 @@ Vector = np.ndarray[Any, Any]
 def argsort_descending(keys: Vector) -> Vector:
     """Indices of ``keys (V,)`` from the highest key to the lowest, ties by index: a merge sort."""
     size = keys.size
-    order, merged = np.arange(size, dtype=np.int64), np.empty(size, np.int64)
+    order, merged = np.empty(size, np.int64), np.empty(size, np.int64)
+    for n in range(size):
+        order[n] = n
     width = 1
     while width < size:
         for start in range(0, size, 2 * width):
@@ -44,7 +46,7 @@ def merge(keys: Vector, order: Vector, merged: Vector, start: int, middle: int, 
 
 
 @zoo.njit
-def keep_only(logits: Vector, symbols: Vector) -> Vector:
+def keep_only(logits: Vector, symbols: Vector | tuple[int, ...]) -> Vector:
     """A copy of ``logits (V,)`` with all but ``symbols`` dropped."""
     out = np.full(logits.size, -np.inf)
     for symbol in symbols:

@@ -24,7 +24,7 @@ Vector = np.ndarray[Any, Any]
 def transform(logits: Vector) -> Vector:
     """Keep the highest of ``logits (V,)``."""
     best = np.argmax(logits)  # the first of several maxima
-    return keep_only(logits, np.arange(best, best + 1))
+    return keep_only(logits, (best,))
 
 
 class Greedy(zoo.Sampler):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import zoo
+from zoo import kernels
 from zoo_samplers._truncation import keep_only
 
 Vector = np.ndarray[Any, Any]
@@ -23,7 +24,9 @@ Vector = np.ndarray[Any, Any]
 @zoo.njit
 def transform(logits: Vector, p: float) -> Vector:
     """Keep the symbols at least ``p`` times as probable as the highest of ``logits (V,)``."""
-    relative = np.exp(logits - logits.max())  # to the largest probability: the sum of the softmax cancels
+    relative = np.exp(
+        logits - kernels.row_max(logits)
+    )  # to the largest probability: the sum of the softmax cancels
     return keep_only(logits, np.flatnonzero(relative >= p))
 
 

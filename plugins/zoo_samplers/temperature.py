@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import zoo
+from zoo import kernels
 
 Vector = np.ndarray[Any, Any]
 
@@ -24,7 +25,7 @@ Vector = np.ndarray[Any, Any]
 def transform(logits: Vector, temperature: float) -> Vector:
     """Scale ``logits (V,)``."""
     # The shift does not change the softmax; with the largest logit at zero, no quotient overflows to +inf.
-    scaled: Vector = (logits - logits.max()) / temperature
+    scaled: Vector = (logits - kernels.row_max(logits)) / temperature
     return scaled
 
 

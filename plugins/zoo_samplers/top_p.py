@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import zoo
+from zoo import kernels
 from zoo_samplers._truncation import argsort_descending, keep_only, nucleus
 
 Vector = np.ndarray[Any, Any]
@@ -25,7 +26,7 @@ def transform(logits: Vector, p: float) -> Vector:
     """Keep the nucleus of ``logits (V,)``."""
     if p >= 1.0:
         return logits.copy()  # a partial sum may round to one
-    return keep_only(logits, nucleus(np.exp(logits - logits.max()), argsort_descending(logits), p))
+    return keep_only(logits, nucleus(np.exp(logits - kernels.row_max(logits)), argsort_descending(logits), p))
 
 
 class TopP(zoo.Sampler):

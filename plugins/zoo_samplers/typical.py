@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import zoo
+from zoo import kernels
 from zoo_samplers._truncation import argsort_descending, keep_only, nucleus
 
 Vector = np.ndarray[Any, Any]
@@ -37,7 +38,7 @@ def transform(logits: Vector, mass: float) -> Vector:
     """Keep the typical symbols of ``logits (V,)``."""
     if mass >= 1.0:
         return logits.copy()  # a partial sum may round to one
-    z = logits - logits.max()
+    z = logits - kernels.row_max(logits)
     order = argsort_descending(logits)[: np.sum(z > -np.inf)]  # drop 0 * -inf, which is NaN
     typical = order[argsort_descending(-surprise_beyond_entropy(z[order]))]
     return keep_only(logits, nucleus(np.exp(z), typical, mass))

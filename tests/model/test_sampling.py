@@ -210,7 +210,7 @@ def test_draw_inverts_the_cumulative_distribution(dtype, scores, u, shift):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("wrong", [np.nan, -np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, 9, 69])
 def test_invalid_score_has_no_draw(dtype, wrong, place):
     scores = np.zeros(70)

@@ -100,7 +100,12 @@ def as_scores(logits: Array) -> Array:
 @njit
 def is_valid_logits(scores: Array, size: int) -> bool:
     """Whether there are ``size`` scores, none is NaN or +inf, and not all are -inf."""
-    return scores.size == size and math.isfinite(scores.max())
+    is_any_finite = False
+    for score in scores:
+        if not score < math.inf:
+            return False
+        is_any_finite |= score > -math.inf
+    return scores.size == size and is_any_finite
 
 
 def sampling_buffer(size: int, dtype: DTypeLike) -> Array:
@@ -122,10 +127,9 @@ def sample_softmax(scores: Array, weights: Array, u: float) -> int:
     """
     total = _exponentiate(scores, scores.dtype.type(0), weights)
     if not MIN_MASS < total < MAX_MASS:
-        top = scores.max()
-        if not math.isfinite(top):
+        total = _exponentiate(scores, kernels.row_max(scores), weights)
+        if math.isnan(total):  # there is a NaN or +inf, or all scores are -inf
             return -1
-        total = _exponentiate(scores, top, weights)
     threshold, cumulative, start = u * total, 0.0, 0
     after = _block_sum(weights, 0)
     while after <= threshold and start + BLOCK < weights.size:
