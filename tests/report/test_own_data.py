@@ -280,3 +280,16 @@ def test_pages_and_figures_show_intervals_and_inputs(table, sequences):
     assert [axes.get_ylabel() for axes in figure.axes][:3] == ["unit", "change of load", "load"]
     (axes,) = draw_chart(charts(sequences[1])["calibration"]).axes
     assert len(axes.collections) == 1, "the interval is an area"
+
+
+def test_figure_of_a_unit_has_one_line_with_gaps_between_sequences(sequences):
+    pytest.importorskip("matplotlib")
+    units = units_of(sequences[1])
+    _, figure = next(draw_text(units))
+    gaps = np.array(units.starts[1:])
+    assert gaps.size
+    for axes in figure.axes:
+        (line,), (marks,) = axes.lines, axes.collections
+        assert np.count_nonzero(np.isnan(line.get_xdata())) == gaps.size
+        assert len(line.get_xdata()) == units.length + gaps.size
+        np.testing.assert_array_equal([x for (x, _), _ in marks.get_segments()], gaps - 0.5)

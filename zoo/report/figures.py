@@ -6,7 +6,6 @@ import base64
 import importlib
 import importlib.util
 import io
-import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -75,12 +74,15 @@ def _trace_figure(units: Units, values: Array, title: str) -> Any:
     figure = figures.Figure(figsize=(7.0, 1.2 + 0.6 * len(inputs)), layout="constrained")
     rows = figure.subplots(1 + len(inputs), 1, sharex=True, height_ratios=[1.6, *[1.0] * len(inputs)])
     lines = [("unit", values.tolist()), *((trace.name, trace.values) for trace in inputs)]
+    starts = np.array(units.starts[1:], int)
+    # One line with gaps and one collection: with two lines for each of 360 sequences, a page took 7 s.
+    steps = np.insert(np.arange(float(units.length)), starts, np.nan)
+    style = {"colors": "0.6", "linewidth": 0.6, "linestyles": [(0, _REFERENCE_DASHES[0])]}
     for row, (axes, (name, line)) in enumerate(zip(np.atleast_1d(rows), lines, strict=True)):
         colour = palette.SERIES[0][0] if row == 0 else "0.25"
-        for first, end in itertools.pairwise((*units.starts, units.length)):
-            axes.plot(range(first, end), line[first:end], color=colour, linewidth=1.5 if row == 0 else 0.9)
-        for start in units.starts[1:]:
-            axes.axvline(start - 0.5, color="0.6", linewidth=0.6, linestyle=(0, _REFERENCE_DASHES[0]))
+        gapped = np.insert(np.array(line, float), starts, np.nan)
+        axes.plot(steps, gapped, color=colour, linewidth=1.5 if row == 0 else 0.9)
+        axes.vlines(starts - 0.5, 0, 1, transform=axes.get_xaxis_transform(), **style)
         axes.set_ylabel(plain_text(name), rotation=0, ha="right", va="center", fontsize=8)
         axes.tick_params(labelsize=7)
     rows[0].set_title(title, loc="left", fontsize=9)
