@@ -174,7 +174,7 @@ class Evaluator:
 # Cells whose equations need more than this notation.
 OTHER_NOTATION = {
     *("m2rnn", "mamba3"),  # heads
-    *("comba", "gsa", "hgrn2", "mesa_net", "titans", "ttt_linear"),  # heads
+    *("comba", "gsa", "hgrn2", "mesa_net", "raven", "titans", "ttt_linear"),  # heads
     *(
         "based",
         "gated_delta_net2",

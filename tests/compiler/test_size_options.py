@@ -45,6 +45,7 @@ NUMBERS = {
     "mamba3 order": "a sum over it",
     "nvar stride": "a step of a slice",
     "on_lstm chunk": "a sum over it",
+    "raven slots": "a sum over them",
     "rhn depth": "a loop over it in Python",
     "s4d order": "a sum over it",
     "slice block": "a sum over it",

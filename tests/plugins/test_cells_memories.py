@@ -147,6 +147,15 @@ def test_mesa_net_solves_ridge_regression() -> None:
     np.testing.assert_allclose(y[-1, 0], exact, rtol=0, atol=1e-3)  # the solver adds 1e-5 to its divisors
 
 
+def test_raven_changes_the_slots_with_the_highest_scores() -> None:
+    cell = zoo.get_cell("raven", slots=5, top=2)
+    params, state, x = arrays_of(cell)
+    _, last = reference.run_sequence(cell, params, x[:1], state)
+    scores = x[0] @ params["Wr"]
+    is_selected = scores >= np.sort(scores, axis=-1)[:, -2:-1]
+    np.testing.assert_array_equal((last["V"] != state["V"]).any(axis=-1)[:, 0], is_selected)
+
+
 def test_hgrn2_with_open_gates_keeps_and_with_shut_gates_replaces() -> None:
     params, state, x = drawn("hgrn2", lower_bound=0.9)
     cell = zoo.get_cell("hgrn2", lower_bound=0.9)

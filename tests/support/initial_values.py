@@ -1422,6 +1422,20 @@ EXPECTED: dict[str, Expected] = {
             "Wh": glorot(lambda n: n.I + 3 * n.H),
         },
     ),
+    "raven": Expected(
+        {
+            **dict.fromkeys(("Wx", "Wr", "Wa"), by_inputs),
+            "ba": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+            "A": lambda n: through(np.exp, uniform(1e-4, 16)),
+            **dict.fromkeys(("gainq", "gaink", "gain"), ones),
+            "Wo": by_hidden_rows,
+        },
+        {"heads": 1, "slots": 64, "top": 32},
+        FLA_LAYERS + "raven.py",
+        DRAWN,
+        "Its default is four heads. Its models have 64 slots.",
+        official_options={"heads": 4},
+    ),
     "res_lstm": Expected(
         {
             "Wx": by_hidden,

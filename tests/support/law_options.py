@@ -48,6 +48,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "momentum_delta_net": {"heads": 2},
     "precond_gated_delta_net": {"heads": 2},
     "precond_kda": {"heads": 2},
+    "raven": {"heads": 2, "slots": 3, "top": 2},
     "rg_lru": {"heads": 3},
     "rwkv5": {"heads": 2},
     "rwkv6": {"heads": 2, "rank": 2, "decay_rank": 2},
@@ -67,7 +68,7 @@ COMPILED_CELLS = frozenset(
     {
         *("lstm", "phased_lstm", "skip_lstm", "on_lstm"),
         *("tau_gru", "clockwork", "exp_rnn", "fastrnn", "mgu3", "urnn", "adlif"),
-        *("mamba", "m2rnn", "delta_net", "kalman_delta", "retnet", "rwkv4", "gsa", "titans"),
+        *("mamba", "m2rnn", "raven", "kalman_delta", "retnet", "rwkv4", "gsa", "titans"),
         *("rg_lru", "rtu", "s4d", "slice"),
     }
 )

@@ -47,7 +47,7 @@ def draw_layer(
             *LIBRARY, "fla/modules/fused_norm_gate.py", "FusedRMSNormGated", **tools
         ),
     }
-    parts = {"ShortConvolution": lambda **_: None, "SwishFeatureMap": nn.Identity}
+    parts = {"ShortConvolution": lambda **_: None, "SwishFeatureMap": nn.Identity, "ACT2FN": {"swish": None}}
     quiet = {"warnings": SimpleNamespace(warn=lambda *_: None)}
     edits = {read: "nn.Linear(INPUTS, "}
     tools |= norms | parts | quiet | {"INPUTS": n.I}
@@ -164,15 +164,20 @@ def gsa(n: Sizes) -> Draw:
     sizes = {"num_heads": n.heads, "num_slots": n.slots}
     read = "nn.Linear(self.hidden_size, "
     layer, options = draw_layer(n, "gsa.py", "GatedSlotAttention", sizes, names, read)
-    path, bases = "fla/models/gsa/configuration_gsa.py", {"_HybridAttentionConfigMixin": nn.Identity}
-    config = official(*LIBRARY, path, "GSAConfig", PretrainedConfig=nn.Module, **bases)
     arrays = {
         "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj),
         "Wf": columns(layer.f_proj),
         "gain": layer.g_norm.weight,
         "Wo": columns(layer.o_proj),
     }
-    return Draw(arrays, options | {"slots": defaults_of(config.__init__)["num_slots"]})
+    return Draw(arrays, options | {"slots": config_of("gsa", "GSAConfig")["num_slots"]})
+
+
+def config_of(model: str, name: str) -> Values:
+    """Defaults of the configuration of a model."""
+    path, bases = f"fla/models/{model}/configuration_{model}.py", {"_HybridAttentionConfigMixin": nn.Identity}
+    config = official(*LIBRARY, path, name, PretrainedConfig=nn.Module, **bases)
+    return defaults_of(config.__init__)
 
 
 def hgrn2(n: Sizes) -> Draw:
@@ -246,6 +251,26 @@ def preconditioner_arrays(layer: Any) -> Values:
     return {"bg": layer.dt_bias_atk, "Ag": layer.A_log_atk, "centre": layer.log_atk_scale}
 
 
+def raven(n: Sizes) -> Draw:
+    """``Raven``, and the number of slots of ``RavenConfig``."""
+    names = {"heads": "num_heads", "top": "topk"}
+    sizes = {"num_heads": n.heads, "num_slots": n.slots, "topk": n.top}
+    read = "nn.Linear(self.hidden_size, "
+    layer, options = draw_layer(n, "raven.py", "Raven", sizes, names, read)
+    arrays = {
+        "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj),
+        "gainq": layer.q_norm.weight,
+        "gaink": layer.k_norm.weight,
+        "Wr": columns(layer.r_proj),
+        "Wa": columns(layer.a_proj),
+        "ba": layer.dt_bias,
+        "A": layer.A_log,
+        "gain": layer.g_norm.weight,
+        "Wo": columns(layer.o_proj),
+    }
+    return Draw(arrays, options | {"slots": config_of("raven", "RavenConfig")["num_slots"]})
+
+
 DRAWS: dict[str, DrawCell] = {
     "based": based,
     "comba": comba,
@@ -260,4 +285,5 @@ DRAWS: dict[str, DrawCell] = {
     "momentum_delta_net": momentum_delta_net,
     "precond_gated_delta_net": precond_gated_delta_net,
     "precond_kda": precond_kda,
+    "raven": raven,
 }
