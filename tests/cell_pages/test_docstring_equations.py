@@ -185,6 +185,7 @@ OTHER_NOTATION = {
         "rwkv6",
         "rwkv7",
         "kalman_delta",
+        "lightnet",
         "linear_attention",
         "momentum_delta_net",
         "precond_gated_delta_net",

@@ -36,6 +36,7 @@ NUMBERS = {
     "gated_delta_product corrections": "a loop over them in Python",
     "gsa slots": "a sum over them",
     "hgrn2 heads": "only the state determines them, and a parameter of the norm needs them",
+    "lightnet heads": "only the state determines them, and a root of H / heads scales the output",
     "lmu order": "a sum over it",
     "longhorn order": "a sum over it",
     "mamba order": "a sum over it",

@@ -156,6 +156,18 @@ def test_raven_changes_the_slots_with_the_highest_scores() -> None:
     np.testing.assert_array_equal((last["V"] != state["V"]).any(axis=-1)[:, 0], is_selected)
 
 
+def test_lightnet_weights_values_by_a_softmax_over_time() -> None:
+    cell = zoo.get_cell("lightnet")
+    params, _, x = arrays_of(cell)
+    state = {name: np.zeros((2, *shape)) for name, shape in cell.state_shapes(4, 6).items()}
+    x[0] *= 1e4  # keys far above and far below zero
+    _, last = reference.run_sequence(cell, params, x, state)
+    _, k, v = np.split(x @ params["Wx"], 3, axis=-1)
+    weights = np.exp(k - k.max(axis=0))
+    expected = np.einsum("tbk,tbd->bkd", weights / weights.sum(axis=0), v)
+    np.testing.assert_allclose(last["S"][:, 0], expected)
+
+
 def test_hgrn2_with_open_gates_keeps_and_with_shut_gates_replaces() -> None:
     params, state, x = drawn("hgrn2", lower_bound=0.9)
     cell = zoo.get_cell("hgrn2", lower_bound=0.9)

@@ -1001,6 +1001,20 @@ EXPECTED: dict[str, Expected] = {
         source="https://github.com/mravanelli/pytorch-kaldi/blob/master/neural_networks.py",
         kind=DRAWN,
     ),
+    "lightnet": Expected(
+        {
+            "Wx": by_inputs,
+            "Wa": by_inputs,
+            "Wr": within(lambda n: n.rank**-0.5),
+            "gain": ones,
+            "Wo": by_hidden_rows,
+        },
+        {"heads": 1, "rank": 16},
+        FLA_LAYERS + "lightnet.py",
+        DRAWN,
+        "Its default is heads with keys of 128 elements, and a rank of 128 at 1,024 units.",
+        official_options={"rank": 128},
+    ),
     "linear_attention": Expected(
         {"Wx": by_inputs, "b": zeros},
         {"heads": 1},

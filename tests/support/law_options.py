@@ -43,6 +43,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "kda": {"heads": 2},
     "matrix_lstm": {"heads": 2},
     "m2rnn": {"heads": 2},
+    "lightnet": {"heads": 2, "rank": 2},
     "linear_attention": {"heads": 2},
     "mesa_net": {"heads": 2, "iterations": 1},
     "momentum_delta_net": {"heads": 2},

@@ -192,6 +192,22 @@ def hgrn2(n: Sizes) -> Draw:
     return Draw(arrays)
 
 
+def lightnet(n: Sizes) -> Draw:
+    """``LightNetAttention``."""
+    names = {"rank": "gate_low_rank_dim"}
+    sizes = {"num_heads": n.heads, "expand_ratio": None, "gate_low_rank_dim": n.rank}
+    layer, options = draw_layer(n, "lightnet.py", "LightNetAttention", sizes, names)
+    first, second = layer.g_proj
+    arrays = {
+        "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj),
+        "Wa": columns(first),
+        "Wr": columns(second),
+        "gain": layer.g_norm.weight,
+        "Wo": columns(layer.o_proj),
+    }
+    return Draw(arrays, options)
+
+
 def mesa_net(n: Sizes) -> Draw:
     """``MesaNet``."""
     names = {"heads": "num_heads", "iterations": "max_cg_step_decoding"}
@@ -281,6 +297,7 @@ DRAWS: dict[str, DrawCell] = {
     "gsa": gsa,
     "hgrn2": hgrn2,
     "kda": kda,
+    "lightnet": lightnet,
     "mesa_net": mesa_net,
     "momentum_delta_net": momentum_delta_net,
     "precond_gated_delta_net": precond_gated_delta_net,
