@@ -203,6 +203,7 @@ OTHER_NOTATION = {
         "plrnn",
         "qrnn",
         "rhn",
+        "rodimus",
         "tau_gru",
     ),  # indices, loops
     *("ltc", "s4d", "urnn"),  # sums along an axis

@@ -48,6 +48,7 @@ NUMBERS = {
     "on_lstm chunk": "a sum over it",
     "raven slots": "a sum over them",
     "rhn depth": "a loop over it in Python",
+    "rodimus order": "a root of it, and a sum over it",
     "s4d order": "a sum over it",
     "slice block": "a sum over it",
 }

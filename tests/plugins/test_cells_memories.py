@@ -168,6 +168,17 @@ def test_lightnet_weights_values_by_a_softmax_over_time() -> None:
     np.testing.assert_allclose(last["S"][:, 0], expected)
 
 
+@pytest.mark.parametrize(("gate", "share"), [(-1e4, 1.0), (1e4, 0.0)])
+def test_rodimus_keeps_its_memory_at_shut_gates_and_replaces_it_at_open_ones(gate, share) -> None:
+    cell = zoo.get_cell("rodimus", order=2)
+    params, state, x = arrays_of(cell)
+    params |= {"bg": np.full(2, gate), "bt": np.full(2, 1e4)}
+    _, last = reference.run_sequence(cell, params, x[:1], state)
+    _, other = reference.run_sequence(cell, params, x[:1], state | {"S": state["S"] + 1})
+    np.testing.assert_allclose(other["S"] - last["S"], share, atol=1e-9)
+    assert np.any(last["S"] != state["S"]) == (gate > 0)
+
+
 def test_hgrn2_with_open_gates_keeps_and_with_shut_gates_replaces() -> None:
     params, state, x = drawn("hgrn2", lower_bound=0.9)
     cell = zoo.get_cell("hgrn2", lower_bound=0.9)

@@ -86,6 +86,11 @@ def glorot(fans: Callable[[Sizes], float]) -> Callable[[Sizes], Distribution]:
     return within(lambda n: math.sqrt(6 / fans(n)))
 
 
+def small_glorot(fans: Callable[[Sizes], float]) -> Callable[[Sizes], Distribution]:
+    """Glorot's distribution times ``2 ** -2.5``."""
+    return glorot(lambda n: 2**5 * fans(n))
+
+
 def scaled(std: Callable[[Sizes], float]) -> Callable[[Sizes], Distribution]:
     """Normal with a standard deviation."""
     return lambda n: normal(std(n))
@@ -1498,6 +1503,24 @@ EXPECTED: dict[str, Expected] = {
             "R": within(lambda n: 0.04),
             "b": lambda n: columns(uniform(-0.04, 0.04), constant(0)),
         },
+    ),
+    "rodimus": Expected(
+        {
+            "Wx": by_inputs,
+            **dict.fromkeys(("taps", "b"), within(lambda n: n.width**-0.5)),
+            "Wq": within(lambda n: (n.expand * n.H) ** -0.5),
+            "Wg": small_glorot(lambda n: n.expand * n.H + n.order),
+            "bg": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+            "bt": lambda n: through(lambda v: 1 / (1 + np.exp(-v)), uniform(1 / 16, 0.9)),
+            **dict.fromkeys(("Wa", "Wr"), small_glorot(lambda n: n.expand * n.H + n.rank)),
+            "br": zeros,
+            **dict.fromkeys(("d", "gain"), ones),
+            "Wo": within(lambda n: (n.expand * n.H) ** -0.5),
+        },
+        {"expand": 2, "order": 64, "rank": 16, "width": 4},
+        FLA_LAYERS + "rodimus.py",
+        DRAWN,
+        "Gates start as in its models, which draw other matrices with a standard deviation of 0.02.",
     ),
     "rtu": Expected(
         {

@@ -25,6 +25,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "mamba3": {"heads": 2, "order": 4},
     "deep_esn": {"layers": 2},
     "retnet": {"heads": 2},
+    "rodimus": {"order": 2, "rank": 1},
     "shallow_plrnn": {"units": 7},
     "s4d": {"order": 4},
     "s5": {"order": 4, "blocks": 2},

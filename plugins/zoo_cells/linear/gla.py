@@ -72,6 +72,7 @@ class GLA(zoo.Cell):
             "hgrn": "has a vector state and the same kind of forget gate.",
             "rwkv4": "has a vector state and trained decay rates.",
             "lightnet": "weights values by a softmax over time.",
+            "rodimus": "writes at rates that depend on its forget gates.",
             "linear_attention": "forgets nothing, and divides by the sum of weights.",
         },
     )

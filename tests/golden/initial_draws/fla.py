@@ -287,6 +287,44 @@ def raven(n: Sizes) -> Draw:
     return Draw(arrays, options | {"slots": config_of("raven", "RavenConfig")["num_slots"]})
 
 
+def rodimus(n: Sizes) -> Draw:
+    """``RodimusAttention``, whose models draw the gates, with a convolution of PyTorch."""
+    tools = {"torch": torch, "nn": nn, "math": math}
+    norm = official(*LIBRARY, "fla/modules/layernorm_gated.py", "RMSNormGated", **tools)
+    edits = {"nn.Linear(self.hidden_size, ": f"nn.Linear({n.I}, "}
+    parts = {"RMSNormGated": norm, "ShortConvolution": convolution}
+    file, name = "fla/layers/rodimus.py", "RodimusAttention"
+    Layer, _ = official(*LIBRARY, file, name, "align_multiple", edits=edits, **tools, **parts)
+    layer = Layer(hidden_size=n.H, expand_ratio=n.order, input_gate_low_rank=n.rank, conv_size=n.width)
+    file = "fla/models/rodimus/modeling_rodimus.py"
+    draw = official(*LIBRARY, file, "_init_weights", **tools, DTensor=())
+    config = SimpleNamespace(expand_ratio=n.order)
+    draw(SimpleNamespace(config=config, num_residuals_per_layer=1), layer)
+    first, second, _ = layer.i_gate_proj
+    arrays = {
+        "Wx": columns(layer.up_proj, layer.gate_proj),
+        "taps": layer.short_conv.weight[:, 0].T,
+        "b": layer.short_conv.bias,
+        "Wq": columns(layer.q_proj, layer.k_proj),
+        "Wg": columns(layer.g_gate_proj, layer.tau_gate_proj),
+        "bg": layer.g_gate_proj.bias,
+        "bt": layer.tau_gate_proj.bias,
+        "Wa": columns(first),
+        "Wr": columns(second),
+        "br": second.bias,
+        "d": layer.residual_weight,
+        "gain": layer.activation_norm.weight,
+        "Wo": columns(layer.down_proj),
+    }
+    defaults = defaults_of(Layer.__init__)
+    return Draw(arrays, {"order": defaults["expand_ratio"], "width": defaults["conv_size"]})
+
+
+def convolution(hidden_size: int, kernel_size: int, bias: bool, activation: str) -> nn.Conv1d:
+    """The convolution that ``ShortConvolution`` is."""
+    return nn.Conv1d(hidden_size, hidden_size, kernel_size, groups=hidden_size, bias=bias)
+
+
 DRAWS: dict[str, DrawCell] = {
     "based": based,
     "comba": comba,
@@ -303,4 +341,5 @@ DRAWS: dict[str, DrawCell] = {
     "precond_gated_delta_net": precond_gated_delta_net,
     "precond_kda": precond_kda,
     "raven": raven,
+    "rodimus": rodimus,
 }
