@@ -174,7 +174,7 @@ class Evaluator:
 # Cells whose equations need more than this notation.
 OTHER_NOTATION = {
     *("m2rnn", "mamba3"),  # heads
-    *("comba", "gsa", "hgrn2", "mesa_net", "titans", "ttt_linear"),  # heads
+    *("comba", "gsa", "hgrn2", "mesa_net", "raven", "titans", "ttt_linear"),  # heads
     *(
         "based",
         "gated_delta_net2",
@@ -185,6 +185,7 @@ OTHER_NOTATION = {
         "rwkv6",
         "rwkv7",
         "kalman_delta",
+        "lightnet",
         "linear_attention",
         "momentum_delta_net",
         "precond_gated_delta_net",
@@ -202,6 +203,7 @@ OTHER_NOTATION = {
         "plrnn",
         "qrnn",
         "rhn",
+        "rodimus",
         "tau_gru",
     ),  # indices, loops
     *("ltc", "s4d", "urnn"),  # sums along an axis

@@ -129,6 +129,10 @@ def test_declared_matrices_of_one_column_keep_their_transpose() -> None:
     assert r"\tanh(h_{t-1}) n {m}^{\top}" in latex_equations(zoo.get_cell("low_rank_rnn"))[0]
 
 
+def test_a_multiple_of_a_size_is_one_divisor() -> None:
+    assert LatexPrinter(zoo.get_cell("gru")).equation("s = a / 2H") == r"s_{t} &= \frac{a_{t}}{2 \cdot H}"
+
+
 def test_symbols_and_numbers() -> None:
     assert latex_symbol("Whh") == "W_{hh}"
     assert latex_symbol("hr", "t") == "h_{r,t}"
@@ -169,7 +173,9 @@ _SIGNS: dict[type, str] = {
 
 
 def _python_tree(text: str):
-    text = re.sub(r"(?<![\w.])(\d+)(?=[A-Z(])", r"\1*", text.replace("'", "__after").replace("·", "*"))
+    text = text.replace("'", "__after").replace("·", "*")
+    text = re.sub(r"(?<![\w.])(\d+)([A-Z]\w*)", r"(\1*\2)", text)
+    text = re.sub(r"(?<![\w.])(\d+)(?=\()", r"\1*", text)
 
     def tree(node):
         match node:

@@ -36,6 +36,7 @@ NUMBERS = {
     "gated_delta_product corrections": "a loop over them in Python",
     "gsa slots": "a sum over them",
     "hgrn2 heads": "only the state determines them, and a parameter of the norm needs them",
+    "lightnet heads": "only the state determines them, and a root of H / heads scales the output",
     "lmu order": "a sum over it",
     "longhorn order": "a sum over it",
     "mamba order": "a sum over it",
@@ -45,7 +46,9 @@ NUMBERS = {
     "mamba3 order": "a sum over it",
     "nvar stride": "a step of a slice",
     "on_lstm chunk": "a sum over it",
+    "raven slots": "a sum over them",
     "rhn depth": "a loop over it in Python",
+    "rodimus order": "a root of it, and a sum over it",
     "s4d order": "a sum over it",
     "slice block": "a sum over it",
 }

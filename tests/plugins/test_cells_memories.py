@@ -147,6 +147,38 @@ def test_mesa_net_solves_ridge_regression() -> None:
     np.testing.assert_allclose(y[-1, 0], exact, rtol=0, atol=1e-3)  # the solver adds 1e-5 to its divisors
 
 
+def test_raven_changes_the_slots_with_the_highest_scores() -> None:
+    cell = zoo.get_cell("raven", slots=5, top=2)
+    params, state, x = arrays_of(cell)
+    _, last = reference.run_sequence(cell, params, x[:1], state)
+    scores = x[0] @ params["Wr"]
+    is_selected = scores >= np.sort(scores, axis=-1)[:, -2:-1]
+    np.testing.assert_array_equal((last["V"] != state["V"]).any(axis=-1)[:, 0], is_selected)
+
+
+def test_lightnet_weights_values_by_a_softmax_over_time() -> None:
+    cell = zoo.get_cell("lightnet")
+    params, _, x = arrays_of(cell)
+    state = {name: np.zeros((2, *shape)) for name, shape in cell.state_shapes(4, 6).items()}
+    x[0] *= 1e4  # keys far above and far below zero
+    _, last = reference.run_sequence(cell, params, x, state)
+    _, k, v = np.split(x @ params["Wx"], 3, axis=-1)
+    weights = np.exp(k - k.max(axis=0))
+    expected = np.einsum("tbk,tbd->bkd", weights / weights.sum(axis=0), v)
+    np.testing.assert_allclose(last["S"][:, 0], expected)
+
+
+@pytest.mark.parametrize(("gate", "share"), [(-1e4, 1.0), (1e4, 0.0)])
+def test_rodimus_keeps_its_memory_at_shut_gates_and_replaces_it_at_open_ones(gate, share) -> None:
+    cell = zoo.get_cell("rodimus", order=2)
+    params, state, x = arrays_of(cell)
+    params |= {"bg": np.full(2, gate), "bt": np.full(2, 1e4)}
+    _, last = reference.run_sequence(cell, params, x[:1], state)
+    _, other = reference.run_sequence(cell, params, x[:1], state | {"S": state["S"] + 1})
+    np.testing.assert_allclose(other["S"] - last["S"], share, atol=1e-9)
+    assert np.any(last["S"] != state["S"]) == (gate > 0)
+
+
 def test_hgrn2_with_open_gates_keeps_and_with_shut_gates_replaces() -> None:
     params, state, x = drawn("hgrn2", lower_bound=0.9)
     cell = zoo.get_cell("hgrn2", lower_bound=0.9)

@@ -86,6 +86,11 @@ def glorot(fans: Callable[[Sizes], float]) -> Callable[[Sizes], Distribution]:
     return within(lambda n: math.sqrt(6 / fans(n)))
 
 
+def small_glorot(fans: Callable[[Sizes], float]) -> Callable[[Sizes], Distribution]:
+    """Glorot's distribution times ``2 ** -2.5``."""
+    return glorot(lambda n: 2**5 * fans(n))
+
+
 def scaled(std: Callable[[Sizes], float]) -> Callable[[Sizes], Distribution]:
     """Normal with a standard deviation."""
     return lambda n: normal(std(n))
@@ -1001,6 +1006,20 @@ EXPECTED: dict[str, Expected] = {
         source="https://github.com/mravanelli/pytorch-kaldi/blob/master/neural_networks.py",
         kind=DRAWN,
     ),
+    "lightnet": Expected(
+        {
+            "Wx": by_inputs,
+            "Wa": by_inputs,
+            "Wr": within(lambda n: n.rank**-0.5),
+            "gain": ones,
+            "Wo": by_hidden_rows,
+        },
+        {"heads": 1, "rank": 16},
+        FLA_LAYERS + "lightnet.py",
+        DRAWN,
+        "Its default is heads with keys of 128 elements, and a rank of 128 at 1,024 units.",
+        official_options={"rank": 128},
+    ),
     "linear_attention": Expected(
         {"Wx": by_inputs, "b": zeros},
         {"heads": 1},
@@ -1422,6 +1441,20 @@ EXPECTED: dict[str, Expected] = {
             "Wh": glorot(lambda n: n.I + 3 * n.H),
         },
     ),
+    "raven": Expected(
+        {
+            **dict.fromkeys(("Wx", "Wr", "Wa"), by_inputs),
+            "ba": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+            "A": lambda n: through(np.exp, uniform(1e-4, 16)),
+            **dict.fromkeys(("gainq", "gaink", "gain"), ones),
+            "Wo": by_hidden_rows,
+        },
+        {"heads": 1, "slots": 64, "top": 32},
+        FLA_LAYERS + "raven.py",
+        DRAWN,
+        "Its default is four heads. Its models have 64 slots.",
+        official_options={"heads": 4},
+    ),
     "res_lstm": Expected(
         {
             "Wx": by_hidden,
@@ -1470,6 +1503,24 @@ EXPECTED: dict[str, Expected] = {
             "R": within(lambda n: 0.04),
             "b": lambda n: columns(uniform(-0.04, 0.04), constant(0)),
         },
+    ),
+    "rodimus": Expected(
+        {
+            "Wx": by_inputs,
+            **dict.fromkeys(("taps", "b"), within(lambda n: n.width**-0.5)),
+            "Wq": within(lambda n: (n.expand * n.H) ** -0.5),
+            "Wg": small_glorot(lambda n: n.expand * n.H + n.order),
+            "bg": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+            "bt": lambda n: through(lambda v: 1 / (1 + np.exp(-v)), uniform(1 / 16, 0.9)),
+            **dict.fromkeys(("Wa", "Wr"), small_glorot(lambda n: n.expand * n.H + n.rank)),
+            "br": zeros,
+            **dict.fromkeys(("d", "gain"), ones),
+            "Wo": within(lambda n: (n.expand * n.H) ** -0.5),
+        },
+        {"expand": 2, "order": 64, "rank": 16, "width": 4},
+        FLA_LAYERS + "rodimus.py",
+        DRAWN,
+        "Gates start as in its models, which draw other matrices with a standard deviation of 0.02.",
     ),
     "rtu": Expected(
         {

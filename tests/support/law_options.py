@@ -25,6 +25,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "mamba3": {"heads": 2, "order": 4},
     "deep_esn": {"layers": 2},
     "retnet": {"heads": 2},
+    "rodimus": {"order": 2, "rank": 1},
     "shallow_plrnn": {"units": 7},
     "s4d": {"order": 4},
     "s5": {"order": 4, "blocks": 2},
@@ -43,11 +44,13 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "kda": {"heads": 2},
     "matrix_lstm": {"heads": 2},
     "m2rnn": {"heads": 2},
+    "lightnet": {"heads": 2, "rank": 2},
     "linear_attention": {"heads": 2},
     "mesa_net": {"heads": 2, "iterations": 1},
     "momentum_delta_net": {"heads": 2},
     "precond_gated_delta_net": {"heads": 2},
     "precond_kda": {"heads": 2},
+    "raven": {"heads": 2, "slots": 3, "top": 2},
     "rg_lru": {"heads": 3},
     "rwkv5": {"heads": 2},
     "rwkv6": {"heads": 2, "rank": 2, "decay_rank": 2},
@@ -67,7 +70,7 @@ COMPILED_CELLS = frozenset(
     {
         *("lstm", "phased_lstm", "skip_lstm", "on_lstm"),
         *("tau_gru", "clockwork", "exp_rnn", "fastrnn", "mgu3", "urnn", "adlif"),
-        *("mamba", "m2rnn", "delta_net", "kalman_delta", "retnet", "rwkv4", "gsa", "titans"),
+        *("mamba", "m2rnn", "raven", "kalman_delta", "retnet", "rwkv4", "gsa", "titans"),
         *("rg_lru", "rtu", "s4d", "slice"),
     }
 )

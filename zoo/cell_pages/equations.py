@@ -229,9 +229,10 @@ _AFTER = "_after_the_step"
 
 
 def _as_python(text: str) -> str:
-    """An equation of the diagram as Python: ``h'`` gets a name, ``3H`` an operator."""
+    """An equation of the diagram as Python: ``h'`` gets a name, ``3H`` an operator and parentheses."""
     text = text.replace("'", _AFTER).replace("·", "*")
-    return re.sub(r"(?<![\w.])(\d+)(?=[A-Z(])", r"\1*", text)
+    text = re.sub(r"(?<![\w.])(\d+)([A-Z]\w*)", r"(\1 * \2)", text)
+    return re.sub(r"(?<![\w.])(\d+)(?=\()", r"\1*", text)
 
 
 def latex_symbol(name: str, time: str = "", is_word: bool = False) -> str:

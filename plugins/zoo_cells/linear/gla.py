@@ -71,6 +71,8 @@ class GLA(zoo.Cell):
             "matrix_lstm": "has one gate for each head and an exponential input gate.",
             "hgrn": "has a vector state and the same kind of forget gate.",
             "rwkv4": "has a vector state and trained decay rates.",
+            "lightnet": "weights values by a softmax over time.",
+            "rodimus": "writes at rates that depend on its forget gates.",
             "linear_attention": "forgets nothing, and divides by the sum of weights.",
         },
     )

@@ -61,6 +61,7 @@ class GSA(zoo.Cell):
         block="retnet",
         related={
             "gla": "reads its memory without a softmax.",
+            "raven": "changes a few slots at each step.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")

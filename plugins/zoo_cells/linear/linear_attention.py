@@ -67,6 +67,7 @@ class LinearAttention(zoo.Cell):
             "gla": "forgets, and has no normaliser.",
             "retnet": "fades at fixed rates, and has no normaliser.",
             "delta_net": "corrects the memory instead of adding to it.",
+            "lightnet": "has a sum of weights for each element of a key.",
             "based": "has more features than elements in a key.",
         },
     )

@@ -75,6 +75,7 @@ class Mamba(zoo.Cell):
             "mamba3": "has rotations and inputs of two time steps in place of a convolution.",
             "longhorn": "has no own parameters for forgetting.",
             "mamba2": "has one decay for each head.",
+            "rodimus": "has one decay for each element of a key, which all channels share.",
             "s4d": "has a step, input and output that do not depend on the input.",
             "rg_lru": "has one integrator for each unit, with a gated decay.",
             "gated_delta_net": "has one decay for each head and a memory of keys and values.",

@@ -75,6 +75,7 @@ class Mamba2(zoo.Cell):
             "mamba": "has a step of its own for each channel and a rate of its own for each integrator.",
             "gated_delta_net": "has the same gate and corrects the value at a key.",
             "retnet": "has fixed decay rates.",
+            "rodimus": "has a decay for each row of the memory, and no heads.",
             "gla": "has a gate for each row of the memory.",
         },
     )

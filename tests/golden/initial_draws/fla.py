@@ -47,7 +47,7 @@ def draw_layer(
             *LIBRARY, "fla/modules/fused_norm_gate.py", "FusedRMSNormGated", **tools
         ),
     }
-    parts = {"ShortConvolution": lambda **_: None, "SwishFeatureMap": nn.Identity}
+    parts = {"ShortConvolution": lambda **_: None, "SwishFeatureMap": nn.Identity, "ACT2FN": {"swish": None}}
     quiet = {"warnings": SimpleNamespace(warn=lambda *_: None)}
     edits = {read: "nn.Linear(INPUTS, "}
     tools |= norms | parts | quiet | {"INPUTS": n.I}
@@ -164,15 +164,20 @@ def gsa(n: Sizes) -> Draw:
     sizes = {"num_heads": n.heads, "num_slots": n.slots}
     read = "nn.Linear(self.hidden_size, "
     layer, options = draw_layer(n, "gsa.py", "GatedSlotAttention", sizes, names, read)
-    path, bases = "fla/models/gsa/configuration_gsa.py", {"_HybridAttentionConfigMixin": nn.Identity}
-    config = official(*LIBRARY, path, "GSAConfig", PretrainedConfig=nn.Module, **bases)
     arrays = {
         "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj),
         "Wf": columns(layer.f_proj),
         "gain": layer.g_norm.weight,
         "Wo": columns(layer.o_proj),
     }
-    return Draw(arrays, options | {"slots": defaults_of(config.__init__)["num_slots"]})
+    return Draw(arrays, options | {"slots": config_of("gsa", "GSAConfig")["num_slots"]})
+
+
+def config_of(model: str, name: str) -> Values:
+    """Defaults of the configuration of a model."""
+    path, bases = f"fla/models/{model}/configuration_{model}.py", {"_HybridAttentionConfigMixin": nn.Identity}
+    config = official(*LIBRARY, path, name, PretrainedConfig=nn.Module, **bases)
+    return defaults_of(config.__init__)
 
 
 def hgrn2(n: Sizes) -> Draw:
@@ -185,6 +190,22 @@ def hgrn2(n: Sizes) -> Draw:
         "Wo": columns(layer.o_proj),
     }
     return Draw(arrays)
+
+
+def lightnet(n: Sizes) -> Draw:
+    """``LightNetAttention``."""
+    names = {"rank": "gate_low_rank_dim"}
+    sizes = {"num_heads": n.heads, "expand_ratio": None, "gate_low_rank_dim": n.rank}
+    layer, options = draw_layer(n, "lightnet.py", "LightNetAttention", sizes, names)
+    first, second = layer.g_proj
+    arrays = {
+        "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj),
+        "Wa": columns(first),
+        "Wr": columns(second),
+        "gain": layer.g_norm.weight,
+        "Wo": columns(layer.o_proj),
+    }
+    return Draw(arrays, options)
 
 
 def mesa_net(n: Sizes) -> Draw:
@@ -246,6 +267,64 @@ def preconditioner_arrays(layer: Any) -> Values:
     return {"bg": layer.dt_bias_atk, "Ag": layer.A_log_atk, "centre": layer.log_atk_scale}
 
 
+def raven(n: Sizes) -> Draw:
+    """``Raven``, and the number of slots of ``RavenConfig``."""
+    names = {"heads": "num_heads", "top": "topk"}
+    sizes = {"num_heads": n.heads, "num_slots": n.slots, "topk": n.top}
+    read = "nn.Linear(self.hidden_size, "
+    layer, options = draw_layer(n, "raven.py", "Raven", sizes, names, read)
+    arrays = {
+        "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj),
+        "gainq": layer.q_norm.weight,
+        "gaink": layer.k_norm.weight,
+        "Wr": columns(layer.r_proj),
+        "Wa": columns(layer.a_proj),
+        "ba": layer.dt_bias,
+        "A": layer.A_log,
+        "gain": layer.g_norm.weight,
+        "Wo": columns(layer.o_proj),
+    }
+    return Draw(arrays, options | {"slots": config_of("raven", "RavenConfig")["num_slots"]})
+
+
+def rodimus(n: Sizes) -> Draw:
+    """``RodimusAttention``, whose models draw the gates, with a convolution of PyTorch."""
+    tools = {"torch": torch, "nn": nn, "math": math}
+    norm = official(*LIBRARY, "fla/modules/layernorm_gated.py", "RMSNormGated", **tools)
+    edits = {"nn.Linear(self.hidden_size, ": f"nn.Linear({n.I}, "}
+    parts = {"RMSNormGated": norm, "ShortConvolution": convolution}
+    file, name = "fla/layers/rodimus.py", "RodimusAttention"
+    Layer, _ = official(*LIBRARY, file, name, "align_multiple", edits=edits, **tools, **parts)
+    layer = Layer(hidden_size=n.H, expand_ratio=n.order, input_gate_low_rank=n.rank, conv_size=n.width)
+    file = "fla/models/rodimus/modeling_rodimus.py"
+    draw = official(*LIBRARY, file, "_init_weights", **tools, DTensor=())
+    config = SimpleNamespace(expand_ratio=n.order)
+    draw(SimpleNamespace(config=config, num_residuals_per_layer=1), layer)
+    first, second, _ = layer.i_gate_proj
+    arrays = {
+        "Wx": columns(layer.up_proj, layer.gate_proj),
+        "taps": layer.short_conv.weight[:, 0].T,
+        "b": layer.short_conv.bias,
+        "Wq": columns(layer.q_proj, layer.k_proj),
+        "Wg": columns(layer.g_gate_proj, layer.tau_gate_proj),
+        "bg": layer.g_gate_proj.bias,
+        "bt": layer.tau_gate_proj.bias,
+        "Wa": columns(first),
+        "Wr": columns(second),
+        "br": second.bias,
+        "d": layer.residual_weight,
+        "gain": layer.activation_norm.weight,
+        "Wo": columns(layer.down_proj),
+    }
+    defaults = defaults_of(Layer.__init__)
+    return Draw(arrays, {"order": defaults["expand_ratio"], "width": defaults["conv_size"]})
+
+
+def convolution(hidden_size: int, kernel_size: int, bias: bool, activation: str) -> nn.Conv1d:
+    """The convolution that ``ShortConvolution`` is."""
+    return nn.Conv1d(hidden_size, hidden_size, kernel_size, groups=hidden_size, bias=bias)
+
+
 DRAWS: dict[str, DrawCell] = {
     "based": based,
     "comba": comba,
@@ -256,8 +335,11 @@ DRAWS: dict[str, DrawCell] = {
     "gsa": gsa,
     "hgrn2": hgrn2,
     "kda": kda,
+    "lightnet": lightnet,
     "mesa_net": mesa_net,
     "momentum_delta_net": momentum_delta_net,
     "precond_gated_delta_net": precond_gated_delta_net,
     "precond_kda": precond_kda,
+    "raven": raven,
+    "rodimus": rodimus,
 }
