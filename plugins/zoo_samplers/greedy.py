@@ -23,7 +23,7 @@ Vector = np.ndarray[Any, Any]
 @zoo.njit
 def transform(logits: Vector) -> Vector:
     """Keep the highest of ``logits (V,)``."""
-    best = np.argmax(logits)  # the first of several maxima
+    best = int(np.argmax(logits))  # the first of several maxima
     return keep_only(logits, (best,))
 
 
