@@ -1001,11 +1001,6 @@ EXPECTED: dict[str, Expected] = {
         "The decay has no default there, and the projected input has a bias of its own.",
     ),
     "light_ru": chosen(gates={"Wx": 2, "Wh": 1, "b": 1}),
-    "ligru": Expected(
-        {"Wx": by_inputs, "Wh": orthogonal(2), "b": zeros},
-        source="https://github.com/mravanelli/pytorch-kaldi/blob/master/neural_networks.py",
-        kind=DRAWN,
-    ),
     "lightnet": Expected(
         {
             "Wx": by_inputs,
@@ -1019,6 +1014,11 @@ EXPECTED: dict[str, Expected] = {
         DRAWN,
         "Its default is heads with keys of 128 elements, and a rank of 128 at 1,024 units.",
         official_options={"rank": 128},
+    ),
+    "ligru": Expected(
+        {"Wx": by_inputs, "Wh": orthogonal(2), "b": zeros},
+        source="https://github.com/mravanelli/pytorch-kaldi/blob/master/neural_networks.py",
+        kind=DRAWN,
     ),
     "linear_attention": Expected(
         {"Wx": by_inputs, "b": zeros},
