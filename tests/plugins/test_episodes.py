@@ -7,8 +7,10 @@ import itertools
 
 import numpy as np
 import pytest
+from law_options import law_cell
 
 import zoo
+from zoo.testing.trials import nearest_size
 
 T, B, I, H = 37, 3, 4, 8  # noqa: E741 - the letters of the documents
 # Cells of each kind of kernel: own kernels, gates, integer states, complex states, chunks of time steps.
@@ -58,6 +60,23 @@ def compare_with_separate_episodes(cell, *, bidirectional=False, **options):
 def test_episodes_are_independent(cell):
     with contextlib.nullcontext() if cell == "vanilla" else zoo.kernels.pure_python():  # delta_net: 10 s more
         compare_with_separate_episodes(cell)
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("name", zoo.list_cells()[::3])
+def test_outputs_of_other_cells_are_independent(name):
+    cell = law_cell(name)
+    inputs, units, _ = nearest_size(cell, I, 6)
+    together = zoo.Recurrent(zoo.modify(cell, "episodes"), inputs, units, dtype="float64")
+    alone = zoo.Recurrent(cell, inputs, units, dtype="float64")
+    alone.theta = together.theta
+    alone.fill(together.buffers)
+    x, starts = np.random.default_rng(0).normal(size=(21, 1, inputs)), np.zeros((21, 1))
+    starts[[0, 7, 8, 18]] = 1
+    y, _ = together.forward(x, episode_start=starts)
+    for first, end in itertools.pairwise([0, 7, 8, 18, 21]):
+        expected, _ = alone.forward(x[first:end])
+        np.testing.assert_allclose(y[first:end], expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
 
 
 @pytest.mark.usefixtures("plain_python")
