@@ -17,10 +17,10 @@ class Episodes(zoo.Modifier):
 
         s = initial s where episode_start > 0, else s    before the step of the cell
 
-    ``episode_start`` is an auxiliary input, ``(T, B)``: one or true at the first step of an episode, zero at
-    other steps. Outputs and gradients equal those of separate episodes. The initial states are zero. With
-    ``learned=True`` they are parameters, which start at zero, except for states of whole numbers and of a
-    block. It surrounds all other modifiers, so that it covers their states.
+    ``episode_start`` is an auxiliary input, ``(T, B)``: true, or a number above zero, at the first step of an
+    episode. Outputs and gradients equal those of separate episodes. The initial states are zero. With
+    ``learned=True`` they are parameters that start at zero. States of whole numbers and states of a block
+    always restart at zero. The modifier surrounds all others, so that it covers their states.
     """
 
     card = zoo.Card(
@@ -38,7 +38,7 @@ class Episodes(zoo.Modifier):
 
     def edit(self, spec: Any) -> None:
         """Declare the starts of episodes, and the initial states if they are parameters."""
-        starts = zoo.Input(between_steps=True, help="one at the first step of an episode, else zero")
+        starts = zoo.Input(between_steps=True, help="above zero at the first step of an episode")
         spec.add("episode_start", starts)
         for name, state in spec.states.items():
             if self.learned and not state.discrete:
@@ -48,24 +48,26 @@ class Episodes(zoo.Modifier):
 
     def step(self, ctx: Any, inner_step: Callable[..., Any], x: Any, states: Any) -> Any:
         """Run the step, from the initial states where an episode starts."""
-        before = self.block_states(ctx, states)
+        starts = ctx["episode_start"] > 0
+        before = {name: _zero_where(starts, value) for name, value in states.items()}
         for name in before:
             if (initial := f"initial_{name}") in ctx.arrays:
-                before[name] = before[name] + np.where(ctx["episode_start"] > 0, ctx[initial], 0)
+                before[name] = before[name] + np.where(starts, ctx[initial], 0)
         return inner_step(x, before)
 
     def block_states(self, ctx: Any, states: Any) -> Any:
         """States of a block start from zero too."""
-        return {name: _kept(value, ctx["episode_start"] <= 0) for name, value in states.items()}
+        starts = ctx["episode_start"] > 0
+        return {name: _zero_where(starts, value) for name, value in states.items()}
 
 
-def _kept(state: Any, is_kept: Any) -> Any:
-    """A state, or zero.
+def _zero_where(starts: Any, state: Any) -> Any:
+    """Zero where an episode starts, else the state.
 
     A vector is selected, so that infinite and undefined numbers end with their episode. A product keeps the
     kernels of matrix memories for chunks of time steps.
     """
-    return np.where(is_kept, state, 0) if len(state.shape) <= 1 else np.where(is_kept, 1, 0) * state
+    return np.where(starts, 0, state) if len(state.shape) <= 1 else np.where(starts, 0, 1) * state
 
 
 @zoo.hookimpl

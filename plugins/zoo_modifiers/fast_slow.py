@@ -56,8 +56,8 @@ class FastSlow(zoo.Modifier):
         for name, declared in spec.inputs.items():
             if declared.between_steps:
                 raise spec.unsupported(
-                    f"its input {name!r} belongs to the time between steps, and several copies run within a "
-                    f"step"
+                    f"its input {name!r} is a value between steps, and each copy would apply it within one "
+                    f"step; choose a cell without such an input"
                 )
         for group in (*groups, spec.states):
             group.clear()

@@ -24,9 +24,8 @@ Vector = np.ndarray[Any, Any]
 @zoo.njit
 def transform(logits: Vector, p: float) -> Vector:
     """Keep the symbols at least ``p`` times as probable as the highest of ``logits (V,)``."""
-    relative = np.exp(
-        logits - kernels.row_max(logits)
-    )  # to the largest probability: the sum of the softmax cancels
+    # Relative to the largest probability: the sum of the softmax cancels.
+    relative = np.exp(logits - kernels.row_max(logits))
     return keep_only(logits, np.flatnonzero(relative >= p))
 
 

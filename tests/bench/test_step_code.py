@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import zlib
 from functools import cache
 
 import numpy as np
@@ -99,8 +100,9 @@ def numpy_loss(problem, function):
     return -np.mean(np.take_along_axis(scores, problem.targets[..., None].astype(int), -1))
 
 
+# One kind of input for each cell saves 6 s.
 @pytest.mark.parametrize(
-    ("cell", "kind"), [(cell, ("tokens", "dense")[number % 2]) for number, cell in enumerate(list_cells())]
+    ("cell", "kind"), [(cell, ("tokens", "dense")[zlib.crc32(cell.encode()) % 2]) for cell in list_cells()]
 )
 def test_code_of_every_cell_computes_the_loss(cell, kind):
     problem = problem_of(cell, kind)

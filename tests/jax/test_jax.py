@@ -370,3 +370,13 @@ def test_missing_jax_raises_with_install_command(monkeypatch):
         zoo.jax.recurrent  # noqa: B018
     with pytest.raises(AttributeError, match=r"module 'zoo.jax' has no attribute 'LSTM'"):
         zoo.jax.LSTM  # noqa: B018
+
+
+@pytest.mark.parametrize("dtype", [bool, np.float64])
+def test_episodes_in_a_row(dtype):
+    rnn, x = function("gru+episodes"), inputs()
+    starts = np.random.default_rng(3).random(x.shape[:2]) < 0.4
+    y, _ = jax.jit(lambda x, s: rnn(rnn.params, x, episode_start=s))(x, starts.astype(dtype))
+    layer = zoo.Recurrent("gru+episodes", *np.shape(x)[2:], y.shape[2], dtype="float64")
+    layer.fill({name: np.asarray(value) for name, value in rnn.params.items()})
+    np.testing.assert_allclose(y, layer.forward(np.asarray(x), episode_start=starts)[0], rtol=1e-12)

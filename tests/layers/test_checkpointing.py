@@ -26,8 +26,7 @@ TOKEN_CELLS = ("vanilla", "lstm")
 CUTS = [1, 4, T - 1, T, 2 * T, "sqrt", True]
 
 
-# Kernels of float64, of tokens for two cells, serve most tests here: each further signature takes seconds to
-# compile.
+# Most tests here use float64, and tokens for two cells only: each further signature takes seconds to compile.
 def layer(cell, recompute, layers=1, threads=1):
     size = len(VOCAB)
     return zoo.Recurrent(

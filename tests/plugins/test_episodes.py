@@ -115,8 +115,8 @@ def test_other_modifiers_are_covered_in_any_order(modifier):
     np.testing.assert_allclose(y, y[:1].repeat(4, axis=0), rtol=1e-12)
 
 
-def test_cell_with_the_time_between_steps_has_no_several_copies():
-    with pytest.raises(zoo.UsageError, match="belongs to the time between steps, and several copies run"):
+def test_fast_slow_rejects_inputs_between_steps():
+    with pytest.raises(zoo.UsageError, match="its input 'dt' is a value between steps, and each copy would"):
         zoo.modify("ctrnn", "fast_slow")
 
 
@@ -138,7 +138,9 @@ def test_undefined_numbers_end_with_their_episode(bad, start):
 
 def test_learned_states_of_layers_are_an_error():
     for cell in ("gru+episodes", "prenorm(gru+episodes)", ["gru", "gru+zoneout+episodes"]):
-        with pytest.raises(zoo.UsageError, match=r"learned_state is True, .* or set episodes_learned=True"):
+        with pytest.raises(
+            zoo.UsageError, match=r"learned_state is True, .* and set the option episodes_learned of the cell"
+        ):
             zoo.Recurrent(cell, I, H, learned_state=True)
 
 

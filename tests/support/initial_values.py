@@ -1468,7 +1468,7 @@ EXPECTED: dict[str, Expected] = {
     ),
     "retnet": Expected(
         {
-            "Wx": glorot(lambda n: (n.I + n.H) * 2**5),
+            "Wx": small_glorot(lambda n: n.I + n.H),
             "Wo": glorot(lambda n: 2 * n.H * 2**2),
             "gamma": lambda n: exact(1 - 2.0 ** (-5 - np.arange(n.heads))),
             "theta": lambda n: exact(10000.0 ** -np.linspace(0, 1, n.H // n.heads // 2)),

@@ -6,6 +6,7 @@ import contextvars
 import copy
 import importlib.util
 import io
+import itertools
 import pickle
 import subprocess
 import sys
@@ -1035,3 +1036,20 @@ def test_settings_without_effect_warn(option):
     with pytest.warns(zoo.ZooWarning, match="has no effect, because .*num_layers=2"):
         zoo.torch.Recurrent("gru", 3, 4, **option)
     zoo.torch.Recurrent("gru", 3, 4, num_layers=2, **option)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, FLOAT64])
+def test_episodes_in_a_row(dtype):
+    module, x = layer("lstm+episodes"), torch.randn(9, 2, I, dtype=FLOAT64, requires_grad=True)
+    starts = torch.zeros(9, 2)
+    starts[[0, 4, 5], 0] = starts[6, 1] = 1
+    y, _ = module(x, episode_start=starts.to(dtype))
+    (dx,) = torch.autograd.grad(y.square().sum(), x)
+    for row, cuts in ((0, [0, 4, 5, 9]), (1, [0, 6, 9])):
+        for first, end in itertools.pairwise(cuts):
+            part = x[first:end, row : row + 1].detach().requires_grad_()
+            expected, _ = module(part)
+            torch.testing.assert_close(y[first:end, row], expected[:, 0])
+            torch.testing.assert_close(
+                dx[first:end, row], torch.autograd.grad(expected.square().sum(), part)[0][:, 0]
+            )

@@ -100,7 +100,7 @@ def check_batch(task: Task, method: str, batch: Any, size: int) -> Batch:
     if not isinstance(batch.aux, Mapping):
         fail(f"aux a {type(batch.aux).__name__}", "a mapping from names of auxiliary inputs to arrays")
     for name, array in batch.aux.items():
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
             fail(f"auxiliary input {name!r} {short_repr(array)}", f"an array of numbers {(steps, size)}")
         if array.shape[:2] != (steps, size):
             fail(f"auxiliary input {name!r} {dtype_and_shape(array)}", f"{(steps, size)} and its own axes")

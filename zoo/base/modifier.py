@@ -40,8 +40,8 @@ class Modifier(Component, abstract=True):
     is_outermost: ClassVar[bool] = False
     """Whether it surrounds all other modifiers of a cell, in whatever order they are applied."""
     restarts_states: ClassVar[bool] = False
-    """Whether states return to its own initial values within a sequence. ``learned_state`` of layers, whose
-    initial states hold at the first step only, is then an error."""
+    """Whether the modifier sets states to initial values within a sequence. Layers then raise an error for
+    ``learned_state``, which sets them at the first step only."""
 
     def edit(self, spec: CellDeclarations) -> None:
         """Add declarations to the cell, or remove some; new names begin as the cell's parameters do.
@@ -80,7 +80,7 @@ class Modifier(Component, abstract=True):
         return inner_step(x, states)
 
     def block_states(self, ctx: StepContext, states: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002
-        """The states of the block around the cell that its step reads: by default unchanged.
+        """The states that the step of the surrounding block reads: by default unchanged.
 
         Args:
             ctx: The arrays of this step.

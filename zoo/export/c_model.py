@@ -140,7 +140,7 @@ def _aux_lines(model: ExportedModel) -> Iterator[str]:
     """The help texts of auxiliary inputs; a cell of a user may have any text."""
     declared = {name: each for one in model.directions for name, each in one.spec.cell.inputs.items()}
     for name, c_name in aux_input_names(model).items():
-        if text := " ".join(declared[name].help.split()).replace("*/", "* /").replace("??", "? ?"):
+        if text := " ".join(declared[name].help.split()).replace("*/", "* /").replace("?", "? "):
             yield f" * {c_name}: {text}"
             yield " *"
 

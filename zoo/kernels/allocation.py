@@ -195,11 +195,12 @@ def _emit_copy_into(_typing: Any, source: Any, target: Any) -> Any:
         return None
 
     def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        start, end = (
+        source_fields, target_fields = (
             ArrayFields(context, builder, kind, value)
             for kind, value in zip((source, target), args, strict=True)
         )
-        builder_tools.raw_memcpy(builder, end["data"], start["data"], end["nitems"], end["itemsize"])
+        addresses = target_fields["data"], source_fields["data"]
+        builder_tools.raw_memcpy(builder, *addresses, target_fields["nitems"], target_fields["itemsize"])
         return context.get_dummy_value()
 
     return types.void(source, target), emit
@@ -207,7 +208,7 @@ def _emit_copy_into(_typing: Any, source: Any, target: Any) -> Any:
 
 @emitted_by(_emit_copy_into)
 def copy_into(source: Array, target: Array) -> None:
-    """``target[...] = source`` for two C-contiguous arrays of one size, unchecked.
+    """``target[...] = source`` for C-contiguous arrays with one dtype and number of elements, unchecked.
 
     Numba compiles an error message with the assignment, which takes 2.5 s in each process.
     """

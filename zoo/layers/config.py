@@ -138,9 +138,11 @@ class StackConfig:
         learns_states = as_bool(learned_state, f"{owner}: learned_state")
         for cell in layer_cells:
             if learns_states and (modifier := cell.restarting_modifier()):
+                option = f"{modifier}_learned"
+                advice = f", and set the option {option} of the cell" if option in cell.options else ""
                 raise UsageError(
                     f"{owner}: learned_state is True, and the modifier {modifier!r} has initial states of "
-                    f"its own; leave out `learned_state`, or set {modifier}_learned=True instead."
+                    f"its own; leave out `learned_state`{advice}."
                 )
         checked_dtype = as_dtype(dtype)
         needs_projection = not (as_bool(embedded, f"{owner}: embedded") and features == width)

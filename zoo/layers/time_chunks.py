@@ -209,8 +209,8 @@ def reverse_time(array: Array, lengths: Array | None) -> Array:
 def reverse_between_steps(array: Array, lengths: Array | None) -> Array:
     """Reverse values that belong to the time between a step and the previous one; the padding stays.
 
-    Going backwards, the step before step t is t + 1, and their value is the one of t + 1. The first step in
-    either direction has the value of step 0.
+    In reverse order, step t + 1 comes before step t, so step t gets the value of step t + 1. The last step,
+    which comes first, gets the value of step 0.
 
     Args:
         array: ``(T, B, ...)``.

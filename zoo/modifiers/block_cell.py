@@ -103,15 +103,19 @@ class ComposedBlock:
         before: Mapping[str, Any] = {name: own[name] for name in block.states}
         if isinstance(self.cell, ModifiedCell):
             before = self.cell.composed.block_states(arrays, before, lengths)
+            if list(before) != list(block.states):
+                raise TraceError(
+                    f"block_states of a modifier of {self.cell.label()} returns the states "
+                    f"{', '.join(before) or 'none'}; expected {', '.join(block.states)}"
+                )
         width = bound.project(x) if block.is_first else x
         result = bound.step(width, *(before[name] for name in block.states), inner)
         y, *after = result if isinstance(result, tuple) else (result,)
         self._check_result(y, after, inner)
-        unchanged = {name for name, value in zip(block.states, after, strict=True) if value is before[name]}
-        after = [
-            own[name] if name in unchanged else value for name, value in zip(block.states, after, strict=True)
-        ]
-        new = {**inner.new_states(), **_prefixed(dict(zip(block.states, after, strict=True)))}
+        # A state that the block returns as it is, is the state before the modifier: the layer leaves it out.
+        returned = zip(block.states, after, strict=True)
+        after_step = {name: own[name] if value is before[name] else value for name, value in returned}
+        new = {**inner.new_states(), **_prefixed(after_step)}
         return Output(bound.finish(y) if block.is_last else y, *(new[name] for name in states))
 
     @property

@@ -12,7 +12,7 @@ from zoo_cells.linear._norms import rms_norm
 
 Array = Any
 EMPTY = 1e30
-"""Minus the logarithm of the sum of no weights, in place of infinity."""
+"""Stands for infinity: z is minus this before the first step."""
 
 
 class LightNet(zoo.Cell):
@@ -62,7 +62,7 @@ class LightNet(zoo.Cell):
         when_to_use="Use it where the order of inputs matters little, or after a cell or convolution that "
         "represents order: the memory of a sequence is the same in any order. The rate of writing falls as "
         "the sequence becomes longer, so later inputs change the memory less. The state has H² / heads + H "
-        "elements.",
+        "+ 1 elements. Initial values of S and z have no effect unless n counts steps.",
         trainability="The rate of writing falls as the text becomes longer, and training carries the state "
         "from batch to batch. With carry=False it reaches 2.26 nats in 1,000 steps.",
         scope="mixer",
@@ -88,7 +88,7 @@ class LightNet(zoo.Cell):
         q, k, v = (part.reshape(self.heads, -1) for part in zoo.split(x @ self.Wx, 3))
         z = z - EMPTY * (1 - np.minimum(n, 1.0))  # not np.where, which would hide a NaN in z
         i = zoo.sigmoid(k - z)
-        z = k + zoo.softplus(z - k)  # which is k at the first step, and z + softplus(k - z) is not
+        z = k + zoo.softplus(z - k)  # z + softplus(k - z) would round to 0 at the first step
         S = (1 - i)[:, :, None] * S + i[:, :, None] * v[:, None]
         o = (zoo.silu(q)[:, None] @ S).reshape(-1) / np.sqrt(S.shape[-1])
         g = zoo.silu((x @ self.Wa) @ self.Wr)

@@ -1,4 +1,4 @@
-"""Raven: slots with keys and values of which a router changes a few at each step."""
+"""Raven: slots with keys and values, some of which a router selects and changes at each step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def logs_of_rates(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class Raven(zoo.Cell):
-    """Raven: ``gsa`` with a router that selects a few slots at each step, and leaves the others unchanged.
+    """Raven: ``gsa`` with a router that selects some slots at each step, and leaves the others unchanged.
 
     Each head has ``slots`` slots with a key and a value. A router scores all slots, and selects the ``top``
     highest scores. The selected slots decay and move towards the key and the value of the present step, in
@@ -104,11 +104,11 @@ class Raven(zoo.Cell):
         s = zoo.sigmoid(x @ self.Wr).reshape(self.heads, -1)
         s = np.where(zoo.top_k(s, self.top), s, 0.0)
         w = s / (np.sum(s, axis=-1, keepdims=True) + 1e-9)
-        speeds = zoo.exp(self.A) * zoo.softplus(x @ self.Wa + self.ba)
-        alpha = zoo.exp(-speeds[:, None] * w)
-        across, down = alpha[:, None], alpha[:, :, None]
-        K = across * K + k[:, :, None] * (1 - across)
-        V = down * V + (1 - down) * v[:, None]
+        rates = zoo.exp(self.A) * zoo.softplus(x @ self.Wa + self.ba)
+        alpha = zoo.exp(-rates[:, None] * w)
+        key_decay, value_decay = alpha[:, None], alpha[:, :, None]
+        K = key_decay * K + k[:, :, None] * (1 - key_decay)
+        V = value_decay * V + (1 - value_decay) * v[:, None]
         o = zoo.silu((zoo.softmax(q[:, None] @ K) @ V).reshape(-1))
         return zoo.Output((self.gain * rms_norm(o, 1e-5)) @ self.Wo, K, V)
 

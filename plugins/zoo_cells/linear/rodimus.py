@@ -13,17 +13,17 @@ from zoo_cells.linear._initializers import inverse_softplus_log_uniform, taps_un
 from zoo_cells.linear._norms import rms_norm
 
 Array = Any
-GAIN = 2**-2.5
+GLOROT_SCALE = 2**-2.5
 
 
 def small_glorot(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
-    """Uniform within ``GAIN * sqrt(6 / (rows + columns))`` of zero."""
-    limit = GAIN * math.sqrt(6 / sum(shape))
+    """Uniform within ``2 ** -2.5 * sqrt(6 / (rows + columns))`` of zero."""
+    limit = GLOROT_SCALE * math.sqrt(6 / sum(shape))
     return rng.uniform(-limit, limit, shape)
 
 
 def small_glorot_pair(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
-    """Two matrices side by side, each drawn by ``small_glorot``."""
+    """Two matrices side by side, each within ``2 ** -2.5 * sqrt(6 / (rows + columns))`` of zero."""
     half = (shape[0], shape[1] // 2)
     return np.concatenate([small_glorot(rng, half), small_glorot(rng, half)], axis=1)
 
@@ -61,7 +61,7 @@ class Rodimus(zoo.Cell):
     The parameters ``Wx (I, 2E)``, ``Wq (E, 2N)`` and ``Wo (E, H)`` start uniform within one over the root of
     their first size. ``taps (width, E)``, the oldest first, and ``b (E,)`` start uniform within
     ``1 / sqrt(width)``. ``Wg (E, 2N)``, ``Wa (E, rank)`` and ``Wr (rank, E)`` start as Glorot's uniform
-    distribution times ``2 ** -2.5``, with both halves of ``Wg`` drawn alone, and ``br (E,)`` at zero.
+    distribution times ``2 ** -2.5``, with each half of ``Wg`` drawn separately, and ``br (E,)`` at zero.
     ``bg (N,)`` starts such that its softplus is between 0.001 and 0.1, uniform in the logarithm, and
     ``bt (N,)`` such that its sigmoid is uniform between 1/16 and 0.9. ``d (E,)`` and ``gain (E,)`` start at
     one. The states are ``S (N, E)`` and ``past (width - 1, E)``, the channels before the convolution, the
