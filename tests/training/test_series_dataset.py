@@ -244,6 +244,15 @@ def test_several_series_targets_and_categories(tmp_path):
     assert lines[4].startswith("b,2024-01-11 00:00,")
 
 
+def test_static_inputs_have_an_effect_also_in_new_series():
+    data, ages = of_lengths(*[40] * 12), [20, 70] * 6
+    settings = {"target": "y", "series": "id", "horizon": 1, "context": 8, "steps": 20, "hidden": 4}
+    forecaster = zoo.fit({**data, "age": np.repeat(ages, 40)}, split="80,20", threads=1, **settings)
+    new = {"t": hours(20), "id": ["new"] * 20, "y": wave(20)}
+    young, old = (forecaster.forecast({**new, "age": [age] * 20}, level=0).values for age in (20, 70))
+    assert (young != old).all()
+
+
 def test_embedding_of_categories_is_trained_resumed_and_read(tmp_path):
     data = {"y": wave(), "word": np.tile(["u", "v", "w"], N // 3), "day": np.tile(["mon", "tue"], N // 2)}
     path, every = (

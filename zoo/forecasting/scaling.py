@@ -29,6 +29,8 @@ _FIELDS = ("mean", "scale", "change", "output")
 class Scaling:
     """The units of the series, from their training parts.
 
+    Static inputs have the same mean and scale in all series, see :class:`zoo.forecasting.spec.ForecastSpec`.
+
     Attributes:
         names: Names of the S series.
         mean: Mean of each numeric column, `(S, C)`.
@@ -65,6 +67,10 @@ class Scaling:
             [[_mean_and_deviation(panel.numbers(name)[part]) for name in spec.numeric] for part in rows]
         )
         mean, scale = moments[..., 0], moments[..., 1]
+        is_trained = np.ones(len(rows), bool) if panel.parts is None else panel.parts == 0
+        for position in spec.static_positions:
+            moments[:, position] = _joint_moments(moments[is_trained, position])
+        mean = np.nan_to_num(mean)
         for target, name in enumerate(spec.roles.target):
             for number, part in enumerate(rows):
                 if not scale[number, target] > 0 and (may_be_constant is None or not may_be_constant[number]):
@@ -101,12 +107,17 @@ class Scaling:
         )
 
     def for_panel(self, panel: Panel, spec: ForecastSpec, ends: Array) -> Scaling:
-        """The scaling of the series of another panel; a new series is measured up to its end in ``ends``."""
+        """The scaling of the series of another panel.
+
+        A new series is measured up to its end in ``ends``, except for static inputs.
+        """
         number = {name: index for index, name in enumerate(self.names)}
         if all(name in number for name in panel.names):
             return self.take(np.array([number[name] for name in panel.names]))
         has_no_forecast = panel.ends - panel.offsets[:-1] < spec.context
         fitted = Scaling.fit(panel, spec, ends, has_no_forecast)
+        for field in ("mean", "scale"):
+            getattr(fitted, field)[:, spec.static_positions] = getattr(self, field)[0, spec.static_positions]
         for index, name in enumerate(panel.names):
             if name in number:
                 for field in _FIELDS:
@@ -158,15 +169,28 @@ def _chunks(values: Array) -> Iterator[Array]:
 
 
 def _mean_and_deviation(values: Array) -> tuple[float, float]:
-    """Mean and standard deviation; zeros if all values are missing."""
+    """Mean and standard deviation; NaN and zero if all values are missing."""
     count = sum(len(part) for part in _chunks(values))
     if not count:
-        return 0.0, 0.0
+        return np.nan, 0.0
     mean = sum(float(part.sum()) for part in _chunks(values)) / count
     variance = sum(float(((part - mean) ** 2).sum()) for part in _chunks(values)) / count
+    return mean, _deviation(variance, mean)
+
+
+def _joint_moments(moments: Array) -> tuple[float, float]:
+    """Mean and deviation over some series, each with the same weight, from the moments of each, `(S, 2)`."""
+    means, deviations = moments[~np.isnan(moments[:, 0])].T
+    if not len(means):
+        return 0.0, 0.0
+    mean = float(means.mean())
+    return mean, _deviation(float((deviations**2 + (means - mean) ** 2).mean()), mean)
+
+
+def _deviation(variance: float, mean: float) -> float:
+    """The standard deviation, or zero for equal numbers, whose mean is rounded in the last places."""
     deviation = float(np.sqrt(variance))
-    # The mean of equal numbers is rounded, so their deviation may be some units in the last place.
-    return mean, deviation if deviation > 1e-12 * abs(mean) else 0.0
+    return deviation if deviation > 1e-12 * abs(mean) else 0.0
 
 
 def _error(values: Array, weights: Array, size: float) -> float:
