@@ -23,6 +23,7 @@ from zoo.training.session import _data_kind
 
 SMALL = {"cell": "vanilla", "hidden": 8, "batch": 8, "context": 12, "horizon": 3, "lr": 0.01, "threads": 1}
 N = 240
+NAN = float("nan")
 
 
 def wave(n=N, noise=0.05, seed=0):
@@ -617,6 +618,65 @@ def test_short_series_are_named_before_training():
     )
 
 
+UNUSABLE = {
+    "one row": [1.0],
+    "two rows": [1.0, 2.0],
+    "constant": [3.0] * 40,
+    "constant in training": [3.0] * 32 + [4.0] * 8,
+    "no value": [NAN] * 40,
+    "one value": [NAN] * 20 + [5.0] + [NAN] * 19,
+}
+
+
+@pytest.mark.parametrize("values", UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize("missing", ["mask", "forward"])
+def test_series_without_a_target_that_varies_is_left_out(values, missing, tmp_path):
+    """One such series stopped the training of all."""
+    if missing == "forward" and np.isnan(values[0]) and not np.isnan(values).all():
+        values = values[20:]  # a value is needed first
+    settings = {"series": "id", "split": "80,10,10", "context": 4, "horizon": 1, "missing": missing}
+    of_others, names = of_lengths(N, N), ["s2"] * len(values)
+    times = of_others["t"][: len(values)]
+    data = {
+        "t": np.concatenate([of_others["t"][:N], times, of_others["t"][N:]]),
+        "id": [*of_others["id"][:N], *names, *of_others["id"][N:]],
+        "y": np.concatenate([of_others["y"][:N], values, of_others["y"][N:]]),
+    }
+    alone = zoo.fit(of_others, target="y", steps=2, hidden=3, **settings)
+    dataset = prepared(data, **settings)
+    assert dataset.panel.names == ("s0", "s1")
+    assert dataset.metadata()["note"].startswith(
+        "the target of series 's2' is constant or missing in the training part, so zoo leaves this series out"
+    )
+    forecaster = zoo.fit(data, target="y", steps=2, hidden=3, **settings)
+    assert forecaster.evaluate() == alone.evaluate()
+    assert forecaster.open_data()[0].names == ("s0", "s1")
+    with pytest.warns(ZooWarning, match=r"leaves this series out"):
+        others = forecaster.evaluate(data)
+    assert others == alone.evaluate(of_others)
+    forecaster.save(tmp_path / "x.safetensors")
+    if len(set(values)) > 1 and len(values) > 4 and not np.isnan(values).any():  # it varies later
+        later = zoo.forecast(tmp_path / "x.safetensors", data, level=0)
+        assert np.isfinite(later.values).all()
+        return
+    with pytest.warns(ZooWarning, match="Give more history. Until then this series has no forecast"):
+        later = zoo.forecast(tmp_path / "x.safetensors", data, level=0)
+    assert np.isnan(later.values[later.series.index("s2")]).all()
+    assert np.isfinite(np.delete(later.values, later.series.index("s2"), axis=0)).all()
+
+
+def test_groups_are_divided_without_series_that_are_left_out():
+    data, lengths = of_lengths(*[40] * 9), [40] * 9
+    person = np.repeat([f"p{number // 2}" for number in range(9)], lengths)
+    y = np.where(data["id"] == "s8", 1.0, data["y"])  # the only series of the last person
+    settings = {"target": "y", "series": "id", "split": "60,20,20", "steps": 2, "hidden": 3}
+    settings |= {"context": 4, "horizon": 1, "group": "person"}
+    is_kept = data["id"] != "s8"
+    alone = {name: values[is_kept] for name, values in {**data, "y": y, "person": person}.items()}
+    scores = zoo.fit({**data, "y": y, "person": person}, **settings).evaluate()
+    assert scores == zoo.fit(alone, **settings).evaluate()
+
+
 @pytest.mark.parametrize("lengths", [(N,), (N, 30), (30, 30, N)])
 def test_season_must_be_shorter_than_the_training_part(lengths):
     data, longest = of_lengths(*lengths), int(0.8 * max(lengths))
@@ -686,7 +746,17 @@ def test_series_that_are_too_short_have_no_forecast(short):
         ({"y": wave()}, {"target_weights": "y=2", "loss": "huber"}, "given with the loss 'huber'; expected"),
         ({"y": np.ones(N)}, {}, "table: column 'y' is constant (1); there is nothing to forecast."),
         ({"y": wave(), "x": np.ones(N)}, {"input": "x"}, "column 'x' is constant (1); leave it out."),
-        ({"y": [*np.ones(200), *wave(40)]}, {}, "column 'y' is constant (1) in the training part of 192"),
+        (
+            {"y": [*np.ones(200), *wave(40)]},
+            {},
+            "the target of table is constant or missing in the training part; there is nothing to forecast. "
+            "Give more rows, or another `split`.",
+        ),
+        (
+            {"y": np.tile([*np.ones(100), *wave(20)], 3), "id": np.repeat(["a", "b", "c"], 120)},
+            {"series": "id"},
+            "the targets of 3 of 3 series ('a', 'b', 'c') are constant or missing in the training part",
+        ),
         (
             {"y": ["a"] * N},
             {},

@@ -123,6 +123,28 @@ class Panel:
             numbers[first:end] = number
         return numbers
 
+    def select(self, is_chosen: Array) -> Panel:
+        """The panel with some of its series, `(S,)` booleans."""
+        if is_chosen.all():
+            return self
+        lengths = np.diff(self.offsets)
+        rows = np.flatnonzero(np.repeat(is_chosen, lengths))
+        offsets = np.concatenate([[0], np.cumsum(lengths[is_chosen])])
+        numbers = np.flatnonzero(is_chosen)
+        return replace(
+            self,
+            columns={name: column.take(rows) for name, column in self.columns.items()},
+            names=tuple(self.names[number] for number in numbers),
+            offsets=offsets,
+            ends=offsets[:-1] + (self.ends - self.offsets[:-1])[is_chosen],
+            times=None if self.times is None else self.times[rows],
+            rows=rows if self.rows is None else self.rows[rows],
+            groups=None if self.groups is None else self.groups.take(numbers),
+            parts=None if self.parts is None else self.parts[numbers],
+            weights=None if self.weights is None else self.weights[rows],
+            is_filled=None if self.is_filled is None else self.is_filled[rows],
+        )
+
     def where(self, row: int, column: str = "") -> str:
         """The position of a row of the panel in messages."""
         return self.table.where(row if self.rows is None else int(self.rows[row]), column)
@@ -522,8 +544,6 @@ def _with_missing(panel: Panel, missing: str) -> Panel:
         if missing == "forward":
             columns[name] = _forward_filled(panel, column)
             filled[name] = absent
-    if missing == "mask" and panel.roles.target:
-        _check_series(panel)
     targets = panel.roles.target
     if any(name in filled for name in targets):
         none = np.zeros(len(panel), bool)
@@ -531,26 +551,17 @@ def _with_missing(panel: Panel, missing: str) -> Panel:
     return replace(panel, columns=columns)
 
 
-def _check_series(panel: Panel) -> None:
-    """Raise an error for a series without any value of a target."""
-    has_target = np.zeros(len(panel.names), bool)
-    for name in panel.roles.target:
-        has_target[panel.series_of_row[~panel.columns[name].missing()]] = True
-    if not has_target.all():
-        series = panel.names[int(has_target.argmin())]
-        owner = f"series {series!r} of {panel.table.name}" if series else panel.table.name
-        raise DataError(
-            f"{owner} has no value of {', '.join(panel.roles.target)}; give values, or remove it."
-        )
-
-
 def _forward_filled(panel: Panel, column: DataColumn) -> DataColumn:
+    """The column with each missing value replaced by the one before; a target may have none in a series."""
     absent = column.missing()
     source = np.where(absent, 0, np.arange(len(column)))
     source[panel.offsets[:-1]] = panel.offsets[:-1]
     source = np.maximum.accumulate(source)
     filled = column.take(source)
     leading = filled.missing()
+    if column.name in panel.roles.target:
+        ends = panel.offsets[1:][panel.series_of_row]
+        leading &= ~filled.missing()[ends - 1]
     if leading.any():
         advice = "remove the row, or give `missing='mask'`" if panel.is_training else "or remove the row"
         raise DataError(

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.data.panel import Panel
-from zoo.errors import CheckpointError, DataError
+from zoo.errors import CheckpointError
 from zoo.field_repr import one_line_repr
 from zoo.forecasting.autoregression import predicted_changes
 from zoo.forecasting.spec import ForecastSpec
@@ -48,19 +47,13 @@ class Scaling:
     output: Array
 
     @classmethod
-    def fit(
-        cls, panel: Panel, spec: ForecastSpec, ends: Array, may_be_constant: Array | None = None
-    ) -> Scaling:
+    def fit(cls, panel: Panel, spec: ForecastSpec, ends: Array) -> Scaling:
         """Measure the rows of each series up to some ends.
 
         Args:
             panel: The series.
             spec: The columns.
-            ends: End of the rows of each series, `(S,)`.
-            may_be_constant: Whether a target of each series may be constant, with a unit of 1; None for none.
-
-        Raises:
-            DataError: if a target is constant there.
+            ends: End of the rows of each series, `(S,)`. A column that is constant there has a scale of 1.
         """
         rows = [slice(int(a), int(b)) for a, b in zip(panel.offsets, ends, strict=False)]
         moments = np.array(
@@ -71,15 +64,6 @@ class Scaling:
         for position in spec.static_positions:
             moments[:, position] = _joint_moments(moments[is_trained, position])
         mean = np.nan_to_num(mean)
-        for target, name in enumerate(spec.roles.target):
-            for number, part in enumerate(rows):
-                if not scale[number, target] > 0 and (may_be_constant is None or not may_be_constant[number]):
-                    owner = f"series {panel.names[number]!r}" if panel.names[number] else panel.table.name
-                    raise DataError(
-                        f"{owner}: column {name!r} is constant ({panel.numbers(name)[part.start]:g}) in "
-                        f"the training part of {counted(part.stop - part.start, 'row')}; there is nothing to "
-                        f"forecast."
-                    )
         targets = [panel.numbers(name) for name in spec.roles.target]
         lags = sorted({1, max(1, spec.horizon // 2), spec.horizon})
         change = mean_changes(panel, ends)
@@ -106,6 +90,16 @@ class Scaling:
             np.where(output > 0, output, width) / np.array(spec.output_factors),
         )
 
+    def contains(self, panel: Panel) -> Array:
+        """Whether each series is one of training, `(S,)`."""
+        names = set(self.names)
+        return np.array([name in names for name in panel.names])
+
+    def covers(self, panel: Panel, ends: Array) -> Array:
+        """Whether each series is one of training, or has targets that vary up to its end in ``ends``."""
+        is_known = self.contains(panel)
+        return is_known if is_known.all() else is_known | has_varying_targets(panel, ends)
+
     def for_panel(self, panel: Panel, spec: ForecastSpec, ends: Array) -> Scaling:
         """The scaling of the series of another panel.
 
@@ -114,8 +108,7 @@ class Scaling:
         number = {name: index for index, name in enumerate(self.names)}
         if all(name in number for name in panel.names):
             return self.take(np.array([number[name] for name in panel.names]))
-        has_no_forecast = panel.ends - panel.offsets[:-1] < spec.context
-        fitted = Scaling.fit(panel, spec, ends, has_no_forecast)
+        fitted = Scaling.fit(panel, spec, ends)
         for field in ("mean", "scale"):
             getattr(fitted, field)[:, spec.static_positions] = getattr(self, field)[0, spec.static_positions]
         for index, name in enumerate(panel.names):
@@ -212,6 +205,16 @@ def _error(values: Array, weights: Array, size: float) -> float:
     actual = values[rows[:, None] + np.arange(1, steps + 1)] - filled[rows][:, None]
     errors = (actual - predicted)[~np.isnan(actual - predicted)]
     return float(np.sqrt((errors**2).mean())) if len(errors) else 0.0
+
+
+def has_varying_targets(panel: Panel, ends: Array) -> Array:
+    """Whether all targets of each series vary in its rows up to some ends, `(S,)`.
+
+    Others have no unit, so they are neither trained nor forecast.
+    """
+    targets = [panel.numbers(name) for name in panel.roles.target]
+    parts = [slice(int(first), int(end)) for first, end in zip(panel.offsets, ends, strict=False)]
+    return np.array([all(_mean_and_deviation(values[part])[1] > 0 for values in targets) for part in parts])
 
 
 def mean_changes(panel: Panel, ends: Array) -> Array:
