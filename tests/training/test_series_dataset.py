@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from run_asserts import without_clock
 import zoo
 from zoo.cli.app import cli
 from zoo.cli.format import best_loss, data_header, score_lines
-from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
+from zoo.errors import CheckpointError, DataError, UsageError, ZooError, ZooWarning
 from zoo.forecasting.baselines import History, linear_autoregression
 from zoo.forecasting.predict import network_forecasts
+from zoo.kernels import pure_python
 from zoo.storage import RunDirectory
 from zoo.training.config_conversion import make_config
 from zoo.training.series_dataset import prepare_table
@@ -294,7 +296,7 @@ def test_targets_have_weights_in_the_loss(tmp_path):
 
 def test_cells_read_the_time_between_rows(tmp_path):
     rng = np.random.default_rng(0)
-    t = np.cumsum(rng.exponential(size=N))
+    t = np.cumsum(rng.uniform(0.5, 1.5, N))
     data = {"t": t, "y": np.sin(t)}
     dataset = prepared(data, time="t")
     batch = dataset.training_batch(0, ("dt",))
@@ -305,6 +307,46 @@ def test_cells_read_the_time_between_rows(tmp_path):
     assert values.shape == (1, 3, 1, 3)
     slower = zoo.forecast(run, {**data, "t": 2 * t}).values  # the unit is that of training
     assert (slower != values).any()
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "limit"),
+    [
+        ("ctrnn", {}, 2),
+        ("ctrnn", {"tau_min": 30.0}, None),
+        ("gru_ode", {}, 2),
+        ("gru_ode", {"steps": 3}, 6),
+        ("gru_ode", {"steps": 32}, None),
+        ("gru_ode+zoneout", {}, 2),
+        ("cfc", {}, None),
+        ("gru", {}, None),
+    ],
+)
+def test_gaps_that_are_longer_than_a_solver_takes_are_named(cell, options, limit, tmp_path):
+    """The loss was NaN at step 0, and the error named a logarithm or large inputs."""
+    time = np.cumsum(np.where(np.arange(N) % 40 == 39, 50, 1)).astype(float)
+    settings = {"time": "t", "steps": 1, "context": 5, "cell_options": options}
+    with pure_python(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = train({"t": time, "y": wave()}, tmp_path, cell=cell, **settings)
+    sentence = "the largest time between rows is 50 times the median, and cell"
+    notes = [str(each.message) for each in caught if sentence in str(each.message)]
+    assert len(notes) == (limit is not None)
+    logged = [event["text"] for event in run.history if event["event"] == "warning"]
+    assert [sentence in text for text in logged] == [True] * (limit is not None)
+    if limit is not None:
+        assert f"stable up to a dt of {limit}, so its states may grow without bound" in notes[0]
+
+
+def test_divergence_at_long_gaps_names_the_gap(tmp_path):
+    time = np.cumsum(np.where(np.arange(N) % 3 == 2, 1e6, 1.0))
+    error = r"after 0 steps .*; the largest time between rows is 1e\+06 times the median"
+    with (
+        pure_python(),
+        pytest.warns(ZooWarning, match="the largest time between rows"),
+        pytest.raises(ZooError, match=error),
+    ):
+        train({"t": time, "y": wave()}, tmp_path, time="t", cell="ctrnn", context=40)
 
 
 def test_batches_depend_on_the_seed_and_the_step_only():

@@ -116,6 +116,7 @@ class SeriesDataset:
             "parts": [int((ends - starts).sum()) for starts, ends in of_parts],
             "step": self.panel.step_text(),
             "uneven": round(self.panel.uneven_share(), 4),
+            "largest_dt": None if self.windows.dt is None else float(self.windows.dt.max()),
             "left_out": list(self.left_out),
             "full_context": self.full_context,
             "groups": group_counts(self.panel),
