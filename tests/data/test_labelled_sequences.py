@@ -311,6 +311,12 @@ def test_groups_and_weights(tmp_path):
     assert (new.groups, new.weights) == (None, None)
 
 
+def test_sequences_may_be_their_own_groups():
+    given = read(table(), group="id")
+    assert (given.ids, given.channels) == (("a", "b", "c"), ("x", "y"))
+    assert [given.groups.text(number) for number in range(3)] == ["a", "b", "c"]
+
+
 def test_directory_of_recordings_has_a_sequence_for_each_file(tmp_path):
     for name, part, label in zip("abc", PARTS, LABELS, strict=True):
         (tmp_path / label).mkdir(exist_ok=True)

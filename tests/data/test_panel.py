@@ -51,6 +51,14 @@ def test_groups_of_series():
         assert sentence in str(error.value)
 
 
+def test_series_may_be_their_own_groups():
+    arrays = {"id": list("abab"), "y": [1, 2, 3, 4]}
+    groups = panel(arrays, series="id", group="id").groups
+    assert [groups.text(number) for number in range(2)] == ["a", "b"]
+    with pytest.raises(UsageError, match="column 'y' is given twice"):
+        panel(arrays, series="id", group="y")
+
+
 def test_numbers_name_series():
     assert panel({"id": [7, 7, 3], "y": [1, 2, 3]}, series="id").names == ("3", "7")
 

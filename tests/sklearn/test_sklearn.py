@@ -576,6 +576,16 @@ def test_cells_without_an_auxiliary_input_are_trained_without_its_feature(tmp_pa
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+@pytest.mark.parametrize("estimator", [SequenceClassifier, SequenceRegressor])
+@pytest.mark.parametrize("convert", [list, tuple, lambda y: np.array(y, object)])
+def test_targets_at_each_step_name_the_model_for_them(estimator, convert):
+    """NumPy's error was about an inhomogeneous shape."""
+    rows, _ = timed_sequences()
+    y = convert([np.zeros(len(row), int) for row in rows])
+    with pytest.raises(ValueError, match=r"y holds vectors of 3 to 8 values; .* use zoo\.SequenceModel\."):
+        estimator().fit(rows, y)
+
+
 @pytest.mark.parametrize("aux", [{"dt": 2}, {"dt": 0, "other": 0}, {"dt": 0, "other": 1}, {"dt": 0.5}, 3])
 def test_invalid_auxiliary_features(aux):
     rows, means = timed_sequences()

@@ -951,6 +951,16 @@ def test_groups_of_series_are_kept_together(tmp_path):
     assert zoo.backtest(run, other).scores["part"] == "all"
 
 
+def test_each_series_may_be_a_group(tmp_path):
+    data = {name: values for name, values in grouped().items() if name != "person"}
+    run = train(data, tmp_path, series="id", group="id", steps=2, context=8)
+    alike = train(
+        {**data, "who": data["id"]}, tmp_path, "alike", series="id", group="who", steps=2, context=8
+    )
+    assert run.history[-1]["test"] == alike.history[-1]["test"]
+    assert zoo.backtest(run, data).scores["targets"]
+
+
 def test_files_of_a_directory_are_series(tmp_path):
     (tmp_path / "data").mkdir()
     for number in range(3):

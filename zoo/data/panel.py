@@ -48,7 +48,8 @@ class ColumnRoles:
         known_future: Columns whose future values are known, such as holidays.
         time: The column of times; None if the rows are equally spaced.
         series: The column that names the series of a row; None for one series.
-        group: The column that groups series, such as a person; None for no groups.
+        group: The column that groups series, such as a person; None for no groups. It may be the column of
+            the series: each series is a group.
         weight: The column with the weight of each row in the loss; None for equal weights.
     """
 
@@ -443,7 +444,8 @@ def value_of_series(column: DataColumn, panel: Panel, role: str, noun: str = "se
 
 
 def _check_roles(roles: ColumnRoles) -> None:
-    others = (roles.time, roles.series, roles.group, roles.weight)
+    group = None if roles.group == roles.series else roles.group
+    others = (roles.time, roles.series, group, roles.weight)
     given = [name for name in (*roles.features, *others) if name is not None]
     for name in given:
         if given.count(name) > 1:

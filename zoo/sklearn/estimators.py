@@ -262,10 +262,19 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         """Validate the targets.
 
         Raises:
-            ValueError: if y is None, NaN or infinite, or holds texts in place of numbers.
+            ValueError: if y is None, NaN or infinite, has vectors of several lengths, or holds texts in place
+                of numbers.
         """
+        owner = type(self).__name__
         if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+            raise ValueError(f"{owner} requires y to be passed, but the target y is None.")
+        values = y if isinstance(y, list | tuple | np.ndarray) else ()
+        lengths = {len(each) if _is_vector(each) else 0 for each in values}
+        if len(lengths) > 1:
+            raise ValueError(
+                f"{owner}: y holds vectors of {min(lengths)} to {max(lengths)} values; expected the target "
+                f"of each whole sequence. For targets at each step use zoo.SequenceModel."
+            )
         if dtype is not None:
             check_no_dates(y, f"{type(self).__name__}: y")
         try:
@@ -577,6 +586,11 @@ def _mean_and_scale(targets: Array, weights: Array) -> tuple[Array, Array]:
     unit = np.where(is_constant, 1.0, largest)  # squares of large targets overflow
     deviation = unit * np.sqrt((shares * (centred / unit) ** 2).sum(axis=0))
     return mean, np.where(is_constant, 1.0, deviation)
+
+
+def _is_vector(value: Any) -> bool:
+    """Whether an element of the targets is a vector, and not a number or a text."""
+    return isinstance(value, list | tuple) or (hasattr(value, "__array__") and np.ndim(value) > 0)
 
 
 def _weights(sample_weight: Any, rows: list[Array]) -> Array:
