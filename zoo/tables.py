@@ -18,6 +18,7 @@ class TextTable:
         right: Columns that are aligned right.
         legend: A sentence or two that explain the columns; empty for none.
         spare: Columns that `fit` may drop, the first ones first.
+        marks: The meaning of marks in cells, such as `†`; empty for none.
     """
 
     title: str
@@ -26,6 +27,7 @@ class TextTable:
     right: tuple[int, ...] = ()
     legend: str = ""
     spare: tuple[int, ...] = ()
+    marks: str = ""
 
     @property
     def width(self) -> int:
@@ -59,9 +61,7 @@ class TextTable:
 
     def plain_text(self) -> str:
         """Title, table and legend as plain text."""
-        return "\n".join(
-            [*([self.title] if self.title else ()), *self.lines(), *([self.legend] if self.legend else ())]
-        )
+        return "\n".join(filter(None, [self.title, *self.lines(), self.legend, self.marks]))
 
     def markdown(self) -> list[str]:
         """Headings and rows as lines of Markdown; their texts are Markdown."""
@@ -73,12 +73,13 @@ class TextTable:
         return [headings, f"|{'|'.join(rule)}|", *rows]
 
     def markdown_section(self) -> str:
-        """Title as a heading, legend and table in Markdown."""
+        """Title as a heading, legend, table and marks in Markdown."""
         legend = [self.legend, ""] if self.legend else []
-        return "\n".join([f"### {self.title}", "", *legend, *self.markdown()])
+        marks = ["", self.marks] if self.marks else []
+        return "\n".join([f"### {self.title}", "", *legend, *self.markdown(), *marks])
 
     def html(self) -> str:
-        """The table as HTML, with title and legend as its caption."""
+        """The table as HTML, with title, legend and marks as its caption."""
         from html import escape
 
         def row(tag: str, texts: Sequence[str]) -> str:
@@ -89,7 +90,7 @@ class TextTable:
             )
             return f"<tr>{''.join(cells)}</tr>"
 
-        caption = escape(" ".join(filter(None, [self.title and f"{self.title}.", self.legend])))
+        caption = escape(" ".join(filter(None, [self.title and f"{self.title}.", self.legend, self.marks])))
         body = "".join(row("td", texts) for texts in self.rows)
         return (
             f"<table>{f'<caption>{caption}</caption>' if caption else ''}"
@@ -108,7 +109,7 @@ class TextTable:
         return text.getvalue()
 
     def latex(self) -> str:
-        """The table in LaTeX with the package booktabs, with title and legend as comments.
+        """The table in LaTeX with the package booktabs, title and legend as comments, and marks below it.
 
         Underscores of headings become spaces.
         """
@@ -123,6 +124,7 @@ class TextTable:
                 f"\\begin{{tabular}}{{{columns}}}",
                 *("\\toprule", headings, "\\midrule", *rows, "\\bottomrule"),
                 "\\end{tabular}",
+                *(f"\\par{{\\footnotesize {escape_latex(self.marks)}\\par}}" for _ in self.marks[:1]),
             ]
         )
 
@@ -136,6 +138,7 @@ _LATEX = {
     "±": "$\\pm$",
     "×": "$\\times$",
     "–": "--",
+    "†": "$\\dagger$",
 }
 
 
@@ -195,6 +198,7 @@ class Table:
         note: A sentence below it.
         wide: Whether it takes the full width of the page.
         hatch: The meaning of hatched cells, for the legend of a page or a figure.
+        marks: The meaning of marks in cells, such as `†`.
     """
 
     kind: ClassVar[str] = "table"
@@ -205,6 +209,7 @@ class Table:
     note: str = ""
     wide: bool = True
     hatch: str = ""
+    marks: str = ""
 
     def as_text(self) -> TextTable:
         """The table as text, with numbers aligned right."""
@@ -216,6 +221,7 @@ class Table:
             tuple(index for index, column in enumerate(self.columns) if column.style != "text"),
             self.note,
             tuple(index for _, index in spare),
+            self.marks,
         )
 
 

@@ -351,6 +351,23 @@ def test_cell_without_a_finished_run_has_neither_score_nor_rank():
     assert [row[every.headings.index("copying")] for row in every.rows if row[0] == "bad"] == ["failed"]
 
 
+@pytest.mark.parametrize("form", ["text", "markdown", "html", "csv", "latex"])
+def test_scores_with_runs_that_did_not_finish_are_marked_in_every_form(form):
+    """Tables showed the score that such a run counts with like the score of any other."""
+    records = [replace(RECORDS[0], status="diverged"), *RECORDS[1:], record("adding", "lem", 2, None, False)]
+    records[-1] = replace(records[-1], status="failed")
+    mark = r"$\dagger$" if form == "latex" else "†"
+    text = results(records).table(form)
+    marked = [line for line in text.replace("<tr>", "\n").splitlines() if f"{mark}" in line]
+    assert sum("gru" in line and "0.7" in line for line in marked) == 2  # over all tasks, and of its task
+    assert f"0.7 ± 0.28 {mark}".replace("±", r"$\pm$" if form == "latex" else "±") in text
+    assert text.count("Runs that diverged: 1 of 2 of gru on copying.") == (0 if form == "csv" else 2)
+    assert text.count("Runs that failed: 1 of 3 of lem on adding. They have no score.") == (
+        0 if form == "csv" else 2
+    )
+    assert mark not in results().table(form)
+
+
 def test_list_warnings():
     lost = record("copying", "lem", 2, None, status="failed", error="ValueError: no.", path="runs/x")
     far = record("adding", "big", 0, 0.1, high=False, lr=0.1, parameters=120)

@@ -311,6 +311,12 @@ def test_groups_and_weights(tmp_path):
     assert (new.groups, new.weights) == (None, None)
 
 
+def test_sequences_may_be_their_own_groups():
+    given = read(table(), group="id")
+    assert (given.ids, given.channels) == (("a", "b", "c"), ("x", "y"))
+    assert [given.groups.text(number) for number in range(3)] == ["a", "b", "c"]
+
+
 def test_directory_of_recordings_has_a_sequence_for_each_file(tmp_path):
     for name, part, label in zip("abc", PARTS, LABELS, strict=True):
         (tmp_path / label).mkdir(exist_ok=True)
@@ -518,3 +524,23 @@ def test_reprs_are_one_line_of_any_sequences(count, channels, classes):
         f"Predictions({count} sequences, label='activity', classes=('class0',"
     )
     assert all(len(text) < 250 and "\n" not in text for text in (repr(sequences), repr(predictions)))
+
+
+@given(order=st.permutations(["hr", "bp", "age"]), library=st.sampled_from(["pandas", "polars"]))
+def test_data_frames_in_a_list_are_read_by_name(order, library):
+    """They were read by position: frames with columns in another order gave other results, silently."""
+    frame = pytest.importorskip(library).DataFrame
+    parts = [{"hr": values, "bp": values + 10, "age": values * 2} for values in (np.arange(3.0), np.ones(2))]
+    frames = [frame(parts[0]), frame({name: parts[1][name] for name in order})]
+    given = LabelledSequences.from_arrays(frames, ["a", "b"])
+    assert given.channels == ("hr", "bp", "age")
+    expected = np.concatenate([np.stack([*part.values()], axis=1) for part in parts])
+    np.testing.assert_array_equal(given.values, expected)
+    chosen = read_sequences(
+        frames[::-1], SequenceRoles(input=("hr", "bp", "age"), categories={}), "reject", False
+    )
+    np.testing.assert_array_equal(chosen.values, np.concatenate([expected[3:], expected[:3]]))
+    numbered = LabelledSequences.from_arrays([each.to_numpy() for each in frames], channels=order)
+    assert numbered.channels == tuple(order)
+    with pytest.raises(DataError, match="sequence 1 has the columns hr, bp, and the first one has hr, bp"):
+        LabelledSequences.from_arrays([frames[0], frames[0][["hr", "bp"]]])

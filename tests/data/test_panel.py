@@ -6,6 +6,8 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from zoo.data import ColumnRoles, DataTable, make_panel
 from zoo.data.panel import default_roles
@@ -49,6 +51,14 @@ def test_groups_of_series():
         assert sentence in str(error.value)
 
 
+def test_series_may_be_their_own_groups():
+    arrays = {"id": list("abab"), "y": [1, 2, 3, 4]}
+    groups = panel(arrays, series="id", group="id").groups
+    assert [groups.text(number) for number in range(2)] == ["a", "b"]
+    with pytest.raises(UsageError, match="column 'y' is given twice"):
+        panel(arrays, series="id", group="y")
+
+
 def test_numbers_name_series():
     assert panel({"id": [7, 7, 3], "y": [1, 2, 3]}, series="id").names == ("3", "7")
 
@@ -87,11 +97,41 @@ def test_missing_values_are_kept_with_mask():
     assert np.isnan(panel({"y": [1, NAN, 3]}, "mask").numbers("y")[1])
 
 
-def test_series_without_a_target_is_an_error():
-    arrays = {"id": list("aabb"), "y": [1, 2, NAN, NAN], "z": [1, 2, 3, NAN]}
-    with pytest.raises(DataError, match="series 'b' of table has no value of y; give values, or remove it"):
-        panel(arrays, "mask", series="id")
-    assert len(panel(arrays, "mask", series="id", target=("y", "z"))) == 4
+def test_series_may_lack_a_target():
+    arrays = {"id": list("aabb"), "y": [1, NAN, NAN, NAN], "z": [1, 2, 3, 4]}
+    for missing, second in (("mask", NAN), ("forward", 1)):
+        values = panel(arrays, missing, series="id").numbers("y")
+        np.testing.assert_array_equal(values, [1, second, NAN, NAN])
+    with pytest.raises(DataError, match="row 2, column 'y': the value is missing, and there is none before"):
+        panel({**arrays, "y": [1, 2, NAN, 4]}, "forward", series="id")
+
+
+@given(
+    series=st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=6), mixed=st.booleans()
+)
+def test_selected_series_are_a_panel_of_their_rows(series, mixed):
+    lengths, keeps = (np.array(each) for each in zip(*series, strict=True))
+    keeps[0] = True
+    names = np.repeat([f"s{number}" for number in range(len(lengths))], lengths)
+    names = np.random.default_rng(0).permutation(names) if mixed else names
+    y, time = np.arange(len(names)) * 1.5, np.arange(len(names))
+    arrays = {"id": names, "y": y, "t": time, "word": np.array(list("abcdefghijklmnopqrstuvwxyz01234"))[time]}
+    arrays = {**arrays, "g": [f"g{name}" for name in names], "w": y + 1}
+    roles = {"series": "id", "time": "t", "group": "g", "weight": "w", "input": ("word",)}
+    kept = np.flatnonzero(keeps[[int(name[1:]) for name in names]])
+    whole = panel(arrays, **roles)
+    result = whole.select(np.array([keeps[int(name[1:])] for name in whole.names]))
+    expected = panel({name: np.asarray(values)[kept] for name, values in arrays.items()}, **roles)
+    assert result.names == expected.names
+    for name in ("offsets", "ends", "times", "weights"):
+        np.testing.assert_array_equal(getattr(result, name), getattr(expected, name))
+    for name in ("y", "word"):
+        texts = [[each.columns[name].text(row) for row in range(len(each))] for each in (result, expected)]
+        assert texts[0] == texts[1]
+    assert [result.where(row) for row in range(len(result))] == [
+        f"table, row {value / 1.5:.0f}" for value in result.numbers("y")
+    ]
+    assert len(result.groups) == keeps.sum()
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 1.7e308])

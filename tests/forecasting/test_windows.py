@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from zoo.data import ColumnRoles, DataTable, make_panel
 from zoo.errors import CheckpointError, DataError
@@ -15,6 +17,7 @@ from zoo.forecasting.spec import ForecastSpec
 from zoo.forecasting.windows import make_windows
 
 N, CONTEXT, HORIZON = 60, 5, 3
+NAN = float("nan")
 
 
 def table(seed=0, gap=False):
@@ -221,6 +224,50 @@ def test_spec_and_scaling_survive_json():
     ):
         with pytest.raises(CheckpointError, match="its description of the table is not one zoo wrote"):
             Scaling.from_json(stored, spec, "x")
+
+
+def static_panel(ages, varying=0, groups=None):
+    """Series of 20 rows with an age each, which increases in the first ``varying`` series."""
+    rows, count = 20, len(ages)
+    age = np.repeat(np.array(ages, float), rows)
+    age[: varying * rows] += np.tile(np.arange(rows), varying)
+    arrays = {
+        "id": np.repeat([f"s{number}" for number in range(count)], rows),
+        "y": np.random.default_rng(count).normal(size=rows * count).cumsum(),
+        "age": age,
+    }
+    panel = make_panel(DataTable.from_arrays(arrays), ColumnRoles(("y",), ("age",), series="id"), "mask")
+    panel = panel if groups is None else replace(panel, parts=np.array(groups))
+    settings = {"context": 3, "horizon": 2, "season": 1, "change": True, "levels": (), "missing": "mask"}
+    spec = ForecastSpec.of_panel(panel, **settings, split="60,20,20", output_factors=(1.0,))
+    return panel, spec, Scaling.fit(panel, spec, split_ends(panel, spec.split)[0])
+
+
+@given(ages=st.lists(st.integers(18, 99), min_size=3, max_size=9, unique=True), varying=st.integers(0, 9))
+def test_inputs_that_are_constant_in_most_series_have_the_scale_of_all(ages, varying):
+    """Scaled for each series, an age was zero in all of them, and had no effect."""
+    panel, spec, scaling = static_panel(ages, min(varying, len(ages)))
+    is_static = 2 * min(varying, len(ages)) < len(ages)
+    assert spec.static == (("age",) if is_static else ())
+    assert ForecastSpec.from_json(spec.to_json(), "x") == spec
+    if varying or not is_static:
+        return
+    expected = (np.array(ages) - np.mean(ages)) / np.std(ages)
+    inputs = make_windows(panel, spec, scaling, "float64").past[::20, spec.input_names.index("age")]
+    np.testing.assert_allclose(inputs, expected, atol=1e-12)
+    other, _, _ = static_panel([ages[0]])
+    other = replace(other, names=("new",))
+    of_new = scaling.for_panel(other, spec, other.ends)
+    inputs = make_windows(other, spec, of_new, "float64").past[:, spec.input_names.index("age")]
+    np.testing.assert_allclose(inputs, expected[0], atol=1e-12)
+
+
+def test_scale_of_static_inputs_comes_from_series_of_training():
+    ages = np.array([20.0, 40.0, NAN, 90.0])
+    _, spec, scaling = static_panel(ages, groups=[0, 0, 0, 2])
+    assert spec.static == ("age",)
+    np.testing.assert_array_equal(scaling.mean[:, 1], 30)
+    np.testing.assert_array_equal(scaling.scale[:, 1], 10)
 
 
 def test_series_of_another_panel_keep_their_units():

@@ -78,16 +78,18 @@ def test_methods_state_what_a_repetition_needs(comparison):
     assert "did not finish" not in text
 
 
-def data_set(path, label, settings):
+def data_set(path, label, settings, cells=("vanilla",)):
     """A comparison on a table of a day and a load, or on labelled sequences of both."""
-    lines = ["who,mood,day,load"]
+    lines = ["time,who,mood,day,load"]
     for n in range(240):
-        lines.append(f"s{n // 6},{'up' if n // 6 % 2 else 'down'},{n % 7},{np.sin(n / 3) + n % 5 / 9:.3f}")
+        mood = "up" if n // 6 % 2 else "down"
+        time = np.datetime64("2024-01-01T00:00") + n
+        lines.append(f"{time},s{n // 6},{mood},{n % 7},{np.sin(n / 3) + n % 5 / 9:.3f}")
     path.mkdir()
     (path / f"{label}.csv").write_text("\n".join(lines) + "\n")
     with zoo.kernels.pure_python():
         sizes = {"hidden": 2, "steps": 1, "seeds": 1, "lr": 0.01, "batch": 4, "jobs": 0}
-        return zoo.compare("vanilla", data=path / f"{label}.csv", out=path / "runs", **sizes, **settings)
+        return zoo.compare(list(cells), data=path / f"{label}.csv", out=path / "runs", **sizes, **settings)
 
 
 TABLE = {"target": "load", "horizon": 2, "context": 3}
@@ -254,13 +256,43 @@ def test_repeated_runs_of_the_sweep_are_reported(comparison, tmp_path):
     assert sentence not in methods_text(comparison)
 
 
-def test_failed_runs_are_reported(comparison, tmp_path):
+def test_runs_that_did_not_finish_are_reported(comparison, tmp_path):
     shutil.copytree(comparison.path, tmp_path / "failed")
     file = tmp_path / "failed" / "results.json"
     stored = json.loads(file.read_text())
+    cell, task = stored["runs"][0]["cell"], stored["runs"][0]["task"]
     stored["runs"][0]["status"] = "diverged"
     file.write_text(json.dumps(stored))
-    assert "1 of 24 runs did not finish." in methods_text(zoo.Comparison(tmp_path / "failed"))
+    assert f"Runs that diverged: 1 of 3 of {cell} on {task}. Each counts with its best checkpoint" in (
+        methods_text(zoo.Comparison(tmp_path / "failed"))
+    )
+    files = write_paper(tmp_path / "failed", tmp_path / "paper")
+    assert all(f"Runs that diverged: 1 of 3 of {cell} on {task}." in each.read_text() for each in files[:2])
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing", "treatment"),
+    [
+        (
+            TABLE,
+            "mask",
+            "replaced by the value before and marked by an additional input, and missing targets",
+        ),
+        (SEQUENCES, "mask", "replaced by the mean and marked by an additional input."),
+        (SEQUENCES, "forward", "replaced by the value before."),
+    ],
+)
+@pytest.mark.parametrize("cells", [["vanilla"], ["vanilla", "cfc"], ["ctrnn", "(ctrnn,cfc)"]])
+def test_methods_state_the_treatment_of_missing_values_and_times(
+    tmp_path, settings, missing, treatment, cells
+):
+    results = data_set(tmp_path / "own", "load_1", {**settings, "missing": missing}, cells)
+    text = methods_text(results)
+    assert f"Missing values were {treatment}" in text
+    readers = " and ".join(label for label in results.cells if label != "vanilla")
+    verb = "read" if len(cells) == 2 and "vanilla" not in cells else "reads"
+    sentence = f"{readers} {verb} the time between rows, in units of its median."
+    assert sentence in text if readers else "the time between rows" not in text
 
 
 def test_files_are_written_and_replaced_but_never_those_of_others(comparison, tmp_path):

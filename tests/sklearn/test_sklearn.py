@@ -213,6 +213,33 @@ def test_names_of_columns_are_those_of_the_last_fit():
     assert not hasattr(estimator, "feature_names_in_")
 
 
+@pytest.mark.parametrize("names", [["hr", "bp"], ["bp", "hr", "age"], ["x"]])
+def test_names_of_columns_of_frames_in_a_list_are_checked(names, tmp_path):
+    """Frames with columns in another order were read by position."""
+    pandas = pytest.importorskip("pandas")
+    rng, y = np.random.default_rng(0), np.arange(8.0)
+    frames = [pandas.DataFrame(rng.normal(size=(4 + n % 3, len(names))), columns=names) for n in range(8)]
+    estimator = SequenceRegressor(epochs=1, hidden_size=2, features=len(names)).fit(frames, y)
+    assert estimator.feature_names_in_.tolist() == names
+    expected = estimator.predict(frames)
+    estimator.save(tmp_path / "x.safetensors")
+    for each in (estimator, load(tmp_path / "x.safetensors")):
+        np.testing.assert_array_equal(each.predict(frames), expected)
+        with pytest.warns(UserWarning, match="does not have valid feature names"):
+            np.testing.assert_array_equal(each.predict([frame.to_numpy() for frame in frames]), expected)
+        others = [frame[names[::-1]] for frame in frames]
+        others = others if len(names) > 1 else [frame.rename(columns=str.upper) for frame in frames]
+        with pytest.raises(ValueError, match="feature names should match"):
+            each.predict(others)
+        with pytest.raises(ValueError, match="feature names should match"):
+            each.predict([frames[0], others[1]])
+    with pytest.raises(ValueError, match="feature names should match"):
+        estimator.fit([*frames[:-1], others[-1]], y)
+    estimator.fit([frame.to_numpy() for frame in frames], y)
+    assert not hasattr(estimator, "feature_names_in_")
+    assert estimator.n_features_in_ == len(names)
+
+
 def test_estimator_works_in_pipeline_and_grid_search(ragged):
     rows, classes, _ = ragged
     table = np.array([row[:3].ravel() for row in rows]) * 100
@@ -530,6 +557,33 @@ def test_features_as_auxiliary_inputs():
     last = np.array([outputs[len(row) - 1, n, 0] for n, row in enumerate(rows)])
     expected = last * timed.target_scale_ + timed.target_mean_
     np.testing.assert_allclose(timed.predict(rows), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_cells_without_an_auxiliary_input_are_trained_without_its_feature(tmp_path):
+    """A search over cells of both kinds had no score for those without the input."""
+    rows, means = timed_sequences()
+    settings = {"hidden_size": 3, "epochs": 2, "random_state": 0}
+    blind = SequenceRegressor("gru", **settings).fit([row[:, :1] for row in rows], means)
+    with pytest.warns(ZooWarning, match=r"cell 'gru' has no auxiliary input 'dt', so it does not read the"):
+        timed = SequenceRegressor("gru", **settings, aux={"dt": -1}).fit(rows, means)
+    expected = blind.predict([row[:, :1] for row in rows])
+    np.testing.assert_array_equal(timed.predict(rows), expected)
+    timed.save(tmp_path / "x.safetensors")
+    np.testing.assert_array_equal(load(tmp_path / "x.safetensors").predict(rows), expected)
+    search = GridSearchCV(SequenceRegressor(**settings, aux={"dt": -1}), {"cell": ["gru", "cfc"]}, cv=2)
+    with pytest.warns(ZooWarning, match="no auxiliary input"):
+        search.fit(rows, means)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize("estimator", [SequenceClassifier, SequenceRegressor])
+@pytest.mark.parametrize("convert", [list, tuple, lambda y: np.array(y, object)])
+def test_targets_at_each_step_name_the_model_for_them(estimator, convert):
+    """NumPy's error was about an inhomogeneous shape."""
+    rows, _ = timed_sequences()
+    y = convert([np.zeros(len(row), int) for row in rows])
+    with pytest.raises(ValueError, match=r"y holds vectors of 3 to 8 values; .* use zoo\.SequenceModel\."):
+        estimator().fit(rows, y)
 
 
 @pytest.mark.parametrize("aux", [{"dt": 2}, {"dt": 0, "other": 0}, {"dt": 0, "other": 1}, {"dt": 0.5}, 3])

@@ -382,3 +382,18 @@ def test_run_keeps_the_absolute_path_of_its_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = zoo.train("letters.txt", hidden=2, steps=1, out="run")
     assert run.config.data == (str(tmp_path / "letters.txt"),)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("names", [["lengths"], ["aux"], ["aux", "lengths"]])
+def test_validation_has_the_lengths_and_auxiliary_inputs_of_training(names, count):
+    """A tuple has neither, so the padding was evaluated, with a dt of 1."""
+    one = zoo.SequenceModel("cfc", I, V, 3, dtype="float64", threads=1)
+    arrays = {"lengths": RNG.integers(1, T, N), "aux": {"dt": RNG.uniform(size=(T, N))}}
+    given = {name: arrays[name] for name in names}
+    with pytest.raises(
+        UsageError, match=rf"training has {' and '.join(names)}, and validation is a tuple of {count}"
+    ):
+        one.fit(X, LAST, validation=(X, LAST, np.ones(N))[:count], epochs=1, **given)
+    history = one.fit(X, LAST, validation={"inputs": X, "targets": LAST, **given}, epochs=1, **given)
+    assert [event for event in history if event["event"] == "eval"]

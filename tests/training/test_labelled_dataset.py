@@ -18,6 +18,7 @@ from zoo.cli.app import cli
 from zoo.cli.format import header
 from zoo.data import LabelledSequences
 from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.kernels import pure_python
 from zoo.storage import load
 from zoo.training.config_conversion import make_config
 from zoo.training.labelled_dataset import prepare_sequences
@@ -692,3 +693,14 @@ def test_other_runs_are_an_error(tmp_path):
     assert "the table was passed from memory and has no file" in result.stderr
     several = command("train", "--data", "a.csv", "--data", "b.csv", "--label", "y", "--series", "id")
     assert "data are 2 sources; expected one file. Join the files first." in several.stderr
+
+
+@pytest.mark.parametrize(("cell", "warns"), [("ctrnn", True), ("cfc", False)])
+def test_gaps_that_are_longer_than_a_solver_takes_are_named(cell, warns, recwarn):
+    parts = [np.random.default_rng(number).normal(size=(6, 1)) for number in range(20)]
+    times = [np.array([0.0, 1, 2, 3, 4, 194]) for _ in parts]
+    given = LabelledSequences.from_arrays(parts, ["a", "b"] * 10, times=times)
+    with pure_python():
+        zoo.fit(given, cell=cell, steps=1, hidden=2)
+    sentence = "the largest time between rows is 190 times the median"
+    assert any(sentence in str(each.message) for each in recwarn) == warns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from run_asserts import without_clock
 import zoo
 from zoo.cli.app import cli
 from zoo.cli.format import best_loss, data_header, score_lines
-from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
+from zoo.errors import CheckpointError, DataError, UsageError, ZooError, ZooWarning
 from zoo.forecasting.baselines import History, linear_autoregression
 from zoo.forecasting.predict import network_forecasts
+from zoo.kernels import pure_python
 from zoo.storage import RunDirectory
 from zoo.training.config_conversion import make_config
 from zoo.training.series_dataset import prepare_table
@@ -23,6 +25,7 @@ from zoo.training.session import _data_kind
 
 SMALL = {"cell": "vanilla", "hidden": 8, "batch": 8, "context": 12, "horizon": 3, "lr": 0.01, "threads": 1}
 N = 240
+NAN = float("nan")
 
 
 def wave(n=N, noise=0.05, seed=0):
@@ -244,6 +247,15 @@ def test_several_series_targets_and_categories(tmp_path):
     assert lines[4].startswith("b,2024-01-11 00:00,")
 
 
+def test_static_inputs_have_an_effect_also_in_new_series():
+    data, ages = of_lengths(*[40] * 12), [20, 70] * 6
+    settings = {"target": "y", "series": "id", "horizon": 1, "context": 8, "steps": 20, "hidden": 4}
+    forecaster = zoo.fit({**data, "age": np.repeat(ages, 40)}, split="80,20", threads=1, **settings)
+    new = {"t": hours(20), "id": ["new"] * 20, "y": wave(20)}
+    young, old = (forecaster.forecast({**new, "age": [age] * 20}, level=0).values for age in (20, 70))
+    assert (young != old).all()
+
+
 def test_embedding_of_categories_is_trained_resumed_and_read(tmp_path):
     data = {"y": wave(), "word": np.tile(["u", "v", "w"], N // 3), "day": np.tile(["mon", "tue"], N // 2)}
     path, every = (
@@ -284,7 +296,7 @@ def test_targets_have_weights_in_the_loss(tmp_path):
 
 def test_cells_read_the_time_between_rows(tmp_path):
     rng = np.random.default_rng(0)
-    t = np.cumsum(rng.exponential(size=N))
+    t = np.cumsum(rng.uniform(0.5, 1.5, N))
     data = {"t": t, "y": np.sin(t)}
     dataset = prepared(data, time="t")
     batch = dataset.training_batch(0, ("dt",))
@@ -295,6 +307,46 @@ def test_cells_read_the_time_between_rows(tmp_path):
     assert values.shape == (1, 3, 1, 3)
     slower = zoo.forecast(run, {**data, "t": 2 * t}).values  # the unit is that of training
     assert (slower != values).any()
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "limit"),
+    [
+        ("ctrnn", {}, 2),
+        ("ctrnn", {"tau_min": 30.0}, None),
+        ("gru_ode", {}, 2),
+        ("gru_ode", {"steps": 3}, 6),
+        ("gru_ode", {"steps": 32}, None),
+        ("gru_ode+zoneout", {}, 2),
+        ("cfc", {}, None),
+        ("gru", {}, None),
+    ],
+)
+def test_gaps_that_are_longer_than_a_solver_takes_are_named(cell, options, limit, tmp_path):
+    """The loss was NaN at step 0, and the error named a logarithm or large inputs."""
+    time = np.cumsum(np.where(np.arange(N) % 40 == 39, 50, 1)).astype(float)
+    settings = {"time": "t", "steps": 1, "context": 5, "cell_options": options}
+    with pure_python(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = train({"t": time, "y": wave()}, tmp_path, cell=cell, **settings)
+    sentence = "the largest time between rows is 50 times the median, and cell"
+    notes = [str(each.message) for each in caught if sentence in str(each.message)]
+    assert len(notes) == (limit is not None)
+    logged = [event["text"] for event in run.history if event["event"] == "warning"]
+    assert [sentence in text for text in logged] == [True] * (limit is not None)
+    if limit is not None:
+        assert f"stable up to a dt of {limit}, so its states may grow without bound" in notes[0]
+
+
+def test_divergence_at_long_gaps_names_the_gap(tmp_path):
+    time = np.cumsum(np.where(np.arange(N) % 3 == 2, 1e6, 1.0))
+    error = r"after 0 steps .*; the largest time between rows is 1e\+06 times the median"
+    with (
+        pure_python(),
+        pytest.warns(ZooWarning, match="the largest time between rows"),
+        pytest.raises(ZooError, match=error),
+    ):
+        train({"t": time, "y": wave()}, tmp_path, time="t", cell="ctrnn", context=40)
 
 
 def test_batches_depend_on_the_seed_and_the_step_only():
@@ -608,6 +660,65 @@ def test_short_series_are_named_before_training():
     )
 
 
+UNUSABLE = {
+    "one row": [1.0],
+    "two rows": [1.0, 2.0],
+    "constant": [3.0] * 40,
+    "constant in training": [3.0] * 32 + [4.0] * 8,
+    "no value": [NAN] * 40,
+    "one value": [NAN] * 20 + [5.0] + [NAN] * 19,
+}
+
+
+@pytest.mark.parametrize("values", UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize("missing", ["mask", "forward"])
+def test_series_without_a_target_that_varies_is_left_out(values, missing, tmp_path):
+    """One such series stopped the training of all."""
+    if missing == "forward" and np.isnan(values[0]) and not np.isnan(values).all():
+        values = values[20:]  # a value is needed first
+    settings = {"series": "id", "split": "80,10,10", "context": 4, "horizon": 1, "missing": missing}
+    of_others, names = of_lengths(N, N), ["s2"] * len(values)
+    times = of_others["t"][: len(values)]
+    data = {
+        "t": np.concatenate([of_others["t"][:N], times, of_others["t"][N:]]),
+        "id": [*of_others["id"][:N], *names, *of_others["id"][N:]],
+        "y": np.concatenate([of_others["y"][:N], values, of_others["y"][N:]]),
+    }
+    alone = zoo.fit(of_others, target="y", steps=2, hidden=3, **settings)
+    dataset = prepared(data, **settings)
+    assert dataset.panel.names == ("s0", "s1")
+    assert dataset.metadata()["note"].startswith(
+        "the target of series 's2' is constant or missing in the training part, so zoo leaves this series out"
+    )
+    forecaster = zoo.fit(data, target="y", steps=2, hidden=3, **settings)
+    assert forecaster.evaluate() == alone.evaluate()
+    assert forecaster.open_data()[0].names == ("s0", "s1")
+    with pytest.warns(ZooWarning, match=r"leaves this series out"):
+        others = forecaster.evaluate(data)
+    assert others == alone.evaluate(of_others)
+    forecaster.save(tmp_path / "x.safetensors")
+    if len(set(values)) > 1 and len(values) > 4 and not np.isnan(values).any():  # it varies later
+        later = zoo.forecast(tmp_path / "x.safetensors", data, level=0)
+        assert np.isfinite(later.values).all()
+        return
+    with pytest.warns(ZooWarning, match="Give more history. Until then this series has no forecast"):
+        later = zoo.forecast(tmp_path / "x.safetensors", data, level=0)
+    assert np.isnan(later.values[later.series.index("s2")]).all()
+    assert np.isfinite(np.delete(later.values, later.series.index("s2"), axis=0)).all()
+
+
+def test_groups_are_divided_without_series_that_are_left_out():
+    data, lengths = of_lengths(*[40] * 9), [40] * 9
+    person = np.repeat([f"p{number // 2}" for number in range(9)], lengths)
+    y = np.where(data["id"] == "s8", 1.0, data["y"])  # the only series of the last person
+    settings = {"target": "y", "series": "id", "split": "60,20,20", "steps": 2, "hidden": 3}
+    settings |= {"context": 4, "horizon": 1, "group": "person"}
+    is_kept = data["id"] != "s8"
+    alone = {name: values[is_kept] for name, values in {**data, "y": y, "person": person}.items()}
+    scores = zoo.fit({**data, "y": y, "person": person}, **settings).evaluate()
+    assert scores == zoo.fit(alone, **settings).evaluate()
+
+
 @pytest.mark.parametrize("lengths", [(N,), (N, 30), (30, 30, N)])
 def test_season_must_be_shorter_than_the_training_part(lengths):
     data, longest = of_lengths(*lengths), int(0.8 * max(lengths))
@@ -677,7 +788,17 @@ def test_series_that_are_too_short_have_no_forecast(short):
         ({"y": wave()}, {"target_weights": "y=2", "loss": "huber"}, "given with the loss 'huber'; expected"),
         ({"y": np.ones(N)}, {}, "table: column 'y' is constant (1); there is nothing to forecast."),
         ({"y": wave(), "x": np.ones(N)}, {"input": "x"}, "column 'x' is constant (1); leave it out."),
-        ({"y": [*np.ones(200), *wave(40)]}, {}, "column 'y' is constant (1) in the training part of 192"),
+        (
+            {"y": [*np.ones(200), *wave(40)]},
+            {},
+            "the target of table is constant or missing in the training part; there is nothing to forecast. "
+            "Give more rows, or another `split`.",
+        ),
+        (
+            {"y": np.tile([*np.ones(100), *wave(20)], 3), "id": np.repeat(["a", "b", "c"], 120)},
+            {"series": "id"},
+            "the targets of 3 of 3 series ('a', 'b', 'c') are constant or missing in the training part",
+        ),
         (
             {"y": ["a"] * N},
             {},
@@ -828,6 +949,16 @@ def test_groups_of_series_are_kept_together(tmp_path):
     other = {name: values[:60] for name, values in data.items() if name != "person"}
     assert zoo.forecast(run, other).values.shape == (1, 3, 1, 3)
     assert zoo.backtest(run, other).scores["part"] == "all"
+
+
+def test_each_series_may_be_a_group(tmp_path):
+    data = {name: values for name, values in grouped().items() if name != "person"}
+    run = train(data, tmp_path, series="id", group="id", steps=2, context=8)
+    alike = train(
+        {**data, "who": data["id"]}, tmp_path, "alike", series="id", group="who", steps=2, context=8
+    )
+    assert run.history[-1]["test"] == alike.history[-1]["test"]
+    assert zoo.backtest(run, data).scores["targets"]
 
 
 def test_files_of_a_directory_are_series(tmp_path):

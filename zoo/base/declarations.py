@@ -191,16 +191,25 @@ class Input(ArrayDeclaration):
         between_steps: Whether the value belongs to the time between the previous step and this one, as a
             time difference does. A layer that reads backwards then gets, at each step, the value of the
             following step, and the value of the first step at the last one.
+        limit: Function of the options of the cell: the largest value at which ``step`` is stable, such as the
+            longest time step of an explicit solver. A larger one in the data gives a warning before training.
+            None for no limit.
         help: One line that describes it.
 
     Raises:
-        DefinitionError: if the default is not a finite number, or ``between_steps`` is not True or False.
+        DefinitionError: if the default is not a finite number, ``between_steps`` is not True or False, or
+            ``limit`` is not a function.
     """
 
     kind = "input"
 
     def __init__(
-        self, *shape: int | str, default: float = 0.0, between_steps: bool = False, help: str = ""
+        self,
+        *shape: int | str,
+        default: float = 0.0,
+        between_steps: bool = False,
+        limit: Callable[[Mapping[str, Any]], float] | None = None,
+        help: str = "",
     ) -> None:
         super().__init__(*shape, help=help)
         if type(default) not in (int, float) or not math.isfinite(default):
@@ -211,7 +220,15 @@ class Input(ArrayDeclaration):
             raise DefinitionError(
                 f"zoo.Input: between_steps is {short_repr(between_steps)}; expected True or False."
             )
-        self.default, self.between_steps = default, between_steps
+        if limit is not None and not callable(limit):
+            raise DefinitionError(
+                f"zoo.Input: limit is {short_repr(limit)}; expected a function of the options, or None."
+            )
+        self.default, self.between_steps, self.limit = default, between_steps, limit
+
+    def limit_for(self, options: Mapping[str, Any]) -> float | None:
+        """The largest value at which the cell is stable with these options; None for no limit."""
+        return None if self.limit is None else float(self.limit(options))
 
     def value(self, options: Mapping[str, Any]) -> float:  # noqa: ARG002 - that of noise depends on them
         """Its value if it is not passed, for these options of the cell."""

@@ -126,8 +126,8 @@ def show_table(table: TextTable, wrap: Collection[str] = ()) -> None:
         console.print(_rich_table(table.fit(console.width), wrap))
     else:
         echo("\n".join(_wrapped_lines(table) if table.headings[-1] in wrap else table.lines()))
-    if table.legend:
-        echo(dim(table.legend))
+    for text in filter(None, (table.legend, table.marks)):
+        echo(dim(text))
 
 
 def print_facts(facts: Facts | Sequence[Facts], form: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,32 @@ GAIN_VERDICTS = {
     "Without an interval, since the test part is too small or runs have failed": NO_VALUE,
 }
 """Sentences about the gain, and their words in the column ``clear``."""
+
+
+UNFINISHED_MARK = "†"
+"""After a score that counts a run that did not finish."""
+
+_UNFINISHED = {
+    "diverged": "Each counts with its best checkpoint before that, or else with the worst score of the task.",
+    "failed": "They have no score.",
+}
+"""The score of a run by its status."""
+
+
+def has_unfinished_runs(results: Comparison, task: str, cell: str) -> bool:
+    """Whether a run of a cell on a task diverged or failed."""
+    return any(run.cell == cell and run.status in _UNFINISHED for run in results.runs_of(task))
+
+
+def unfinished_sentences(results: Comparison, tasks: Sequence[str]) -> Iterator[str]:
+    """The numbers of runs of each cell that diverged or failed, and their scores."""
+    runs = [run for run in results.runs if run.task in tasks]
+    totals = Counter((run.cell, run.task) for run in runs)
+    for status, score in _UNFINISHED.items():
+        counts = Counter((run.cell, run.task) for run in runs if run.status == status)
+        if counts:
+            each = [f"{counts[pair]} of {totals[pair]} of {' on '.join(pair)}" for pair in counts]
+            yield f"Runs that {status}: {', '.join(each)}. {score}"
 
 
 def gain_verdict(row: SummaryRow | TargetRow) -> str:

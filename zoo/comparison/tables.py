@@ -14,14 +14,17 @@ from zoo.comparison.rank_sentences import rank_conclusions
 from zoo.comparison.sweep import sweep_verdict
 from zoo.comparison.table_notes import (
     GAIN_VERDICTS,
+    UNFINISHED_MARK,
     Info,
     cell_sentences,
     customary_cells,
     gain_sentences,
     gain_verdict,
+    has_unfinished_runs,
     is_near_baseline,
     legend_text,
     size_sentences,
+    unfinished_sentences,
 )
 from zoo.tables import Column, Number, Table, TableCell, TextTable
 
@@ -98,7 +101,8 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
         ]
     )
     rows = tuple(tuple(_overall_row(results, row, with_solved)) for row in results.overall)
-    return Table("cells-and-tasks", "All tasks", columns, rows, legend, hatch=_hatch_text(results, tasks))
+    hatch, marks = _hatch_text(results, tasks), _marks_text(results, tasks)
+    return Table("cells-and-tasks", "All tasks", columns, rows, legend, hatch=hatch, marks=marks)
 
 
 def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Iterator[TableCell]:
@@ -112,7 +116,7 @@ def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Ite
         each = rows_by_task.get(task)
         has_solved = with_solved and each and each.mean is not None and results.threshold(task) is not None
         solved = f" ({each.solved}/{each.seeds})" if each and has_solved else ""
-        score = NO_VALUE if each is None else _mean_text(each)
+        score = NO_VALUE if each is None else _mean_text(results, each)
         yield TableCell(each.mean if each else None, score + solved, **_background(results, each))
     yield TableCell(row.solved, _fraction(row.solved, row.solvable))
     yield TableCell(row.seconds, _seconds(row.seconds))
@@ -122,10 +126,10 @@ def task_tables(results: Comparison, task: str) -> Iterator[Table]:
     """The table of a task, and of a data set with several targets the table of each target."""
     yield task_table(results, task)
     if rows := [row for row in results.targets if row.task == task]:
-        yield _target_table(rows, task)
+        yield _target_table(results, rows, task)
 
 
-def _target_table(rows: Sequence[TargetRow], task: str) -> Table:
+def _target_table(results: Comparison, rows: Sequence[TargetRow], task: str) -> Table:
     targets = list(dict.fromkeys(row.target for row in rows))
     rows = sorted(rows, key=lambda row: targets.index(row.target))
     columns = (
@@ -140,7 +144,7 @@ def _target_table(rows: Sequence[TargetRow], task: str) -> Table:
         (
             TableCell(row.target),
             TableCell(row.cell),
-            _cell(row.mean, ".4g"),
+            TableCell(row.mean, number_text(row.mean, ".4g") + _mark(results, row)),
             TableCell(row.best_baseline),
             _cell(row.baseline, ".4g"),
             *_gain_cells(row),
@@ -148,7 +152,8 @@ def _target_table(rows: Sequence[TargetRow], task: str) -> Table:
         for row in rows
     )
     note = "Gain over the best baseline of each target, which may differ from the best one of all targets."
-    return Table(f"{task}-targets", f"{task}: each target", columns, tuple(texts), note)
+    title, marks = f"{task}: each target", _marks_text(results, [task])
+    return Table(f"{task}-targets", title, columns, tuple(texts), note, marks=marks)
 
 
 def task_table(results: Comparison, task: str) -> Table:
@@ -192,8 +197,8 @@ def task_table(results: Comparison, task: str) -> Table:
             *customary,
         ]
     )
-    title, hatch = _title(task, info), _hatch_text(results, [task])
-    return Table(f"{task}-scores", title, columns, rows, note, hatch=hatch)
+    title, hatch, marks = _title(task, info), _hatch_text(results, [task]), _marks_text(results, [task])
+    return Table(f"{task}-scores", title, columns, rows, note, hatch=hatch, marks=marks)
 
 
 _OPTIONS = Column(
@@ -233,7 +238,7 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
         "parameters": _cell(row.parameters, ","),
         **_parts(results, row),
         "lr": _NOTHING if has_failed else _rate(results, row),
-        row.metric: TableCell(row.mean, _mean_text(row) + deviation, **_background(results, row)),
+        row.metric: TableCell(row.mean, _mean_text(results, row, deviation), **_background(results, row)),
         "95 %": _interval(row.mean, row.low, row.high, ".4g"),
         "gain": gain,
         "clear": clear,
@@ -344,8 +349,18 @@ def _fraction(count: int, whole: int) -> str:
     return f"{count}/{whole}" if whole else NO_VALUE
 
 
-def _mean_text(row: SummaryRow) -> str:
-    return "failed" if row.mean is None else score_text(row.mean)
+def _mean_text(results: Comparison, row: SummaryRow, deviation: str = "") -> str:
+    return "failed" if row.mean is None else score_text(row.mean) + deviation + _mark(results, row)
+
+
+def _mark(results: Comparison, row: SummaryRow | TargetRow) -> str:
+    return f" {UNFINISHED_MARK}" if has_unfinished_runs(results, row.task, row.cell) else ""
+
+
+def _marks_text(results: Comparison, tasks: Sequence[str]) -> str:
+    """The meaning of the mark of a score; empty if all runs finished."""
+    sentences = " ".join(unfinished_sentences(results, tasks))
+    return f"{UNFINISHED_MARK} {sentences}" if sentences else ""
 
 
 def _seconds(value: float | None) -> str:

@@ -105,12 +105,13 @@ class LabelledSequences:
         """Make sequences of arrays.
 
         Args:
-            inputs: A list of N arrays, `(T_n, I)` or `(T_n,)`; an array `(N, T, I)` or `(N, T)`, sequence
-                first; or with ``lengths`` an array `(R, I)` of all sequences, one after another.
+            inputs: A list of N arrays, `(T_n, I)` or `(T_n,)`, or of N data frames with the same columns in
+                any order; an array `(N, T, I)` or `(N, T)`, sequence first; or with ``lengths`` an array
+                `(R, I)` of all sequences, one after another.
             labels: N texts or numbers; None if they are not known.
             lengths: Steps of each sequence in an array, `(N,)`; None if all have T.
             ids: N names; None for the numbers from 0.
-            channels: I names; None for the numbers from 0.
+            channels: I names; None for the columns of data frames, or else the numbers from 0.
             times: A list of N vectors of times, `(T_n,)` numbers or datetime64; None for equal steps.
             groups: N texts or numbers, such as persons; None for none. A group lies in one part.
             weights: N numbers above 0, the weights in the loss; None for equal weights.
@@ -121,6 +122,8 @@ class LabelledSequences:
             DataError: if a sequence is empty, the channels or the numbers of labels, groups or weights
                 differ, a value is not a number, or times do not increase.
         """
+        if channels is None:
+            inputs, channels = _in_one_order(inputs, name)
         parts = _split_array(inputs, lengths, name)
         if not parts:
             raise DataError(f"{name} has no sequences; give at least one.")
@@ -183,6 +186,38 @@ def _time_vectors(times: Sequence[Any], parts: list[Array], name: str) -> list[A
             f"{name}: times have other lengths than the sequences; expected a time for each step."
         )
     return vectors
+
+
+def _in_one_order(inputs: Any, name: str) -> tuple[Any, Sequence[str] | None]:
+    """Data frames of a list with their columns in the order of the first one, and the names of the columns.
+
+    Returns:
+        Other inputs as they are, without names.
+
+    Raises:
+        DataError: if a data frame has other columns.
+    """
+    frames = list(inputs) if isinstance(inputs, (list, tuple)) else []
+    columns = [_column_names(frame) for frame in frames]
+    if not columns or not all(columns):
+        return inputs, None
+    first = columns[0]
+    for number, names in enumerate(columns):
+        if sorted(names) != sorted(first):
+            raise DataError(
+                f"{name}, sequence {number} has the columns {', '.join(names[:20])}, and the first one has "
+                f"{', '.join(first[:20])}; give the same columns for each sequence."
+            )
+    ordered = [
+        frame if names == first else frame[first] for frame, names in zip(frames, columns, strict=True)
+    ]
+    return ordered, first
+
+
+def _column_names(frame: Any) -> list[str]:
+    """The columns of a data frame with names; empty for an array, or for columns that are numbered."""
+    names = list(getattr(frame, "columns", ()))
+    return names if all(isinstance(each, str) for each in names) else []
 
 
 def _split_array(inputs: Any, lengths: Any, name: str) -> list[Array]:

@@ -48,7 +48,8 @@ class ColumnRoles:
         known_future: Columns whose future values are known, such as holidays.
         time: The column of times; None if the rows are equally spaced.
         series: The column that names the series of a row; None for one series.
-        group: The column that groups series, such as a person; None for no groups.
+        group: The column that groups series, such as a person; None for no groups. It may be the column of
+            the series: each series is a group.
         weight: The column with the weight of each row in the loss; None for equal weights.
     """
 
@@ -122,6 +123,28 @@ class Panel:
         for number, (first, end) in enumerate(zip(self.offsets[:-1], self.offsets[1:], strict=True)):
             numbers[first:end] = number
         return numbers
+
+    def select(self, is_chosen: Array) -> Panel:
+        """The panel with some of its series, `(S,)` booleans."""
+        if is_chosen.all():
+            return self
+        lengths = np.diff(self.offsets)
+        rows = np.flatnonzero(np.repeat(is_chosen, lengths))
+        offsets = np.concatenate([[0], np.cumsum(lengths[is_chosen])])
+        numbers = np.flatnonzero(is_chosen)
+        return replace(
+            self,
+            columns={name: column.take(rows) for name, column in self.columns.items()},
+            names=tuple(self.names[number] for number in numbers),
+            offsets=offsets,
+            ends=offsets[:-1] + (self.ends - self.offsets[:-1])[is_chosen],
+            times=None if self.times is None else self.times[rows],
+            rows=rows if self.rows is None else self.rows[rows],
+            groups=None if self.groups is None else self.groups.take(numbers),
+            parts=None if self.parts is None else self.parts[numbers],
+            weights=None if self.weights is None else self.weights[rows],
+            is_filled=None if self.is_filled is None else self.is_filled[rows],
+        )
 
     def where(self, row: int, column: str = "") -> str:
         """The position of a row of the panel in messages."""
@@ -421,7 +444,8 @@ def value_of_series(column: DataColumn, panel: Panel, role: str, noun: str = "se
 
 
 def _check_roles(roles: ColumnRoles) -> None:
-    others = (roles.time, roles.series, roles.group, roles.weight)
+    group = None if roles.group == roles.series else roles.group
+    others = (roles.time, roles.series, group, roles.weight)
     given = [name for name in (*roles.features, *others) if name is not None]
     for name in given:
         if given.count(name) > 1:
@@ -522,8 +546,6 @@ def _with_missing(panel: Panel, missing: str) -> Panel:
         if missing == "forward":
             columns[name] = _forward_filled(panel, column)
             filled[name] = absent
-    if missing == "mask" and panel.roles.target:
-        _check_series(panel)
     targets = panel.roles.target
     if any(name in filled for name in targets):
         none = np.zeros(len(panel), bool)
@@ -531,26 +553,17 @@ def _with_missing(panel: Panel, missing: str) -> Panel:
     return replace(panel, columns=columns)
 
 
-def _check_series(panel: Panel) -> None:
-    """Raise an error for a series without any value of a target."""
-    has_target = np.zeros(len(panel.names), bool)
-    for name in panel.roles.target:
-        has_target[panel.series_of_row[~panel.columns[name].missing()]] = True
-    if not has_target.all():
-        series = panel.names[int(has_target.argmin())]
-        owner = f"series {series!r} of {panel.table.name}" if series else panel.table.name
-        raise DataError(
-            f"{owner} has no value of {', '.join(panel.roles.target)}; give values, or remove it."
-        )
-
-
 def _forward_filled(panel: Panel, column: DataColumn) -> DataColumn:
+    """The column with each missing value replaced by the one before; a target may have none in a series."""
     absent = column.missing()
     source = np.where(absent, 0, np.arange(len(column)))
     source[panel.offsets[:-1]] = panel.offsets[:-1]
     source = np.maximum.accumulate(source)
     filled = column.take(source)
     leading = filled.missing()
+    if column.name in panel.roles.target:
+        ends = panel.offsets[1:][panel.series_of_row]
+        leading &= ~filled.missing()[ends - 1]
     if leading.any():
         advice = "remove the row, or give `missing='mask'`" if panel.is_training else "or remove the row"
         raise DataError(

@@ -264,15 +264,21 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
             f"{table.describe()}."
         )
     per_sequence = {"label": roles.label, "group": roles.group, "weight": roles.weight}
+    series = roles.series or table.series
     for role, name in per_sequence.items():
-        if name is not None and [*_all_roles(roles)].count(name) > 1:
+        is_series = role == "group" and name == series  # each sequence is a group
+        if name is not None and not is_series and [*_all_roles(roles)].count(name) > 1:
             article = "the label" if role == "label" else f"a {role}"
             raise UsageError(f"column {name!r} is {article} and has another role; give it one role.")
         if name is not None and (needs_labels if role == "label" else is_training):
             table.column(name)
     if roles.weight is not None and roles.weight in table.columns:
         table.numbers(roles.weight)
-    inputs = {name: column for name, column in table.columns.items() if name not in per_sequence.values()}
+    inputs = {
+        name: column
+        for name, column in table.columns.items()
+        if name == series or name not in per_sequence.values()
+    }
     given = ColumnRoles((), roles.input or (), (), roles.time, roles.series)
     chosen, left_out = default_roles(replace(table, columns=inputs), given, roles.input is None)
     if not len(table):

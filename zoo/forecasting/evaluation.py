@@ -61,6 +61,43 @@ def divide_series(panel: Panel, split: str, seed: int) -> Panel:
     return replace(panel, parts=parts)
 
 
+def with_units(panel: Panel, has_unit: Array) -> tuple[Panel, str]:
+    """Leave out the series without a unit, whose targets do not vary.
+
+    Args:
+        panel: The series.
+        has_unit: Whether each has a unit, `(S,)`.
+
+    Returns:
+        The other series, and a sentence about those that are left out, empty without any.
+
+    Raises:
+        DataError: if no series is left.
+    """
+    if has_unit.all():
+        return panel, ""
+    subject = (
+        series_with(panel, ~has_unit, "target") if panel.names[0] else f"the target of {panel.table.name} is"
+    )
+    problem = f"{subject} constant or missing in the training part"
+    if not has_unit.any():
+        raise DataError(f"{problem}; there is nothing to forecast. Give more rows, or another `split`.")
+    those = "this" if (~has_unit).sum() == 1 else "these"
+    return panel.select(has_unit), f"{problem}, so zoo leaves {those} series out."
+
+
+def series_with(panel: Panel, chosen: Array, what: str) -> str:
+    """The subject of a sentence about some of several series: ``the training part of series 'a' is``."""
+    names = [repr(panel.names[number]) for number in np.flatnonzero(chosen)]
+    if len(names) == 1:
+        return f"the {what} of series {names[0]} is"
+    shown = ", ".join(names[:_SHOWN_SERIES]) + (" and more" if len(names) > _SHOWN_SERIES else "")
+    return f"the {what}s of {len(names):,} of {len(panel.names):,} series ({shown}) are"
+
+
+_SHOWN_SERIES = 4
+
+
 def group_counts(panel: Panel) -> list[int] | None:
     """The number of groups of the training, validation and test parts; None without groups."""
     if panel.groups is None or panel.parts is None:
@@ -258,7 +295,7 @@ def _advice(panel: Panel, spec: ForecastSpec, share: float) -> str:
     """A hint to train a model that has an interval."""
     rows, length = _enough_rows(panel, spec, share), int((panel.ends - panel.offsets[:-1]).sum())
     split = larger_split(spec.split, rows, 0, length)
-    is_example = panel.parts is None and split is not None and parse_split(spec.split)[1] > 0
+    is_example = panel.groups is None and split is not None and parse_split(spec.split)[1] > 0
     other = f"for example `zoo train --split {split}`" if is_example else "or with a shorter horizon"
     return f"train with a validation part of about {counted(rows, 'row')}, {other}"
 

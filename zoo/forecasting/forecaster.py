@@ -29,6 +29,7 @@ from zoo.forecasting.evaluation import (
     make_interval,
     score_forecasts,
     split_ends,
+    with_units,
 )
 from zoo.forecasting.predict import predict
 from zoo.forecasting.scaling import Scaling
@@ -227,14 +228,16 @@ class Forecaster:
         panel = self._panel(data)
         windows = self._windows(panel, panel.ends)
         spec, origins = self.spec, panel.ends - 1
-        is_long = self._check_history(panel)
+        is_usable = self._check_history(panel)
         self._compare_steps(panel)
-        interval, note = make_interval(self.model, windows, panel, self.calibration, origins[is_long], level)
+        interval, note = make_interval(
+            self.model, windows, panel, self.calibration, origins[is_usable], level
+        )
         if note:
             warn_caller(note)
-        forecasts = predict(self.model, windows, origins[is_long], steps, interval)
+        forecasts = predict(self.model, windows, origins[is_usable], steps, interval)
         values = np.full((len(origins), *forecasts.shape[1:]), np.nan)
-        values[is_long] = forecasts
+        values[is_usable] = forecasts
         times = np.stack([_times_after(panel, number, steps) for number in range(len(panel.names))])
         origins = np.maximum(
             origins, panel.offsets[:-1]
@@ -274,12 +277,14 @@ class Forecaster:
         stride = steps if stride is None else as_integer(stride, "stride", 1)
         if part is not None:
             as_choice(part, "part", (*PARTS, "all"))
-        panel = self._panel(data)
-        if data is None:
-            check_unchanged(panel.table.name, panel.table.sha256, self.sha256, "eval")
+        panel = self._training_panel() if data is None else self._panel(data)
         self._compare_steps(panel)
+        has_unit = self.scaling.covers(panel, split_ends(panel, self.spec.split)[0])
+        panel, note = with_units(panel, has_unit)
+        if note:
+            warn_caller(f"{panel.table.name}: {note}")
         cuts = split_ends(panel, self.spec.split)
-        has_new_series = not set(panel.names) <= set(self.scaling.names)
+        has_new_series = not self.scaling.contains(panel).all()
         if has_new_series:
             cuts[1] = cuts[0]  # the model was not selected on these rows, so none are for validation
         windows = self._windows(panel, cuts[0])
@@ -324,17 +329,25 @@ class Forecaster:
         Raises:
             DataError: if the table cannot be read, or has changed.
         """
+        panel = self._training_panel()
+        return panel, self._windows(panel, panel.ends)
+
+    def _training_panel(self) -> Panel:
+        """The series of training, divided by groups if there are any.
+
+        Raises:
+            DataError: if the table has changed.
+        """
         panel = self._panel(None)
         check_unchanged(panel.table.name, panel.table.sha256, self.sha256, "eval")
-        return panel, self._windows(panel, panel.ends)
+        panel = panel.select(self.scaling.contains(panel))
+        return divide_series(panel, self.spec.split, self.spec.split_seed)
 
     def _panel(self, data: Any) -> Panel:
         table, spec = self._table(data), self.spec
         roles = replace(spec.roles, weight=None)
         roles = roles if data is None else replace(roles, group=None)
-        return divide_series(
-            make_panel(table, roles, spec.missing, is_training=False), spec.split, spec.split_seed
-        )
+        return make_panel(table, roles, spec.missing, is_training=False)
 
     def _windows(self, panel: Panel, ends: Array) -> Windows:
         """The windows of a panel. The units of a new series are measured up to its end in ``ends``."""
@@ -350,29 +363,33 @@ class Forecaster:
         return as_table(source) if is_table_like(source) else read_table(source)
 
     def _check_history(self, panel: Panel) -> Array:
-        """Whether each series has the rows of a context, `(S,)`; a warning names those that have not.
+        """Whether each series has a context and a unit, `(S,)`; a warning names those that have not.
 
         Raises:
             DataError: if none has, or one lacks future values of known columns.
         """
         spec, lengths = self.spec, panel.ends - panel.offsets[:-1]
         is_long = np.asarray(lengths >= spec.context)
-        if not is_long.all():
-            number = int(is_long.argmin())
-            name, others = panel.names[number], int((~is_long).sum()) - 1
+        is_usable = is_long & self.scaling.covers(panel, panel.ends)
+        if not is_usable.all():
+            number = int(is_usable.argmin())
+            name, others = panel.names[number], int((~is_usable).sum()) - 1
             owner = f"{panel.table.name}, series {name!r}" if name else panel.table.name
-            sentence = (
-                f"{owner} has {counted(int(lengths[number]), 'row')} with a target; the model reads "
-                f"{spec.context:,} before a forecast. Give more history."
+            problem = (
+                "has a target that is constant or missing, which has no unit"
+                if is_long[number]
+                else f"has {counted(int(lengths[number]), 'row')} with a target; the model reads "
+                f"{spec.context:,} before a forecast"
             )
-            if not is_long.any():
+            sentence = f"{owner} {problem}. Give more history."
+            if not is_usable.any():
                 raise DataError(sentence)
             warn_caller(
                 f"{sentence} Until then this series{f' and {others:,} more' if others else ''} "
                 f"{'have' if others else 'has'} no forecast."
             )
         for number, name in enumerate(panel.names):
-            if not is_long[number]:
+            if not is_usable[number]:
                 continue
             owner = f"{panel.table.name}, series {name!r}" if name else panel.table.name
             future = int(panel.offsets[number + 1] - panel.ends[number])
@@ -384,7 +401,7 @@ class Forecaster:
                     f"to {panel.table.name}."
                 )
             _check_future_times(panel, number, spec.horizon)
-        return is_long
+        return is_usable
 
     def _compare_steps(self, panel: Panel) -> None:
         """Warn if rows are further apart, or closer, than in training, and no cell reads the time."""

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.data.panel import Panel
-from zoo.errors import CheckpointError, DataError
+from zoo.errors import CheckpointError
 from zoo.field_repr import one_line_repr
 from zoo.forecasting.autoregression import predicted_changes
 from zoo.forecasting.spec import ForecastSpec
@@ -28,6 +27,8 @@ _FIELDS = ("mean", "scale", "change", "output")
 @dataclass(frozen=True)
 class Scaling:
     """The units of the series, from their training parts.
+
+    Static inputs have the same mean and scale in all series, see :class:`zoo.forecasting.spec.ForecastSpec`.
 
     Attributes:
         names: Names of the S series.
@@ -46,34 +47,23 @@ class Scaling:
     output: Array
 
     @classmethod
-    def fit(
-        cls, panel: Panel, spec: ForecastSpec, ends: Array, may_be_constant: Array | None = None
-    ) -> Scaling:
+    def fit(cls, panel: Panel, spec: ForecastSpec, ends: Array) -> Scaling:
         """Measure the rows of each series up to some ends.
 
         Args:
             panel: The series.
             spec: The columns.
-            ends: End of the rows of each series, `(S,)`.
-            may_be_constant: Whether a target of each series may be constant, with a unit of 1; None for none.
-
-        Raises:
-            DataError: if a target is constant there.
+            ends: End of the rows of each series, `(S,)`. A column that is constant there has a scale of 1.
         """
         rows = [slice(int(a), int(b)) for a, b in zip(panel.offsets, ends, strict=False)]
         moments = np.array(
             [[_mean_and_deviation(panel.numbers(name)[part]) for name in spec.numeric] for part in rows]
         )
         mean, scale = moments[..., 0], moments[..., 1]
-        for target, name in enumerate(spec.roles.target):
-            for number, part in enumerate(rows):
-                if not scale[number, target] > 0 and (may_be_constant is None or not may_be_constant[number]):
-                    owner = f"series {panel.names[number]!r}" if panel.names[number] else panel.table.name
-                    raise DataError(
-                        f"{owner}: column {name!r} is constant ({panel.numbers(name)[part.start]:g}) in "
-                        f"the training part of {counted(part.stop - part.start, 'row')}; there is nothing to "
-                        f"forecast."
-                    )
+        is_trained = np.ones(len(rows), bool) if panel.parts is None else panel.parts == 0
+        for position in spec.static_positions:
+            moments[:, position] = _joint_moments(moments[is_trained, position])
+        mean = np.nan_to_num(mean)
         targets = [panel.numbers(name) for name in spec.roles.target]
         lags = sorted({1, max(1, spec.horizon // 2), spec.horizon})
         change = mean_changes(panel, ends)
@@ -100,13 +90,27 @@ class Scaling:
             np.where(output > 0, output, width) / np.array(spec.output_factors),
         )
 
+    def contains(self, panel: Panel) -> Array:
+        """Whether each series is one of training, `(S,)`."""
+        names = set(self.names)
+        return np.array([name in names for name in panel.names])
+
+    def covers(self, panel: Panel, ends: Array) -> Array:
+        """Whether each series is one of training, or has targets that vary up to its end in ``ends``."""
+        is_known = self.contains(panel)
+        return is_known if is_known.all() else is_known | has_varying_targets(panel, ends)
+
     def for_panel(self, panel: Panel, spec: ForecastSpec, ends: Array) -> Scaling:
-        """The scaling of the series of another panel; a new series is measured up to its end in ``ends``."""
+        """The scaling of the series of another panel.
+
+        A new series is measured up to its end in ``ends``, except for static inputs.
+        """
         number = {name: index for index, name in enumerate(self.names)}
         if all(name in number for name in panel.names):
             return self.take(np.array([number[name] for name in panel.names]))
-        has_no_forecast = panel.ends - panel.offsets[:-1] < spec.context
-        fitted = Scaling.fit(panel, spec, ends, has_no_forecast)
+        fitted = Scaling.fit(panel, spec, ends)
+        for field in ("mean", "scale"):
+            getattr(fitted, field)[:, spec.static_positions] = getattr(self, field)[0, spec.static_positions]
         for index, name in enumerate(panel.names):
             if name in number:
                 for field in _FIELDS:
@@ -158,15 +162,28 @@ def _chunks(values: Array) -> Iterator[Array]:
 
 
 def _mean_and_deviation(values: Array) -> tuple[float, float]:
-    """Mean and standard deviation; zeros if all values are missing."""
+    """Mean and standard deviation; NaN and zero if all values are missing."""
     count = sum(len(part) for part in _chunks(values))
     if not count:
-        return 0.0, 0.0
+        return np.nan, 0.0
     mean = sum(float(part.sum()) for part in _chunks(values)) / count
     variance = sum(float(((part - mean) ** 2).sum()) for part in _chunks(values)) / count
+    return mean, _deviation(variance, mean)
+
+
+def _joint_moments(moments: Array) -> tuple[float, float]:
+    """Mean and deviation over some series, each with the same weight, from the moments of each, `(S, 2)`."""
+    means, deviations = moments[~np.isnan(moments[:, 0])].T
+    if not len(means):
+        return 0.0, 0.0
+    mean = float(means.mean())
+    return mean, _deviation(float((deviations**2 + (means - mean) ** 2).mean()), mean)
+
+
+def _deviation(variance: float, mean: float) -> float:
+    """The standard deviation, or zero for equal numbers, whose mean is rounded in the last places."""
     deviation = float(np.sqrt(variance))
-    # The mean of equal numbers is rounded, so their deviation may be some units in the last place.
-    return mean, deviation if deviation > 1e-12 * abs(mean) else 0.0
+    return deviation if deviation > 1e-12 * abs(mean) else 0.0
 
 
 def _error(values: Array, weights: Array, size: float) -> float:
@@ -188,6 +205,16 @@ def _error(values: Array, weights: Array, size: float) -> float:
     actual = values[rows[:, None] + np.arange(1, steps + 1)] - filled[rows][:, None]
     errors = (actual - predicted)[~np.isnan(actual - predicted)]
     return float(np.sqrt((errors**2).mean())) if len(errors) else 0.0
+
+
+def has_varying_targets(panel: Panel, ends: Array) -> Array:
+    """Whether all targets of each series vary in its rows up to some ends, `(S,)`.
+
+    Others have no unit, so they are neither trained nor forecast.
+    """
+    targets = [panel.numbers(name) for name in panel.roles.target]
+    parts = [slice(int(first), int(end)) for first, end in zip(panel.offsets, ends, strict=False)]
+    return np.array([all(_mean_and_deviation(values[part])[1] > 0 for values in targets) for part in parts])
 
 
 def mean_changes(panel: Panel, ends: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -77,6 +77,14 @@ def _values_of_category(column: DataColumn, rows: Sequence[slice] | None) -> tup
     return tuple(text for text, is_there in zip(column.categories, occurs, strict=True) if is_there)
 
 
+def _is_static(values: Array, rows: Iterable[slice]) -> bool:
+    """Whether a column is constant in most of the series that have values of it and more than one row."""
+    parts = [values[part] for part in rows if part.stop - part.start > 1]
+    ranges = [(np.fmin.reduce(part), np.fmax.reduce(part)) for part in parts]  # without missing values
+    is_constant = [bool(low == high) for low, high in ranges if not np.isnan(low)]
+    return sum(is_constant) > len(is_constant) / 2
+
+
 @dataclass(frozen=True)
 class ForecastSpec:
     """The inputs and outputs of a forecasting model.
@@ -97,6 +105,8 @@ class ForecastSpec:
         time_unit: Unit of the time between rows: the median of the table of training, in seconds for dates.
         split: Shares of the training, validation and test parts of each series, or of the groups of series.
         output_factors: Factor of the outputs of each target, which gives it a weight in the loss.
+        static: Inputs of numbers that are constant in most series, such as an age. They have one mean and one
+            scale for all series: scaled for each series, they would be zero.
         split_seed: Seed that divides groups.
     """
 
@@ -112,6 +122,7 @@ class ForecastSpec:
     time_unit: float
     split: str
     output_factors: tuple[float, ...]
+    static: tuple[str, ...] = ()
     split_seed: int = 0
     autoregression: tuple[tuple[tuple[float, ...], ...], ...] = ()
 
@@ -121,7 +132,8 @@ class ForecastSpec:
 
         Args:
             panel: The series.
-            rows: The rows of the training part, which give the values of categories; None for all.
+            rows: The rows of the training part of each series, which give the values of categories and the
+                static inputs; None for all.
             **settings: The other attributes.
         """
         roles = panel.roles
@@ -133,12 +145,23 @@ class ForecastSpec:
         past = (*roles.target, *roles.input)
         masked = tuple(name for name in past if panel.columns[name].missing().any())
         masked = masked if settings["missing"] == "mask" else ()
-        return cls(roles, categories, masked, time_unit=panel.step_size(), **settings)
+        static = tuple(
+            name
+            for name in roles.features
+            if name not in (*roles.target, *categories)
+            and _is_static(panel.numbers(name), panel.observed if rows is None else rows)
+        )
+        return cls(roles, categories, masked, time_unit=panel.step_size(), static=static, **settings)
 
     @property
     def numeric(self) -> tuple[str, ...]:
         """Columns of numbers that the model reads; the targets are first."""
         return tuple(name for name in self.roles.features if name not in self.categories)
+
+    @cached_property
+    def static_positions(self) -> list[int]:
+        """The positions of the static inputs among the columns of numbers."""
+        return [self.numeric.index(name) for name in self.static]
 
     @property
     def past_size(self) -> int:
@@ -241,6 +264,7 @@ class ForecastSpec:
                 "roles": ColumnRoles(**roles),
                 "categories": {name: tuple(map(str, each)) for name, each in stored["categories"].items()},
                 "masked": tuple(stored["masked"]),
+                "static": tuple(map(str, stored.get("static", ()))),
                 "time_unit": float(stored["time_unit"]),
                 "levels": tuple(map(float, stored["levels"])),
                 "split_seed": stored.get("split_seed", 0),

@@ -198,9 +198,10 @@ class SequenceModel(Model):
             lengths: Steps of each sequence, ``(N,)``; None if all have T.
             aux: Auxiliary inputs of the cells by name, ``(T, N, ...)``.
             validation: Sequences that are evaluated after every epoch: ``(inputs, targets)``, ``(inputs,
-                targets, weights)``, or a mapping of arguments by name; or the share of the N sequences, such
-                as 0.2, that is left out of training. The seed chooses them, of each class alike if targets
-                are ``(N,)`` classes. The model then ends with the parameters of the best validation.
+                targets, weights)``, or a mapping of arguments by name, which training with ``lengths`` or
+                ``aux`` needs; or the share of the N sequences, such as 0.2, that is left out of training. The
+                seed chooses them, of each class alike if targets are ``(N,)`` classes. The model then ends
+                with the parameters of the best validation.
             class_weights: Weight of each class in the loss of training and validation, V numbers above zero;
                 or ``"balanced"`` for weights that are inverse to the frequencies of the classes.
             **options: ``epochs`` (10); or ``steps``, the number of updates. ``batch_size`` (32).

@@ -154,6 +154,8 @@ def draw_heat(table: Table) -> Any:
         axes.legend(
             handles=[_hatched(0, 0, table.hatch)], frameon=False, loc="upper left", bbox_to_anchor=(0, 0)
         )
+    if table.marks:
+        figure.supxlabel(plain_text(table.marks), fontsize=7, x=0, ha="left", wrap=True)
     return figure
 
 

@@ -23,7 +23,7 @@ from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.rank_sentences import has_rank_intervals, rank_methods
 from zoo.comparison.results import Comparison
 from zoo.comparison.sweep import pairs_with_verdict
-from zoo.comparison.table_notes import customary_cells
+from zoo.comparison.table_notes import customary_cells, unfinished_sentences
 from zoo.data import parse_split
 from zoo.errors import CheckpointError, UsageError
 from zoo.installation import YEAR, citation
@@ -238,8 +238,12 @@ def _data_sentences(results: Comparison) -> Iterator[str]:
         drawn = "" if is_table and not config["group"] else ", drawn at random"
         yield f"Of the {noun} of {entry['label']}, {_enumerate(parts)}{drawn}."
         yield _forecast_sentence(config) if is_table else _label_sentence(config)
-        if text := _MISSING.get(config["missing"]):
+        if text := _MISSING.get((config["kind"], config["missing"])):
             yield text
+        readers = _cells_that_read_time(results)
+        if config["time"] and readers:
+            verb = "reads" if len(readers) == 1 else "read"
+            yield f"{_enumerate(readers)} {verb} the time between rows, in units of its median."
 
 
 _PREDICTED = {
@@ -248,9 +252,27 @@ _PREDICTED = {
     "correction": "as corrections of a linear autoregression",
 }
 _MISSING = {
-    "forward": "Missing values were replaced by the value before.",
-    "mask": "Missing values were marked by an additional input and left out of the loss.",
+    ("table", "forward"): "Missing values were replaced by the value before.",
+    ("table", "mask"): "Missing values were replaced by the value before and marked by an additional input, "
+    "and missing targets were left out of the loss.",
+    ("sequences", "forward"): "Missing values were replaced by the value before.",
+    ("sequences", "mask"): "Missing values were replaced by the mean and marked by an additional input.",
 }
+"""The treatment of missing values by the kind of the data and the setting."""
+
+
+def _cells_that_read_time(results: Comparison) -> list[str]:
+    """The labels of the cells with a layer that reads the time between rows, of those that are registered."""
+    components = _components(results)
+    return [
+        entry["label"]
+        for entry in _entries(results, "cells")
+        if any(
+            "dt" in component.inputs
+            for part in _cell_parts(entry["name"])
+            if (component := components.get(part)) is not None and issubclass(component, Cell)
+        )
+    ]
 
 
 def _forecast_sentence(config: Mapping[str, Any]) -> str:
@@ -471,8 +493,7 @@ def _score_sentences(results: Comparison, percentiles: str) -> Iterator[str]:
             "differences over the seeds excludes zero."
         )
     yield from rank_methods(results, percentiles)
-    if failed := sum(run.status != "finished" for run in results.runs):
-        yield f"{failed} of {counted(len(results.runs), 'run')} did not finish."
+    yield from unfinished_sentences(results, results.tasks)
 
 
 def _enumerate(texts: Sequence[str]) -> str:

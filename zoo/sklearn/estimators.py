@@ -30,7 +30,7 @@ from zoo.arguments import as_integer, as_mapping, counted, short_repr
 from zoo.array_types import Array
 from zoo.base import Cell, Optimizer
 from zoo.base.names import did_you_mean
-from zoo.errors import CheckpointError, UsageError
+from zoo.errors import CheckpointError, UsageError, warn_caller
 from zoo.layers import StackConfig
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses
@@ -172,6 +172,12 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.model_ = SequenceModel.from_config(
             layers, outputs, loss=self._loss, seed=seed, threads=self.threads
         )
+        if unread := [name for name in columns if name not in self.model_.stack.inputs]:
+            warn_caller(
+                f"{type(self).__name__}: {self.model_.stack.label()} has no auxiliary input "
+                f"{', '.join(map(repr, unread))}, so it does not read the feature that `aux` names."
+                f"{did_you_mean(unread[0], self.model_.stack.inputs)}"
+            )
         held_out = None
         if validation is not None:
             held_out = self._data(*validation, np.ones(len(validation[0])), columns)
@@ -222,9 +228,6 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
             else:  # fitted on sequences, whose lengths may differ
                 table = check_array(X, dtype=[np.float64, np.float32], estimator=self)
             rows = rows_of_table(table, features, owner)
-        elif reset:
-            self.n_features_in_ = rows[0].shape[1]
-            self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
         if reset:
             self._step_features, self._fitted_on_table = rows[0].shape[1], is_table
         if rows[0].shape[1] != self._step_features:
@@ -232,6 +235,10 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
                 f"{owner}: found {rows[0].shape[1]} features at a step, and it was fitted on "
                 f"{self._step_features}. Pass one sequence in a list: [sequence]."
             )
+        if not is_table and not self._fitted_on_table:
+            named = [each for each in X if hasattr(each, "columns")] or rows[:1]
+            for n, each in enumerate(named):  # the names of columns, and their number
+                validate_data(self, each, reset=reset and n == 0, skip_check_array=True)
         return rows
 
     def _aux_columns(self, features: int) -> dict[str, int]:
@@ -255,10 +262,19 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         """Validate the targets.
 
         Raises:
-            ValueError: if y is None, NaN or infinite, or holds texts in place of numbers.
+            ValueError: if y is None, NaN or infinite, has vectors of several lengths, or holds texts in place
+                of numbers.
         """
+        owner = type(self).__name__
         if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+            raise ValueError(f"{owner} requires y to be passed, but the target y is None.")
+        values = y if isinstance(y, list | tuple | np.ndarray) else ()
+        lengths = {len(each) if _is_vector(each) else 0 for each in values}
+        if len(lengths) > 1:
+            raise ValueError(
+                f"{owner}: y holds vectors of {min(lengths)} to {max(lengths)} values; expected the target "
+                f"of each whole sequence. For targets at each step use zoo.SequenceModel."
+            )
         if dtype is not None:
             check_no_dates(y, f"{type(self).__name__}: y")
         try:
@@ -348,7 +364,8 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
         threads: Number of threads; None for every processor. Results do not depend on it.
         random_state: Seed of initialisation, order and noise: an integer, a ``RandomState``, or None.
         aux: Features of X that are auxiliary inputs of the cell and not part of ``x``: ``{"dt": -1}`` if the
-            last one is the time since the last step.
+            last one is the time since the last step. A cell without such an input is trained without the
+            feature, with a warning.
         bidirectional: Whether every layer also reads the sequences backwards.
         dropout: Dropout probability between layers.
         patience: Epochs without a better validation loss after which training stops; the model then has the
@@ -363,6 +380,7 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
         losses_: The mean loss of every epoch, nats.
         validation_losses_: The validation loss after every epoch; empty without validation.
         n_features_in_: Columns of the table, or features per step.
+        feature_names_in_: Names of the columns of a table or of the data frames in a list, if they are texts.
     """
 
     _loss = "cross_entropy"
@@ -485,6 +503,7 @@ class SequenceRegressor(RegressorMixin, _BaseSequenceEstimator):  # type: ignore
         losses_: The mean loss of every epoch.
         validation_losses_: The validation loss after every epoch; empty without validation.
         n_features_in_: Columns of the table, or features per step.
+        feature_names_in_: Names of the columns of a table or of the data frames in a list, if they are texts.
     """
 
     _loss = "squared_error"
@@ -567,6 +586,11 @@ def _mean_and_scale(targets: Array, weights: Array) -> tuple[Array, Array]:
     unit = np.where(is_constant, 1.0, largest)  # squares of large targets overflow
     deviation = unit * np.sqrt((shares * (centred / unit) ** 2).sum(axis=0))
     return mean, np.where(is_constant, 1.0, deviation)
+
+
+def _is_vector(value: Any) -> bool:
+    """Whether an element of the targets is a vector, and not a number or a text."""
+    return isinstance(value, list | tuple) or (hasattr(value, "__array__") and np.ndim(value) > 0)
 
 
 def _weights(sample_weight: Any, rows: list[Array]) -> Array:

@@ -189,13 +189,13 @@ def arguments_of(
     Args:
         rows: The sequences, ``(T, I)`` each.
         model: The model.
-        columns: Features that are auxiliary inputs, by name.
+        columns: Features that are auxiliary inputs, by name. Inputs that no cell declares are left out.
     """
     lengths = np.array([len(row) for row in rows])
     batch = np.zeros((lengths.max(), len(rows), rows[0].shape[1]), model.dtype)
     for n, row in enumerate(rows):
         batch[: len(row), n] = row
-    aux = {name: batch[..., column] for name, column in columns.items()}
+    aux = {name: batch[..., column] for name, column in columns.items() if name in model.stack.inputs}
     inputs = np.delete(batch, [*columns.values()], axis=2)
     is_mostly_padding = lengths.mean() < _LEAST_FILLED * lengths.max()
     needs_lengths = is_mostly_padding or (model.config.bidirectional and lengths.min() < lengths.max())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,8 @@ def fit_sequences(
         has_classes = model.criterion.target == "class" and np.ndim(targets) == 1
         train, valid = _split_off(train, _as_share(validation), check_seed(seed), has_classes)
     elif validation is not None:
-        valid = _validation_sequences(model, validation)
+        given = {name for name, each in (("lengths", lengths), ("aux", aux or None)) if each is not None}
+        valid = _validation_sequences(model, validation, given)
     size = as_integer(batch_size, "fit: batch_size", 1)
     dataset = ArrayDataset(train, valid, min(size, train.inputs.shape[1]), seed)
     if class_weights is not None:
@@ -242,10 +244,24 @@ def _check_finite(
             )
 
 
-def _validation_sequences(model: SequenceModel, data: Any) -> Sequences:
-    """The sequences of ``(inputs, targets)``, ``(inputs, targets, weights)``, or a mapping."""
+def _validation_sequences(model: SequenceModel, data: Any, given: AbstractSet[str]) -> Sequences:
+    """The sequences of ``(inputs, targets)``, ``(inputs, targets, weights)``, or a mapping.
+
+    Args:
+        model: The model.
+        data: The argument.
+        given: The names of those arguments of training that a tuple lacks: padding would count without
+            lengths, and auxiliary inputs would have their defaults.
+    """
     if isinstance(data, Mapping) and {"inputs", "targets"} <= data.keys() <= _SEQUENCE_ARGUMENTS:
         return as_sequences(model, **data)
+    if isinstance(data, tuple) and len(data) in (2, 3) and given:
+        names = sorted(given)
+        keys = ", ".join(f"{name!r}: ..." for name in ("inputs", "targets", *names))
+        raise UsageError(
+            f"fit: training has {' and '.join(names)}, and validation is a tuple of {len(data)} arrays "
+            f"without them; give a mapping, validation={{{keys}}}."
+        )
     if isinstance(data, tuple) and len(data) in (2, 3):
         return as_sequences(model, *data)
     raise UsageError(

@@ -101,6 +101,7 @@ class LabelledDataset:
             "name": self.given.name,
             "sha256": self.given.sha256,
             "sequences": len(self.given),
+            "largest_dt": None if self.scaled.dt is None else float(self.scaled.dt.max()),
             "lengths": [int(lengths.min()), int(np.median(lengths)), int(lengths.max())],
             "classes": None if counts is None else dict(zip(spec.classes, counts, strict=True)),
             "parts": [len(numbers) for numbers in self.parts.values()],

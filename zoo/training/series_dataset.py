@@ -39,10 +39,12 @@ from zoo.forecasting.evaluation import (
     part_origins,
     part_rows,
     score_forecasts,
+    series_with,
     split_ends,
+    with_units,
 )
 from zoo.forecasting.predict import network_forecasts
-from zoo.forecasting.scaling import Scaling
+from zoo.forecasting.scaling import Scaling, has_varying_targets
 from zoo.forecasting.spec import ForecastSpec, output_factors, quantile_levels
 from zoo.forecasting.target_losses import forecast_loss
 from zoo.forecasting.windows import Windows, make_windows
@@ -73,6 +75,7 @@ class SeriesDataset:
         batch_size: Windows of a batch.
         seed: Seed of the choice of windows.
         left_out: Columns that are not inputs, with the reasons.
+        series_note: A sentence about the series that are left out; empty if there are none.
         full_context: The default context, if the table is too short for it.
     """
 
@@ -83,6 +86,7 @@ class SeriesDataset:
     batch_size: int
     seed: int
     left_out: tuple[str, ...]
+    series_note: str = ""
     full_context: int | None = None
     kind: ClassVar[str] = "table"
 
@@ -112,6 +116,7 @@ class SeriesDataset:
             "parts": [int((ends - starts).sum()) for starts, ends in of_parts],
             "step": self.panel.step_text(),
             "uneven": round(self.panel.uneven_share(), 4),
+            "largest_dt": None if self.windows.dt is None else float(self.windows.dt.max()),
             "left_out": list(self.left_out),
             "full_context": self.full_context,
             "groups": group_counts(self.panel),
@@ -137,20 +142,21 @@ class SeriesDataset:
         yield from order_notes(self.panel, words)
 
     def _notes(self) -> Iterator[str]:
-        """Sentences about what the table is too short for."""
+        """Sentences about series that are left out, and about parts that are too short."""
+        yield self.series_note
         spec, panel = self.windows.spec, self.panel
         starts, ends = part_rows(panel, self.cuts, "train")
         is_trained = panel.parts == 0 if panel.parts is not None else np.ones(len(panel.names), bool)
         has_none = is_trained & (ends - starts < spec.context + spec.horizon)
         if has_none.any():
             yield (
-                f"{_series_with(panel, has_none, 'training part')} shorter than a window of "
+                f"{series_with(panel, has_none, 'training part')} shorter than a window of "
                 f"{counted(spec.context + spec.horizon, 'row')}, so training does not read "
                 f"{'it' if has_none.sum() == 1 else 'them'}. Lower `context` or `horizon` to include more."
             )
         has_no_season = (self.cuts[0] - panel.offsets[:-1] <= spec.season) & (spec.season > 1)
         if has_no_season.any():
-            parts = _series_with(panel, has_no_season, "training part")
+            parts = series_with(panel, has_no_season, "training part")
             yield f"{parts} not longer than a season, so the MASE there refers to changes from row to row."
         yield interval_note(panel, self.cuts, spec)
 
@@ -375,7 +381,7 @@ def prepare_table(
     """
     table = _read(config) if data is None else as_table(data)
     _check_settings(config, table, is_file=data is None)
-    panel, left_out = _make_panel(config, table)
+    panel, left_out, series_note = _make_panel(config, table)
     cuts = split_ends(panel, config.split or _DEFAULTS.split)
     if config.season is not None:
         _check_season(config.season, panel, cuts[0])
@@ -405,7 +411,8 @@ def prepare_table(
         batch=batch,
     )
     shortened_from = full_context if config.context is None and context < full_context else None
-    return resolved, SeriesDataset(panel, windows, cuts, loss, batch, config.seed, left_out, shortened_from)
+    given = panel, windows, cuts, loss, batch, config.seed, left_out, series_note, shortened_from
+    return resolved, SeriesDataset(*given)
 
 
 def _check_settings(config: Config, table: DataTable, is_file: bool) -> None:
@@ -425,8 +432,12 @@ def _check_settings(config: Config, table: DataTable, is_file: bool) -> None:
         raise UsageError("split_seed is given without `group`; each series is cut by time, so leave it out.")
 
 
-def _make_panel(config: Config, table: DataTable) -> tuple[Panel, tuple[str, ...]]:
-    """The series of a table, divided by groups if there are any, and the columns that are left out."""
+def _make_panel(config: Config, table: DataTable) -> tuple[Panel, tuple[str, ...], str]:
+    """The series of a table, divided by groups if there are any.
+
+    Returns:
+        The series, the columns that are left out, and a sentence about the series that are left out.
+    """
     given = ColumnRoles(
         config.target,
         tuple(name for name in config.input or () if name not in config.target),
@@ -441,7 +452,11 @@ def _make_panel(config: Config, table: DataTable) -> tuple[Panel, tuple[str, ...
     if len(panel) == 1:
         raise DataError(f"{table.name} has one row; a forecast needs a history.")
     _check_varies(panel)
-    return divide_series(panel, config.split or _DEFAULTS.split, config.split_seed or 0), tuple(left_out)
+    split = config.split or _DEFAULTS.split
+    train_ends, note = split_ends(panel, split)[0], ""
+    if (train_ends - panel.offsets[:-1]).max() > 1:  # a shorter one is an error later
+        panel, note = with_units(panel, has_varying_targets(panel, train_ends))
+    return divide_series(panel, split, config.split_seed or 0), tuple(left_out), note
 
 
 def _make_spec(
@@ -475,18 +490,6 @@ def _make_spec(
     history = History.of_panel(panel, cuts[0], context, season, config.horizon)
     weights = fit_autoregression(history).tolist()
     return replace(spec, autoregression=tuple(tuple(map(tuple, each)) for each in weights))
-
-
-def _series_with(panel: Panel, chosen: Array, what: str) -> str:
-    """The subject of a sentence about some of several series: ``the training part of series 'a' is``."""
-    names = [repr(panel.names[number]) for number in np.flatnonzero(chosen)]
-    if len(names) == 1:
-        return f"the {what} of series {names[0]} is"
-    shown = ", ".join(names[:_SHOWN_SERIES]) + (" and more" if len(names) > _SHOWN_SERIES else "")
-    return f"the {what}s of {len(names):,} of {len(panel.names):,} series ({shown}) are"
-
-
-_SHOWN_SERIES = 4
 
 
 def _read(config: Config) -> DataTable:

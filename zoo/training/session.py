@@ -24,7 +24,7 @@ from zoo.data.training_files import check_training_files
 from zoo.data.ts_file import is_ts_file
 from zoo.distributed import process_group
 from zoo.distributed.collectives import ProcessGroup
-from zoo.errors import MissingSourceError, UsageError
+from zoo.errors import MissingSourceError, UsageError, warn_caller
 from zoo.layers.config import BlockLike, CellLike
 from zoo.layers.stack import check_residual
 from zoo.model import AnyModel
@@ -54,6 +54,7 @@ from zoo.training.signals import StopRequest, catch_stop_signals
 from zoo.training.state import TrainingState, restore
 from zoo.training.task_dataset import prepare_task
 from zoo.training.text_dataset import TextDataset, prepare_text
+from zoo.training.time_gaps import long_gap_note
 from zoo.training.trackers import open_trackers, resolve_trackers
 from zoo.training.trainer import Event, Trainer
 
@@ -138,12 +139,14 @@ def train(
         requested = with_rules(requested, has_schedule=has_schedule)
     encoding, initial = open_initial(requested.init_from, out if before else None)
     config, dataset = _prepare(requested, data, resolved_task, out if resume else None, encoding)
+    metadata = dataset.metadata()
     if on_event is None:  # otherwise the event ``start`` lists the columns that are left out
-        metadata = dataset.metadata()
         warn_of_unread_dates(dataset.name, metadata.get("left_out", ()))
         warn_of_columns(dataset.name, metadata.get("column_notes", ()))
     factory = RunFactory(dataset, resolved_cells, optimizer, regularisation, initial)
     parts = factory.make(config)  # before a checkpoint replaces the initial values
+    if on_event is None and (note := long_gap_note(parts.model.stack, metadata)):
+        warn_caller(f"{dataset.name}: {note}.")
     description = None if initial is None else initial.describe(dataset, parts.model)
     if config.residual and before is None:  # runs of older versions may have it without effect
         check_residual(parts.model.stack)
@@ -504,7 +507,8 @@ class _TrainingSession:
         trainer.last_eval = next((event for event in evals if event.get("step", 0) <= state.step), None)
         self.directory.write_config(self.config.to_json())
         self._emit(self._start_event("resume" if resumed else "start", state.step, trainer.lr))
-        for sentence in warnings:
+        note = long_gap_note(self.model.stack, self.dataset.metadata())
+        for sentence in filter(None, (*warnings, f"{note}." if note else "")):
             self._emit({"event": "warning", "step": state.step, "text": sentence})
         return trainer
 

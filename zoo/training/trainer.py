@@ -28,6 +28,7 @@ from zoo.training.regularisation import ParameterHooks
 from zoo.training.schedules import Schedule
 from zoo.training.signals import StopRequest
 from zoo.training.state import TrainingState
+from zoo.training.time_gaps import long_gap_note
 
 Event = dict[str, Any]
 Analyse = Callable[["Trainer"], Mapping[str, Any]]
@@ -349,7 +350,9 @@ class Trainer:
         self._emit("diverged", loss=loss, grad_norm=norm)
         saved = f" {self.directory.path} keeps what was saved before." if self.directory else ""
         advice = f"lower `lr` (now {self.lr:g}) or `clip` (now {self.config.clip:g})"
-        if self.state.step == 0 and loss is not None:  # the learning rate has no part in it
+        if note := long_gap_note(self.model.stack, self.dataset.metadata()):
+            advice = note if self.state.step == 0 else f"{advice}; or {note}"
+        elif self.state.step == 0 and loss is not None:  # the learning rate has no part in it
             # From the root of the largest float on, the gradient of a squared error overflows. A loss of NaN
             # is not below it.
             can_overflow = not abs(loss) < float(np.finfo(self.model.dtype).max) ** 0.5

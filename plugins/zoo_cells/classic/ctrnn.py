@@ -13,6 +13,11 @@ Array = Any
 Shape = tuple[int, ...]
 
 
+def longest_step(options: Any) -> float:
+    """Twice the smallest time constant, above which an Euler step overshoots more each time."""
+    return 2.0 * float(options["tau_min"])
+
+
 def time_constants(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
     """Such that time constants are uniform on a logarithmic scale, from ``tau_min`` to ten times that."""
     tau = cell.tau_min * 10 ** rng.uniform(0.01, 1, shape)
@@ -81,7 +86,7 @@ class CTRNN(zoo.Cell):
     b = zoo.Param("H", help="added to a potential before the logistic function")
     s = zoo.Param("H", init=time_constants, help="time constants, before the softplus")
     h = zoo.State("H", help="potentials")
-    dt = zoo.Input(default=1.0, between_steps=True, help="time since the previous step")
+    dt = zoo.Input(default=1.0, between_steps=True, limit=longest_step, help="time since the previous step")
     tau_min = zoo.Option(1.0, low=1e-6, help="smallest time constant, in units of dt")
 
     def step(self, x: Array, h: Array, dt: Array) -> zoo.Output:

@@ -13,6 +13,11 @@ import zoo
 Array = Any
 
 
+def longest_step(options: Any) -> float:
+    """Twice the number of Euler steps, since each is stable up to a length of two."""
+    return 2.0 * float(options["steps"])
+
+
 def glorot_gates(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Glorot uniform for each of the square matrices side by side."""
     limit = math.sqrt(3 / shape[0])
@@ -91,7 +96,7 @@ class GRUODE(zoo.Cell):
     Wn = zoo.Param("H", "H", init=glorot_gates, help="reset hidden to candidate n")
     b = zoo.Param("3H", init=slight, help="bias of gates r, z, n")
     h = zoo.State("H", help="hidden units, and the output")
-    dt = zoo.Input(default=1.0, between_steps=True, help="time since the previous step")
+    dt = zoo.Input(default=1.0, between_steps=True, limit=longest_step, help="time since the previous step")
     steps = zoo.Option(1, low=1, high=64, help="Euler steps within dt")
     gates = zoo.Gates(reset_gate="r", update_gate="z", candidate="n")
 

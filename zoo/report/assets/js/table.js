@@ -29,7 +29,8 @@ class SortableTable {
     const scroll = el("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": block.title}, table);
     const swatch = el("span", {class: "swatch hatched"});
     const legend = block.hatch ? el("p", {class: "note"}, swatch, block.hatch) : null;
-    this.node = figure(block, [scroll, legend], block.wide ? "wide" : "");
+    const marks = block.marks ? el("p", {class: "note"}, block.marks) : null;
+    this.node = figure(block, [scroll, legend, marks], block.wide ? "wide" : "");
     this.show(block.rows);
   }
 
