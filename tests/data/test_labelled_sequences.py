@@ -421,7 +421,7 @@ def test_invalid_tables(data, roles, sentence):
         (
             np.ones((1, 2, 1)),
             {"times": [np.array([5, 3], np.uint8)]},
-            "sequence '0', step 1: the time 3.0 is not after 5.0;",
+            "sequence '0', step 1: the time 3 is not after 5;",
         ),
         (np.empty((5, 0)), {"lengths": [2, 3]}, "arrays, sequence '0' has no channels."),
         (np.ones((2, 3, 1)), {"channels": ["a", "b"]}, "arrays has 2 channels; expected 1 different ones."),

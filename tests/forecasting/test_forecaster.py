@@ -18,8 +18,9 @@ import zoo
 from zoo.cli.app import cli
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.forecasting.api import open_forecaster
-from zoo.forecasting.forecaster import Backtest, Forecast, extend_times
+from zoo.forecasting.forecaster import Backtest, Forecast, Forecaster, extend_times
 from zoo.kernels import pure_python
+from zoo.storage import Checkpoint
 
 N = 160
 
@@ -49,6 +50,29 @@ def run(tmp_path_factory):
     rows = zip(months(), wave(), strict=True)
     path.write_text("month,y\n" + "".join(f"{month},{y}\n" for month, y in rows))
     return zoo.train(path, target="y", dtype="float64", steps=60, out=out, **settings)
+
+
+@pytest.mark.parametrize("names", [["002", "010"], ["1e3", "07", "8"]])
+def test_names_of_series_stay_as_the_file_has_them(names, tmp_path):
+    """Runs of older versions have names that are numbers as numbers, with the same forecasts."""
+    path = tmp_path / "x.csv"
+    rows = [
+        f"{name},{y + at * number % 5}" for number, name in enumerate(names) for at, y in enumerate(wave())
+    ]
+    path.write_text("\n".join(["id,y", *rows, ""]))
+    settings = {"cell": "vanilla", "hidden": 4, "context": 10, "steps": 2, "threads": 1}
+    run = zoo.train(path, target="y", series="id", out=tmp_path / "run", **settings)
+    forecaster = open_forecaster(run)
+    forecast, checkpoint = forecaster.forecast(), forecaster.to_checkpoint()
+    table = json.loads(json.dumps(checkpoint.meta["table"]))
+    assert set(forecast.series) == {*table["scaling"]} == set(names)
+    del table["spec"]["has_exact_names"]
+    for key in ("scaling", "last_seen"):
+        table[key] = {f"{float(name):g}": value for name, value in table[key].items()}
+    stored = Checkpoint(checkpoint.arrays, {**checkpoint.meta, "table": table})
+    older = Forecaster.from_checkpoint(stored, "older").forecast(path)
+    assert older.series == tuple(f"{float(name):g}" for name in forecast.series)
+    np.testing.assert_array_equal(older.values, forecast.values)
 
 
 @given(count=st.integers(1, 300), steps=st.integers(1, 40), targets=st.integers(1, 30))

@@ -184,7 +184,9 @@ def save_data(data: Any, settings: Mapping[str, Any], folder: Path) -> tuple[Any
     elif is_table_like(data):
         target = settings.get("target", "table")
         name = target.partition(",")[0] if isinstance(target, str) else str(target[0])
-        arrays = {key: _values(column) for key, column in as_table(data).columns.items()}
+        names = [name for name in (settings.get("series"), settings.get("group")) if name is not None]
+        table = as_table(data, identifiers=names)
+        arrays = {key: _values(column) for key, column in table.columns.items()}
     else:
         raise UsageError(
             f"compare: data has the type {type(data).__name__}; expected a file, several files, a mapping of "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
@@ -23,6 +23,7 @@ from zoo.data.table import (
     DataTable,
     LineNumbers,
     first_unlike,
+    in_order_of_value,
     missing_values,
     mixed_kind,
 )
@@ -61,7 +62,7 @@ _BINARY = frozenset((*range(9), *range(14, 26), *range(27, 32)))
 _MAX_CATEGORIES = 2**20
 
 
-def read_csv(file: BinaryIO, name: str) -> DataTable:
+def read_csv(file: BinaryIO, name: str, identifiers: Collection[str] = ()) -> DataTable:
     """Read a CSV file with a header line.
 
     The delimiter, a comma, semicolon, tab or bar, is the one that the header has most. A column of numbers
@@ -74,6 +75,7 @@ def read_csv(file: BinaryIO, name: str) -> DataTable:
     Args:
         file: The opened file.
         name: Its name in messages.
+        identifiers: Columns that name series or groups. Their values are texts, as the file has them.
 
     Raises:
         DataError: if it is empty or not UTF-8, has no header, or a line does not fit; the error names the
@@ -83,7 +85,9 @@ def read_csv(file: BinaryIO, name: str) -> DataTable:
     text = io.TextIOWrapper(io.BufferedReader(digest, 2**20), encoding="utf-8-sig", newline="")
     try:
         header, delimiter, records = _open(text, name)
-        builders = [_ColumnBuilder(column, name, delimiter == ";") for column in header]
+        builders = [
+            _ColumnBuilder(column, name, delimiter == ";", column in identifiers) for column in header
+        ]
         runs = _read_blocks(records, builders, name)
         while text.read(2**20):  # blank lines at the end, for the digest
             pass
@@ -193,6 +197,7 @@ class _ColumnBuilder:
         name: Its name.
         owner: The file, for messages.
         allows_commas: Whether numbers may have decimal commas.
+        is_identifier: Whether all values are texts.
 
     Attributes:
         marks: The line and the text of the first number with a decimal comma, and with a decimal point, if
@@ -200,8 +205,9 @@ class _ColumnBuilder:
         has_decimal_comma: Whether the comma of a number cannot separate thousands.
     """
 
-    def __init__(self, name: str, owner: str, allows_commas: bool) -> None:
-        self.name, self.owner, self._allows_commas = name, owner, allows_commas
+    def __init__(self, name: str, owner: str, allows_commas: bool, is_identifier: bool) -> None:
+        self.name, self.owner = name, owner
+        self._allows_commas, self._is_identifier = allows_commas, is_identifier
         self.marks: dict[str, tuple[int, str]] = {}
         self.has_decimal_comma = False
         self._offsets: dict[bool, tuple[str, str]] = {}
@@ -209,6 +215,8 @@ class _ColumnBuilder:
         self._blocks: GrowingArray | None = None
         self._codes: dict[str, int] = {}
         self._rows = 0
+        if is_identifier:
+            self._begin("category")
 
     def append(self, texts: Sequence[str], lines: LineNumbers) -> None:
         """Convert a block of texts."""
@@ -235,7 +243,7 @@ class _ColumnBuilder:
                 ) from None
             if self._kind == "time":
                 self._find_offsets(texts, lines, is_plain)
-            if len(self._codes) > _MAX_CATEGORIES:
+            if len(self._codes) > _MAX_CATEGORIES and not self._is_identifier:
                 column = DataColumn(self.name, "category", np.arange(len(self._codes)), tuple(self._codes))
                 kind = mixed_kind(column)
                 among = "" if kind is None else f", {first_unlike(column, kind)[1][:40]!r} among {kind}s"
@@ -280,7 +288,8 @@ class _ColumnBuilder:
             self._begin("number")
         assert self._blocks is not None
         texts, is_utc = tuple(self._codes), True in self._offsets
-        return DataColumn(self.name, self._kind or "number", self._blocks.finish(), texts, is_utc)
+        column = DataColumn(self.name, self._kind or "number", self._blocks.finish(), texts, is_utc)
+        return in_order_of_value(column) if self._is_identifier else column
 
 
 def _check_decimal_marks(builders: Sequence[_ColumnBuilder], name: str) -> None:
@@ -332,8 +341,11 @@ def _as_numbers(texts: Sequence[str], codes: dict[str, int]) -> Array:  # noqa: 
 
 
 def _as_categories(texts: Sequence[str], codes: dict[str, int]) -> Array:
-    indices = (-1 if is_missing_text(text) else codes.setdefault(text.strip(), len(codes)) for text in texts)
-    return np.fromiter(indices, np.int32, len(texts))
+    code_of = {
+        text: -1 if is_missing_text(text) else codes.setdefault(text.strip(), len(codes))
+        for text in dict.fromkeys(texts)
+    }
+    return np.fromiter(map(code_of.__getitem__, texts), np.int32, len(texts))
 
 
 def _as_times(texts: Sequence[str], codes: dict[str, int]) -> Array:  # noqa: ARG001 - as the others

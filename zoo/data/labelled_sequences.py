@@ -15,7 +15,7 @@ from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.data.growing_array import row_chunks
 from zoo.data.sequence_builder import SequenceBuilder
-from zoo.data.table import DataColumn, as_column
+from zoo.data.table import DataColumn, as_column, as_identifiers
 from zoo.errors import DataError
 
 POOLING = ("last", "mean")
@@ -164,7 +164,8 @@ def column_of_sequences(values: Any, count: int, what: str, name: str) -> DataCo
     """Labels, groups or weights of all sequences; None if there are none."""
     if values is None:
         return None
-    column = as_column(what, _plain_labels(values), name)
+    make = as_identifiers if what == "groups" else as_column
+    column = make(what, _plain_labels(values), name)
     if len(column) != count:
         raise DataError(
             f"{name} has {counted(count, 'sequence')} and {counted(len(column), what.removesuffix('s'))}; "

@@ -62,6 +62,11 @@ class ColumnRoles:
     weight: str | None = None
 
     @property
+    def identifiers(self) -> tuple[str, ...]:
+        """The columns whose values are names."""
+        return tuple(filter(None, (self.series, self.group)))
+
+    @property
     def features(self) -> tuple[str, ...]:
         """All columns that the model reads."""
         return (*self.target, *self.input, *self.known_future)
@@ -496,6 +501,7 @@ def _check_times(panel: Panel) -> None:
     """Check that times increase in each series."""
     if panel.times is None:
         return
+    _check_resolution(panel)
     increases = np.greater(panel.times[1:], panel.times[:-1])
     increases[panel.offsets[1:-1] - 1] = True
     if increases.all():
@@ -509,6 +515,20 @@ def _check_times(panel: Panel) -> None:
         raise DataError(f"{location}: the time {now} is repeated; remove one of the rows{several}.")
     several = " If the file holds several series, name their column with `series`." if may_name_series else ""
     raise DataError(f"{location}: the time {now} is before {before}; sort the rows by time.{several}")
+
+
+def _check_resolution(panel: Panel) -> None:
+    """Check that numbers of times are not rounded to more than a thousandth of the time between rows."""
+    times: Any = panel.times
+    largest = max(float(times.max()), -float(times.min())) if times.dtype.kind == "f" else 0.0
+    resolution, step = float(np.spacing(largest)), abs(panel.step_size())
+    if largest >= 2**53 and len(panel) > len(panel.names) and step < 1000 * resolution:
+        row = int(np.abs(times).argmax())
+        raise DataError(
+            f"{panel.where(row, str(panel.roles.time))}: found {times[row]:.0f}, and numbers beyond 2**53 "
+            f"are rounded, here to multiples of {resolution:g}, too coarse for the time between rows. Give "
+            f"dates such as 2024-05-01 13:00, or subtract the first time from all."
+        )
 
 
 def _observed_ends(panel: Panel) -> Array:

@@ -90,7 +90,7 @@ def _time_steps(times: Array, owner: str) -> Array:
     if times.dtype.kind not in "iufM":
         raise DataError(f"{owner}: times are {short_repr(times)}; expected numbers or datetime64.")
     if times.dtype.kind == "u":  # whose differences cannot be below 0
-        times = times.astype(np.float64)
+        times = times.astype(np.int64)
     differences = np.diff(times)
     if differences.dtype.kind == "m":
         differences = differences / np.timedelta64(1, "s")

@@ -62,6 +62,11 @@ class SequenceRoles:
     channel_count: int | None = None
     known_categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """The columns whose values are names."""
+        return tuple(filter(None, (self.series, self.group)))
+
 
 def read_sequences(
     data: Any, roles: SequenceRoles, missing: str = "reject", needs_labels: bool = True
@@ -96,10 +101,10 @@ def _as_sequences(data: Any, roles: SequenceRoles, missing: str, needs_labels: b
         return _of_arrays(_of_mapping(data, roles.label, "arrays", needs_labels), roles, missing)
     if is_table_like(data):
         _check_is_table(data, "arrays")
-        return _of_table(as_table(data), roles, missing, needs_labels)
+        return _of_table(as_table(data, identifiers=roles.identifiers), roles, missing, needs_labels)
     path = Path(data)
     if os.path.isdir(path):  # noqa: PTH112 - does not raise if the name is too long
-        return _of_table(read_table(data), roles, missing, needs_labels)
+        return _of_table(read_table(data, roles.identifiers), roles, missing, needs_labels)
     if uncompressed_name(path.name).lower().endswith(".ts"):
         return _of_arrays(_of_ts_file(path), roles, missing)
     if path.suffix.lower() == ".npz":
@@ -108,7 +113,7 @@ def _as_sequences(data: Any, roles: SequenceRoles, missing: str, needs_labels: b
             given = _of_mapping(arrays, roles.label, path.name, needs_labels)
             return _of_arrays(replace(given, sha256=file_digest(path)), roles, missing)
         _check_is_table(arrays, path.name)
-    return _of_table(read_table(data), roles, missing, needs_labels)
+    return _of_table(read_table(data, roles.identifiers), roles, missing, needs_labels)
 
 
 def _check_is_table(arrays: Any, name: str) -> None:

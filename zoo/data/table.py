@@ -7,7 +7,7 @@ import hashlib
 import io
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timezone
 from typing import Any
@@ -18,7 +18,7 @@ from zoo._lazy import require
 from zoo.arguments import counted, dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.base.names import did_you_mean
-from zoo.data.growing_array import as_contiguous, gather
+from zoo.data.growing_array import allocate, as_contiguous, gather, row_chunks
 from zoo.data.text_values import (
     ColumnKind,
     expected_value,
@@ -46,6 +46,9 @@ FILE_COLUMN, FOLDER_COLUMN = "file", "folder"
 
 MAX_NUMBER = 1e100
 """Largest magnitude of a value: squares of larger ones overflow, and files use them for missing values."""
+
+EXACT_LIMIT = 10**15
+"""Whole numbers below it are exact as float64, and print with all their digits."""
 
 _SHOWN_COLUMNS = 20
 
@@ -189,13 +192,17 @@ class DataTable:
         return len(next(iter(self.columns.values()), ()))
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any], name: str = "table") -> DataTable:
+    def from_arrays(
+        cls, arrays: Mapping[str, Any], name: str = "table", identifiers: Collection[str] = ()
+    ) -> DataTable:
         """Make a table from a column of values for each name.
 
         Args:
             arrays: Name to `(N,)` numbers, booleans, texts or times; None, NaN and NaT are missing values.
                 Texts that are all ISO 8601 times (``2024-05-01 13:00``) become times, as in a CSV file.
             name: A short name.
+            identifiers: Columns that name series or groups. Their texts stay texts, and their integers are
+                exact.
 
         Raises:
             DataError: if there is no column, the lengths differ, or only some times of a column have a zone.
@@ -204,7 +211,10 @@ class DataTable:
         if not arrays:
             raise DataError(f"{name} has no columns.")
         columns = {
-            str(key): _with_times(as_column(str(key), values, name), name) for key, values in arrays.items()
+            str(key): as_identifiers(str(key), values, name)
+            if str(key) in identifiers
+            else _with_times(as_column(str(key), values, name), name)
+            for key, values in arrays.items()
         }
         if "" in columns:
             raise DataError(f"{name} has a column without a name; give each column a name.")
@@ -381,6 +391,34 @@ def mixed_kind(column: DataColumn) -> ColumnKind | None:
     return None
 
 
+def in_order_of_value(column: DataColumn) -> DataColumn:
+    """The column with its texts in ascending order, if all are numbers or all are times.
+
+    The order decides about parts and batches. It is the order of a column of numbers or times.
+    """
+    texts = column.categories
+    if column.kind != "category":
+        return column
+    kinds: dict[ColumnKind, Any] = {"number": _exact_number, "time": parse_time}
+    value = next((kinds[kind] for kind in kinds if all(fits_kind(kind, text) for text in texts)), None)
+    if value is None:
+        return column
+    ascending = sorted(texts, key=lambda text: (value(text), text))
+    position = {text: code for code, text in enumerate(ascending)}
+    codes = np.array([*(position[text] for text in texts), -1], np.int32)
+    values = allocate(column.values.shape, np.int32)
+    for rows in row_chunks(len(values)):
+        values[rows] = codes[column.values[rows]]
+    return replace(column, values=values, categories=tuple(ascending))
+
+
+def _exact_number(text: str) -> float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
 # ---- arrays and data frames ---------------------------------------------------------------------------
 
 
@@ -406,6 +444,28 @@ def as_column(name: str, values: Any, owner: str) -> DataColumn:
     raise UsageError(
         f"{owner}: column {name!r} has the type {array.dtype}; expected numeric values, text values or times."
     )
+
+
+def as_identifiers(name: str, values: Any, owner: str) -> DataColumn:
+    """Make a column of names, as :func:`as_column`.
+
+    Integers that float64 does not hold exactly, and texts among numbers, become texts.
+    """
+    array = _as_array(values)
+    is_integer = array.ndim == 1 and array.dtype.kind in "iu" and len(array) > 0
+    if is_integer and not _is_exact(array.min(), array.max()):
+        different, codes = np.unique(array, return_inverse=True)
+        return DataColumn(name, "category", codes.astype(np.int32), tuple(map(str, different.tolist())))
+    if array.ndim == 1 and array.dtype.kind == "O":
+        given = [None if _is_missing(value) else value for value in array.tolist()]
+        integers = [value for value in given if isinstance(value, (int, np.integer))]
+        if not _is_exact(*integers) or any(isinstance(value, str) for value in given):
+            array = np.array([value if value is None else str(value) for value in given], object)
+    return as_column(name, array, owner)
+
+
+def _is_exact(*integers: Any) -> bool:
+    return all(-EXACT_LIMIT < int(value) < EXACT_LIMIT for value in integers)
 
 
 def _as_array(values: Any) -> Array:
@@ -520,7 +580,7 @@ def _is_data_frame(data: Any) -> bool:
     return any(hasattr(data, name) for name in ("__dataframe__", "__arrow_c_stream__", "to_frame"))
 
 
-def as_table(data: Any, name: str = "table") -> DataTable:
+def as_table(data: Any, name: str = "table", identifiers: Collection[str] = ()) -> DataTable:
     """Make a table from a mapping of columns, an array or a data frame.
 
     Args:
@@ -530,17 +590,20 @@ def as_table(data: Any, name: str = "table") -> DataTable:
             dataframe interchange protocol. If no column holds times, the dates in the index of pandas are a
             column too, with the name of the index or ``"time"``.
         name: A short name.
+        identifiers: Columns that name series or groups, as for :meth:`DataTable.from_arrays`.
 
     Raises:
-        DataError: if there are no columns, or they do not fit.
+        DataError: if there are no columns, they do not fit, or identifiers of a :class:`DataTable` are
+            numbers that may be rounded.
         UsageError: if it is none of these.
     """
     if isinstance(data, DataTable):
+        _check_exact(data, identifiers)
         return data
     if isinstance(data, Mapping):
-        return DataTable.from_arrays(data, name)
+        return DataTable.from_arrays(data, name, identifiers)
     if isinstance(data, np.ndarray):
-        return DataTable.from_arrays(_columns_of_array(data, name), name)
+        return DataTable.from_arrays(_columns_of_array(data, name), name, identifiers)
     if _is_data_frame(data):
         if getattr(getattr(data, "index", None), "nlevels", 1) > 1:
             raise UsageError(
@@ -548,13 +611,32 @@ def as_table(data: Any, name: str = "table") -> DataTable:
                 f"columns, data.reset_index(), and name the column of the series, `series='...'`."
             )
         columns = _columns_of_frame(data, name)
-        table, index = DataTable.from_arrays(columns, name) if columns else None, time_index(data)
+        table = DataTable.from_arrays(columns, name, identifiers) if columns else None
+        index = time_index(data)
         if table is not None and any(column.kind == "time" for column in table.columns.values()):
             return table
-        return DataTable.from_arrays(index | columns, name) if index or table is None else table
+        if index or table is None:
+            return DataTable.from_arrays(index | columns, name, identifiers)
+        return table
     raise UsageError(
         f"{name} is {short_repr(data)}; expected a mapping from names to columns, an array or a data frame."
     )
+
+
+def _check_exact(table: DataTable, identifiers: Collection[str]) -> None:
+    """Raise an error for identifiers that were read as numbers and may be rounded."""
+    for name in identifiers:
+        column = table.columns.get(name)
+        if column is None or column.kind != "number":
+            continue
+        is_rounded = np.abs(column.values) >= 2**53
+        if is_rounded.any():
+            row = int(is_rounded.argmax())
+            raise DataError(
+                f"{table.where(row, name)}: found {column.values[row]:.0f}, and numbers beyond 2**53 are "
+                f"rounded, so that different names may be equal; give `identifiers=[{name!r}]` when you make "
+                f"the table."
+            )
 
 
 def _columns_of_array(array: Array, name: str) -> dict[str, Array]:

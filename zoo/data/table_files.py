@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,7 +28,14 @@ from zoo.data.csv_table import STDIN_NAME, read_csv
 from zoo.data.file_digest import file_digest
 from zoo.data.joined_column import JoinedColumn
 from zoo.data.sources import STDIN, visible_files
-from zoo.data.table import FILE_COLUMN, FOLDER_COLUMN, DataColumn, DataTable, as_table
+from zoo.data.table import (
+    FILE_COLUMN,
+    FOLDER_COLUMN,
+    DataColumn,
+    DataTable,
+    as_table,
+    in_order_of_value,
+)
 from zoo.errors import DataError, MissingSourceError
 
 
@@ -37,9 +44,9 @@ def _missing(path: Path) -> str:
     return f"{name}: no such file or directory; give the path of a table, or of a directory of tables."
 
 
-def _read_csv_file(path: Path, name: str) -> DataTable:
+def _read_csv_file(path: Path, name: str, identifiers: Collection[str]) -> DataTable:
     with open_data_file(path, name) as file:
-        return read_csv(file, name)
+        return read_csv(file, name, identifiers)
 
 
 def load_arrays(path: Path) -> Any:
@@ -82,21 +89,21 @@ def _load_member(archive: Any, name: str) -> Any:
         return np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
 
 
-def _read_numpy(path: Path, name: str) -> DataTable:
-    return as_table(load_arrays(path), name)
+def _read_numpy(path: Path, name: str, identifiers: Collection[str]) -> DataTable:
+    return as_table(load_arrays(path), name, identifiers)
 
 
-def _read_parquet(path: Path, name: str) -> DataTable:
+def _read_parquet(path: Path, name: str, identifiers: Collection[str]) -> DataTable:
     parquet: Any = require("pyarrow.parquet", f"reading {path.name}", "parquet")
     arrow: Any = require("pyarrow", f"reading {path.name}", "parquet")
     try:
-        return as_table(parquet.read_table(path), name)
+        return as_table(parquet.read_table(path), name, identifiers)
     except arrow.ArrowException as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise DataError(f"{path.name} is not a Parquet file ({reason}).") from None
 
 
-_READERS: dict[str, Callable[[Path, str], DataTable]] = {
+_READERS: dict[str, Callable[[Path, str, Collection[str]], DataTable]] = {
     ".csv": _read_csv_file,
     ".tsv": _read_csv_file,
     ".npz": _read_numpy,
@@ -130,7 +137,7 @@ def is_table_directory(source: str) -> bool:
     return 2 * sum(map(is_table_file, names)) > len(names)
 
 
-def read_table(source: str | os.PathLike[str]) -> DataTable:
+def read_table(source: str | os.PathLike[str], identifiers: Collection[str] = ()) -> DataTable:
     """Read a table.
 
     A directory is one table of all files below it whose names end in ``.csv``, ``.tsv``, ``.npz`` or
@@ -142,6 +149,8 @@ def read_table(source: str | os.PathLike[str]) -> DataTable:
             directory of such files; or ``"-"`` for CSV from standard input. A file with another ending is
             read as CSV. A file of text whose name ends in ``.gz``, ``.bz2`` or ``.xz`` as well is
             decompressed: ``load.csv.gz``.
+        identifiers: Columns that name series or groups. Their texts stay as they are, such as ``007`` in a
+            CSV file, and their integers are exact.
 
     Returns:
         The table. Its digest is the digest of the file, after decompression, or of the names and digests of
@@ -167,7 +176,7 @@ def read_table(source: str | os.PathLike[str]) -> DataTable:
                 raise DataError(
                     f"{STDIN_NAME} is {what}, and zoo reads CSV from it; give the file instead of '-'."
                 )
-        return read_csv(buffer, STDIN_NAME)
+        return read_csv(buffer, STDIN_NAME, identifiers)
     path = as_path(source, "read_table: source")
     if str(source).startswith(IN_MEMORY_TABLE):
         raise DataError(
@@ -175,28 +184,30 @@ def read_table(source: str | os.PathLike[str]) -> DataTable:
             "resume=True, out=...), or give `data`."
         )
     try:
-        return _read_directory(path) if path.is_dir() else _read_file(path, path.name)
+        if path.is_dir():
+            return _read_directory(path, identifiers)
+        return _read_file(path, path.name, identifiers)
     except OSError as error:
         raise DataError(f"cannot read {str(path)!r}: {error.strerror or error}.") from None
 
 
-def _read_file(path: Path, name: str) -> DataTable:
+def _read_file(path: Path, name: str, identifiers: Collection[str]) -> DataTable:
     if not path.is_file():
         raise MissingSourceError(_missing(path))
     suffix = Path(uncompressed_name(path.name)).suffix.lower()
     reader = _READERS.get(suffix, _read_csv_file)
     if reader is _read_csv_file:
-        return reader(path, name)
+        return reader(path, name, identifiers)
     compression = compression_of_name(path.name)
     if compression is not None:
         raise DataError(
             f"{name} is a compressed {suffix} file; expected {suffix}, or compressed text such as "
             f".csv{compression.ending}. Decompress it with `{compression.program} -d FILE`."
         )
-    return replace(reader(path, name), sha256=file_digest(path))
+    return replace(reader(path, name, identifiers), sha256=file_digest(path))
 
 
-def _read_directory(path: Path) -> DataTable:
+def _read_directory(path: Path, identifiers: Collection[str]) -> DataTable:
     """One table of all files below a directory, which are read one after another."""
     root = path.resolve().name
     names = sorted(filter(is_table_file, visible_files(path)), key=uncompressed_name)
@@ -209,7 +220,7 @@ def _read_directory(path: Path) -> DataTable:
     columns = dict[str, JoinedColumn]()
     files, digest, rows = list[tuple[int, DataTable]](), hashlib.sha256(), 0
     for name in names:
-        table = _read_file(path / name, f"{root}/{name}")
+        table = _read_file(path / name, f"{root}/{name}", identifiers)
         relative = PurePosixPath(name)
         added = {
             FILE_COLUMN: str(PurePosixPath(uncompressed_name(name)).with_suffix("")),
@@ -238,4 +249,6 @@ def _read_directory(path: Path) -> DataTable:
         files.append((rows, replace(table, columns={})))
         rows += len(table)
     finished = {each: joined.finish() for each, joined in columns.items()}
+    for each in {*identifiers} & finished.keys() - {FILE_COLUMN, FOLDER_COLUMN}:
+        finished[each] = in_order_of_value(finished[each])
     return DataTable(root, finished, digest.hexdigest(), files=tuple(files))

@@ -360,7 +360,8 @@ class Forecaster:
             raise DataError(
                 "the table came from standard input, which is not read again; name it with `data`."
             )
-        return as_table(source) if is_table_like(source) else read_table(source)
+        names = self.spec.identifiers
+        return as_table(source, identifiers=names) if is_table_like(source) else read_table(source, names)
 
     def _check_history(self, panel: Panel) -> Array:
         """Whether each series has a context and a unit, `(S,)`; a warning names those that have not.

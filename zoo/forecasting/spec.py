@@ -108,6 +108,8 @@ class ForecastSpec:
         static: Inputs of numbers that are constant in most series, such as an age. They have one mean and one
             scale for all series: scaled for each series, they would be zero.
         split_seed: Seed that divides groups.
+        has_exact_names: Whether series have the names of the table. Runs of older versions read names that
+            are numbers as numbers, ``007`` as ``7``.
     """
 
     roles: ColumnRoles
@@ -125,6 +127,7 @@ class ForecastSpec:
     static: tuple[str, ...] = ()
     split_seed: int = 0
     autoregression: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    has_exact_names: bool = True
 
     @classmethod
     def of_panel(cls, panel: Panel, rows: Sequence[slice] | None = None, **settings: Any) -> ForecastSpec:
@@ -179,6 +182,11 @@ class ForecastSpec:
     def input_size(self) -> int:
         """``I``, inputs of a step."""
         return self.past_size + self.horizon * self.known_size
+
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """The columns whose values are names."""
+        return self.roles.identifiers if self.has_exact_names else ()
 
     @property
     def embedded_categories(self) -> dict[str, tuple[str, ...]]:
@@ -268,6 +276,7 @@ class ForecastSpec:
                 "time_unit": float(stored["time_unit"]),
                 "levels": tuple(map(float, stored["levels"])),
                 "split_seed": stored.get("split_seed", 0),
+                "has_exact_names": bool(stored.get("has_exact_names", False)),
                 "output_factors": tuple(map(float, stored.get("output_factors", [1] * len(roles["target"])))),
                 "autoregression": tuple(
                     tuple(tuple(map(float, row)) for row in rows) for rows in stored.get("autoregression", ())

@@ -379,9 +379,19 @@ def prepare_table(
         DataError: if the table cannot be read, does not fit the configuration, or is too short.
         UsageError: if a setting does not fit.
     """
-    table = _read(config) if data is None else as_table(data)
+    roles = ColumnRoles(
+        config.target,
+        tuple(name for name in config.input or () if name not in config.target),
+        config.known_future,
+        config.time,
+        config.series,
+        config.group,
+        config.weight,
+    )
+    names = roles.identifiers
+    table = _read(config, names) if data is None else as_table(data, identifiers=names)
     _check_settings(config, table, is_file=data is None)
-    panel, left_out, series_note = _make_panel(config, table)
+    panel, left_out, series_note = _make_panel(config, table, roles)
     cuts = split_ends(panel, config.split or _DEFAULTS.split)
     if config.season is not None:
         _check_season(config.season, panel, cuts[0])
@@ -432,21 +442,14 @@ def _check_settings(config: Config, table: DataTable, is_file: bool) -> None:
         raise UsageError("split_seed is given without `group`; each series is cut by time, so leave it out.")
 
 
-def _make_panel(config: Config, table: DataTable) -> tuple[Panel, tuple[str, ...], str]:
+def _make_panel(
+    config: Config, table: DataTable, given: ColumnRoles
+) -> tuple[Panel, tuple[str, ...], str]:
     """The series of a table, divided by groups if there are any.
 
     Returns:
         The series, the columns that are left out, and a sentence about the series that are left out.
     """
-    given = ColumnRoles(
-        config.target,
-        tuple(name for name in config.input or () if name not in config.target),
-        config.known_future,
-        config.time,
-        config.series,
-        config.group,
-        config.weight,
-    )
     roles, left_out = default_roles(table, given, config.input is None)
     panel = make_panel(table, roles, config.missing)
     if len(panel) == 1:
@@ -492,7 +495,7 @@ def _make_spec(
     return replace(spec, autoregression=tuple(tuple(map(tuple, each)) for each in weights))
 
 
-def _read(config: Config) -> DataTable:
+def _read(config: Config, identifiers: tuple[str, ...]) -> DataTable:
     if config.data[0].startswith(PREFIX):
         raise UsageError(
             f"data is {config.data[0]!r}, a text, and `target` names a column of a table; give the file of "
@@ -500,7 +503,7 @@ def _read(config: Config) -> DataTable:
         )
     if len(config.data) != 1:
         raise UsageError(f"data are {len(config.data)} sources; expected one table. Join the files first.")
-    return read_table(config.data[0])
+    return read_table(config.data[0], identifiers)
 
 
 def _check_varies(panel: Panel) -> None:

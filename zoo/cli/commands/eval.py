@@ -233,10 +233,13 @@ def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evalu
     options.check(reason, "glob", "on_unknown", "set", "eval_batches", "task", "noise")
     if len(options.data) > 1:
         raise UsageError(f"{reason}; --data takes one table.")
-    data = read_table(options.data[0]) if options.data else None
     run: Any = trained.source
-    if data is not None and data.sha256 == trained.sha256:  # a file that was moved since training
-        run, data = replace(open_forecaster(run, options.cells), data=data), None
+    data = None
+    if options.data:
+        run = open_forecaster(run, options.cells)
+        data = read_table(options.data[0], run.spec.identifiers)
+        if data.sha256 == trained.sha256:  # a file that was moved since training
+            run, data = replace(run, data=data), None
     facts = backtest(run, data, stride=1, part=options.part, cell=options.cells).scores
     return dict(facts), list(score_lines(facts))
 
