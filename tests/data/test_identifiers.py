@@ -107,9 +107,9 @@ def test_groups_are_names(tmp_path):
     assert sequences.groups.categories == tuple(map(str, numbers))
     write(tmp_path / "x.csv", ["a", "b"])
     text = (tmp_path / "x.csv").read_text().splitlines()
-    who = ["who", "01", "01", "1", "1"]
-    (tmp_path / "x.csv").write_text("".join(f"{row},{g}\n" for row, g in zip(text, who, strict=True)))
-    groups = read_sequences(tmp_path / "x.csv", SequenceRoles("y", ("x",), "id", group="who")).groups
+    persons = ["person", "01", "01", "1", "1"]
+    (tmp_path / "x.csv").write_text("".join(f"{row},{g}\n" for row, g in zip(text, persons, strict=True)))
+    groups = read_sequences(tmp_path / "x.csv", SequenceRoles("y", ("x",), "id", group="person")).groups
     assert groups.categories == ("01", "1")
 
 

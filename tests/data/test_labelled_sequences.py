@@ -507,6 +507,30 @@ def test_invalid_npz_files(tmp_path):
     assert read(path).lengths.tolist() == [2, 3]
 
 
+@given(
+    label=st.sampled_from(["id", "part", "p_a", "p_", "activity"]),
+    classes=st.sampled_from([(), ("a", "b"), ("id", "part")]),
+    is_known=st.booleans(),
+)
+def test_predictions_have_a_column_for_everything(label, classes, is_known):
+    """A label may be called as a column of predictions."""
+    values = np.linspace(0, 1, 2 * max(len(classes), 1)).reshape(2, -1)
+    actual = np.array(["b", "a"]) if is_known else None
+    part = np.array(["train", "test"]) if is_known else None
+    predictions = Predictions(label, ("x", "y"), classes, values, actual, part)
+    columns = predictions.columns()
+    assert len(columns) == 2 + len(classes) + 2 * is_known
+    assert columns["id"].tolist() == ["x", "y"]
+    has_other = label in ("id", "part") or label in [f"p_{name}" for name in classes]
+    predicted = columns[f"{label}_predicted" if has_other else label]
+    assert predicted.tolist() == predictions.predicted.tolist()
+    if is_known:
+        assert columns["part"].tolist() == ["train", "test"]
+        assert columns[f"{label}_actual"].tolist() == ["b", "a"]
+    assert [list(row) for row in predictions.to_json()] == 2 * [list(columns)]
+    assert predictions.to_csv().splitlines()[0] == ",".join(columns)
+
+
 @given(count=st.integers(2, 300), channels=st.integers(1, 30), classes=st.integers(1, 40))
 def test_reprs_are_one_line_of_any_sequences(count, channels, classes):
     """A program that prints sequences or predictions prints their number, and not all names and arrays."""

@@ -75,6 +75,21 @@ def test_names_of_series_stay_as_the_file_has_them(names, tmp_path):
     np.testing.assert_array_equal(older.values, forecast.values)
 
 
+@given(targets=st.lists(st.sampled_from(["series", "time", "step", "origin", "y"]), min_size=1, unique=True))
+def test_forecasts_have_a_column_for_everything(targets):
+    """A target may be called as a column of forecasts."""
+    values = np.arange(2.0 * len(targets)).reshape(1, 2, len(targets), 1)
+    times, names, origins = np.array([[3.0, 4.0]]), ("north",), np.array([2.0])
+    forecast = Forecast(tuple(targets), (), names, origins, times, values, actual=values[..., 0])
+    columns = forecast.columns()
+    assert (columns["series"].tolist(), columns["origin"].tolist()) == (["north"] * 2, [2] * 2)
+    assert columns["time"].tolist() == [3, 4]
+    for number, target in enumerate(targets):
+        name = target if target == "y" else f"{target}_predicted"
+        assert columns[name].tolist() == values[0, :, number, 0].tolist()
+    assert len(columns) == 3 + 2 * len(targets)
+
+
 @given(count=st.integers(1, 300), steps=st.integers(1, 40), targets=st.integers(1, 30))
 def test_reprs_are_one_line_of_any_table(count, steps, targets):
     """A program that prints a forecast prints its size, and not its arrays or the names of all series."""

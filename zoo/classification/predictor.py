@@ -18,7 +18,7 @@ from zoo.data.growing_array import allocate
 from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.sequence_reader import read_sequences
 from zoo.data.sources import STDIN
-from zoo.data.table import FOLDER_COLUMN, as_column, columns_to_csv
+from zoo.data.table import FOLDER_COLUMN, as_column, columns_to_csv, prediction_name
 from zoo.data.table_files import IN_MEMORY_TABLE
 from zoo.data.training_files import check_unchanged
 from zoo.errors import CheckpointError, DataError, UsageError
@@ -65,11 +65,12 @@ class Predictions:
         """Columns of a table with a row for each sequence: ``pandas.DataFrame(p.columns())``.
 
         Columns are ``id``, the predicted label, the probability of each class, as in ``p_walk``, the label of
-        the data, as in ``activity_actual``, and ``part`` (of the data of training).
+        the data, as in ``activity_actual``, and ``part`` (of the data of training). Predictions of a label
+        that is called ``id`` are in ``id_predicted``.
         """
-        columns = {"id": np.array(self.ids), self.label: self.predicted}
-        for number, name in enumerate(self.classes):
-            columns[f"p_{name}"] = self.values[:, number]
+        probabilities = {f"p_{name}": self.values[:, number] for number, name in enumerate(self.classes)}
+        label = prediction_name(self.label, ("id", "part", *probabilities))
+        columns = {"id": np.array(self.ids), label: self.predicted, **probabilities}
         if self.actual is not None:
             columns[f"{self.label}_actual"] = self.actual
         if self.part is not None:

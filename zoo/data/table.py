@@ -336,6 +336,15 @@ def time_texts(times: Array, is_utc: bool = False) -> list[str]:
     return [f"{text.replace('T', ' ')}{end}" for text in np.datetime_as_string(times, unit).tolist()]
 
 
+def prediction_name(name: str, others: Collection[str]) -> str:
+    """The column of the predictions of a label or a target, which another column of them may be called.
+
+    >>> prediction_name("activity", ("id", "part")), prediction_name("id", ("id", "part"))
+    ('activity', 'id_predicted')
+    """
+    return f"{name}_predicted" if name in others else name
+
+
 def columns_to_csv(columns: Mapping[str, Array], is_utc: bool = False) -> str:
     """Columns of equal length as CSV, numbers with six significant digits; ``is_utc`` marks times as UTC."""
     text = io.StringIO()

@@ -15,7 +15,7 @@ from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
 from zoo.data.panel import Panel, make_panel, step_text
 from zoo.data.sources import STDIN
-from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, value_texts
+from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, prediction_name, value_texts
 from zoo.data.table_files import IN_MEMORY_TABLE, read_table
 from zoo.data.training_files import check_unchanged
 from zoo.errors import CheckpointError, DataError, UsageError, warn_caller
@@ -39,6 +39,8 @@ from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses, command_for
 from zoo.storage import Checkpoint
 from zoo.storage import save as save_file
+
+_FORECAST_COLUMNS = ("series", "origin", "time", "step")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,8 @@ class Forecast:
 
         Columns are ``series`` (if the series have names), ``origin`` (of a backtest), ``time`` or ``step``,
         and for each target the point forecast, each other quantile, as in ``load_q0.1``, and the actual
-        value, ``load_actual`` (of a backtest).
+        value, ``load_actual`` (of a backtest). Forecasts of a target that is called ``time`` are in
+        ``time_predicted``.
         """
         count, steps = self.times.shape
         columns: dict[str, Array] = {}
@@ -87,7 +90,7 @@ class Forecast:
         middle = self.values.shape[3] // 2
         for index, target in enumerate(self.targets):
             values = self.values[:, :, index].reshape(count * steps, -1)
-            columns[target] = values[:, middle]
+            columns[prediction_name(target, _FORECAST_COLUMNS)] = values[:, middle]
             for position, level in enumerate(self.levels):
                 if position != middle:
                     columns[f"{target}_q{level:g}"] = values[:, position]
