@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.data import ColumnRoles, DataTable, make_panel
-from zoo.data.panel import default_roles
-from zoo.errors import DataError, UsageError
+from zoo.data.panel import default_roles, warn_of_unread_times
+from zoo.errors import DataError, UsageError, ZooWarning
 
 NAN = np.nan
 
@@ -254,6 +254,21 @@ def test_bad_time_in_the_only_column_of_times_is_an_error():
             default_roles(DataTable.from_arrays(arrays), ColumnRoles(("y",)), choose_inputs)
     other = DataTable.from_arrays({**arrays, "start": days(0, 1, 2, 3)})
     assert default_roles(other, ColumnRoles(("y",)), True)[0].time == "start"
+
+
+@pytest.mark.parametrize("choose_inputs", [True, False])
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_columns_of_times_are_left_out_with_a_warning(count, choose_inputs):
+    """A date of birth in a table with times is no reason to read no times silently."""
+    times = {f"t{number}": days(0, 1, 2, 3) for number in range(count)}
+    table = DataTable.from_arrays({**times, "x": np.arange(4.0) % 3, "y": np.arange(4.0)})
+    roles, left_out = default_roles(table, ColumnRoles(("y",)), choose_inputs)
+    assert roles.time is None
+    assert left_out == [f"{name} (one of several columns of times; name one with `time`)" for name in times]
+    with pytest.warns(ZooWarning, match=f"table has several columns of times: {', '.join(times)}. The order"):
+        warn_of_unread_times("table", left_out)
+    roles, left_out = default_roles(table, ColumnRoles(("y",), time="t1"), choose_inputs)
+    assert (roles.time, "several" in " ".join(left_out)) == ("t1", False)
 
 
 @pytest.mark.parametrize("date", ["31.12.2023 23:58", "12/31/2023", "2023/12/31", "31-12-23", "2023-1-5"])

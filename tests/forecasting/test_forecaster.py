@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from zoo.cli.app import cli
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.forecasting.api import open_forecaster
 from zoo.forecasting.forecaster import Backtest, Forecast, Forecaster, extend_times
+from zoo.forecasting.spec import ForecastSpec
 from zoo.kernels import pure_python
 from zoo.storage import Checkpoint
 
@@ -73,6 +75,27 @@ def test_names_of_series_stay_as_the_file_has_them(names, tmp_path):
     older = Forecaster.from_checkpoint(stored, "older").forecast(path)
     assert older.series == tuple(f"{float(name):g}" for name in forecast.series)
     np.testing.assert_array_equal(older.values, forecast.values)
+
+
+@pytest.mark.parametrize("cell", ["ctrnn", "vanilla"])
+@pytest.mark.parametrize("trained", [0, 1])
+def test_times_of_another_kind_than_in_training_are_an_error(cell, trained):
+    """For a cell that reads the time between rows; runs of older versions do not know their times."""
+    kinds = [{"t": np.arange(N) * 60.0, "y": wave()}, {"t": months(), "y": wave()}]
+    settings = {"time": "t", "hidden": 4, "context": 10, "steps": 2, "threads": 1}
+    forecaster = zoo.fit(kinds[trained], target="y", cell=cell, **settings)
+    assert forecaster.forecast(kinds[trained]).times.shape == (1, 1)
+    older = replace(forecaster, spec=replace(forecaster.spec, time_kind=None))
+    assert ForecastSpec.from_json(older.spec.to_json(), "run").time_kind is None
+    other = kinds[1 - trained]
+    if cell == "ctrnn":
+        with pytest.raises(
+            DataError, match=r"table has .*, and the data of training had .* between rows\. Give"
+        ):
+            forecaster.forecast(other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the steps of two kinds are not compared
+        assert (older if cell == "ctrnn" else forecaster).forecast(other).times.shape == (1, 1)
 
 
 @given(targets=st.lists(st.sampled_from(["series", "time", "step", "origin", "y"]), min_size=1, unique=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import zoo
 from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
 from zoo.classification.baselines import summary_features
-from zoo.classification.spec import ScaledSequences
+from zoo.classification.spec import ScaledSequences, SequenceSpec
 from zoo.cli.app import cli
 from zoo.cli.format import header
 from zoo.data import LabelledSequences
@@ -312,6 +313,75 @@ def test_cells_read_the_time_between_rows(tmp_path):
 
 
 # ---- runs ---------------------------------------------------------------------------------------------
+
+
+TIMES = {
+    "none": None,
+    "number": np.tile([0.0, 1, 2, 5, 6, 9], 20),
+    "date": np.datetime64("2024-01-01") + np.tile([0, 1, 2, 5, 6, 9], 20).astype("m8[m]"),
+}
+
+
+def timed(kind, form):
+    """Sequences with times of a kind: a table, a table with another date, or arrays."""
+    parts, labels = recordings(20, low=6, high=7)
+    if form == "arrays":
+        times = None if kind == "none" else TIMES[kind].reshape(20, 6)
+        return LabelledSequences.from_arrays(parts, labels, times=times, channels=["x", "y"], label="way")
+    return table(parts, labels) | ({} if kind == "none" else {"t": TIMES[kind]})
+
+
+@pytest.mark.parametrize("form", ["table", "arrays"])
+@pytest.mark.parametrize("trained", TIMES)
+@pytest.mark.parametrize("cell", ["cfc", "vanilla"])
+def test_times_of_another_kind_than_in_training_are_an_error(cell, trained, form):
+    """For a cell that reads the time between rows; runs of older versions do not know their times."""
+    settings = {"series": "id", "label": "way", "time": "t"} if form == "table" else {}
+    if trained != "number":
+        settings.pop("time", None)
+    given = {**SMALL, "cell": cell, "steps": 2, "input": "x,y", **settings}
+    predictor = zoo.fit(timed(trained, form), **given)
+    assert predictor.spec.time_kind == trained
+    stored = predictor.spec.to_json()
+    assert SequenceSpec.from_json(stored, "run") == predictor.spec
+    older = replace(predictor, spec=SequenceSpec.from_json({**stored, "time_kind": None}, "run"))
+    for kind in TIMES:
+        if kind == "none" and predictor.spec.time is not None:
+            continue  # a missing column, which is another error
+        data = timed(kind, "arrays") if kind == "number" else timed(kind, form)
+        if cell == "vanilla" or kind == trained:
+            assert len(predictor.predict(data).ids) == 20
+            continue
+        with pytest.raises(DataError, match=r"has .*, and the data of training had .* between rows\. .*, or"):
+            predictor.predict(data)
+        if isinstance(data, dict) and kind != "none":  # whatever the order of the times
+            with pytest.raises(DataError, match=r"table has .* in column 't', and the data of training had"):
+                predictor.predict({**data, "t": TIMES[kind][::-1]})
+        assert len(older.predict(data).ids) == 20
+
+
+def test_another_date_is_not_read_as_time_by_a_model_without_times():
+    parts, labels = recordings(20, low=6, high=7)
+    births = np.repeat(np.datetime64("1950-01-01") + np.arange(20), 6)
+    predictor = zoo.fit(table(parts, labels), series="id", label="way", **SMALL, steps=2)
+    assert len(predictor.predict(table(parts, labels, birth=births)).ids) == 20
+
+
+@pytest.mark.parametrize(
+    ("cell", "end"),
+    [
+        ("cfc", "cfc reads the time between rows"),
+        ("vanilla", "vanilla does not read the time between rows, as ctrnn, cfc, ltc and gru_ode do"),
+    ],
+)
+def test_header_says_whether_the_cell_reads_the_time(cell, end, tmp_path):
+    events = []
+    given = {"series": "id", "label": "way", **SMALL, "cell": cell, "steps": 1}
+    zoo.train(timed("date", "table"), out=tmp_path / "run", on_event=events.append, **given)
+    assert header(events[0])["times"] == f"33.3% of the steps differ from 1 min; {end}"
+    assert "times" not in header({**events[0], "sequences": {**events[0]["sequences"], "uneven": 0.0}})
+    older = {name: each for name, each in events[0].items() if name != "aux"}
+    assert "; only cells such as ctrnn, cfc, ltc and gru_ode read the time" in header(older)["times"]
 
 
 def test_resumed_run_is_the_same_to_the_bit(tmp_path):

@@ -246,7 +246,10 @@ class Predictor:
             raise DataError(
                 "the sequences came from standard input, which is not read again; name them with `data`."
             )
-        given = read_sequences(source, self.spec.roles(), self.spec.missing, needs_labels)
+        reads_time = "dt" in self.model.stack.inputs
+        time_kind = self.spec.time_kind if reads_time else None
+        roles = replace(self.spec.roles(), chooses_time=reads_time, time_kind=time_kind)
+        given = read_sequences(source, roles, self.spec.missing, needs_labels)
         if data is None:
             check_unchanged(given.name, given.sha256, self.sha256, "predict")
         return given, ScaledSequences.make(given, self.spec, self.model.dtype)
@@ -288,5 +291,6 @@ def concatenated(first: LabelledSequences, second: LabelledSequences) -> Labelle
         sha256=second.sha256,
         dt=dt,
         time_unit=first.time_unit,
+        time_kind=first.time_kind,
         groups=groups,
     )

@@ -16,6 +16,7 @@ from zoo.data.growing_array import allocate, row_chunks
 from zoo.data.labelled_sequences import POOLING, LabelledSequences
 from zoo.data.sequence_reader import SequenceRoles
 from zoo.data.table import DataColumn
+from zoo.data.time_kind import TimeKind, as_time_kind
 from zoo.errors import CheckpointError, DataError
 from zoo.field_repr import one_line_repr
 from zoo.model.category_inputs import CategoryInputs, category_inputs
@@ -49,6 +50,7 @@ class SequenceSpec:
         time_unit: The median time between two steps in the data of training; None in runs of older versions.
         channel_count: The number of channels of the arrays of training, if they had no names; None otherwise,
             and in runs of older versions.
+        time_kind: The kind of the times of training; None in runs of older versions.
     """
 
     label: str
@@ -70,6 +72,7 @@ class SequenceSpec:
     group: str | None = None
     time_unit: float | None = None
     channel_count: int | None = None
+    time_kind: TimeKind | None = None
 
     @property
     def input_size(self) -> int:
@@ -157,8 +160,8 @@ class SequenceSpec:
             CheckpointError: if it is anything else.
         """
         try:
-            newer = {"group": None, "time_unit": None, "channel_count": None}  # the first runs lack them
-            stored = {**newer, **stored}
+            newer = ("group", "time_unit", "channel_count", "time_kind")  # the first runs lack them
+            stored = {**dict.fromkeys(newer), **stored}
             values = {entry.name: stored[entry.name] for entry in dataclasses.fields(cls)}
             for name in (*_TEXTS, "columns"):
                 values[name] = tuple(map(str, values[name]))
@@ -175,6 +178,7 @@ class SequenceSpec:
             count = values["channel_count"]
             if count is not None and (type(count) is not int or count < 1):
                 raise ValueError("the number of channels is not an integer above 0")
+            values["time_kind"] = as_time_kind(values["time_kind"])
             spec = cls(**values)
             if not len(spec.mean) == len(spec.scale) == len(spec.channels) or spec.pooling not in POOLING:
                 raise ValueError("sizes differ")

@@ -132,19 +132,27 @@ def _table_header(start: Event) -> dict[str, str]:
     shortened = f" (shortened from {full:,}, since the table is short)" if full else ""
     linear = ", as corrections of a linear autoregression" if sizes.get("autoregression") else ""
     ahead = f"{counted(sizes['horizon'], 'step')} ahead from {sizes['context']:,}{shortened}{season}{linear}"
-    uneven = (
-        f"{table['uneven']:.1%} of the steps differ from {table['step']}; only cells such as ctrnn, cfc, ltc "
-        f"and gru_ode read the time between rows"
-    )
     return {
         "table": f"{table['name']}: {table['rows']:,} rows{series}, sha256 {table['sha256'][:12]}",
-        **({"times": uneven} if table["uneven"] > 0 else {}),
+        **_times(start, table),
         "reads": f"{read}{known}{left_out}",
         "target": f"{', '.join(roles['target'])}, {ahead}",
         **_losses_and_weights(start.get("config", {})),  # a comparison has none
         "split": _split(table, "rows"),
         **_note([table.get("note", ""), *table.get("column_notes", ())]),
     }
+
+
+def _times(start: Event, data: Mapping[str, Any]) -> dict[str, str]:
+    """The share of uneven steps, and whether the cell reads the time between rows; older logs lack some."""
+    if not data.get("uneven"):
+        return {}
+    reads = "only cells such as ctrnn, cfc, ltc and gru_ode read the time between rows"
+    if "aux" in start:  # a comparison has several cells
+        does = "reads" if "dt" in start["aux"] else "does not read"
+        reads = f"{start['cell']} {does} the time between rows"
+        reads += "" if "dt" in start["aux"] else ", as ctrnn, cfc, ltc and gru_ode do"
+    return {"times": f"{data['uneven']:.1%} of the steps differ from {data['step']}; {reads}"}
 
 
 def _note(sentences: Iterable[str]) -> dict[str, str]:
@@ -181,6 +189,7 @@ def _sequences_header(start: Event) -> dict[str, str]:
     shown = ", ".join(channels[:_SHOWN_CLASSES])
     return {
         "data": f"{data['name']}: {data['sequences']:,} sequences of {steps}, sha256 {data['sha256'][:12]}",
+        **_times(start, data),
         "reads": f"{shown}{' ...' if len(channels) > _SHOWN_CLASSES else ''}{left_out}",
         "label": f"{spec['label']}, {classes}",
         **_losses_and_weights(start.get("config", {})),  # a comparison has none

@@ -16,6 +16,7 @@ from zoo.arrays import as_array
 from zoo.data.growing_array import row_chunks
 from zoo.data.sequence_builder import SequenceBuilder
 from zoo.data.table import DataColumn, as_column, as_identifiers
+from zoo.data.time_kind import TimeKind
 from zoo.errors import DataError
 
 POOLING = ("last", "mean")
@@ -41,6 +42,7 @@ class LabelledSequences:
         sha256: Hexadecimal digest of the file, or of the arrays.
         dt: Time from the step before in units of the median, `(R,)`; None without times.
         time_unit: The median time between two steps, in seconds if times are dates.
+        time_kind: The kind of the times: ``"none"``, ``"number"`` or ``"date"``.
         groups: The group of each sequence, such as a person, `(N,)` categories; None if there are none. A
             group lies in one part.
         weights: The weight of each sequence in the loss, `(N,)` float64; None for equal weights.
@@ -61,6 +63,7 @@ class LabelledSequences:
     sha256: str
     dt: Array | None = None
     time_unit: float = 1.0
+    time_kind: TimeKind = "none"
     groups: DataColumn | None = None
     weights: Array | None = None
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -132,7 +135,7 @@ class LabelledSequences:
         builder = SequenceBuilder(name)
         for own_name, part, vector in zip(names, parts, vectors, strict=True):
             builder.append(part, f"sequence {own_name!r}", vector)
-        values, offsets, dt, unit = builder.finish()
+        values, offsets, dt, unit, kind = builder.finish()
         given = {"labels": labels, "groups": groups, "weights": weights}
         columns = {what: column_of_sequences(each, len(parts), what, name) for what, each in given.items()}
         column = None if columns["labels"] is None else replace(columns["labels"], name=label)
@@ -155,6 +158,7 @@ class LabelledSequences:
             sha256=digest.hexdigest(),
             dt=dt,
             time_unit=unit,
+            time_kind=kind,
             groups=None if columns["groups"] is None else columns["groups"].as_category(),
             weights=None if columns["weights"] is None else columns["weights"].values,
         )

@@ -25,6 +25,7 @@ from zoo.data.table import (
     too_large,
 )
 from zoo.data.text_values import expected_value, has_other_date_format
+from zoo.data.time_kind import TimeKind, time_kind, uneven_share
 from zoo.errors import DataError, UsageError, warn_caller
 from zoo.field_repr import one_line_repr
 
@@ -177,6 +178,11 @@ class Panel:
             observed[rows] = np.where(self.is_filled[rows], np.nan, self.targets[rows])
         return observed
 
+    @property
+    def time_kind(self) -> TimeKind:
+        """The kind of the times."""
+        return time_kind(self.times)
+
     def step(self) -> Any:
         """The median time between two rows; 1 without times."""
         return self._median_step
@@ -210,12 +216,9 @@ class Panel:
         return time_texts(np.array([time]), self.is_utc)[0] if is_date else f"{time:g}"
 
     def uneven_share(self) -> float:
-        """The share of the steps that differ from the median by more than 15 %, as no calendar month does."""
+        """The share of the steps that differ from the median, see :func:`uneven_share`; 0 without times."""
         differences = self.time_differences()
-        if differences is None:
-            return 0.0
-        uneven = sum(int((np.abs(differences[rows] - 1) > 0.15).sum()) for rows in row_chunks(len(self)))
-        return uneven / len(self)
+        return 0.0 if differences is None else uneven_share(differences)
 
     def time_differences(self, unit: float | None = None) -> Array | None:
         """Time from the row before, `(N,)`, 1 for the first; None without times.
@@ -249,13 +252,16 @@ def step_text(size: float, is_dates: bool) -> str:
     return "1 day" if size == units["days"] else f"{size / units.get(name, 1):g} {name}"
 
 
-def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> tuple[ColumnRoles, list[str]]:
+def default_roles(
+    table: DataTable, roles: ColumnRoles, choose_inputs: bool, choose_time: bool = True
+) -> tuple[ColumnRoles, list[str]]:
     """Choose the column of times, the inputs, and the series of a directory, if they are not given.
 
     Args:
         table: The table.
         roles: The given roles.
         choose_inputs: Whether to take all other columns of numbers and categories as inputs.
+        choose_time: Whether to take the only column of times.
 
     Returns:
         The roles, and for each column that is left out a text with the reason.
@@ -266,7 +272,7 @@ def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> 
     """
     roles = replace(roles, series=roles.series or table.series)
     times = [column.name for column in table.columns.values() if column.kind == "time"]
-    if roles.time is None and len(times) == 1 and times[0] not in roles.features:
+    if choose_time and roles.time is None and len(times) == 1 and times[0] not in roles.features:
         roles = replace(roles, time=times[0])
     taken = {*roles.features, roles.time, roles.series, roles.group, roles.weight}
     inputs, left_out = list[str](), list[str]()
@@ -274,7 +280,7 @@ def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> 
     for name, column in table.columns.items():
         if name in taken:
             continue
-        reason = "" if times or roles.time is not None else _unread_times(table, column)
+        reason = "" if roles.time is not None else _unread_times(table, column, bool(times))
         if choose_inputs and not reason:
             reason = _unusable(table, column)
         if reason:
@@ -284,8 +290,10 @@ def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> 
     return replace(roles, input=tuple(inputs)) if choose_inputs else roles, left_out
 
 
-def _unread_times(table: DataTable, column: DataColumn) -> str:
-    """Why a column of dates is not one of times; empty if it holds no dates."""
+def _unread_times(table: DataTable, column: DataColumn, has_times: bool) -> str:
+    """Why a column of dates is not the column of times; empty if it holds no dates."""
+    if has_times:
+        return _SEVERAL_TIMES if column.kind == "time" else ""
     if mixed_kind(column) == "time":
         raise _not_a_time(table, column)
     texts = column.categories[:_DATE_SAMPLE]
@@ -299,8 +307,11 @@ _OTHER_FORMAT = (
 )
 
 
-def warn_of_unread_dates(name: str, left_out: Iterable[str]) -> None:
-    """Warn of columns of dates that are left out.
+_SEVERAL_TIMES = "one of several columns of times; name one with `time`"
+
+
+def warn_of_unread_times(name: str, left_out: Iterable[str]) -> None:
+    """Warn of columns of times that are left out.
 
     Args:
         name: The name of the table.
@@ -309,6 +320,13 @@ def warn_of_unread_dates(name: str, left_out: Iterable[str]) -> None:
     for column in left_out:
         if column.endswith(f"({_OTHER_FORMAT})"):
             warn_caller(f"{name}: left out column {column}.")
+    end = f" ({_SEVERAL_TIMES})"
+    times = [column.removesuffix(end) for column in left_out if column.endswith(end)]
+    if times:
+        warn_caller(
+            f"{name} has several columns of times: {', '.join(times)}. The order of the rows is not checked, "
+            f"and the time between them is not read; name one with `time`."
+        )
 
 
 def _unusable(table: DataTable, column: DataColumn) -> str:

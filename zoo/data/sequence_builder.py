@@ -9,6 +9,7 @@ import numpy as np
 from zoo.arguments import counted, short_repr
 from zoo.array_types import Array
 from zoo.data.growing_array import GrowingArray, allocate, row_chunks
+from zoo.data.time_kind import TimeKind, time_kind
 from zoo.errors import DataError
 from zoo.field_repr import one_line_repr
 
@@ -23,12 +24,14 @@ class SequenceValues(NamedTuple):
         dt: Time from the step before in units of the median, 1 for the first step, `(R,)`; None without
             times.
         time_unit: The median time between two steps, in seconds if times are dates.
+        time_kind: The kind of the times.
     """
 
     values: Array
     offsets: Array
     dt: Array | None
     time_unit: float
+    time_kind: TimeKind
 
 
 class SequenceBuilder:
@@ -43,6 +46,7 @@ class SequenceBuilder:
         self._values, self._steps = GrowingArray(np.float64), GrowingArray(np.float64)
         self._offsets = [0]
         self._first, self._width = "", 0
+        self._time_kind: TimeKind = "none"
 
     def append(self, part: Array, label: str, times: Array | None = None) -> None:
         """Add a sequence.
@@ -53,11 +57,13 @@ class SequenceBuilder:
             times: `(T,)` numbers or datetime64. Either all sequences have times, or none has.
 
         Raises:
-            DataError: if it is empty, has other channels than the first one, or its times do not increase.
+            DataError: if it is empty, has other channels or another kind of times than the first one, or its
+                times do not increase.
         """
         owner = f"{self._name}, {label}"
         if len(self._offsets) == 1:
             self._first, self._width = label, part.shape[1]
+            self._time_kind = time_kind(times)
         if part.shape[1] != self._width:
             raise DataError(
                 f"{owner} has {counted(part.shape[1], 'channel')} and {self._first} has {self._width}; "
@@ -69,6 +75,11 @@ class SequenceBuilder:
             raise DataError(f"{owner} has no channels.")
         for rows in row_chunks(*part.shape):
             self._values.append(np.ascontiguousarray(part[rows], np.float64).reshape(-1))
+        if time_kind(times) != self._time_kind:
+            raise DataError(
+                f"{owner} and {self._first} have other kinds of times; expected dates in all sequences, or "
+                f"numbers in all."
+            )
         if times is not None:
             self._steps.append(_time_steps(times, owner))
         self._offsets.append(self._offsets[-1] + len(part))
@@ -82,7 +93,7 @@ class SequenceBuilder:
                 dt[rows] /= unit
             dt[offsets[:-1]] = 1.0
         values = self._values.finish().reshape(-1, max(self._width, 1))
-        return SequenceValues(values, offsets, dt if len(dt) else None, unit)
+        return SequenceValues(values, offsets, dt if len(dt) else None, unit, self._time_kind)
 
 
 def _time_steps(times: Array, owner: str) -> Array:

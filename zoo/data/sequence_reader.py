@@ -29,6 +29,7 @@ from zoo.data.table import (
     too_large,
 )
 from zoo.data.table_files import load_arrays, read_table
+from zoo.data.time_kind import TimeKind, check_time_kind, time_kind
 from zoo.data.ts_file import read_ts_file
 from zoo.errors import DataError, UsageError
 
@@ -49,6 +50,8 @@ class SequenceRoles:
         weight: The column of the weights.
         categories: The values of each column of texts; None, in training, to take them from the table.
         channel_count: The number of channels of the arrays of training, if they had no names; None otherwise.
+        chooses_time: Whether the only column of times is the column of times, unless ``time`` names one.
+        time_kind: The kind of times that is expected; None for any.
         known_categories: In training, values of columns of texts in a trained model, which set their order.
     """
 
@@ -60,6 +63,8 @@ class SequenceRoles:
     weight: str | None = None
     categories: Mapping[str, tuple[str, ...]] | None = None
     channel_count: int | None = None
+    chooses_time: bool = True
+    time_kind: TimeKind | None = None
     known_categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -160,7 +165,7 @@ def _of_mapping(
 
 def _of_ts_file(path: Path) -> LabelledSequences:
     content = read_ts_file(path)
-    values, offsets, dt, unit = content.sequences
+    values, offsets, dt, unit, kind = content.sequences
     count = len(offsets) - 1
     return LabelledSequences(
         name=path.name,
@@ -173,6 +178,7 @@ def _of_ts_file(path: Path) -> LabelledSequences:
         sha256=content.sha256,
         dt=dt,
         time_unit=unit,
+        time_kind=kind,
     )
 
 
@@ -182,6 +188,7 @@ def _of_arrays(given: LabelledSequences, roles: SequenceRoles, missing: str) -> 
     for flag in ("series", "time", "group", "weight") if is_training else ():
         if getattr(roles, flag) is not None:
             raise UsageError(f"{flag} is given, but {given.name} is not a table; leave it out.")
+    check_time_kind(given.name, given.time_kind, roles.time_kind, None)
     if roles.label is not None:
         given = replace(given, label=roles.label)
     has_no_names = given.channels == tuple(map(str, range(len(given.channels))))
@@ -285,7 +292,9 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
         if name == series or name not in per_sequence.values()
     }
     given = ColumnRoles((), roles.input or (), (), roles.time, roles.series)
-    chosen, left_out = default_roles(replace(table, columns=inputs), given, roles.input is None)
+    chosen, left_out = default_roles(
+        replace(table, columns=inputs), given, roles.input is None, roles.chooses_time
+    )
     if not len(table):
         raise DataError(f"{table.name} has no rows.")
     if not chosen.input:
@@ -294,6 +303,10 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
     for name in (*chosen.input, chosen.series, chosen.time):
         if name not in (None, FILE_COLUMN):
             table.column(str(name))  # an error that lists all columns, also those of labels
+    times = None if chosen.time is None else table.column(chosen.time)
+    if times is None or times.kind != "category":  # whose texts are an error below
+        kind = time_kind(None if times is None else times.values)
+        check_time_kind(table.name, kind, roles.time_kind, chosen.time)  # before the order of the times
     panel = make_panel(replace(table, columns=inputs), chosen, missing, is_training=is_training)
     channels, values, categories = _channels(panel, roles)
     label, group, weight = (
@@ -313,6 +326,7 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
         sha256=table.sha256,
         dt=panel.time_differences(),
         time_unit=panel.step_size(),
+        time_kind=panel.time_kind,
         groups=None if group is None else group.as_category(),
         weights=None if weight is None else weight.values,
         categories=categories,

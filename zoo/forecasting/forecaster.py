@@ -17,6 +17,7 @@ from zoo.data.panel import Panel, make_panel, step_text
 from zoo.data.sources import STDIN
 from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, prediction_name, value_texts
 from zoo.data.table_files import IN_MEMORY_TABLE, read_table
+from zoo.data.time_kind import check_time_kind
 from zoo.data.training_files import check_unchanged
 from zoo.errors import CheckpointError, DataError, UsageError, warn_caller
 from zoo.forecasting.baselines import History, seasonal_naive
@@ -350,7 +351,10 @@ class Forecaster:
         table, spec = self._table(data), self.spec
         roles = replace(spec.roles, weight=None)
         roles = roles if data is None else replace(roles, group=None)
-        return make_panel(table, roles, spec.missing, is_training=False)
+        panel = make_panel(table, roles, spec.missing, is_training=False)
+        if "dt" in self.model.stack.inputs:
+            check_time_kind(table.name, panel.time_kind, spec.time_kind, roles.time)
+        return panel
 
     def _windows(self, panel: Panel, ends: Array) -> Windows:
         """The windows of a panel. The units of a new series are measured up to its end in ``ends``."""
@@ -410,7 +414,7 @@ class Forecaster:
     def _compare_steps(self, panel: Panel) -> None:
         """Warn if rows are further apart, or closer, than in training, and no cell reads the time."""
         given, trained = panel.step_size(), self.spec.time_unit
-        if "dt" in self.model.stack.inputs:
+        if "dt" in self.model.stack.inputs or self.spec.time_kind not in (None, panel.time_kind):
             return
         if panel.times is None or len(panel) == len(panel.names) or not 0 < trained < math.inf:
             return

@@ -15,6 +15,7 @@ from zoo.array_types import Array
 from zoo.base.loss import Loss
 from zoo.data.panel import ColumnRoles, Panel
 from zoo.data.table import DataColumn
+from zoo.data.time_kind import TimeKind, as_time_kind
 from zoo.errors import CheckpointError, UsageError
 from zoo.model.category_inputs import CategoryInputs, category_inputs
 
@@ -110,6 +111,7 @@ class ForecastSpec:
         split_seed: Seed that divides groups.
         has_exact_names: Whether series have the names of the table. Runs of older versions read names that
             are numbers as numbers, ``007`` as ``7``.
+        time_kind: The kind of the times of training; None in runs of older versions.
     """
 
     roles: ColumnRoles
@@ -128,6 +130,7 @@ class ForecastSpec:
     split_seed: int = 0
     autoregression: tuple[tuple[tuple[float, ...], ...], ...] = ()
     has_exact_names: bool = True
+    time_kind: TimeKind | None = None
 
     @classmethod
     def of_panel(cls, panel: Panel, rows: Sequence[slice] | None = None, **settings: Any) -> ForecastSpec:
@@ -154,7 +157,8 @@ class ForecastSpec:
             if name not in (*roles.target, *categories)
             and _is_static(panel.numbers(name), panel.observed if rows is None else rows)
         )
-        return cls(roles, categories, masked, time_unit=panel.step_size(), static=static, **settings)
+        times: dict[str, Any] = {"time_unit": panel.step_size(), "time_kind": panel.time_kind}
+        return cls(roles, categories, masked, static=static, **times, **settings)
 
     @property
     def numeric(self) -> tuple[str, ...]:
@@ -276,6 +280,7 @@ class ForecastSpec:
                 "time_unit": float(stored["time_unit"]),
                 "levels": tuple(map(float, stored["levels"])),
                 "split_seed": stored.get("split_seed", 0),
+                "time_kind": as_time_kind(stored.get("time_kind")),
                 "has_exact_names": bool(stored.get("has_exact_names", False)),
                 "output_factors": tuple(map(float, stored.get("output_factors", [1] * len(roles["target"])))),
                 "autoregression": tuple(

@@ -14,7 +14,7 @@ from zoo.base import Cell, Optimizer
 from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
 from zoo.data.column_notes import NoteWords, warn_of_columns
-from zoo.data.panel import warn_of_unread_dates
+from zoo.data.panel import warn_of_unread_times
 from zoo.data.sequence_reader import is_arrays_of_sequences
 from zoo.data.table import DataTable, is_table_like
 from zoo.data.table_files import is_table_directory, is_table_file, read_table
@@ -135,7 +135,7 @@ def fit_forecaster(
         **settings: Other settings of :class:`zoo.training.Config`.
     """
     config, dataset = prepare_table(make_config({**settings, "kind": "table"}), table)
-    warn_of_unread_dates(table.name, dataset.left_out)
+    warn_of_unread_times(table.name, dataset.left_out)
     warn_of_columns(table.name, dataset.notes_in(words))
     config = replace(config, log_every=config.eval_every or 1)
     model = dataset.make_model(cell, config)

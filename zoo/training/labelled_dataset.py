@@ -30,8 +30,10 @@ from zoo.data import parse_split
 from zoo.data.column_notes import sentinel_notes
 from zoo.data.growing_array import allocate, sequence_chunks
 from zoo.data.labelled_sequences import LabelledSequences
+from zoo.data.panel import step_text
 from zoo.data.sequence_reader import SequenceRoles, read_sequences
 from zoo.data.table import DataColumn
+from zoo.data.time_kind import uneven_share
 from zoo.errors import DataError, UsageError
 from zoo.field_repr import one_line_repr
 from zoo.forecasting.spec import quantile_levels
@@ -106,6 +108,8 @@ class LabelledDataset:
             "classes": None if counts is None else dict(zip(spec.classes, counts, strict=True)),
             "parts": [len(numbers) for numbers in self.parts.values()],
             "groups": self._group_counts(),
+            "step": step_text(self.given.time_unit, self.given.time_kind == "date"),
+            "uneven": 0.0 if self.given.dt is None else round(uneven_share(self.given.dt), 4),
             "left_out": list(self.given.left_out),
             "column_notes": list(sentinel_notes(self.given.channels, self.given.values)),
             "inputs": spec.input_size,
@@ -408,6 +412,7 @@ def _unscaled_spec(
         group=config.group,
         time_unit=given.time_unit,
         channel_count=given.channel_count,
+        time_kind=given.time_kind,
     )
 
 

@@ -442,9 +442,7 @@ def _check_settings(config: Config, table: DataTable, is_file: bool) -> None:
         raise UsageError("split_seed is given without `group`; each series is cut by time, so leave it out.")
 
 
-def _make_panel(
-    config: Config, table: DataTable, given: ColumnRoles
-) -> tuple[Panel, tuple[str, ...], str]:
+def _make_panel(config: Config, table: DataTable, given: ColumnRoles) -> tuple[Panel, tuple[str, ...], str]:
     """The series of a table, divided by groups if there are any.
 
     Returns:

@@ -15,7 +15,7 @@ from zoo.base.param_groups import AnyOptimizer
 from zoo.data import Corpus
 from zoo.data.column_notes import warn_of_columns
 from zoo.data.labelled_sequences import LabelledSequences
-from zoo.data.panel import warn_of_unread_dates
+from zoo.data.panel import warn_of_unread_times
 from zoo.data.sequence_reader import is_arrays_of_sequences
 from zoo.data.sources import IN_MEMORY
 from zoo.data.table import is_table_like
@@ -141,7 +141,7 @@ def train(
     config, dataset = _prepare(requested, data, resolved_task, out if resume else None, encoding)
     metadata = dataset.metadata()
     if on_event is None:  # otherwise the event ``start`` lists the columns that are left out
-        warn_of_unread_dates(dataset.name, metadata.get("left_out", ()))
+        warn_of_unread_times(dataset.name, metadata.get("left_out", ()))
         warn_of_columns(dataset.name, metadata.get("column_notes", ()))
     factory = RunFactory(dataset, resolved_cells, optimizer, regularisation, initial)
     parts = factory.make(config)  # before a checkpoint replaces the initial values
@@ -528,6 +528,7 @@ class _TrainingSession:
             "cell": self.config.cell_label,
             "parameters": self.model.layout.size,
             "threads": self.model.threads,
+            "aux": sorted(self.model.stack.inputs),
             "lr": lr,
             "ranks": self.process_group.size,
             self.dataset.kind: self.dataset.metadata(),
