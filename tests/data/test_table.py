@@ -12,6 +12,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import zoo
 from zoo.data import DataTable, as_table, growing_array, read_table
@@ -593,14 +595,14 @@ def test_times_with_and_without_an_offset_are_an_error(with_offset, comes_first)
         (
             {"a": [1, "x"]},
             UsageError,
-            "column 'a' holds values of the types int, str; expected numeric values, text values",
+            "table, row 1, column 'a': found 'x' of the type str, and numeric values in other rows; expected",
         ),
         (
             {"a": [[1], [2, 3]]},
             UsageError,
-            "column 'a' holds values of the types list; expected numeric values",
+            "table, row 0, column 'a': found [1] of the type list; expected numeric values",
         ),
-        ({"a": [datetime.time(1), None]}, UsageError, "column 'a' holds values of the types time; expected"),
+        ({"a": [None, datetime.time(1)]}, UsageError, "row 1, column 'a': found datetime.time(1, 0) of the"),
         (
             {"a": [1j]},
             UsageError,
@@ -618,6 +620,22 @@ def test_invalid_tables_are_errors(data, error, sentence):
 
 
 # ---- files --------------------------------------------------------------------------------------------
+
+
+@given(
+    data=st.data(), rows=st.integers(3, 50), odd=st.sampled_from(["n/a", "high", datetime.date(2024, 5, 1)])
+)
+def test_value_of_another_type_is_named_with_its_row(data, rows, odd):
+    values = [None if row % 7 == 6 else float(row) for row in range(rows)]
+    row = data.draw(st.integers(0, rows - 1))
+    values[row] = odd
+    with pytest.raises(UsageError) as error:
+        as_table({"hr": np.array(values, object)})
+    kind = type(odd).__name__
+    sentence = (
+        f"table, row {row}, column 'hr': found {odd!r} of the type {kind}, and numeric values in other rows;"
+    )
+    assert str(error.value).startswith(sentence)
 
 
 def test_numpy_files(tmp_path):

@@ -365,9 +365,9 @@ def test_times_go_on_in_calendar_months_or_in_steps(past, step, future):
 def test_errors_are_one_sentence(run, tmp_path):
     short = {"month": months(5), "y": wave(5)}
     for values, sentence in (
-        ([1.0], "table has 1 row with a target; the model reads 10 before a forecast"),
+        ([1.0], "table has 1 row of history; the model reads 10 before a forecast"),
         ([np.nan, *range(20)], "row 0, column 'y': the value is missing; fill it."),  # no setting can change
-        ([1.0, "a"], "table: column 'y' holds values of the types float, str; expected numeric values"),
+        ([1.0, "a"], "table, row 1, column 'y': found 'a' of the type str, and numeric values in"),
         ([1.0, np.inf, 2.0], "row 1, column 'y': found inf; expected a finite number"),
     ):
         with pytest.raises((DataError, UsageError)) as error:
@@ -375,7 +375,7 @@ def test_errors_are_one_sentence(run, tmp_path):
         assert sentence in str(error.value)
     with pytest.raises(DataError, match=r"is repeated; remove one of the rows\.$"):
         zoo.forecast(run, {"month": np.repeat(months(10), 2), "y": wave(20)})
-    with pytest.raises(DataError, match="table has 5 rows with a target; the model reads 10 before a"):
+    with pytest.raises(DataError, match="table has 5 rows of history; the model reads 10 before a"):
         zoo.forecast(run, short)
     with pytest.raises(DataError, match="table has no column 'y'"):
         zoo.forecast(run, {"month": months(), "x": wave()})

@@ -298,9 +298,25 @@ def test_missing_values_are_marked(tmp_path):
     assert np.isfinite(zoo.predict(run).values).all()
     parts[3][1, 1] = np.nan
     with pytest.raises(
-        DataError, match="a value of channel 'y' is missing in sequence 'r3', and none was in tr"
+        DataError, match="'y' is missing in sequence 'r3', and none was in training; fill it, for example"
     ):
         zoo.predict(run, table(parts, labels))
+
+
+@pytest.mark.parametrize("missing", ["reject", "forward", "mask"])
+def test_remedy_for_an_unknown_text_value_works(missing):
+    """An empty value is a remedy if the model reads missing values."""
+    parts, labels = recordings(20, low=3, high=4)
+    wards = np.array(["north", "south", "north"] * 20, object)
+    given = {"series": "id", "label": "way", "missing": missing, **SMALL, "steps": 2}
+    predictor = zoo.fit(table(parts, labels, ward=wards), **given)
+    for row in (1, 31, 59):
+        wards[row] = "west"
+        with pytest.raises(DataError, match=f"row {row}, column 'ward': found 'west'") as error:
+            predictor.predict(table(parts, labels, ward=wards))
+        assert ("Replace it by one of them, leave it empty, or" in str(error.value)) == (missing != "reject")
+        wards[row] = None if missing != "reject" else "south"
+        assert len(predictor.predict(table(parts, labels, ward=wards)).ids) == 20
 
 
 def test_cells_read_the_time_between_rows(tmp_path):

@@ -701,7 +701,7 @@ def test_series_without_a_target_that_varies_is_left_out(values, missing, tmp_pa
         later = zoo.forecast(tmp_path / "x.safetensors", data, level=0)
         assert np.isfinite(later.values).all()
         return
-    with pytest.warns(ZooWarning, match="Give more history. Until then this series has no forecast"):
+    with pytest.warns(ZooWarning, match="Give more rows. Until then this series has no forecast"):
         later = zoo.forecast(tmp_path / "x.safetensors", data, level=0)
     assert np.isnan(later.values[later.series.index("s2")]).all()
     assert np.isfinite(np.delete(later.values, later.series.index("s2"), axis=0)).all()
@@ -738,16 +738,14 @@ def test_series_that_are_too_short_have_no_forecast(short):
     forecaster = zoo.fit(of_lengths(N, N), target="y", **settings)
     alone = forecaster.forecast(level=0)
     data = of_lengths(N, N, *short)
-    with pytest.warns(
-        ZooWarning, match=rf"series 's2' has {short[0]} rows? with a target; the model reads 8"
-    ):
+    with pytest.warns(ZooWarning, match=rf"series 's2' has {short[0]} rows? of history; the model reads 8"):
         several = forecaster.forecast(data, level=0)
     assert several.series == ("s0", "s1", *(f"s{2 + number}" for number in range(len(short))))
     np.testing.assert_array_equal(several.values[:2], alone.values)
     assert np.isnan(several.values[2:]).all()
     assert several.to_csv().splitlines()[-1].startswith(f"s{1 + len(short)},2024-01-01")
     assert several.to_json()[-1]["y"] is None
-    with pytest.raises(DataError, match="Give more history"):
+    with pytest.raises(DataError, match="Give more rows"):
         forecaster.forecast(of_lengths(5, 4))
 
 

@@ -230,7 +230,8 @@ class ScaledSequences:
                 sequence = given.ids[int(np.searchsorted(given.offsets, step, side="right")) - 1]
                 raise DataError(
                     f"{given.name}: a value of channel {spec.channels[number]!r} is missing in sequence "
-                    f"{sequence!r}, and none was in training; fill it."
+                    f"{sequence!r}, and none was in training; fill it, for example with the value before, or "
+                    f"train with sequences that lack values of this channel."
                 )
         values = allocate((len(given.values), spec.input_size), dtype)
         masked = [spec.channels.index(name) for name in spec.masked]

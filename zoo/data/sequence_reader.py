@@ -308,7 +308,7 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
         kind = time_kind(None if times is None else times.values)
         check_time_kind(table.name, kind, roles.time_kind, chosen.time)  # before the order of the times
     panel = make_panel(replace(table, columns=inputs), chosen, missing, is_training=is_training)
-    channels, values, categories = _channels(panel, roles)
+    channels, values, categories = _channels(panel, roles, missing)
     label, group, weight = (
         None
         if name is None or name not in table.columns
@@ -340,7 +340,7 @@ def _all_roles(roles: SequenceRoles) -> Iterator[str | None]:
 
 
 def _channels(
-    panel: Panel, roles: SequenceRoles
+    panel: Panel, roles: SequenceRoles, missing: str
 ) -> tuple[tuple[str, ...], Array, dict[str, tuple[str, ...]]]:
     """Names and values of the channels of the columns; a column of texts has one channel for each text."""
     names, categories = list[str](), dict[str, tuple[str, ...]]()
@@ -352,7 +352,7 @@ def _channels(
             texts = in_known_order(column.categories, before) if known is None else known[name]
             categories[name] = texts
             names += [f"{name}={text}" for text in texts]
-            codes = _known_codes(panel, column.as_category(), texts)
+            codes = _known_codes(panel, column.as_category(), texts, missing)
             columns += [(codes, code) for code in range(len(texts))]
         else:
             panel.table.numbers(name)
@@ -365,7 +365,7 @@ def _channels(
     return tuple(names), values, categories
 
 
-def _known_codes(panel: Panel, column: DataColumn, texts: tuple[str, ...]) -> Array:
+def _known_codes(panel: Panel, column: DataColumn, texts: tuple[str, ...], missing: str) -> Array:
     """The position of each value in some texts, `(N,)`; -1 for a missing value."""
     if column.categories == texts:
         return column.values
@@ -374,10 +374,11 @@ def _known_codes(panel: Panel, column: DataColumn, texts: tuple[str, ...]) -> Ar
     known: Array = table[column.values]
     if (known == -2).any():
         row = int((known == -2).argmax())
+        empty = "" if missing == "reject" else ", leave it empty"
         raise DataError(
             f"{panel.where(row, column.name)}: found {column.text(row)!r}, which did not occur in training; "
-            f"the values there were {', '.join(texts[:10])}. Replace it by one of them, or train with rows "
-            f"that have it."
+            f"the values there were {', '.join(texts[:10])}. Replace it by one of them{empty}, or train with "
+            f"rows that have it."
         )
     return known
 

@@ -509,11 +509,24 @@ def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColu
         _check_offsets(name, texts, list(map(str, values)), owner)
         times = np.array([_as_time(value) for value in values], TIME_DTYPE)
         return DataColumn(name, "time", times, is_utc=True in texts)
-    kinds = sorted({type(value).__name__ for value in present})
-    raise UsageError(
-        f"{owner}: column {name!r} holds values of the types {', '.join(kinds)}; expected numeric values, "
-        f"text values or times."
+    kinds = Counter(map(_noun, present))
+    usual = kinds.most_common(1)[0][0]
+    row, value = next(
+        (row, value)
+        for row, value in enumerate(values)
+        if not _is_missing(value) and (len(kinds) == 1 or _noun(value) != usual)
     )
+    among = f", and {usual} in other rows" if len(kinds) > 1 else ""
+    raise UsageError(
+        f"{owner}, row {row}, column {name!r}: found {short_repr(value)} of the type {type(value).__name__}"
+        f"{among}; expected numeric values, text values or times. Give None for a missing value."
+    )
+
+
+def _noun(value: Any) -> str:
+    """A noun for values such as one of a column, in messages."""
+    nouns: dict[str, Any] = {"numeric values": (int, float, np.number, np.bool_), "text values": str}
+    return next((noun for noun, types in nouns.items() if isinstance(value, types)), type(value).__name__)
 
 
 def _with_times(column: DataColumn, owner: str) -> DataColumn:

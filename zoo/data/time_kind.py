@@ -1,4 +1,4 @@
-"""Kinds of times: the data of a model and those of its training have the same."""
+"""Kinds of times: new data for a model have the same kind as the data of its training."""
 
 from __future__ import annotations
 

@@ -386,10 +386,10 @@ class Forecaster:
             problem = (
                 "has a target that is constant or missing, which has no unit"
                 if is_long[number]
-                else f"has {counted(int(lengths[number]), 'row')} with a target; the model reads "
+                else f"has {counted(int(lengths[number]), 'row')} of history; the model reads "
                 f"{spec.context:,} before a forecast"
             )
-            sentence = f"{owner} {problem}. Give more history."
+            sentence = f"{owner} {problem}. Give more rows."
             if not is_usable.any():
                 raise DataError(sentence)
             warn_caller(
