@@ -829,6 +829,8 @@ def test_columns_of_a_data_frame_have_the_roles_that_their_names_have():
     )
     two = {"load": np.r_[series, series + 1], "name": np.repeat(["a", "b"], STEPS)}
     assert SequenceForecaster(**FORECAST, steps=2, series="name").fit(two).predict().shape == (2, 4, 1)
+    numbers = {**two, "name": 10**16 + np.unique(two["name"], return_inverse=True)[1]}  # equal as float64
+    assert SequenceForecaster(**FORECAST, steps=2, series="name").fit(numbers).predict().shape == (2, 4, 1)
 
 
 def test_times_in_an_index_of_pandas_are_read():

@@ -358,7 +358,8 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             ValueError: if they are no columns, or not as many as in ``fit``.
         """
         owner = type(self).__name__
-        given = _columns(X, f"{owner}: X", "", self.missing)
+        names = () if self.series is None else (self.series,)
+        given = _columns(X, f"{owner}: X", "", self.missing, names)
         if reset:
             self.n_features_in_ = len(given)
         elif len(given) != self.n_features_in_:
@@ -389,7 +390,9 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         return f"{1 - Decimal(str(share)):f},{Decimal(str(share)):f}"
 
 
-def _columns(data: Any, owner: str, prefix: str, missing: str) -> dict[str, DataColumn]:
+def _columns(
+    data: Any, owner: str, prefix: str, missing: str, identifiers: tuple[str, ...] = ()
+) -> dict[str, DataColumn]:
     """Name to column of an array, a series, a mapping or a data frame.
 
     Args:
@@ -397,6 +400,7 @@ def _columns(data: Any, owner: str, prefix: str, missing: str) -> dict[str, Data
         owner: Their name in messages.
         prefix: Of the names of the columns of an array; the name of a single one without a name.
         missing: Treatment of missing values.
+        identifiers: Columns that name series.
 
     Raises:
         ValueError: if it is anything else.
@@ -405,7 +409,7 @@ def _columns(data: Any, owner: str, prefix: str, missing: str) -> dict[str, Data
     check_known_form(data, owner, "numbers, a row for each time step")
     is_sparse = hasattr(data, "toarray")  # one of its formats is a mapping
     if not is_sparse and (isinstance(data, Mapping) or hasattr(data, "columns")):
-        return dict(as_table(data, owner).columns)
+        return dict(as_table(data, owner, identifiers).columns)
     name, times = getattr(data, "name", None), time_index(data)
     limits = {"ensure_2d": False, "ensure_all_finite": "allow-nan", "ensure_min_samples": 2}
     data = check_array(data, dtype=None, input_name=owner, **limits)
