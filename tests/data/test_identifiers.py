@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from zoo.data import ColumnRoles, DataTable, LabelledSequences, as_table, make_panel, read_table
 from zoo.data.sequence_reader import SequenceRoles, read_sequences
 from zoo.data.text_values import is_missing_text
-from zoo.errors import DataError
+from zoo.errors import DataError, UsageError
 
 ROLES = SequenceRoles("y", ("x",), "id")
 
@@ -119,7 +119,11 @@ def test_rounded_names_of_a_table_are_an_error():
     with pytest.raises(DataError, match=r"row 0, column 'id': found 1000.*identifiers=\['id'\]"):
         ids(DataTable.from_arrays(numbers))
     assert len(ids(DataTable.from_arrays(numbers, identifiers=["id"]))) == 2
-    assert as_table(numbers, identifiers=["id"]).column("id").kind == "category"
+    for names in (["id"], ("id",), "id"):
+        assert as_table(numbers, identifiers=names).column("id").kind == "category"
+    assert as_table({**numbers, "d": numbers["id"]}, identifiers="id").column("d").kind == "number"
+    with pytest.raises(UsageError, match="identifiers is 5; expected names of columns"):
+        as_table(numbers, identifiers=5)
 
 
 @given(step=st.integers(1, 10**12))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from zoo._lazy import require
-from zoo.arguments import counted, dtype_and_shape, short_repr
+from zoo.arguments import as_elements, counted, dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.base.names import did_you_mean
 from zoo.data.growing_array import allocate, as_contiguous, gather, row_chunks
@@ -208,6 +208,7 @@ class DataTable:
             DataError: if there is no column, the lengths differ, or only some times of a column have a zone.
             UsageError: if a column is not one-dimensional, or has another type.
         """
+        identifiers = as_names(identifiers)
         if not arrays:
             raise DataError(f"{name} has no columns.")
         columns = {
@@ -455,6 +456,17 @@ def as_column(name: str, values: Any, owner: str) -> DataColumn:
     )
 
 
+def as_names(identifiers: Any) -> tuple[str, ...]:
+    """The names of columns of identifiers; a text is one name.
+
+    Raises:
+        UsageError: if they are no names.
+    """
+    if isinstance(identifiers, str):
+        return (identifiers,)
+    return tuple(map(str, as_elements(identifiers, "identifiers", "names of columns")))
+
+
 def as_identifiers(name: str, values: Any, owner: str) -> DataColumn:
     """Make a column of names, as :func:`as_column`.
 
@@ -619,6 +631,7 @@ def as_table(data: Any, name: str = "table", identifiers: Collection[str] = ()) 
             numbers that may be rounded.
         UsageError: if it is none of these.
     """
+    identifiers = as_names(identifiers)
     if isinstance(data, DataTable):
         _check_exact(data, identifiers)
         return data

@@ -33,6 +33,7 @@ from zoo.data.table import (
     FOLDER_COLUMN,
     DataColumn,
     DataTable,
+    as_names,
     as_table,
     in_order_of_value,
 )
@@ -161,6 +162,7 @@ def read_table(source: str | os.PathLike[str], identifiers: Collection[str] = ()
         DataError: if it cannot be read, or is not a table, or the files of a directory have other columns.
         UsageError: if a package is missing.
     """
+    identifiers = as_names(identifiers)
     if isinstance(source, str) and source == STDIN:
         buffer = getattr(sys.stdin, "buffer", None)
         if buffer is None:
