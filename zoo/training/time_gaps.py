@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
+from zoo.base import Cell
 from zoo.layers.stack import Stack
 
 
@@ -18,12 +21,27 @@ def long_gap_note(stack: Stack, description: Mapping[str, Any]) -> str:
     largest = description.get("largest_dt")
     if largest is None:
         return ""
-    declared = [(cell.inputs["dt"], cell.options) for cell in stack.cells if "dt" in cell.inputs]
-    limits = [limit for each, options in declared if (limit := each.limit_for(options)) is not None]
-    if not limits or largest <= min(limits):
+    limited = [
+        (limit, cell)
+        for cell in stack.cells
+        if "dt" in cell.inputs and (limit := cell.inputs["dt"].limit_for(cell.options)) is not None
+    ]
+    limit, cell = min(limited, key=itemgetter(0), default=(math.inf, stack.cell))
+    if largest <= limit:
         return ""
+    options = [name for name in cell.options if _raises_limit(cell, name, limit)]
+    remedy = f"raise {' or '.join(options)}, or " if options else ""
     return (
         f"the largest time between rows is {largest:,.4g} times the median, and {stack.label()} solves its "
-        f"equation in explicit steps, which are stable up to a dt of {min(limits):g}, so its states may grow "
-        f"without bound; choose a cell without this limit, such as cfc or ltc, or see the options of the cell"
+        f"equation in explicit steps, which are stable up to a dt of {limit:g}, so its states may grow "
+        f"without bound; {remedy}choose a cell without this limit, such as cfc or ltc"
     )
+
+
+def _raises_limit(cell: Cell, name: str, limit: float) -> bool:
+    """Whether twice the value of an option raises the limit of ``dt``."""
+    value = cell.options[name]
+    if type(value) not in (int, float):
+        return False
+    raised = cell.inputs["dt"].limit_for({**cell.options, name: 2 * value})
+    return raised is not None and raised > limit
