@@ -101,10 +101,10 @@ def test_process_finishes_without_the_compilation_that_started_it(kernels: Modul
     assert call_of(kernels.first).is_compiled
 
 
-@pytest.mark.parametrize(("remaining", "work"), [(0, 1), (3, 1), (3, 2)])
+@pytest.mark.parametrize(("remaining", "shards"), [(0, 1), (3, 1), (3, 2)])
 @pytest.mark.parametrize("reason", ["one thread", "defined in a function", "no memory"])
-def test_without_a_process_this_one_compiles_after_some_work(
-    kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, reason: str, remaining: int, work: int
+def test_without_a_process_this_one_compiles_after_some_shards(
+    kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, reason: str, remaining: int, shards: int
 ) -> None:
     def raise_error(*_arguments: Any, **_options: Any) -> None:
         assert reason == "no memory"
@@ -113,9 +113,9 @@ def test_without_a_process_this_one_compiles_after_some_work(
     monkeypatch.setattr(compiler_process.subprocess, "Popen", raise_error)
     kernel = zoo.njit(lambda x: x + 1) if reason == "defined in a function" else kernels.first
     compilation = Compilation([call_of(kernel)], 1 if reason == "one thread" else 2, remaining)
-    calls = remaining // work
-    assert [compilation.function(work=work) for _ in range(calls)] == [None] * calls
-    function = compilation.function(work=work)
+    calls = remaining // shards
+    assert [compilation.function(shards=shards) for _ in range(calls)] == [None] * calls
+    function = compilation.function(shards=shards)
     assert function is not None
     assert function(1) == 2
 

@@ -27,29 +27,31 @@ class Compilation:
     Args:
         calls: The kernel, with the types of its arguments, after others that are called along with it.
         threads: Number of threads that this process may use; another process compiles if there are several.
-        work_before_compiling: Work that this process does without the kernel before it compiles it, if it is
-            not stored and no other process compiles it.
+        shards_before_compiling: Shards that this process runs in Python before it compiles the kernel, if it
+            is not stored and no other process compiles it.
     """
 
-    def __init__(self, calls: Sequence[KernelCall], threads: int = 1, work_before_compiling: int = 0) -> None:
-        self._calls, self._threads, self._remaining_work = calls, threads, work_before_compiling
+    def __init__(
+        self, calls: Sequence[KernelCall], threads: int = 1, shards_before_compiling: int = 0
+    ) -> None:
+        self._calls, self._threads, self._remaining_shards = calls, threads, shards_before_compiling
         self._function: Callable[..., Any] | None = None
         self._has_process = self._has_looked = False
 
-    def function(self, *, wait: bool = False, work: int = 1) -> Callable[..., Any] | None:
+    def function(self, *, wait: bool = False, shards: int = 1) -> Callable[..., Any] | None:
         """The compiled kernel, which does not check types; None if it is not compiled yet.
 
         Args:
             wait: Compile the kernel now, or wait for the process that compiles it.
-            work: Work that the caller does without the kernel if it is not compiled yet.
+            shards: Shards that the caller runs in Python if the kernel is not compiled yet.
         """
-        if self._function is None and (wait or self._is_ready(work)):
+        if self._function is None and (wait or self._is_ready(shards)):
             if wait and self._has_process:
                 PROCESS.wait_for(self._calls[-1])
             self._function = self._calls[-1].compile()
         return self._function
 
-    def _is_ready(self, work: int) -> bool:
+    def _is_ready(self, shards: int) -> bool:
         """Whether the kernel is stored, or this process has to compile it now."""
         call = self._calls[-1]
         if self._has_process:
@@ -67,8 +69,8 @@ class Compilation:
                 if self._has_process or PROCESS.is_busy:
                     return False
             self._has_looked = True
-        self._remaining_work -= work
-        return self._remaining_work < 0
+        self._remaining_shards -= shards
+        return self._remaining_shards < 0
 
 
 class _BackgroundProcess:

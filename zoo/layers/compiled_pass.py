@@ -49,7 +49,7 @@ from zoo.layers.sharding import run_shards, slice_states
 from zoo.layers.stack import LayerTape, Stack, StackParams, states_by_layer
 from zoo.layers.time_chunks import Segment
 
-INTERPRETED_PASS_SHARDS = 100
+SHARDS_BEFORE_LOADING = 100
 """Shards of a kind that run in Python first: to load a compiled pass takes some milliseconds."""
 
 SHARDS_BEFORE_COMPILING = 5_000
@@ -212,7 +212,7 @@ class CompiledPasses:
         self._is_supported = has_compiled_kernels(stack) and not stack.inputs
         self._options = stack.directions[0].kernels.options
         self._output_sizes = tuple([layer.output_size for layer in stack.directions])
-        self.shards, self.in_background = ShardCounter(INTERPRETED_PASS_SHARDS), True
+        self.shards, self.in_background = ShardCounter(SHARDS_BEFORE_LOADING), True
         self.first_pass_compiler = FirstPassCompiler()
         self._forward: dict[Any, tuple[SpecialisedPass, SavedTypes]] = {}
         self._backward: dict[Any, SpecialisedPass] = {}
@@ -266,7 +266,7 @@ class CompiledPasses:
             calls = *saved.calls, call
             self._forward[kind] = SpecialisedPass(self._compilation(calls, threads), addresses), saved
         compiled, saved = self._forward[kind]
-        function = compiled.compilation.function(wait=not self.in_background, work=len(shards))
+        function = compiled.compilation.function(wait=not self.in_background, shards=len(shards))
         if function is None:
             return None
         segments = CompiledSegments(self._stack, run, shards, saved)
@@ -328,7 +328,7 @@ class CompiledPasses:
             call, addresses = generated
             self._backward[kind] = SpecialisedPass(self._compilation((call,), threads), addresses)
         compiled = self._backward[kind]
-        function = compiled.compilation.function(wait=not self.in_background, work=len(segments))
+        function = compiled.compilation.function(wait=not self.in_background, shards=len(segments))
         if function is None or not isinstance(segments, CompiledSegments):
             return None
         passed = segments.results, compiled.addresses, arguments
