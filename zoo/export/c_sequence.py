@@ -127,7 +127,7 @@ class SequenceFunction:
     def _aux_row(self, name: str, direction: DirectionExport) -> str:
         """The row of an auxiliary input for step t."""
         row, size = self.aux[name], math.prod(self.model.inputs[name])
-        if direction.spec.reverse and direction.spec.cell.inputs[name].between_steps:
+        if direction.spec.reads_following_steps(name):
             return f"(t + 1 < count ? {row} + (t + 1) * {size} : {row})"
         return f"{row} + t * {size}"
 

@@ -269,7 +269,7 @@ def _input_tensors(
     tensors = {}
     for name, node in step_graph.inputs.items():
         tensor = inputs.aux[name]
-        if direction.spec.reverse and direction.spec.cell.inputs[name].between_steps:
+        if direction.spec.reads_following_steps(name):
             tensor = _following_steps(builder, tensor)
         tensors[node] = Tensor(tensor, concrete_shape(node.shape))
     if not inputs.is_tokens:

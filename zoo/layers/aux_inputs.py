@@ -33,7 +33,7 @@ StepsAndRows = tuple[slice, Rows]
 """Time steps of the sequence and rows of the batch."""
 
 ReversedKey = tuple[str, bool]
-"""Name of an auxiliary input, and whether it belongs to the time between steps."""
+"""Name of an auxiliary input, and whether steps have the value of the following one."""
 
 DROPOUT_STREAM = "between layers"  # no noise of a cell has this name, because it has a space
 
@@ -135,13 +135,13 @@ def reverse_aux_inputs(
         if name in arrays
     }
     return {
-        (name, between): (reverse_between_steps if between else reverse_time)(arrays[name], lengths)
-        for name, between in keys
+        (name, is_following): (reverse_between_steps if is_following else reverse_time)(arrays[name], lengths)
+        for name, is_following in keys
     }
 
 
 def _reversed_key(name: str, direction: Direction) -> ReversedKey:
-    return name, direction.cell.inputs[name].between_steps
+    return name, direction.reads_following_steps(name)
 
 
 def check_noise(noise: Any) -> NoiseKey | None:

@@ -136,6 +136,10 @@ class Direction:
         """Prefix of the names of its arrays."""
         return f"l{self.index}.reverse." if self.reverse else f"l{self.index}."
 
+    def reads_following_steps(self, name: str) -> bool:
+        """Whether an auxiliary input has, at each step, the value of the following step."""
+        return self.reverse and self.cell.inputs[name].between_steps
+
     @property
     def rng_index(self) -> int:
         """Number of this direction in the random streams of initial values and noise."""
