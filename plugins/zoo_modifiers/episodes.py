@@ -13,7 +13,7 @@ import zoo
 class Episodes(zoo.Modifier):
     """A row of the batch holds several episodes, and each one starts from the initial states.
 
-    Equations, for every state s of the cell::
+    Equations, for each state s::
 
         s = initial s where episode_start > 0, else s    before the step of the cell
 

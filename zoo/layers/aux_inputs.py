@@ -109,11 +109,12 @@ class AuxInputSource:
         if self.noise_key is not None and isinstance(declared, Noise):
             parameter, index = declared.parameter(direction.cell.options), direction.rng_index
             return draw_noise(declared, parameter, self.noise_key, index, part, shape, self.dtype)
-        key = shape, declared.value(direction.cell.options)
+        value = declared.value(direction.cell.options)
+        key = shape, value
         if key not in shared:
             time_slice, rows = part
             size = (time_slice.stop - time_slice.start, row_count(rows), *shape)
-            shared[key] = np.full(size, key[1], self.dtype)
+            shared[key] = np.full(size, value, self.dtype)
         return shared[key]
 
 

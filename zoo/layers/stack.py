@@ -402,11 +402,22 @@ class Stack:
         Raises:
             UsageError: if an input does not fit, or the noise is invalid.
         """
-        arrays = {
-            name: as_aux_input(name, value, (batch, *self.input_shapes[name]), dtype, owner)[None]
+        arrays = self.step_arrays(given, batch, dtype, owner)
+        return self.aux_inputs(arrays, (1, batch), dtype, noise).chunk(slice(0, 1), slice(0, batch))
+
+    def step_arrays(
+        self, given: Mapping[str, Any], batch: int, dtype: np.dtype[Any], owner: str
+    ) -> dict[str, Array]:
+        """Check auxiliary inputs of one time step, and give them an axis of time, ``(1, B, ...)``.
+
+        Raises:
+            UsageError: if one does not fit.
+        """
+        shapes = self.input_shapes
+        return {
+            name: as_aux_input(name, value, (batch, *shapes[name]), dtype, owner)[None]
             for name, value in given.items()
         }
-        return self.aux_inputs(arrays, (1, batch), dtype, noise).chunk(slice(0, 1), slice(0, batch))
 
     def check_reads_forwards(self, owner: str) -> None:
         """Check that the stack can run one time step in each call.

@@ -21,7 +21,7 @@ from zoo.layers.config import StackConfig
 from zoo.layers.parameters import ArrayViews
 from zoo.layers.stack import LayerArrays, Stack, check_same_shape, named_states, states_by_layer
 from zoo.layers.states import GivenState, States, read_only_states
-from zoo.layers.validation import as_aux_input, as_step_inputs, check_aux_names
+from zoo.layers.validation import as_step_inputs, check_aux_names
 
 if TYPE_CHECKING:
     from zoo.layers.stream_step import Readout
@@ -178,15 +178,11 @@ class Stepper:
         """Check the auxiliary inputs of a step, and add the defaults of others."""
         if not inputs:
             return self._default_aux
-        stack, size, dtype, label = self._stack, self._batch_size, self._dtype, self._label
+        stack, label = self._stack, self._label
         advice = " Assign states to `stepper.state`."
         check_aux_names(inputs, self._inputs_by_name, label, arguments=(), state_advice=advice)
         check_same_shape(inputs, stack.directions, label)
-        shapes = stack.input_shapes
-        arrays = {
-            name: as_aux_input(name, value, (size, *shapes[name]), dtype, label)[None]
-            for name, value in inputs.items()
-        }
+        arrays = stack.step_arrays(inputs, self._batch_size, self._dtype, label)
         return tuple(
             [
                 tuple(

@@ -83,8 +83,8 @@ class Raven(zoo.Cell):
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")
-    gainq = zoo.Param("H/heads", init="ones", help="gain of the norm of queries, the same for every head")
-    gaink = zoo.Param("H/heads", init="ones", help="gain of the norm of keys, the same for every head")
+    gainq = zoo.Param("H/heads", init="ones", help="gain of the norm of queries, shared by all heads")
+    gaink = zoo.Param("H/heads", init="ones", help="gain of the norm of keys, shared by all heads")
     Wr = zoo.Param("I", "heads*slots", init="fan_in_uniform", help="input to the scores of the slots")
     Wa = zoo.Param("I", "heads", init="fan_in_uniform", help="input to the forget gates")
     ba = zoo.Param("heads", init=inverse_softplus_log_uniform, help="bias of the forget gates")
