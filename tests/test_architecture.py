@@ -88,6 +88,7 @@ def test_imports_by_name_are_described():
         ("zoo/base/loss.py", "zoo.kernels.losses"),
         ("zoo/base/loss.py", "zoo.registry"),
         ("zoo/model/model.py", "zoo.training.fit"),
+        ("zoo/model/sequence_model.py", "zoo.training.readout_fit"),
     }
     described = PAGE.partition("import a module further up by its name")[2].partition("| level |")[0]
     assert all(f"`{file}`" in described and f"`{module}`" in described for file, module in by_name)

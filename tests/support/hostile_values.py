@@ -242,6 +242,20 @@ def calls(folder: Path) -> dict[str, Call]:
                 "patience": 1,
             },
         ),
+        "SequenceModel.fit_readout": (
+            numbers.fit_readout,
+            {
+                "inputs": x,
+                "targets": np.ones((T, B, V)),
+                "weights": None,
+                "ridge": 1.0,
+                "washout": 1,
+                "lengths": None,
+                "aux": None,
+                "validation": (x, np.ones((T, B, V))),
+                "seed": 0,
+            },
+        ),
         "SequenceModel.evaluate": (
             sequence.evaluate,
             {"inputs": x, "targets": np.zeros(B, int), "weights": None, "lengths": None, "aux": None},

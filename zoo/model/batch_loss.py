@@ -11,12 +11,13 @@ import numpy as np
 from zoo.array_types import Array, Arrays
 from zoo.layers.batch import BatchRun
 from zoo.layers.parameters import flatten
-from zoo.layers.sharding import Rows, row_count
+from zoo.layers.sharding import Rows, row_count, shards
 from zoo.layers.stack import LayerTape, StackParams
 from zoo.layers.states import States
 from zoo.layers.time_chunks import Segment, slice_batch
 from zoo.layers.validation import as_state
 from zoo.model.readout import ReadoutKernels
+from zoo.model.ridge_regression import RidgeRegression
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,23 @@ class BatchLoss:
         _, gradients = batch_run.backward(segments, output_gradient, zeros, self.dinputs, params=params)
         flatten(gradients, out)
         return losses, final
+
+    def add_to_regression(self, regression: RidgeRegression) -> None:
+        """Add the outputs of the layers and the targets of all steps with a loss to a regression.
+
+        One thread computes all shards, so that sums have a fixed order.
+        """
+        params = self.run.batch_run.prepare(forward=True)
+
+        def on_output(segment: Segment, y: Array, _: list[LayerTape]) -> None:
+            read = self.run.steps_with_loss(segment.time_slice)
+            features, targets, weights = self._select_read_steps(segment, y, read)
+            outputs = self.run.readout[1].size
+            rows = features.reshape(-1, features.shape[-1]), targets.reshape(-1, outputs)
+            regression.add(*rows, weights.reshape(-1))
+
+        for shard in shards(self.batch_size):
+            self.run.batch_run.forward(shard, on_output, params=params)
 
     def from_outputs(self, outputs: Array) -> float:
         """The weighted mean loss, from the outputs of every row."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,6 +26,7 @@ from zoo.model.model import (
     fit_functions,
     merged_fit_options,
 )
+from zoo.model.ridge_regression import ReadoutFit
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -228,6 +230,53 @@ class SequenceModel(Model):
             self, *data, **merged_fit_options(options)
         )
         return history
+
+    def fit_readout(
+        self,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        ridge: float | Sequence[float] = 1e-6,
+        washout: int = 0,
+        lengths: ArrayLike | None = None,
+        aux: Mapping[str, ArrayLike] | None = None,
+        validation: float | Sequence[ArrayLike] | Mapping[str, ArrayLike] | None = None,
+        seed: int = 0,
+    ) -> ReadoutFit:
+        """Fit the readout by ridge regression and keep the layers as they are, as in reservoir computing.
+
+        >>> reservoir = zoo.SequenceModel("esn", 3, 3, hidden_size=300, loss="squared_error")
+        >>> fit = reservoir.fit_readout(series[:-1], series[1:], washout=100)
+
+        ``Why`` and ``by`` become the minimum of the sum of squared errors over steps, sequences and outputs
+        plus ``ridge`` times the sum of squares of ``Why``. Any cell can be a reservoir, trained or not. For
+        classes, give one-hot targets, and take the largest output.
+
+        Args:
+            inputs: As for :meth:`fit`.
+            targets: As for :meth:`fit`, numbers.
+            weights: As for :meth:`fit`.
+            ridge: Penalty of the squared weights, zero or more; or several, of which the one with the least
+                loss on the validation data is used.
+            washout: Steps at the beginning of each sequence that do not count, because the states still
+                depend on the initial ones. It applies to training and validation data.
+            lengths: As for :meth:`fit`.
+            aux: As for :meth:`fit`.
+            validation: As for :meth:`fit`; needed for several penalties.
+            seed: Seed that chooses the sequences for validation, if it is a share.
+
+        Returns:
+            The penalty that was used, and the validation loss with each penalty.
+
+        Raises:
+            UsageError: if an argument does not fit, or the loss is not the squared error.
+        """
+        data = inputs, targets, weights, lengths, aux, validation
+        fit_result: ReadoutFit = importlib.import_module("zoo.training.readout_fit").fit_readout(
+            self, *data, ridge=ridge, washout=washout, seed=seed
+        )
+        return fit_result
 
     def evaluate(
         self,

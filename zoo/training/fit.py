@@ -54,13 +54,11 @@ def fit_sequences(
     **options: Any,
 ) -> list[Event]:
     """Train on sequences; see ``SequenceModel.fit``."""
-    train, valid = as_sequences(model, inputs, targets, weights, lengths, aux), None
-    if is_number(validation):
-        has_classes = model.criterion.target == "class" and np.ndim(targets) == 1
-        train, valid = _split_off(train, _as_share(validation), check_seed(seed), has_classes)
-    elif validation is not None:
-        given = {name for name, each in (("lengths", lengths), ("aux", aux or None)) if each is not None}
-        valid = _validation_sequences(model, validation, given)
+    sequences = as_sequences(model, inputs, targets, weights, lengths, aux)
+    has_classes = model.criterion.target == "class" and np.ndim(targets) == 1
+    train, valid = divide_validation(
+        model, sequences, validation, lengths, aux, seed, has_classes=has_classes
+    )
     size = as_integer(batch_size, "fit: batch_size", 1)
     dataset = ArrayDataset(train, valid, min(size, train.inputs.shape[1]), seed)
     if class_weights is not None:
@@ -242,6 +240,38 @@ def _check_finite(
                 f"{owner}: {name} are {array[index]} at {position}; expected finite numbers. Replace them, "
                 f"or exclude them with lengths or weights."
             )
+
+
+def divide_validation(
+    model: SequenceModel,
+    sequences: Sequences,
+    validation: Any,
+    lengths: ArrayLike | None,
+    aux: Mapping[str, ArrayLike] | None,
+    seed: int,
+    *,
+    has_classes: bool,
+) -> tuple[Sequences, Sequences | None]:
+    """The sequences for training, and those for validation if there are any.
+
+    Args:
+        model: The model.
+        sequences: All sequences.
+        validation: The argument of ``fit``.
+        lengths: The argument of training.
+        aux: The argument of training.
+        seed: Seed that chooses the sequences, if ``validation`` is a share.
+        has_classes: Whether each sequence has a class, whose shares stay the same.
+
+    Raises:
+        UsageError: if the validation data do not fit.
+    """
+    if is_number(validation):
+        return _split_off(sequences, _as_share(validation), check_seed(seed), has_classes)
+    if validation is None:
+        return sequences, None
+    given = {name for name, each in (("lengths", lengths), ("aux", aux or None)) if each is not None}
+    return sequences, _validation_sequences(model, validation, given)
 
 
 def _validation_sequences(model: SequenceModel, data: Any, given: AbstractSet[str]) -> Sequences:

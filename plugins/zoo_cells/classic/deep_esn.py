@@ -60,9 +60,9 @@ class DeepESN(zoo.Cell):
         variant="This is the network in which only the first reservoir reads the input. All reservoirs have "
         "one size, leak, radius and scale.",
         deviations="The readout also reads the input, whose weights are a product of Wo and the weights of "
-        "the readout for the units, as in esn. A model trains the readout by gradients, where linear "
-        "regression is usual. Intrinsic plasticity, which adapts gains and biases before the training of the "
-        "readout, is left out.",
+        "the readout for the units, as in esn. model.fit_readout fits the readout by linear regression, as "
+        "is usual, and leaves Wo at zero. Intrinsic plasticity, which adapts gains and biases before the "
+        "training of the readout, is left out.",
         history="Gallicchio, Micheli and Pedrelli compared it in 2017 with reservoirs of the same size that "
         "are not stacked. They report a longer memory and time scales that grow with the layer.",
         when_to_use="Use it in place of esn where the input has several time scales. Several layers of esn "

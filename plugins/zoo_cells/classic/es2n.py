@@ -56,8 +56,8 @@ class ES2N(zoo.Cell):
         url="https://arxiv.org/abs/2308.02902",
         variant="There is no bias, and one proximity for all units.",
         deviations="The weights of the readout for the input are a product of Wo and the weights of the "
-        "readout for the units, as in esn. The default proximity is 0.2 in place of 1. The number of nonzero "
-        "entries of Wx and Wh is random, and fixed in ReservoirPy.",
+        "readout for the units, as in esn, and model.fit_readout leaves Wo at zero. The default proximity is "
+        "0.2 in place of 1. The number of nonzero entries of Wx and Wh is random, and fixed in ReservoirPy.",
         history="Ceni and Gallicchio published a preprint in 2023 and the article in 2024. They prove that "
         "all eigenvalues of the Jacobian lie in a ring around a circle, and report that the network reaches "
         "the largest possible memory capacity.",

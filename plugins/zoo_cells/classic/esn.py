@@ -59,7 +59,8 @@ class ESN(zoo.Cell):
         variant="The units are leaky tanh units with a random bias. There is no feedback from the output "
         "and no noise.",
         deviations="The weights of the readout for the input are a product of Wo and the weights of the "
-        "readout for the units. A model trains the readout by gradients, where linear regression is usual.",
+        "readout for the units. Training by gradients changes Wo and the readout. model.fit_readout fits the "
+        "readout by linear regression, as is usual, and leaves Wo at zero.",
         history="Jaeger introduced echo state networks in 2001. Maass, Natschläger and Markram proposed "
         "liquid state machines independently at the same time, and both are now called reservoir computing. "
         "The form with leaky units comes from the paper of 2007, and libraries such as ReservoirPy use it.",

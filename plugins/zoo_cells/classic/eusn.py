@@ -52,7 +52,8 @@ class EuSN(zoo.Cell):
         url="https://doi.org/10.1016/j.neucom.2024.127411",
         variant="The activation is tanh, and input weights and bias have one scale.",
         deviations="The weights of the readout for the input are a product of Wo and the weights of the "
-        "readout for the units, as in esn. The paper reads the last state for classification.",
+        "readout for the units, as in esn, and model.fit_readout leaves Wo at zero. The paper reads the last "
+        "state for classification.",
         history="Gallicchio made a reservoir of the antisymmetric RNN (antisymmetric), whose weights are "
         "trained. The official code compares both with other reservoirs on the classification of time "
         "series.",
