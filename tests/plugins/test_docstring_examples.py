@@ -11,14 +11,29 @@ import pytest
 import zoo
 
 
-@pytest.mark.parametrize("name", ["cfc", "ctrnn", "gru_ode", "ltc"])
-def test_example_of_uneven_time_steps_trains(name: str) -> None:
+def example_of_uneven_time_steps(name: str) -> str:
+    """The code of the example in the docstring of a cell."""
     doc = textwrap.dedent(type(zoo.get_cell(name)).__doc__.partition("\n\n")[2])
     (code,) = re.findall(r"Train it with uneven time steps::\n\n((?:    .*\n)+)", doc)
+    return textwrap.dedent(code)
+
+
+@pytest.mark.parametrize("name", ["cfc", "ctrnn"])
+def test_example_of_uneven_time_steps_trains(name: str) -> None:
     names = {"np": np, "zoo": zoo}
-    if name == "ltc":  # six unfolds, the default, compile in twice the time
-        code = code.replace('"ltc"', 'zoo.get_cell("ltc", unfolds=2)')
-    exec(textwrap.dedent(code), names)
+    exec(example_of_uneven_time_steps(name), names)
     model, x, dt, integral = (names[each] for each in ("model", "x", "dt", "integral"))
     assert model.cell.name == name
     assert model.loss(x, integral, dt=dt)[0] < 0.9 * np.mean(integral**2)
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("name", ["gru_ode", "ltc"])
+def test_example_of_a_cell_with_a_solver_runs(name: str) -> None:
+    """For fewer steps, since the kernels compile for 6 and 12 s."""
+    code = example_of_uneven_time_steps(name).replace("(20, 64", "(3, 4").replace("epochs=20", "epochs=5")
+    names = {"np": np, "zoo": zoo}
+    exec(code.replace("loss=", "hidden_size=4, loss=").replace("hidden_size=16, ", ""), names)
+    model, x, dt, integral = (names[each] for each in ("model", "x", "dt", "integral"))
+    assert (model.cell.name, x.shape) == (name, (3, 4, 1))
+    assert model.loss(x, integral, dt=dt)[0] < np.mean(integral**2)
