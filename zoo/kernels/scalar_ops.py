@@ -99,10 +99,11 @@ def _py_row_max(row: Array) -> float:
 # As integers: row.max(), or a NaN-aware maximum of floats, does not vectorise; it took half of the loss.
 @njit(python_fallback=_py_row_max)
 def row_max(row: Array) -> float:
-    """The largest number of a row; NaN if there is one."""
+    """The largest number of a row, or NaN if one element is NaN."""
     best = ordered(row[0])
     for n in range(row.size):
-        best = int_max(best, ordered(row[n]))
+        # The NaN of 0 / 0 on x86 has a sign bit, and its integer would be below all others.
+        best = int_max(best, ordered(_select(row[n] != row[n], abs(row[n]), row[n])))
     return from_ordered(best, row[0])  # type: ignore[no-any-return]
 
 
