@@ -10,10 +10,12 @@ import threading
 from functools import partial
 
 import pytest
+from click.testing import CliRunner
 from throwaway_plugins import MEMBERS, hook, install, load, record_of
 
 import zoo
 from zoo.base.loss import loss_table
+from zoo.cli.app import cli
 from zoo.registry import entry_points, hookspecs, load_class_file, loader
 from zoo.registry.entry_points import EntryPoint
 from zoo.registry.loader import Loader, error_text
@@ -582,6 +584,17 @@ def test_unknown_name_error_mentions_disabled_plugins(site):
         load(ZOO_PLUGINS="").registry(zoo.Cell).get("c1")
 
 
+def test_list_without_a_match_mentions_disabled_plugins(site, monkeypatch):
+    install(site, "zoo-ta", hook("cell", "c1"))
+    monkeypatch.setattr(loader, "LOADER", load(ZOO_PLUGINS=""))
+    for command in ("cells", "losses"):
+        result = CliRunner().invoke(cli, [command, "c1*"])
+        assert result.exit_code == 2
+        assert result.stderr.endswith(
+            f"`zoo {command}` lists all of them. ZOO_PLUGINS leaves out 1 plugin.\n"
+        )
+
+
 def test_plugins_are_loaded_once(site):
     counter = "import sys\nsys.zoo_counter = getattr(sys, 'zoo_counter', 0) + 1\n"
     install(site, "zoo-t", counter + hook("cell", "c1") + "    sys.zoo_counter += 10\n")
@@ -655,9 +668,9 @@ def test_error_of_a_size_names_the_line_of_its_declaration(base, size, tmp_path)
 
 
 def test_entry_point_names():
-    door = EntryPoint(Source("Leaky_RNN", "Zoo.Leaky", "1"), "zoo_leaky")
-    assert door.names == {"leaky-rnn", "zoo-leaky"}
-    assert not door.shipped
+    point = EntryPoint(Source("Leaky_RNN", "Zoo.Leaky", "1"), "zoo_leaky")
+    assert point.names == {"leaky-rnn", "zoo-leaky"}
+    assert not point.shipped
     assert EntryPoint(Source("x", "Recurrent_Zoo", "1"), "x").shipped
 
 

@@ -64,8 +64,8 @@ class Loader:
         self._discover = discover
         self._environ = environ
         self.lock = threading.RLock()  # one lock for all imports of foreign code, so there is no lock order
-        class_registries = {base.kind: Registry(base, self._hint) for base in COMPONENT_CLASSES}
-        self._registries: Registries = {**class_registries, Loss.kind: LossRegistry(Loss, self._hint)}
+        class_registries = {base.kind: Registry(base, self._plugin_note) for base in COMPONENT_CLASSES}
+        self._registries: Registries = {**class_registries, Loss.kind: LossRegistry(Loss, self._plugin_note)}
         self._trial: tuple[Registries, Source] | None = None
         self._shipped_records: tuple[PluginRecord, ...] = ()
         self._records: tuple[PluginRecord, ...] = ()  # of all other plugins
@@ -239,10 +239,10 @@ class Loader:
                 f"plugin {record}: {record.error} (ZOO_STRICT_PLUGINS is set)"
             ) from record.cause
 
-    def _hint(self) -> str:
+    def _plugin_note(self) -> str:
         failed, skipped = _count(self._with_status("failed")), _count(self._with_status("skipped"))
-        hint = f" {failed} failed to load; `zoo plugins` shows why." if failed else ""
-        return f"{hint} ZOO_PLUGINS leaves out {skipped}." if skipped else hint
+        note = f" {failed} failed to load; `zoo plugins` shows why." if failed else ""
+        return f"{note} ZOO_PLUGINS leaves out {skipped}." if skipped else note
 
 
 def _count(records: list[PluginRecord]) -> str:

@@ -75,13 +75,14 @@ class Registry(Generic[M]):
 
     Args:
         base: Base class of every component: ``Cell``, ``Optimizer`` and so on.
-        hint: Returns one more sentence for the error of an unknown name.
+        plugin_note: Returns a sentence on plugins that are not loaded, after a space, for the error of an
+            unknown name; empty if all are loaded.
     """
 
-    def __init__(self, base: type[M], hint: Callable[[], str] = lambda: "") -> None:
+    def __init__(self, base: type[M], plugin_note: Callable[[], str] = lambda: "") -> None:
         self.base = base
         self.kind = base.kind
-        self._hint = hint
+        self.plugin_note = plugin_note
         # Replaced, never changed: other threads may read it, and forks share it.
         self._entries: dict[str, Entry[M]] = {}
 
@@ -173,7 +174,7 @@ class Registry(Generic[M]):
 
     def fork(self) -> Registry[M]:
         """Copy the registry, to load a plugin on the copy."""
-        copy = type(self)(self.base, self._hint)
+        copy = type(self)(self.base, self.plugin_note)
         copy._entries = self._entries
         return copy
 
@@ -218,7 +219,7 @@ class Registry(Generic[M]):
     def _unknown(self, name: str) -> str:
         known = self._known_names()
         meant = did_you_mean_component(name, known)
-        return f"unknown {self.kind} {name!r}.{meant} {self._listing()}{self._hint()}"
+        return f"unknown {self.kind} {name!r}.{meant} {self._listing()}{self.plugin_note()}"
 
     def _listing(self) -> str:
         known = self._known_names()

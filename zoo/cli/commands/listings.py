@@ -101,14 +101,15 @@ _TASK_COLUMNS: Columns = {
 
 def _names(kind: type[Component], pattern: str) -> list[str]:
     registry = registry_of(kind)
-    _check_any(names := registry.list(pattern), kind.kind, pattern, registry.list())
+    _check_any(names := registry.list(pattern), kind.kind, pattern, registry.list(), registry.plugin_note())
     return names
 
 
-def _check_any(names: Sequence[str], kind: str, pattern: str, known: Sequence[str]) -> None:
+def _check_any(names: Sequence[str], kind: str, pattern: str, known: Sequence[str], plugin_note: str) -> None:
     if not names:
         near = did_you_mean(pattern, known)
-        raise UsageError(f"no {kind} matches {pattern!r}.{near} `zoo {plural(kind)}` lists all of them.")
+        listing = f"`zoo {plural(kind)}` lists all of them."
+        raise UsageError(f"no {kind} matches {pattern!r}.{near} {listing}{plugin_note}")
 
 
 def _print(infos: Sequence[Info], columns: Columns, notes: Sequence[str], form: str | None) -> None:
@@ -325,7 +326,7 @@ def losses(pattern: str, form: str | None) -> None:
     shell pattern for the name, as in '*error'.
     """
     names = list_losses(pattern)
-    _check_any(names, "loss", pattern, list_losses())
+    _check_any(names, "loss", pattern, list_losses(), registry_of(Cell).plugin_note())
     notes = [
         "A model takes loss=NAME, or loss=zoo.get_loss(NAME, OPTION=VALUE).",
         "`zoo show loss:NAME` explains one.",
