@@ -82,7 +82,7 @@ def test_clear_winner_has_degenerate_rank_interval():
     a, b = overall(many)
     assert (a.cell, a.low, a.high, a.rank_gap) == ("a", 1.0, 1.0, -1.0)
     assert (b.cell, b.low, b.high, b.rank_gap) == ("b", 2.0, 2.0, 1.0)
-    assert (b.rank_gap_low, b.rank_gap_high) == (None, None), "five runs give no verdict"
+    assert (b.rank_gap_low, b.rank_gap_high) == (None, None), "one task gives no verdict"
 
 
 def test_intervals_do_not_depend_on_the_order_of_the_records():

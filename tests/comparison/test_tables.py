@@ -78,7 +78,8 @@ def test_overall_table_and_table_per_task():
     assert every.headings == headings
     assert every.rows[0] == ("gru", "recurrence", "1.50", "–", "0.0", "0.7", "0.02", "1/4", "10")
     assert every.legend.endswith(
-        "gru and lem share the best mean rank. An interval needs 3 tasks or 3 seeds."
+        "gru and lem share the best mean rank. An interval needs 3 tasks or 3 seeds. A verdict on 2 cells "
+        "needs 6 tasks."
     )
     assert copying.title == "copying (delay=2)"
     assert copying.headings[5] == "accuracy"
@@ -303,11 +304,21 @@ def scored(seeds, tasks, **shifts):
             3,
             2,
             "resamples 3 seeds, the same for all cells. Tasks are not resampled, since that needs 3 of them. "
-            "rank gap: the mean rank",
+            "rank gap: how many ranks a cell is behind the best other cell. lem has the best mean rank. A "
+            "verdict on 3 cells needs 3 tasks.",
         ),
-        (2, 3, "lem is clearly the best. Clearly worse: gru, lru. The intervals do not cover other kinds"),
-        (3, 1, "lem has the best mean rank. A verdict needs 6 runs of each cell."),
-        (1, 3, "lem has the best mean rank. A verdict needs 6 runs of each cell."),
+        (
+            2,
+            3,
+            "critical difference: in 95 % of comparisons of 3 equal cells on 3 tasks, no two cells differ by "
+            "more. lem has the best mean rank. Clearly worse: lru. Not clearly worse: gru. The verdicts do",
+        ),
+        (
+            2,
+            1,
+            "rank gap: how many ranks a cell is behind the best other cell. lem has the best mean rank. An "
+            "interval needs 3 tasks or 3 seeds. A verdict on 3 cells needs 3 tasks.",
+        ),
     ],
 )
 def test_overall_table_states_what_may_be_concluded(seeds, tasks, sentences):
@@ -318,9 +329,9 @@ def test_cells_that_are_equal_are_not_clearly_worse():
     table = overall_table(scored(3, 4, lem=0.3, gru=0.3, lru=0.1)).as_text()
     assert "lem and gru share the best mean rank. Clearly worse: lru. The" in table.legend
     assert [row[:5] for row in table.rows] == [
-        ("lem", "mixer", "1.50", "1.5 to 1.5", "0.0 [0.0, 0.0]"),
-        ("gru", "recurrence", "1.50", "1.5 to 1.5", "0.0 [0.0, 0.0]"),
-        ("lru", "–", "3.00", "3.0 to 3.0", "1.5 [1.5, 1.5]"),
+        ("lem", "mixer", "1.50", "1.5 to 1.5", "0.0 [-1.1, 1.1]"),
+        ("gru", "recurrence", "1.50", "1.5 to 1.5", "0.0 [-1.1, 1.1]"),
+        ("lru", "–", "3.00", "3.0 to 3.0", "1.5 [0.4, 2.0]"),
     ]
 
 

@@ -70,7 +70,6 @@ def test_methods_state_what_a_repetition_needs(comparison):
         "a paired bootstrap with 10,000 draws of 3 seeds, the same for all cells, with expanded percentiles "
         "(Hesterberg 2014).",
         "Learning curves are means over the seeds, with a band from the lowest to the highest seed.",
-        "A mean rank is called clearly worse than the best one if the interval of their difference",
     ):
         assert part in text
     assert "further round" not in text

@@ -1,10 +1,17 @@
-"""Mean ranks of cells over tasks, with intervals of a paired bootstrap over tasks and seeds.
+"""Mean ranks of cells over tasks, with intervals of a paired bootstrap, and verdicts of a permutation test.
 
 A draw takes as many tasks as there are, with replacement, and for each of them as many seeds, with
 replacement. All cells have the same draws: a seed determines the data and the order in which parameters are
 initialised, so scores of one seed are related. R. Agarwal et al., "Deep Reinforcement Learning at the Edge of
 the Statistical Precipice", NeurIPS 2021, https://arxiv.org/abs/2108.13264, draw the runs of each task again.
 Their library rliable can draw the tasks too (``task_bootstrap``), for the uncertainty on other tasks.
+
+Verdicts on the best cell do not come from the bootstrap, whose draws of few tasks are too alike: if a cell is
+last on every task, it is last in every draw. They come from a permutation test. Equal cells have any order on
+a task with the same probability, so the ranks of each task are permuted at random, and a difference of mean
+ranks is clear if 95 % of the permutations have no larger one between any two cells. This is the critical
+difference of J. Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7, 2006,
+https://jmlr.org/papers/v7/demsar06a.html, for any number of tasks and cells, and for ranks that are shared.
 
 Percentiles of few values give intervals that are too narrow. The percentiles are therefore the expanded ones
 of T. Hesterberg, "What Teachers Should Know about the Bootstrap", 2014, https://arxiv.org/abs/1411.5279, at
@@ -13,6 +20,7 @@ which the interval of a mean is about as wide as Student's.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,9 +39,12 @@ MIN_UNITS = 3
 
 For two values, an interval would be very wide: Student's quantile is 12.7."""
 
-MIN_PAIRS = 6
-"""Pairs of task and seed that a verdict needs. Of two equal cells, one is better in all of five pairs with a
-probability of 6 %, in all of six with 3 %."""
+MIN_TASKS_OF_PAIR = 6
+"""Tasks that an interval of the difference of two cells needs. Of two equal cells, one is better on all of
+five tasks with a probability of 6 %, on all of six with 3 %."""
+
+_LEVEL = 0.05
+"""Share of comparisons of equal cells in which some cell is clearly worse than the best one."""
 
 _SEED = 0  # the same results give the same intervals
 
@@ -50,14 +61,19 @@ class RankDraws:
     Args:
         sums: Sum of the ranks of each cell over the tasks, ``(cells,)``.
         drawn: These sums for each draw, ``(DRAWS, cells)``.
-        tasks: Number of tasks.
+        ranks: The rank of each cell on each task, ``(tasks, cells)``.
         seeds: Number of seeds, of the task with the fewest.
     """
 
     sums: Array
     drawn: Array
-    tasks: int
+    ranks: Array
     seeds: int
+
+    @property
+    def tasks(self) -> int:
+        """Number of tasks."""
+        return len(self.ranks)
 
     def rank(self, cell: int) -> float:
         """The mean rank of a cell."""
@@ -77,8 +93,11 @@ class RankDraws:
         return float((self.sums[cell] - self.sums[other]) / self.tasks)
 
     def difference_interval(self, cell: int, other: int) -> Interval | None:
-        """The 95 % interval of `difference`; None for too few tasks and seeds, see `MIN_PAIRS`."""
-        if not self._has_verdicts:
+        """The 95 % interval of `difference`, for two cells that were chosen before; None for too few tasks.
+
+        See `MIN_TASKS_OF_PAIR`.
+        """
+        if self.tasks < MIN_TASKS_OF_PAIR:
             return None
         drawn = self.drawn[:, cell] - self.drawn[:, other]
         return self._interval(self.sums[cell] - self.sums[other], self._percentiles(drawn, drawn))
@@ -91,31 +110,31 @@ class RankDraws:
         return float(self.sums[cell] - np.delete(self.sums, cell).min())
 
     def rank_gap_interval(self, cell: int) -> Interval | None:
-        """The 95 % interval of `rank_gap`; None for too few tasks and seeds, see `MIN_PAIRS`.
+        """`rank_gap` less and plus the critical difference; None for fewer tasks than :func:`min_tasks`.
 
-        The best of many equal cells is better than most of them by chance. The interval therefore holds for
-        the differences to all other cells at once, like the critical difference of Demšar: its ends are
-        percentiles of the largest error among these differences in a draw.
+        The best of many equal cells is better than most of them by chance. The critical difference therefore
+        holds for all pairs of cells at once. A cell is clearly worse than the best one if its interval is
+        above 0.
         """
-        if not self._has_verdicts or len(self.sums) < 2:
+        cells = len(self.sums)
+        if cells < 2 or self.tasks < min_tasks(cells):
             return None
-        first, second, before_last, last = self._extreme_errors
-        own = self.drawn[:, cell] - self.sums[cell]
-        lowest, highest = np.where(own == first, second, first), np.where(own == last, before_last, last)
-        value, ends = self._rank_gap(cell), self._percentiles(own - highest, own - lowest)
-        most = self.tasks * (len(self.sums) - 1)  # no difference of ranks is larger
-        return self._interval(value, ends and (max(value - ends[1], -most), min(value - ends[0], most)))
+        value, largest = self._rank_gap(cell), self.tasks * (cells - 1)
+        ends = (
+            max(value - self._critical_difference, -largest),
+            min(value + self._critical_difference, largest),
+        )
+        return ends[0] / self.tasks, ends[1] / self.tasks
 
     @cached_property
-    def _extreme_errors(self) -> tuple[Array, Array, Array, Array]:
-        """The two lowest and the two highest errors of sums in each draw."""
-        count = len(self.sums)
-        ordered = np.partition(self.drawn - self.sums, sorted({0, 1, count - 2, count - 1}), axis=1)
-        return ordered[:, 0], ordered[:, 1], ordered[:, -2], ordered[:, -1]
-
-    @property
-    def _has_verdicts(self) -> bool:
-        return self.tasks * self.seeds >= MIN_PAIRS
+    def _critical_difference(self) -> float:
+        """The difference of sums of ranks that no two cells exceed in 95 % of random permutations."""
+        rng = np.random.default_rng(_SEED)
+        sums = np.zeros((DRAWS, len(self.sums)))
+        for ranks in self.ranks:  # sorted, so that the order of the cells does not matter
+            sums += rng.permuted(np.broadcast_to(np.sort(ranks), sums.shape), axis=1)
+        ranges = sums.max(axis=1) - sums.min(axis=1)
+        return float(np.quantile(ranges, 1 - _LEVEL, method="higher"))
 
     def _percentiles(self, lower: Array, upper: Array) -> Interval | None:
         """The expanded lower percentile of some values, and the upper one of others."""
@@ -128,6 +147,15 @@ class RankDraws:
     def _interval(self, total: float, ends: Interval | None) -> Interval | None:
         """Divide ends of an interval by the number of tasks, so that it contains a sum divided by it too."""
         return ends and (min(ends[0], float(total)) / self.tasks, max(ends[1], float(total)) / self.tasks)
+
+
+def min_tasks(cells: int) -> int:
+    """The smallest number of tasks on which a cell can be clearly worse than the best one.
+
+    One of some equal cells is the best on all tasks, and another one the worst, with the probability
+    ``(cells * (cells - 1)) ** (1 - tasks)``, which must be below 5 %.
+    """
+    return next(tasks for tasks in itertools.count(2) if (cells * (cells - 1)) ** (1 - tasks) < _LEVEL)
 
 
 def are_tasks_drawn(tasks: int) -> bool:
@@ -160,8 +188,8 @@ def draw_ranks(costs: Sequence[Array]) -> RankDraws:
     drawn = np.zeros((DRAWS, ranks.shape[1]))
     for index in range(tasks):
         drawn += ranks[row_of[:, index]]
-    exact = np.sum([rank_costs(mean_costs(task_costs))[0] for task_costs in costs], axis=0)
-    return RankDraws(exact, drawn, tasks, min(map(len, costs)))
+    exact = np.array([rank_costs(mean_costs(task_costs))[0] for task_costs in costs])
+    return RankDraws(exact.sum(axis=0), drawn, exact, min(map(len, costs)))
 
 
 def mean_costs(costs: Array, counts: Array | None = None) -> Array:

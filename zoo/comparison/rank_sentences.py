@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from zoo.arguments import counted
-from zoo.comparison.rank_bootstrap import DRAWS, MIN_PAIRS, MIN_UNITS, are_tasks_drawn
+from zoo.base import Card
+from zoo.comparison.rank_bootstrap import DRAWS, MIN_UNITS, are_tasks_drawn, min_tasks
 
 if TYPE_CHECKING:
     from zoo.comparison.results import Comparison
+
+Citation: TypeAlias = Callable[[Card], str]
+"""From a source to the reference that follows its name, such as `` (Demšar 2006)``."""
+
+EXPANDED_PERCENTILES = Card(
+    title="What Teachers Should Know about the Bootstrap: Resampling in the Undergraduate Statistics "
+    "Curriculum",
+    authors="Tim Hesterberg",
+    year=2014,
+    url="https://arxiv.org/abs/1411.5279",
+)
+"""The source of the intervals of mean ranks."""
+
+CRITICAL_DIFFERENCE = Card(
+    title="Statistical Comparisons of Classifiers over Multiple Data Sets",
+    authors="Janez Demšar",
+    year=2006,
+    url="https://jmlr.org/papers/v7/demsar06a.html",
+)
+"""The source of the verdicts on mean ranks."""
 
 
 def share_or_has(cells: Sequence[str], value: str) -> str:
@@ -26,19 +47,22 @@ def rank_conclusions(results: Comparison) -> Iterator[str]:
     best, *others = results.overall
     equal = [row.cell for row in results.overall if row.rank == best.rank]
     has_best = share_or_has(equal, "the best mean rank")
-    if best.low is None:
-        yield f"{has_best}. An interval needs {MIN_UNITS} tasks or {MIN_UNITS} seeds."
-        return
-    is_drawn = are_tasks_drawn(best.tasks)
-    reason = "" if is_drawn else f" Tasks are not resampled, since that needs {MIN_UNITS} of them."
-    yield (
-        f"95 %: a paired bootstrap interval, which resamples {_drawn_units(results)}, the same for all "
-        f"cells.{reason} rank gap: the mean rank less the best one of the other cells, with a 95 % interval "
-        f"over all of them at once."
-    )
+    if best.low is not None:
+        is_drawn = are_tasks_drawn(best.tasks)
+        reason = "" if is_drawn else f" Tasks are not resampled, since that needs {MIN_UNITS} of them."
+        yield (
+            f"95 %: a paired bootstrap interval, which resamples {_drawn_units(results)}, the same for all "
+            f"cells.{reason}"
+        )
+    count, gap = len(results.overall), "rank gap: how many ranks a cell is behind the best other cell"
     if best.rank_gap_low is None or best.rank_gap_high is None:
-        yield f"{has_best}. A verdict needs {MIN_PAIRS} runs of each cell."
+        interval = f" An interval needs {MIN_UNITS} tasks or {MIN_UNITS} seeds." if best.low is None else ""
+        yield f"{gap}. {has_best}.{interval} A verdict on {count} cells needs {min_tasks(count)} tasks."
         return
+    yield (
+        f"{gap}, with the interval of the critical difference: in 95 % of comparisons of {count} equal cells "
+        f"on {best.tasks} tasks, no two cells differ by more."
+    )
     yield f"{best.cell} is clearly the best." if best.rank_gap_high < 0 else f"{has_best}."
     verdicts = {
         "Clearly worse": [row.cell for row in others if (row.rank_gap_low or 0.0) > 0],
@@ -49,7 +73,7 @@ def rank_conclusions(results: Comparison) -> Iterator[str]:
     for words, cells in verdicts.items():
         if cells:
             yield f"{words}: {', '.join(cells)}."
-    yield "The intervals do not cover other kinds of tasks, the sweep and the choice of test examples."
+    yield "The verdicts do not cover other kinds of tasks, the sweep and the choice of test examples."
 
 
 def has_rank_intervals(results: Comparison) -> bool:
@@ -58,24 +82,36 @@ def has_rank_intervals(results: Comparison) -> bool:
     return has_ranks and results.overall[0].low is not None
 
 
-def rank_methods(results: Comparison, percentiles: str) -> Iterator[str]:
-    """The method of the intervals, if there are any.
+def rank_methods(results: Comparison, cite: Citation) -> Iterator[str]:
+    """The methods of the intervals and of the verdicts, if there are any.
 
     Args:
         results: The comparison.
-        percentiles: Name of the percentiles, with their reference.
+        cite: Returns the reference to a source.
     """
-    if not has_rank_intervals(results):
-        return
-    yield (
-        f"Mean ranks have 95 % intervals of a paired bootstrap with {DRAWS:,} draws of "
-        f"{_drawn_units(results)}, the same for all cells, with {percentiles}."
-    )
-    if results.overall[0].rank_gap_low is not None:
+    if has_rank_intervals(results):
         yield (
-            "A mean rank is called clearly worse than the best one if the interval of their difference "
-            "excludes zero. This interval holds for the differences to all other cells at once."
+            f"Mean ranks have 95 % intervals of a paired bootstrap with {DRAWS:,} draws of "
+            f"{_drawn_units(results)}, the same for all cells, with expanded percentiles"
+            f"{cite(EXPANDED_PERCENTILES)}."
         )
+    if _has_verdicts(results):
+        yield (
+            f"A mean rank is called clearly worse than the best one if their difference exceeds the critical "
+            f"difference{cite(CRITICAL_DIFFERENCE)}, which no two cells exceed in 95 % of {DRAWS:,} random "
+            f"permutations of the ranks on each task."
+        )
+
+
+def rank_sources(results: Comparison) -> list[Card]:
+    """The sources that :func:`rank_methods` cites."""
+    intervals = [EXPANDED_PERCENTILES] if has_rank_intervals(results) else []
+    return [*intervals, CRITICAL_DIFFERENCE] if _has_verdicts(results) else intervals
+
+
+def _has_verdicts(results: Comparison) -> bool:
+    has_ranks = len(results.tasks) > 1 and len(results.overall) > 1
+    return has_ranks and results.overall[0].rank_gap_low is not None
 
 
 def _drawn_units(results: Comparison) -> str:

@@ -153,7 +153,7 @@ class OverallRow:
     """A cell over all tasks: its mean rank, the 95 % interval of the rank, and totals.
 
     ``rank_gap`` is the mean rank less the best mean rank of the other cells, so it is negative for the best
-    cell. Its interval ``rank_gap_low`` to ``rank_gap_high`` is None if there are too few tasks and seeds.
+    cell. Its interval ``rank_gap_low`` to ``rank_gap_high`` is None if there are too few tasks for a verdict.
     """
 
     cell: str

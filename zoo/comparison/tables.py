@@ -86,9 +86,7 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
         _SCOPE,
         Column("mean rank", "number", "over the tasks; 1 is the best"),
         Column("95 %", "number", "interval of the mean rank, over tasks and seeds", spare=1),
-        Column(
-            "rank gap", "number", "mean rank less the best one of other cells, with its interval", spare=3
-        ),
+        Column("rank gap", "number", "ranks behind the best other cell, with its interval", spare=3),
         *(Column(task, "number", "mean score over the seeds", heat=True) for task in tasks),
         Column("solved", "number", "runs that reached the threshold of their task"),
         Column("training s", "seconds", "time of all updates of all runs", spare=2),

@@ -20,7 +20,7 @@ from zoo.base.card import Card, bibtex_entry, bibtex_key, split_authors, surname
 from zoo.comparison.model_info import layer_options
 from zoo.comparison.paper_files import is_replaceable, write_with_command
 from zoo.comparison.plan import TOLERANCE
-from zoo.comparison.rank_sentences import has_rank_intervals, rank_methods
+from zoo.comparison.rank_sentences import Citation, rank_methods, rank_sources
 from zoo.comparison.results import Comparison
 from zoo.comparison.sweep import pairs_with_verdict
 from zoo.comparison.table_notes import customary_cells, unfinished_sentences
@@ -38,15 +38,6 @@ FILES = "methods.tex", "tables.tex", "references.bib"
 # Of the private area of Unicode, so that no name contains them.
 _CITE_BEGIN, _CITE_END = "\ue000", "\ue001"
 
-EXPANDED_PERCENTILES = Card(
-    title="What Teachers Should Know about the Bootstrap: Resampling in the Undergraduate Statistics "
-    "Curriculum",
-    authors="Tim Hesterberg",
-    year=2014,
-    url="https://arxiv.org/abs/1411.5279",
-)
-"""The source of the intervals of mean ranks."""
-
 Reference = Callable[[type[Component], str], str]
 """From the base class and the name of a component to the name with its reference."""
 
@@ -61,8 +52,8 @@ def methods_text(results: Comparison) -> str:
             return name
         return f"{name} ({', '.join(_author_year(card) for card in _published_cards(component))})"
 
-    percentiles = f"expanded percentiles ({_author_year(EXPANDED_PERCENTILES)})"
-    return " ".join(_sentences(results, reference, "zoo", percentiles))
+    sentences = _sentences(results, reference, "zoo", lambda card: f" ({_author_year(card)})")
+    return " ".join(sentences)
 
 
 def methods_latex(results: Comparison) -> str:
@@ -77,8 +68,11 @@ def methods_latex(results: Comparison) -> str:
         return f"{name}{_CITE_BEGIN}{','.join(keys)}{_CITE_END}"
 
     package = f"zoo{_CITE_BEGIN}zoo{YEAR}{_CITE_END}"
-    percentiles = f"expanded percentiles{_CITE_BEGIN}{bibtex_key(EXPANDED_PERCENTILES, '')}{_CITE_END}"
-    text = " ".join(_sentences(results, reference, package, percentiles))
+
+    def cite(card: Card) -> str:
+        return f"{_CITE_BEGIN}{bibtex_key(card, '')}{_CITE_END}"
+
+    text = " ".join(_sentences(results, reference, package, cite))
     parts = re.split(f"{_CITE_BEGIN}(.*?){_CITE_END}", text)
     parts[::2] = map(escape_latex, parts[::2])
     parts[1::2] = [f"~\\cite{{{key}}}" for key in parts[1::2]]
@@ -86,10 +80,9 @@ def methods_latex(results: Comparison) -> str:
 
 
 def references(results: Comparison) -> str:
-    """BibTeX entries of the components of a comparison, of the intervals of mean ranks, and of zoo."""
+    """BibTeX entries of the components of a comparison, of the methods for mean ranks, and of zoo."""
     entries = unique_entries(component.bibtex() for component in _components(results).values())
-    if has_rank_intervals(results):
-        entries.append(bibtex_entry(EXPANDED_PERCENTILES, ""))
+    entries += [bibtex_entry(card, "") for card in rank_sources(results)]
     return "\n\n".join([*entries, citation(zoo.__version__)])
 
 
@@ -175,7 +168,7 @@ def _assigned_names(assignments: Sequence[str]) -> list[str]:
     return [text.partition("=")[2].partition(":")[0] for text in assignments]
 
 
-def _sentences(results: Comparison, reference: Reference, package: str, percentiles: str) -> Iterator[str]:
+def _sentences(results: Comparison, reference: Reference, package: str, cite: Citation) -> Iterator[str]:
     cells = [_cell_text(entry, reference) for entry in _entries(results, "cells")]
     tasks = [_task_text(entry, reference) for entry in _entries(results, "tasks")]
     version = results.section("versions")["zoo"]
@@ -186,7 +179,7 @@ def _sentences(results: Comparison, reference: Reference, package: str, percenti
     yield _size_sentence(results)
     yield _training_sentence(results, reference)
     yield from _sweep_sentences(results)
-    yield from _score_sentences(results, percentiles)
+    yield from _score_sentences(results, cite)
     host, versions = results.section("machine"), dict(results.section("versions"))
     packages = _enumerate([f"{name} {number}" for name, number in versions.items() if name != "zoo"])
     yield f"All runs were computed on {host['processor']} with {packages}."
@@ -469,7 +462,7 @@ def _sweep_sentences(results: Comparison) -> Iterator[str]:
             yield sentence.format(_enumerate(pairs))
 
 
-def _score_sentences(results: Comparison, percentiles: str) -> Iterator[str]:
+def _score_sentences(results: Comparison, cite: Citation) -> Iterator[str]:
     seeds = results.plan["seeds"]
     interval = ", with 95 % Student intervals of the mean" if seeds > 2 else ""
     over = f", as means over {seeds:,} seeds{interval}" if seeds > 1 else " for one seed"
@@ -492,7 +485,7 @@ def _score_sentences(results: Comparison, percentiles: str) -> Iterator[str]:
             "A cell is called clearly worse than the best one if the 95 % Student interval of the paired "
             "differences over the seeds excludes zero."
         )
-    yield from rank_methods(results, percentiles)
+    yield from rank_methods(results, cite)
     yield from unfinished_sentences(results, results.tasks)
 
 
