@@ -176,6 +176,7 @@ OTHER_NOTATION = {
     *("m2rnn", "mamba3"),  # heads
     *("comba", "gsa", "hgrn2", "mesa_net", "raven", "titans", "ttt_linear"),  # heads
     *(
+        "abc",
         "based",
         "gated_delta_net2",
         "gated_delta_product",
@@ -190,6 +191,7 @@ OTHER_NOTATION = {
         "momentum_delta_net",
         "precond_gated_delta_net",
         "precond_kda",
+        "rebased",
         "srwm",
     ),  # heads
     *("delta_net", "gated_delta_net", "gla", "matrix_lstm", "retnet", "rg_lru", "slstm"),  # heads

@@ -28,6 +28,7 @@ no_files = checks.no_files
 H = 24
 VALUES = (4, 6, 8)
 NUMBERS = {
+    "abc slots": "a sum over them",
     "based heads": "a constant of one element for each of them",
     "based rank": "a root of it, and a sum over it",
     "clockwork groups": "a power of two for each of them is in the equations",
@@ -47,6 +48,8 @@ NUMBERS = {
     "nvar stride": "a step of a slice",
     "on_lstm chunk": "a sum over it",
     "raven slots": "a sum over them",
+    "rebased heads": "a mean over heads times rank",
+    "rebased rank": "a root of it, and a mean over heads times rank",
     "rhn depth": "a loop over it in Python",
     "rodimus order": "a root of it, and a sum over it",
     "s4d order": "a sum over it",

@@ -469,6 +469,14 @@ RWKV_FIRST_OF_TWO: dict[str, DistributionOf] = {"Wo": zeros, "gain": lambda n: c
 TORCHRECURRENT = "https://github.com/MartinuzziFrancesco/torchrecurrent"
 
 EXPECTED: dict[str, Expected] = {
+    "abc": Expected(
+        {"Wx": by_inputs, "Ws": by_inputs, "gain": ones, "Wo": by_hidden_rows},
+        {"heads": 1, "slots": 64},
+        FLA_LAYERS + "abc.py",
+        DRAWN,
+        "Its default is four heads. Its models have 64 slots.",
+        official_options={"heads": 4},
+    ),
     "adex": Expected(
         {"Wx": scaled(lambda n: math.sqrt(2 / n.H)), "Wh": scaled(lambda n: math.sqrt(2 / n.H))},
         {
@@ -1454,6 +1462,18 @@ EXPECTED: dict[str, Expected] = {
         DRAWN,
         "Its default is four heads. Its models have 64 slots.",
         official_options={"heads": 4},
+    ),
+    "rebased": Expected(
+        {
+            "Wx": by_inputs,
+            **dict.fromkeys(("gainq", "gaink"), ones),
+            **dict.fromkeys(("biasq", "biask"), zeros),
+        },
+        {"heads": 1, "rank": 16},
+        "https://github.com/corl-team/rebased/blob/main/src/mixers/rebased.py",
+        DRAWN,
+        "Its default is 12 heads.",
+        official_options={"heads": 12},
     ),
     "res_lstm": Expected(
         {

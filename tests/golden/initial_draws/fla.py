@@ -13,6 +13,7 @@ from official import official
 from references.kda import LIBRARY
 from references.momentum_delta_net import CODE as MOMENTUM
 from references.momentum_delta_net import FOLDER
+from references.rebased import AUTHORS as REBASED
 from torch import nn
 
 READ = "nn.Linear(hidden_size, "
@@ -66,6 +67,20 @@ def columns(*linears: Any) -> torch.Tensor:
 def heads_of(n: Sizes) -> Values:
     """Arguments for heads that are together as wide as the units."""
     return {"num_heads": n.heads, "head_dim": n.H // n.heads}
+
+
+def abc(n: Sizes) -> Draw:
+    """``ABCAttention`` without rotary embedding, and the number of slots of ``ABCConfig``."""
+    sizes = {"num_heads": n.heads, "num_slots": n.slots, "use_rope": False}
+    read = "nn.Linear(self.hidden_size, "
+    layer, options = draw_layer(n, "abc.py", "ABCAttention", sizes, {"heads": "num_heads"}, read)
+    arrays = {
+        "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj, layer.g_proj),
+        "Ws": columns(layer.s_proj),
+        "gain": layer.g_norm.weight,
+        "Wo": columns(layer.o_proj),
+    }
+    return Draw(arrays, options | {"slots": config_of("abc", "ABCConfig")["num_slots"]})
 
 
 def based(n: Sizes) -> Draw:
@@ -208,6 +223,8 @@ def lightnet(n: Sizes) -> Draw:
     return Draw(arrays, options)
 
 
+
+
 def mesa_net(n: Sizes) -> Draw:
     """``MesaNet``."""
     names = {"heads": "num_heads", "iterations": "max_cg_step_decoding"}
@@ -287,6 +304,23 @@ def raven(n: Sizes) -> Draw:
     return Draw(arrays, options | {"slots": config_of("raven", "RavenConfig")["num_slots"]})
 
 
+def rebased(n: Sizes) -> Draw:
+    """``ReBased`` of the authors."""
+    edits = {"nn.Linear(self.d_model, ": f"nn.Linear({n.I}, "}
+    tools = {"nn": nn, "LayerNorm": nn.LayerNorm, "print": lambda *_: None}
+    Layer = official(*REBASED, "src/mixers/rebased.py", "ReBased", edits=edits, **tools)
+    layer = Layer(n.H, feature_dim=n.rank, num_key_value_heads=n.heads, num_heads=n.heads)
+    arrays = {
+        "Wx": columns(layer.proj_q, layer.proj_k, layer.proj_v),
+        "gainq": layer.ln_q.weight,
+        "biasq": layer.ln_q.bias,
+        "gaink": layer.ln_k.weight,
+        "biask": layer.ln_k.bias,
+    }
+    defaults = defaults_of(Layer.__init__)
+    return Draw(arrays, {"heads": defaults["num_heads"], "rank": defaults["feature_dim"]})
+
+
 def rodimus(n: Sizes) -> Draw:
     """``RodimusAttention``, whose models draw the gates, with a convolution of PyTorch."""
     tools = {"torch": torch, "nn": nn, "math": math}
@@ -326,6 +360,7 @@ def convolution(hidden_size: int, kernel_size: int, bias: bool, activation: str)
 
 
 DRAWS: dict[str, DrawCell] = {
+    "abc": abc,
     "based": based,
     "comba": comba,
     "gated_delta_net": gated_delta_net,
@@ -341,5 +376,6 @@ DRAWS: dict[str, DrawCell] = {
     "precond_gated_delta_net": precond_gated_delta_net,
     "precond_kda": precond_kda,
     "raven": raven,
+    "rebased": rebased,
     "rodimus": rodimus,
 }
