@@ -1,4 +1,4 @@
-"""Warnings of states that never change."""
+"""Warnings of states that never change, are never read, or have the new value of another state."""
 
 from __future__ import annotations
 
@@ -72,6 +72,71 @@ def test_all_states_that_never_change_are_named() -> None:
     assert "state 'k' never changes" in text
     assert "state 'M' never changes" in text
     assert "state 'h'" not in text
+
+
+def memory(update: Any) -> zoo.Cell:
+    """An LSTM without an output gate, whose new states are a function of its gates and old states."""
+
+    class Memory(zoo.Cell):
+        """A memory."""
+
+        W, U = zoo.Param("I", "3H"), zoo.Param("H", "3H")
+        h, c = zoo.State("H"), zoo.State("H")
+
+        def step(self, x: Any, h: Any, c: Any) -> Any:
+            i, f, g = zoo.split(x @ self.W + h @ self.U, 3)
+            return update(zoo.sigmoid(i), zoo.sigmoid(f), np.tanh(g), h, c)
+
+    return Memory()
+
+
+class Swapped(zoo.Cell):
+    """Returns its new states in the wrong order."""
+
+    W, U = zoo.Param("I", "H"), zoo.Param("H", "H")
+    h, c = zoo.State("H"), zoo.State("H")
+
+    def step(self, x: Any, h: Any, c: Any) -> Any:
+        c = 0.5 * c + x @ self.W + h @ self.U
+        h = np.tanh(c)
+        return c, h
+
+
+class Delayed(zoo.Cell):
+    """Returns an old state as the new value of another one, on purpose."""
+
+    W = zoo.Param("I", "H")
+    h, before = zoo.State("H"), zoo.State("H")
+
+    def step(self, x: Any, h: Any, before: Any) -> Any:
+        new = np.tanh(x @ self.W + h - before)
+        return new, h
+
+
+@pytest.mark.parametrize(
+    ("update", "unread"),
+    [
+        (lambda i, f, g, h, c: (np.tanh(i * g * f), i * g * f), ["c"]),
+        (lambda i, f, g, h, c: (np.tanh(f * c + i * g), i * g), []),  # read in the output
+        (lambda i, f, g, h, c: (np.tanh(f * c + i * g), f * c + i * g), []),
+        (lambda i, f, g, h, c: (np.tanh(i * g + f), 0.0 * c), []),
+    ],
+)
+def test_states_that_are_never_read_are_named(update: Any, unread: list[str]) -> None:
+    report = run_checks(memory(update), [CHECK])
+    assert report.ok
+    texts = [text for text in report.warnings if "never reads the old value of state" in text]
+    assert [text.split("'")[3] for text in texts] == unread
+
+
+def test_new_states_in_the_wrong_order_are_named() -> None:
+    (text,) = run_checks(Swapped(), [CHECK]).warnings
+    assert "returns a value named 'c' as the new value of state 'h'" in text
+    assert (
+        "'h' as the new value of state 'c'. Return new states in the order of their declarations, h, c."
+        in text
+    )
+    assert not run_checks(Delayed(), [CHECK]).warnings
 
 
 def test_the_warning_has_its_own_class() -> None:

@@ -28,7 +28,7 @@ class GradientWarning(CheckWarning):
 
 
 class StateWarning(CheckWarning):
-    """Names states that never change, which may be a mistake."""
+    """Names states that never change, are never read, or have the new value of another, likely mistakes."""
 
 
 STATUS_WORDS: Mapping[Status, str] = {

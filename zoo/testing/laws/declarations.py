@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from zoo.base import Card, Cell
 from zoo.base.card import TEMPLATE
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.size_expr import SizeExpr
-from zoo.compiler.frontend.trace_step import step_graph_of
+from zoo.compiler.frontend.trace_step import StepGraph, step_graph_of
 from zoo.compiler.passes.delays import constant_states
+from zoo.compiler.passes.state_checks import misplaced_states, unread_states
 from zoo.errors import DefinitionError
 from zoo.layers import Recurrent
 from zoo.layers.tracing import cell_gates
@@ -39,25 +41,39 @@ def check_well_formed(cell: Cell) -> None:
             cell_gates(cell)
         except DefinitionError as error:
             raise AssertionError(str(error)) from None
-    _warn_of_constant_states(cell)
+    _warn_of_states(cell)
 
 
-def _warn_of_constant_states(cell: Cell) -> None:
-    """Warn of states whose new value is the old one, in all elements or some."""
+def _warn_of_states(cell: Cell) -> None:
+    """Warn of likely mistakes with states."""
     if not cell.has_step():
         return
     try:
-        constant = constant_states(step_graph_of(cell))
+        step_graph = step_graph_of(cell)
     except DefinitionError:  # the cell has kernels, and a step for NumPy alone
         return
-    for name, is_whole in constant.items():
+    for text in _state_mistakes(step_graph):
+        warnings.warn(StateWarning(f"{cell.label()}: {text}"), stacklevel=2)
+
+
+def _state_mistakes(step_graph: StepGraph) -> Iterator[str]:
+    for name, is_whole in constant_states(step_graph).items():
         what = f"state {name!r}" if is_whole else f"some elements of state {name!r}"
         hint = "" if is_whole else ", for example with window[1:] in place of window[:-1]"
-        text = (
-            f"{cell.label()}: {what} never change{'s' * is_whole}: step returns the old value at the same "
-            f"position. If you did not mean this, return a new value{hint}."
+        yield (
+            f"{what} never change{'s' * is_whole}: step returns the old value at the same position. If you "
+            f"did not mean this, return a new value{hint}."
         )
-        warnings.warn(StateWarning(text), stacklevel=2)
+    for name in unread_states(step_graph):
+        yield (
+            f"step never reads the old value of state {name!r}, so the cell does not remember it. If you did "
+            f"not mean this, compute the new value from the old one."
+        )
+    for name, other in misplaced_states(step_graph).items():
+        yield (
+            f"step returns a value named {other!r} as the new value of state {name!r}. Return new states in "
+            f"the order of their declarations, {', '.join(step_graph.states)}."
+        )
 
 
 def check_help(cell: Cell) -> None:
