@@ -282,7 +282,7 @@ def _check_used(step_graph: StepGraph) -> None:
                 cell,
                 step_location(cell),
                 f"nothing that step returns depends on {kind} {name!r}; use self.{name}, or remove its "
-                "declaration",
+                f"declaration, in a subclass with {name} = None",
             )
 
 
