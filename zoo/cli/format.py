@@ -344,7 +344,8 @@ def _best(event: Event, start: Event) -> str:
 
 def best_mark(start: Event) -> str:
     """The mark of the best validation, which has the lowest loss; the line also has another score."""
-    return "best loss" if "table" in start or "sequences" in start else "best"
+    is_by_loss = ("table" in start or "sequences" in start) and not start["config"].get("metric")
+    return "best loss" if is_by_loss else "best"
 
 
 def _undertrained(event: Event, start: Event) -> bool:
