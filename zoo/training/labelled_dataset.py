@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -33,7 +33,7 @@ from zoo.classification.metrics import (
 from zoo.classification.predictor import main_score
 from zoo.classification.spec import ScaledSequences, SequenceSpec, window_rows
 from zoo.data import parse_split
-from zoo.data.column_notes import sentinel_notes
+from zoo.data.column_notes import increasing_note, sentinel_notes
 from zoo.data.growing_array import allocate, sequence_chunks
 from zoo.data.labelled_sequences import STEPWISE, LabelledSequences
 from zoo.data.panel import step_text
@@ -133,10 +133,23 @@ class LabelledDataset:
             "step": step_text(self.given.time_unit, self.given.time_kind == "date"),
             "uneven": 0.0 if self.given.dt is None else round(uneven_share(self.given.dt), 4),
             "left_out": list(self.given.left_out),
-            "column_notes": list(sentinel_notes(self.given.channels, self.given.values)),
+            "column_notes": list(self._column_notes()),
             "inputs": spec.input_size,
             "spec": spec.to_json(),
         }
+
+    def _column_notes(self) -> Iterator[str]:
+        """Sentences about columns that probably mean something else."""
+        given = self.given
+        yield from sentinel_notes(given.channels, given.values)
+        if self._is_cut and given.time is None:  # in several sequences a number of the row begins anew
+            for name, values in zip(given.channels, given.values.T, strict=True):
+                yield from increasing_note(name, values, given.offsets)
+
+    @property
+    def _is_cut(self) -> bool:
+        """Whether a single sequence is cut by time."""
+        return self.scaled.spec.is_stepwise and len(self.given) == 1
 
     def _group_counts(self) -> list[int] | None:
         groups = self.given.groups
@@ -150,7 +163,7 @@ class LabelledDataset:
         return {
             "parts": [int(lengths[numbers].sum()) for numbers in self.parts.values()],
             "labelled": int((self.weights > 0).sum()),
-            "is_cut": len(self.given) == 1,
+            "is_cut": self._is_cut,
         }
 
     def make_model(self, cell: Cell | list[Cell], config: Config) -> SequenceModel:
