@@ -79,8 +79,8 @@ def _over_time(
     for name, length in zip(ids, lengths, strict=False):
         rows = slice(first, first + min(int(length), _SHOWN_STEPS))
         steps = tuple(range(rows.stop - rows.start))
-        truth = np.where(has_label[rows], actual[rows], np.nan)
-        for label, each, slot in (("true", truth, 2), ("predicted", values[rows], 1)):
+        true_labels = np.where(has_label[rows], actual[rows], np.nan)
+        for label, each, slot in (("true", true_labels, 2), ("predicted", values[rows], 1)):
             shown = tuple(map(number, np.asarray(each, np.float64).tolist()))
             marks = bool(spec.classes) and label == "predicted"  # an error is a mark off the line
             series.append(Series(label, steps, shown, slot=slot, marks=marks, group=name))
