@@ -260,8 +260,8 @@ class Config:
         None,
         one_of(*CLASS_METRICS, *NUMBER_METRICS),
         "The score of labels for the comparison with simple methods, for the choice of the best model on the "
-        "validation part, and for `zoo compare`.  [the model with the lowest loss; then accuracy, "
-        "balanced_accuracy with --class-weights, mae for numbers]",
+        "validation part, and for `zoo compare`.  [accuracy, balanced_accuracy with --class-weights, mae for "
+        "numbers; the best model has the lowest loss]",
         only="sequences",
     )
     split_seed: int | None = _setting(

@@ -44,6 +44,7 @@ from zoo.errors import DataError, UsageError
 from zoo.field_repr import one_line_repr
 from zoo.forecasting.spec import quantile_levels
 from zoo.forecasting.target_losses import named_loss
+from zoo.layers.time_chunks import sort_by_length
 from zoo.model import AnyModel, SequenceModel
 from zoo.training.array_dataset import epoch_order
 from zoo.training.config import DEFAULT_CLASS_LOSS, Config
@@ -212,13 +213,20 @@ class LabelledDataset:
                 for name, value in initial.items()
             }
         arguments = self._window_arguments(model, starts, sizes)
-        if arguments["weights"].any():
-            loss, final = model.loss_and_grad(**arguments, state=state, noise=noise)
-        else:  # no step of the batch has a label
-            del arguments["targets"], arguments["weights"]
-            _, final = model.outputs(**arguments, state=state, noise=noise)
+        has_label = bool(arguments["weights"].any())
+        if not has_label:  # the states after the window are needed all the same
+            arguments["weights"] = np.ones_like(arguments["weights"])
+        loss, final = model.loss_and_grad(**arguments, state=state, noise=noise)
+        if not has_label:
             loss, model.grad[:] = 0.0, 0.0
-        return TrainStepResult(loss, dict(final) if is_carried else {}, int(sizes.sum()))
+        states = self._all_rows(model, final, arguments.get("lengths")) if is_carried else {}
+        return TrainStepResult(loss, states, int(sizes.sum()))
+
+    def _all_rows(self, model: AnyModel, states: State, lengths: Array | None) -> dict[str, Array]:
+        """States with the rows of all ranks: with other lengths, another rank may compute the next window."""
+        order = None if lengths is None else sort_by_length(lengths)
+        gather = model.process_group.all_gather_rows
+        return {name: gather(value[None], order)[0] for name, value in states.items()}
 
     def _window_arguments(self, model: AnyModel, starts: Array, sizes: Array) -> dict[str, Any]:
         """Arguments of ``model.loss_and_grad`` for windows of sequences with a label at each step."""
@@ -273,14 +281,20 @@ class LabelledDataset:
         numbers = self.parts["valid"] if len(self.parts["valid"]) else self.parts["train"]
         numbers = numbers[: self.batch_size]
         ends, steps = self.scaled.offsets[numbers + 1], int(self.scaled.lengths[numbers].min())
-        steps = min(steps, _MAX_PROBE_STEPS)
+        last = numbers
+        if self.scaled.spec.is_stepwise:
+            last, steps = ends - 1, min(steps, _MAX_PROBE_STEPS)
         rows = np.arange(-steps, 0)[:, None] + ends
-        last = ends - 1 if self.scaled.spec.is_stepwise else numbers
         return ProbeBatch(self.scaled.values[rows], self.targets[last])
 
     def compile_kernels(self, model: AnyModel) -> None:
-        """Evaluate one sequence."""
-        self._evaluate(model, self.parts["train"][:1])
+        """Evaluate one sequence, or one window."""
+        if self.windows is None:
+            self._evaluate(model, self.parts["train"][:1])
+            return
+        starts, sizes, _ = self.windows.batch(0)
+        arguments = self._window_arguments(model, starts[:1], sizes[:1])
+        model.evaluate_batch(**{**arguments, "weights": np.ones_like(arguments["weights"])})
 
     def uniform_loss(self, model: AnyModel) -> float | None:
         """The loss of equal probabilities for all classes; None if labels are numbers."""
