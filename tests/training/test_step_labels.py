@@ -13,7 +13,7 @@ import zoo
 from zoo.classification.api import open_predictor
 from zoo.classification.metrics import CLASS_METRICS, HIGHER_IS_BETTER, NUMBER_METRICS
 from zoo.cli.app import cli
-from zoo.cli.format import header
+from zoo.cli.format import header, score_lines
 from zoo.data import LabelledSequences
 from zoo.errors import DataError, UsageError
 from zoo.training.config_conversion import make_config
@@ -338,7 +338,10 @@ def test_one_sequence_is_cut_by_time(tmp_path):
     np.testing.assert_array_equal(columns["time"], times)
     assert columns["part"].tolist() == ["train"] * 240 + ["valid"] * 80 + ["test"] * 80
     (scores,) = run.history[-1]["test"]["targets"]
-    assert scores["metrics"]["model"]["accuracy"]["low"] is not None  # of 20 blocks
+    assert scores["metrics"]["model"]["accuracy"]["low"] is not None
+    lines = list(score_lines(run.history[-1]["test"]))
+    assert lines[0].startswith("way, test part, 80 labelled steps of 1 sequence, 95 % intervals:")
+    assert any(line.startswith("note: the intervals come from 20 blocks of the steps of") for line in lines)
     assert zoo.predict(run).to_csv().splitlines()[1].startswith("table,2024-01-01 00:00,")
     assert zoo.predict(run).to_json()[1]["time"] == "2024-01-01 00:01"
 

@@ -40,6 +40,11 @@ With 10 channels and 5 classes, the logistic regression takes about 2 s.
 _BLOCKS = 20
 """Blocks of a single sequence whose steps are evaluated, for an interval."""
 
+_NOTE_ON_BLOCKS = (
+    f"the intervals come from {_BLOCKS} blocks of the steps of one sequence, so they do not hold for other "
+    f"sequences"
+)
+
 
 def divide(given: LabelledSequences, spec: SequenceSpec) -> tuple[Array, dict[str, Array]]:
     """Divide the sequences of training into parts.
@@ -182,8 +187,12 @@ def score_model(
     if not len(numbers):
         raise DataError(f"{given.name} has no sequences in its {part} part; choose another part.")
     scores, labels = _compare(given, scaled, parts["train"], numbers, model, main)
-    steps = {"steps": labels} if scaled.spec.is_stepwise else {}
-    return {"part": part, "sequences": len(numbers), **steps, "targets": [scores.to_json()]}
+    facts: dict[str, Any] = {"part": part, "sequences": len(numbers), "targets": [scores.to_json()]}
+    if scaled.spec.is_stepwise:
+        facts["steps"] = labels
+    if scores.resampled == "blocks":
+        facts["note"] = _NOTE_ON_BLOCKS
+    return facts
 
 
 def _compare(

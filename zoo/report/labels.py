@@ -60,6 +60,8 @@ def _blocks(predictor: Predictor) -> Iterator[PageBlock]:
         yield _confusion(scores["confusion"], spec.classes, data)
     yield _scores(scores, part)
     yield TextBlock(scores["summary"])
+    if "note" in facts:
+        yield TextBlock(f"Note: {facts['note']}.")
     if spec.is_stepwise:
         ids = [given.ids[min(number, len(given) - 1)] for number in numbers[:_SHOWN_SEQUENCES]]
         yield _over_time(scaled, ids, scaled.lengths[numbers], all_predicted, all_actual)
