@@ -513,6 +513,31 @@ def test_invalid_tables(settings, sentence):
     assert sentence in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("count", "split", "sentence"),
+    [
+        (
+            2,
+            "70,15,15",
+            "arrays has 2 sequences, fewer than the parts of the split '70,15,15'; give more seq",
+        ),
+        (2, "50,50", ""),
+        (1, "70,15,15", ""),
+        (1, "98,1,1", "no step of the validation part has a label; give another `split`, or more labels."),
+    ],
+)
+def test_few_sequences_need_a_split_with_few_parts(count, split, sentence):
+    parts = [np.random.default_rng(number).normal(size=(40, 2)) for number in range(count)]
+    labels = [np.where(np.arange(40) % 3 == 0, "a", "b") for _ in range(count)]
+    if not sentence:
+        _, dataset = prepared(parts, labels, split=split)
+        assert [len(each) for each in dataset.parts.values()] == ([1, 1, 0] if count == 2 else [1, 1, 1])
+        return
+    with pytest.raises(DataError) as error:
+        prepared(parts, labels, split=split)
+    assert sentence in str(error.value)
+
+
 def test_new_labels_that_did_not_occur_name_the_step(trained):
     run, _ = trained
     parts, labels = recordings(3, seed=2, missing=0)

@@ -247,7 +247,7 @@ def _column_of_labels(
     """Labels of all sequences `(N,)`, or of all steps `(R,)`; None if there are none."""
     vectors = _label_vectors(labels)
     if vectors is None:
-        is_of_steps = np.ndim(labels) == 1 and len(labels) == offsets[-1] != len(ids)
+        is_of_steps = _is_vector(labels) and len(labels) == offsets[-1] != len(ids)
         count = int(offsets[-1]) if is_of_steps else len(ids)
         return column_of_sequences(labels, count, "labels", name)
     if len(vectors) != len(ids):
@@ -272,13 +272,21 @@ def _label_vectors(labels: Any) -> list[Array] | None:
     """The labels of the steps of each sequence; None if labels are of whole sequences, or one vector."""
     if isinstance(labels, np.ndarray) and labels.ndim == 2:
         return list(labels)
-    is_list = isinstance(labels, (list, tuple)) or (isinstance(labels, np.ndarray) and labels.dtype == object)
-    if not is_list or not len(labels) or any(isinstance(each, str) or np.ndim(each) != 1 for each in labels):
+    is_list = isinstance(labels, (list, tuple)) or (isinstance(labels, np.ndarray) and labels.ndim == 1)
+    if not is_list or not len(labels) or not all(map(_is_vector, labels)):
         return None
     return [
         np.asarray(each.to_numpy() if hasattr(each, "to_numpy") else _objects_if_mixed(each))
         for each in labels
     ]
+
+
+def _is_vector(values: Any) -> bool:
+    """Whether values are a list without other lists in it, or have one axis."""
+    if isinstance(values, (list, tuple)):
+        return not any(isinstance(each, (list, tuple, np.ndarray)) for each in values)
+    is_series = hasattr(values, "to_numpy") and not hasattr(values, "columns")  # of polars, without an axis
+    return getattr(values, "ndim", 1 if is_series else 0) == 1
 
 
 def _objects_if_mixed(values: Any) -> Any:

@@ -372,7 +372,7 @@ def prepare_sequences(
     items = {part: placed.items(numbers) for part, numbers in parts.items()}
     items = {part: each[has_label[each]] for part, each in items.items()}
     if is_stepwise:
-        _check_labelled(given, parts, items)
+        _check_step_parts(given, split, parts, items)
     labels = codes[items["train"]]
     if has_classes:
         if is_stepwise:
@@ -452,14 +452,22 @@ def _check_metric(metric: str | None, classes: tuple[str, ...]) -> None:
     )
 
 
-def _check_labelled(given: LabelledSequences, parts: dict[str, Array], items: dict[str, Array]) -> None:
-    """Raise an error for a part without a label."""
-    for part, numbers in parts.items():
-        if len(numbers) and not len(items[part]):
+def _check_step_parts(
+    given: LabelledSequences, split: str, parts: dict[str, Array], items: dict[str, Array]
+) -> None:
+    """Raise an error for a part without a sequence, or without a label."""
+    for part, share in zip(parts, parse_split(split), strict=True):
+        if not share or len(items[part]):
+            continue
+        if len(given) > 1 and not len(parts[part]):  # groups have been checked
             raise DataError(
-                f"{given.name}: no step of the {_PART_NAMES[part]} part has a label; give another "
-                f"`{'split' if len(given) == 1 else 'split_seed'}`, or more labels."
+                f"{given.name} has {len(given)} sequences, fewer than the parts of the split {split!r}; give "
+                f"more sequences, or a split with fewer parts."
             )
+        raise DataError(
+            f"{given.name}: no step of the {_PART_NAMES[part]} part has a label; give another "
+            f"`{'split' if len(given) == 1 else 'split_seed'}`, or more labels."
+        )
 
 
 _PART_NAMES = {"train": "training", "valid": "validation", "test": "test"}
