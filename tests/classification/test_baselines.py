@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from zoo.classification.baselines import (
+    WINDOW,
     logistic_regression,
     majority_class,
     ridge_regression,
+    step_features,
     summary_features,
     training_mean,
 )
+from zoo.data import growing_array
 
 linear_model = pytest.importorskip("sklearn.linear_model")
 TRAIN = np.arange(80)
@@ -43,6 +46,32 @@ def test_missing_values_are_left_out_of_the_features():
     result = summary_features(values, np.array([0, 3, 5]))
     assert result[0].tolist() == [2, 1, 1, 3, 1, 3, 0, 3]
     assert np.isfinite(result[1]).all()
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("chunk", [1, 2**22])
+def test_step_features_against_a_loop(both, chunk, monkeypatch):
+    monkeypatch.setattr(growing_array, "CHUNK", chunk)
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(length, 2)) for length in (14, 1, 33)]
+    for part in parts:
+        part[rng.random(part.shape) < 0.2] = np.nan
+    values, offsets = np.concatenate(parts), np.array([0, 14, 15, 48])
+    rows = rng.permutation(48)[:30]
+    result = step_features(values, offsets, rows, both)
+    assert result.shape == (30, 16 if both else 9)
+    for row, features_of_row in zip(rows, result, strict=True):
+        number = int(np.searchsorted(offsets, row, side="right")) - 1
+        part, step = parts[number], row - offsets[number]
+        expected = [*np.nan_to_num(part[step])]
+        for window in (part[: step + 1][::-1][:WINDOW], part[step:][:WINDOW])[: 1 + both]:
+            change = window[0] - window[1] if len(window) > 1 else np.zeros(2)
+            present = [column[~np.isnan(column)] for column in window.T]
+            expected += [*np.nan_to_num(change)]
+            expected += [each.mean() if len(each) else 0.0 for each in present]
+            expected += [each.std() if len(each) else 0.0 for each in present]
+            expected += [step if len(expected) < 9 else len(part) - 1 - step]
+        np.testing.assert_allclose(features_of_row, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("classes", [2, 4])

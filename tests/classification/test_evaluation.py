@@ -53,6 +53,7 @@ def test_step_weights():
     sizes = np.array([2, 1])
     assert step_weights(sizes, "last").tolist() == [[0, 1], [1, 0]]
     assert step_weights(sizes, "mean").tolist() == [[0.5, 1], [0.5, 0]]
+    assert step_weights(sizes, "none").tolist() == [[1, 1], [1, 0]]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zoo.classification.metrics import LabelScores, class_scores, number_scores
+from zoo.classification import metrics
+from zoo.classification.metrics import (
+    CLASS_METRICS,
+    LabelScores,
+    _Bootstrap,
+    _scores_of_classes,
+    class_scores,
+    metric_value,
+    number_scores,
+)
 from zoo.forecasting.metrics import Estimate
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
@@ -114,3 +123,72 @@ def test_perfect_score_is_not_certain():
 def test_few_sequences_give_no_interval():
     actual, probabilities = drawn(2, count=4)
     assert class_scores("y", actual, probabilities).improvement.low is None
+
+
+def by_hand(actual, predicted, probabilities, metric):
+    """A score of some labels, each of which may occur several times."""
+    if metric == "auroc":
+        return sklearn_metrics.roc_auc_score(actual, probabilities[:, 1])
+    if metric == "accuracy":
+        return sklearn_metrics.accuracy_score(actual, predicted)
+    if metric == "macro_f1":
+        return sklearn_metrics.f1_score(actual, predicted, average="macro")
+    classes = np.unique(actual)
+    return sklearn_metrics.recall_score(actual, predicted, average=None, labels=classes).mean()
+
+
+@pytest.mark.parametrize("has_ties", [False, True])
+@pytest.mark.parametrize("is_grouped", [False, True])
+def test_scores_of_resampled_groups_are_those_of_their_labels(is_grouped, has_ties):
+    """A score of weights of groups is the score of the labels of all drawn groups, as often as drawn."""
+    rng = np.random.default_rng(0)
+    actual, probabilities = drawn(2, count=60, seed=3)
+    values = np.round(probabilities["model"], 1) if has_ties else probabilities["model"]
+    groups = rng.integers(0, 7, 60) if is_grouped else None
+    bootstrap = _Bootstrap.of(60, groups)
+    weights = bootstrap.weights(np.random.default_rng(1), 5)
+    assert weights.shape == (5, 7 if is_grouped else 60)
+    scores = _scores_of_classes(actual, values, bootstrap)
+    predicted = values.argmax(axis=1)
+    for row, weight in enumerate(weights):
+        repeats = weight[groups if is_grouped else np.arange(60)].astype(int)
+        labels = np.repeat(np.arange(60), repeats)
+        for metric, score in scores.items():
+            expected = by_hand(actual[labels], predicted[labels], values[labels], metric)
+            assert score(weights)[row] == pytest.approx(expected), metric
+
+
+def test_groups_that_are_many_have_the_same_auroc(monkeypatch):
+    actual, probabilities = drawn(2, count=80)
+    groups = np.random.default_rng(0).integers(0, 20, 80)
+    bootstrap = _Bootstrap.of(80, groups)
+    weights = bootstrap.weights(np.random.default_rng(1), 4)
+    by_pairs = _scores_of_classes(actual, probabilities["model"], bootstrap)["auroc"](weights)
+    monkeypatch.setattr(metrics, "RESAMPLES", 3)
+    by_order = _scores_of_classes(actual, probabilities["model"], bootstrap)["auroc"](weights)
+    np.testing.assert_allclose(by_order, by_pairs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("main", ["accuracy", "balanced_accuracy", "macro_f1", "auroc"])
+def test_the_comparison_uses_the_chosen_score(main):
+    actual, probabilities = drawn(2)
+    scores = class_scores("y", actual, probabilities, main)
+    model, baseline = (scores.metrics[name][main].value for name in ("model", "majority class"))
+    assert scores.improvement.value == pytest.approx(model - baseline)
+    assert f": {CLASS_METRICS[main]} {model:.1%} against {baseline:.1%}, " in scores.sentence
+    assert metric_value(main, actual, probabilities["model"]) == pytest.approx(model)
+
+
+def test_the_auroc_of_one_class_is_not_a_number():
+    actual, probabilities = np.zeros(9, np.int64), {"model": np.full((9, 2), 0.5), "b": np.full((9, 2), 0.5)}
+    assert np.isnan(metric_value("auroc", actual, probabilities["model"]))
+    assert class_scores("y", actual, probabilities, "auroc").main == "accuracy"
+
+
+def test_an_error_of_numbers_may_be_chosen():
+    actual = np.arange(40.0)
+    predictions = {"model": actual + 1, "mean of training": np.where(actual, actual, 9.0)}
+    assert number_scores("y", actual, predictions).improvement.value < 0  # MAE 1 against 0.225
+    scores = number_scores("y", actual, predictions, "rmse")  # RMSE 1 against 1.42
+    assert scores.improvement.value == pytest.approx(1 - 1 / (9 / np.sqrt(40)))
+    assert ": RMSE 1 against 1.423, " in scores.sentence

@@ -249,7 +249,8 @@ def test_other_settings_are_another_comparison(copy):
         ({"data": ["FILE", "FILE"], "target": "load"}, "two data sets are called 'load'"),
         ({"data": "FILE"}, "target is missing"),
         ({"data": "FILE", "target": "load", "label": "load"}, "label is given with|applies to"),
-        ({"data": "FILE", "target": "load", "seq": 3}, "unknown setting 'seq'"),
+        ({"data": "FILE", "target": "load", "seq": 3}, "seq is given with a table; it applies to texts and "),
+        ({"data": "FILE", "target": "load", "tie": True}, "unknown setting 'tie'"),
         ({"data": "FILE", "kind": "text"}, "load.csv is a text; give a table"),
     ],
 )

@@ -568,3 +568,63 @@ def test_data_frames_in_a_list_are_read_by_name(order, library):
     assert numbered.channels == tuple(order)
     with pytest.raises(DataError, match="sequence 1 has the columns hr, bp, and the first one has hr, bp"):
         LabelledSequences.from_arrays([frames[0], frames[0][["hr", "bp"]]])
+
+
+@pytest.mark.parametrize("library", ["lists", "numpy", "pandas", "polars", "objects"])
+@pytest.mark.parametrize(
+    "steps",
+    [[["a", None, "b"], ["b", "b", "a", None, "a"], ["b"]], [[1.5, None, 3.0], [2.0, 2, 1, None, 0.5], [7]]],
+    ids=["texts", "numbers"],
+)
+def test_labels_of_steps_have_one_form(library, steps):
+    """Vectors of any library, one vector of all steps, and a padded array give the same labels."""
+    joined = [each for row in steps for each in row]
+    if library in ("pandas", "polars"):
+        make = pytest.importorskip(library).Series
+    else:
+        make = {"lists": list, "numpy": np.array, "objects": lambda row: np.array(row, object)}[library]
+    expected = read(LabelledSequences.from_arrays(PARTS, [list(row) for row in steps]), per_step=True)
+    assert expected.has_step_labels
+    assert [None if expected.labels.missing()[n] else joined[n] for n in range(9)] == joined
+    sources = [LabelledSequences.from_arrays(PARTS, [make(row) for row in steps])]
+    sources.append(LabelledSequences.from_arrays(np.concatenate(PARTS), make(joined), lengths=[3, 5, 1]))
+    padded = np.array([[*row, *[None] * (5 - len(row))] for row in steps], object)
+    whole = np.stack([np.pad(part, ((0, 5 - len(part)), (0, 0))) for part in PARTS])
+    sources.append(LabelledSequences.from_arrays(whole, padded, lengths=[3, 5, 1]))
+    for source in sources:
+        given = read(source, per_step=True)
+        assert given.labels.categories == expected.labels.categories
+        np.testing.assert_array_equal(given.labels.values, expected.labels.values)
+    assert len({source.sha256 for source in sources}) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([[1, [2], 3], [1, 2, 3, 4, 5], [1]], "found [1, [2], 3] of the type list; expected numeric values"),
+        ([np.zeros((3, 1)), np.zeros((5, 1)), np.zeros((1, 1))], "of the type ndarray; expected"),
+        ([["a", "b", "c"], "x", ["a"]], "found 'x' of the type str, and list in other rows"),
+        ([["a", 1, "c"], ["a"] * 5, ["a"]], "found 1 of the type int, and text values in other rows"),
+        ([["a"] * 3, ["a"] * 4, ["a"]], "sequence '1' has 5 steps and 4 labels; give one for each step"),
+        ([["a"] * 3, ["a"] * 5], "arrays has 3 sequences and 2 vectors of labels; give one for"),
+        (np.zeros((3, 4)), "sequence '0' has 3 steps and 4 labels; give one for each step, None if"),
+        (np.zeros(7), "arrays has 3 sequences and 7 labels; give one for each sequence."),
+    ],
+)  # fmt: skip
+def test_invalid_labels_of_steps(labels, sentence):
+    with pytest.raises((DataError, UsageError)) as error:
+        LabelledSequences.from_arrays(PARTS, labels)
+    assert sentence in str(error.value)
+
+
+def test_labels_that_vary_within_a_sequence_name_the_option():
+    given = LabelledSequences.from_arrays(PARTS, [["a"] * 3, ["b", "b", "a", "b", "b"], ["a"]])
+    with pytest.raises(
+        DataError, match=r"'1', step 2: the label is 'a', and 'b' at the first step; .* `pooling='n"
+    ):
+        read(given)
+    given = LabelledSequences.from_arrays(PARTS, [["a"] * 3, ["b", None, "b", "b", "b"], ["a"]])
+    with pytest.raises(DataError, match="step 1: the label is missing, and 'b' at the first step"):
+        read(given)
+    same = LabelledSequences.from_arrays(PARTS, [[2.0] * 3, [3.0] * 5, [2.0]])
+    assert read(same).labels.values.tolist() == [2, 3, 2]

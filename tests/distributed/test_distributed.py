@@ -21,6 +21,7 @@ from safetensors.numpy import load_file
 
 import zoo
 from zoo.cli.app import cli
+from zoo.data import LabelledSequences
 from zoo.distributed import rank_of_launch
 from zoo.distributed.collectives import ProcessGroup
 from zoo.kernels import pure_python
@@ -28,6 +29,7 @@ from zoo.layers.sharding import shards
 from zoo.model.two_pass_step import ActivityPenalty
 from zoo.storage import RunDirectory
 from zoo.training.config_conversion import make_config
+from zoo.training.labelled_dataset import prepare_sequences
 from zoo.training.text_dataset import prepare_text
 
 LAUNCHER = shutil.which(
@@ -188,6 +190,35 @@ def test_ranks_compute_the_bits_of_one_process_with_lengths(kind: str) -> None:
             loss, gradient = result.result()
             assert loss == expected[0]
             assert (gradient == expected[1]).all()
+
+
+def window_losses(group: ProcessGroup) -> list[float]:
+    """Losses of windows of sequences with a label at each step, whose states are carried to the next."""
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(length, 2)) for length in rng.integers(2, 19, 30)]
+    labels = [np.where(part[:, 0] > 0, "a", "b") for part in parts]
+    settings = {"data": ("x",), "kind": "sequences", "pooling": "none", "seq": 4, "batch": 9, "threads": 1}
+    given = make_config({**settings, "dtype": "float64", "hidden": 3})
+    config, dataset = prepare_sequences(given, LabelledSequences.from_arrays(parts, labels))
+    model = dataset.make_model(zoo.get_cell("vanilla"), config)
+    model.process_group, states, losses = group, None, []
+    for step in range(dataset.steps_per_epoch):
+        loss, states, _ = dataset.loss_and_grad(model, step, states, (0, step))
+        losses += [loss, *model.grad]
+    return losses
+
+
+def test_ranks_carry_states_of_windows_of_other_lengths() -> None:
+    """A sequence that is shorter than others in a batch may belong to another rank in its next window."""
+    ranks, barrier = [None, None], threading.Barrier(2, timeout=60)
+    with pure_python(), ThreadPoolExecutor(2) as pool:
+        expected = window_losses(ProcessGroup())
+        results = [
+            pool.submit(contextvars.copy_context().run, window_losses, ThreadRank(rank, ranks, barrier))
+            for rank in range(2)
+        ]
+        for result in results:
+            assert result.result() == expected
 
 
 def test_ranks_sample_the_inputs_of_one_process(tmp_path: Path) -> None:

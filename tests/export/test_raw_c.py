@@ -75,8 +75,10 @@ class Machine:
         return result, forecast
 
     def predict(self, rows):
-        """The result of ``predict_raw`` and the probabilities, or the label."""
-        values, rows = np.full(len(self.data.spec.output_names), np.nan, self.raw), rows.astype(self.raw)
+        """The result of ``predict_raw`` and the probabilities, or the label, of steps ``(T, V)``."""
+        size = len(self.data.spec.output_names)
+        shape = (len(rows), size) if self.data.spec.is_stepwise else size
+        values, rows = np.full(shape, np.nan, self.raw), rows.astype(self.raw)
         sizes = self.files.sizes
         work = [np.full(sizes["work"] * len(rows) // 8 + 1, np.nan)] if "work" in sizes else []
         given = pointer(rows), ctypes.c_size_t(len(rows)), *map(pointer, [*work, values])
@@ -212,6 +214,25 @@ def test_prediction_of_a_sequence(classes, pooling, tmp_path):
         names = (ctypes.c_char_p * 2).in_dll(machine.library, "model_classes")
         assert tuple(name.decode() for name in names) == trained.spec.classes
         assert machine.constant("CLASS_UP") == trained.spec.classes.index("up")
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("classes", [True, False], ids=["classes", "numbers"])
+def test_prediction_of_each_step(classes, bidirectional, tmp_path):
+    sequences, parts = labelled(classes)
+    trained = predictor(sequences, pooling="none", bidirectional=bidirectional)
+    machine = Machine(trained, tmp_path)
+    with zoo.kernels.pure_python():
+        predictions = trained.predict(sequences)
+    expected = np.split(predictions.values, np.cumsum(predictions.lengths)[:-1])
+    for number in range(6):
+        result, values = machine.predict(parts[number])
+        np.testing.assert_allclose(values, expected[number], rtol=1e-6)
+        assert result == (expected[number][-1].argmax() if classes else 0)
+    wrong = parts[0].copy()
+    wrong[1, 0] = np.inf
+    assert machine.predict(wrong)[0] == -1
+    assert machine.predict(parts[0][:0])[0] == -1
 
 
 @pytest.mark.parametrize("embedding", [None, 2])

@@ -164,6 +164,26 @@ def test_prediction_of_a_sequence(classes, settings):
     assert facts["zoo.sequences"]["spec"]["channels"] == ["0", "1", "2"]
 
 
+@pytest.mark.parametrize("classes", [True, False])
+def test_prediction_of_each_step(classes):
+    sequences, parts = labelled(classes)
+    trained = predictor(sequences, pooling="none")
+    loaded = session(trained)
+    with zoo.kernels.pure_python():
+        predictions = trained.predict(sequences)
+    expected = np.split(predictions.values, np.cumsum(predictions.lengths)[:-1])
+    for number in range(4):
+        values, *best = loaded.run(None, {"rows": parts[number][:, None]})
+        whole = expected[number]
+        np.testing.assert_allclose(values[:, 0], whole if classes else whole[:, 0], rtol=1e-6)
+        assert [each[:, 0].tolist() for each in best] == ([whole.argmax(axis=1).tolist()] if classes else [])
+    given = np.concatenate([parts[0][:3, None], np.full((3, 1, 3), np.inf)], axis=1)
+    values, *best = loaded.run(None, {"rows": given})
+    assert np.isnan(values[:, 1]).all()
+    assert not np.isnan(values[:, 0]).any()
+    assert [(each[:, 1] == -1).all() for each in best] == [True] * classes
+
+
 @pytest.mark.parametrize("embedding", [None, 2])
 def test_prediction_of_a_table_with_texts_and_times(embedding):
     table = timed_table()

@@ -1,4 +1,4 @@
-"""Labels of whole sequences: classification and regression, baselines, scores with intervals, predictions.
+"""Labels of sequences and their steps: classification and regression, baselines, scores, predictions.
 
 A name is imported when it is first used.
 """

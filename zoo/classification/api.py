@@ -1,4 +1,4 @@
-"""``zoo.predict``: labels of whole sequences from a trained run."""
+"""``zoo.predict``: labels of whole sequences, or of each of their steps, from a trained run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def open_predictor(run: Any, cell: CellClasses = None) -> Predictor:
 
 
 def predict(run: Any, data: Any = None, *, cell: CellClasses = None) -> Predictions:
-    """Predict the label of each sequence with a trained model.
+    """Predict the label of each sequence, or of each time step, with a trained model.
 
     >>> zoo.predict("runs/gru-recordings-1", "new.csv").columns()["activity"]
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.data.growing_array import sequence_chunks
+from zoo.data.growing_array import allocate, row_chunks, sequence_chunks
 
 _STEPS = 2000
+
+WINDOW = 10
+"""Steps of the window from which features of a step are computed."""
 
 
 def summary_features(values: Array, offsets: Array) -> Array:
@@ -51,6 +54,52 @@ def _features_of_chunk(values: Array, offsets: Array) -> Array:
         lengths,
     ]
     return np.concatenate(features, axis=1)
+
+
+def step_features(values: Array, offsets: Array, rows: Array, both_directions: bool = False) -> Array:
+    """Features of steps from a short window, `(n, 4 I + 1)`; missing values are ignored.
+
+    The features of a channel are its value, the change from the step before, and the mean and the standard
+    deviation of the last `WINDOW` steps of the sequence. The number of the step is one more feature.
+
+    Args:
+        values: `(R, I)`, NaN for missing values.
+        offsets: The first step of each sequence, and R, `(N + 1,)`.
+        rows: The rows of the steps, `(n,)`.
+        both_directions: Whether to add the change, the mean and the standard deviation of the next steps,
+            `(n, 7 I + 2)`, for the comparison with a model that reads them.
+    """
+    width = values.shape[1]
+    features = allocate((len(rows), (7 * width + 2) if both_directions else (4 * width + 1)), np.float64)
+    for chunk in row_chunks(len(rows), WINDOW * width):
+        chosen = rows[chunk]
+        number = np.searchsorted(offsets, chosen, side="right") - 1
+        before, after = chosen - offsets[number], offsets[number + 1] - 1 - chosen
+        parts = [np.nan_to_num(values[chosen]), *_window_features(values, chosen, -1, before)]
+        if both_directions:
+            parts += _window_features(values, chosen, 1, after)
+        features[chunk] = np.concatenate(parts, axis=1)
+    return features
+
+
+def _window_features(values: Array, rows: Array, direction: int, available: Array) -> list[Array]:
+    """Change from the next step in a direction, mean and standard deviation there, and the number of steps.
+
+    Args:
+        values: `(R, I)`.
+        rows: The rows, `(n,)`.
+        direction: -1 for the steps before, 1 for the steps after.
+        available: The steps of the sequence in this direction, `(n,)`.
+    """
+    lags = np.arange(WINDOW)[:, None]
+    window = values[rows + direction * np.minimum(lags, available)]  # (W, n, I)
+    present = ~np.isnan(window) & (lags <= available)[..., None]
+    filled = np.where(present, window, 0.0)
+    count = np.maximum(present.sum(axis=0), 1)
+    mean = filled.sum(axis=0) / count
+    deviation = np.sqrt((np.where(present, window - mean, 0.0) ** 2).sum(axis=0) / count)
+    change = np.where(present[0] & present[1], filled[0] - filled[1], 0.0)
+    return [change, mean, deviation, available[:, None].astype(np.float64)]
 
 
 def _standardised(features: Array, train: Array) -> Array:

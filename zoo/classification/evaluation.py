@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,15 @@ from zoo.classification.baselines import (
     majority_class,
     ridge_regression,
     softmax,
+    step_features,
     summary_features,
     training_mean,
 )
 from zoo.classification.metrics import LabelScores, class_scores, number_scores
 from zoo.classification.spec import ScaledSequences, SequenceSpec
-from zoo.data.labelled_sequences import LabelledSequences
-from zoo.data.split import parse_split, split_groups, split_items
+from zoo.data.growing_array import allocate
+from zoo.data.labelled_sequences import STEPWISE, LabelledSequences
+from zoo.data.split import parse_split, split, split_groups, split_items
 from zoo.data.table import DataColumn
 from zoo.errors import DataError
 from zoo.model import AnyModel
@@ -28,9 +31,45 @@ _MAX_BATCH = 256
 _MAX_STEPS = 2**17
 """Steps of all sequences of a batch in an evaluation, which bounds its memory."""
 
+_MAX_FITTED_STEPS = 10_000
+"""Largest number of steps to which a baseline is fitted; the steps are evenly spaced.
+
+With 10 channels and 5 classes, the logistic regression takes about 2 s.
+"""
+
+_BLOCKS = 20
+"""Blocks of a single sequence whose steps are evaluated, for an interval."""
+
+_NOTE_ON_BLOCKS = (
+    f"the intervals come from {_BLOCKS} blocks of the steps of one sequence, so they do not hold for other "
+    f"sequences"
+)
+
+
+def divide(given: LabelledSequences, spec: SequenceSpec) -> tuple[Array, dict[str, Array]]:
+    """Divide the sequences of training into parts.
+
+    A single sequence with a label at each step is cut by time, at the shares of the split.
+
+    Returns:
+        The offsets of the sequences, into which a single one is cut; and their numbers in each part.
+    """
+    if not spec.is_stepwise:
+        codes = spec.codes(given)
+        return given.offsets, split_sequences(codes, spec.split, spec.seed, bool(spec.classes), given.groups)
+    if len(given) > 1:
+        codes = np.zeros(len(given), np.int64)  # a sequence has no class
+        return given.offsets, split_sequences(codes, spec.split, spec.seed, False, given.groups)
+    sizes = [len(part) for part in split(np.arange(given.offsets[-1]), parse_split(spec.split))]
+    ends, numbers = np.cumsum([0, *(size for size in sizes if size)]), iter(range(len(sizes)))
+    return ends, {
+        name: np.array([next(numbers)] if size else [], np.int64)
+        for name, size in zip(PARTS, sizes, strict=True)
+    }
+
 
 def split_sequences(
-    codes: Array, split: str, seed: int, stratify: bool, groups: DataColumn | None = None
+    codes: Array, shares: str, seed: int, stratify: bool, groups: DataColumn | None = None
 ) -> dict[str, Array]:
     """Numbers of the sequences of the training, validation and test parts.
 
@@ -40,15 +79,14 @@ def split_sequences(
 
     Args:
         codes: The labels, `(N,)`.
-        split: The shares, as ``"70,15,15"``.
+        shares: The shares, as ``"70,15,15"``.
         seed: Seed of the order.
         stratify: Whether labels are classes; else all sequences are divided at once.
         groups: The group of each sequence, all of whose sequences lie in one part; None for none.
     """
-    shares = parse_split(split)
     if groups is None:
-        return split_items(codes, shares, seed, stratify)
-    return split_groups(groups.values, shares, seed)
+        return split_items(codes, parse_split(shares), seed, stratify)
+    return split_groups(groups.values, parse_split(shares), seed)
 
 
 def balanced_weights(codes: Array, classes: int) -> list[float]:
@@ -78,36 +116,50 @@ def evaluation_batches(offsets: Array, numbers: Array) -> list[Array]:
 
 
 def step_weights(sizes: Array, pooling: str) -> Array:
-    """The share of each step in the prediction of its sequence, `(T, B)`."""
+    """The share of each step in the prediction of its sequence, `(T, B)`; 1 for a prediction at each step."""
     steps = np.arange(int(sizes.max()))[:, None]
     if pooling == "last":
         return np.asarray(steps == sizes - 1, np.float64)
-    return np.asarray((steps < sizes) / sizes)
+    is_step = np.asarray(steps < sizes, np.float64)
+    return is_step if pooling == STEPWISE else is_step / sizes
 
 
 def pooled(outputs: Array, sizes: Array, spec: SequenceSpec) -> Array:
-    """One prediction for each sequence from the outputs `(T, B, V)`: probabilities, or scaled numbers."""
+    """The predictions from the outputs `(T, B, V)`: probabilities, or scaled numbers.
+
+    Returns:
+        One prediction for each sequence, `(B, V)`; or if each step has a label, one for each step of the
+        first sequence, then of the second, and so on.
+    """
     values = outputs.astype(np.float64)
     if spec.pooling == "last":
         last = values[sizes - 1, np.arange(len(sizes))]
         return softmax(last) if spec.classes else last
+    if spec.is_stepwise:
+        values = values.swapaxes(0, 1)[np.arange(len(outputs)) < sizes[:, None]]
+        return softmax(values) if spec.classes else values
     each = softmax(values) if spec.classes else values
     return np.asarray((each * step_weights(sizes, "mean")[..., None]).sum(axis=0))
 
 
 def predict(model: AnyModel, scaled: ScaledSequences, numbers: Array) -> Array:
-    """Probabilities of the classes `(n, K)`, or numbers `(n, 1)` in the units of the labels."""
-    spec = scaled.spec
-    predictions = np.empty((len(scaled.offsets) - 1, spec.output_size))
+    """Probabilities of the classes `(n, K)`, or numbers `(n, 1)` in the units of the labels.
+
+    A prediction for each of the sequences, or for each of their steps: see :meth:`ScaledSequences.items`.
+    """
+    spec, items = scaled.spec, scaled.items(numbers)
+    count = int(scaled.offsets[-1]) if spec.is_stepwise else len(scaled.offsets) - 1
+    index = np.empty(count, np.int64)  # of the prediction of each label
+    index[items] = np.arange(len(items))
+    predictions = allocate((len(items), spec.output_size), np.float64)
     names = tuple(model.stack.inputs)
     for rows in evaluation_batches(scaled.offsets, numbers):
         arguments = scaled.batch(rows, names)
-        sizes = np.diff(scaled.offsets)[rows]
+        sizes = scaled.lengths[rows]
         weights = step_weights(sizes, spec.pooling)
         outputs, _ = model.outputs(arguments.pop("inputs"), weights, **arguments)
-        predictions[rows] = pooled(outputs, sizes, spec)
-    chosen = predictions[numbers]
-    return chosen if spec.classes else chosen * spec.label_scale + spec.label_mean
+        predictions[index[scaled.items(rows)]] = pooled(outputs, sizes, spec)
+    return predictions if spec.classes else predictions * spec.label_scale + spec.label_mean
 
 
 def score_model(
@@ -129,31 +181,93 @@ def score_model(
         main: The score for the comparison of classes.
 
     Raises:
-        DataError: if the part is empty.
+        DataError: if the part is empty, or has no labels.
     """
-    numbers = np.arange(len(given)) if part == "all" else parts[part]
+    numbers = np.arange(len(scaled.offsets) - 1) if part == "all" else parts[part]
     if not len(numbers):
         raise DataError(f"{given.name} has no sequences in its {part} part; choose another part.")
-    scores = _compare(given, scaled.spec, parts["train"], numbers, predict(model, scaled, numbers), main)
-    return {"part": part, "sequences": len(numbers), "targets": [scores.to_json()]}
+    scores, labels = _compare(given, scaled, parts["train"], numbers, model, main)
+    facts: dict[str, Any] = {"part": part, "sequences": len(numbers), "targets": [scores.to_json()]}
+    if scaled.spec.is_stepwise:
+        facts["steps"] = labels
+    if scores.resampled == "blocks":
+        facts["note"] = _NOTE_ON_BLOCKS
+    return facts
 
 
 def _compare(
-    given: LabelledSequences, spec: SequenceSpec, train: Array, numbers: Array, model: Array, main: str
-) -> LabelScores:
-    actual, features = spec.codes(given), summary_features(given.values, given.offsets)
-    groups = None if given.groups is None else given.groups.values[numbers]
+    given: LabelledSequences,
+    scaled: ScaledSequences,
+    train: Array,
+    numbers: Array,
+    model: AnyModel,
+    main: str,
+) -> tuple[LabelScores, int]:
+    """The scores of a model and of the baselines on some sequences, and the number of their labels."""
+    spec, codes = scaled.spec, scaled.spec.codes(given)
+    has_label = spec.has_label(codes)
+    items = scaled.items(numbers)
+    is_scored = has_label[items]
+    if not is_scored.any():
+        raise DataError(f"{given.name} has no labels in the part to evaluate; choose another part.")
+    predicted, scored = predict(model, scaled, numbers)[is_scored], items[is_scored]
+    fitted = scaled.items(train)
+    fitted = fitted[has_label[fitted]]
+    baselines = _baselines(given, scaled, codes, fitted, scored, model.config.bidirectional)
+    groups, noun = _resampled(given, scaled, numbers)
+    groups = groups if groups is None else groups[is_scored]
+    actual, count = codes[scored], len(scored)
     if not spec.classes:
-        predictions = {
-            "mean of training": training_mean(actual, train),
-            "ridge regression": ridge_regression(features, actual, train),
+        scores = number_scores(spec.label, actual, {"model": predicted[:, 0], **baselines}, main, groups)
+    else:
+        scores = class_scores(spec.label, actual, {"model": predicted, **baselines}, main, groups)
+    return (scores if noun is None else replace(scores, resampled=noun, is_stepwise=True)), count
+
+
+def _baselines(
+    given: LabelledSequences,
+    scaled: ScaledSequences,
+    codes: Array,
+    fitted: Array,
+    scored: Array,
+    both_directions: bool,
+) -> dict[str, Array]:
+    """The predictions of the baselines for some labels, fitted to others."""
+    spec = scaled.spec
+    if spec.is_stepwise:
+        chosen = fitted[np.linspace(0, len(fitted) - 1, min(len(fitted), _MAX_FITTED_STEPS)).astype(np.int64)]
+        rows = np.concatenate([chosen, scored])
+        features = step_features(given.values, scaled.offsets, rows, both_directions)
+    else:
+        chosen, rows = fitted, np.concatenate([fitted, scored])
+        features = summary_features(given.values, given.offsets)[rows]
+    train, actual = np.arange(len(chosen)), codes[rows]
+    if not spec.classes:
+        return {
+            "mean of training": training_mean(codes, fitted)[: len(scored)],
+            "ridge regression": ridge_regression(features, actual, train)[len(chosen) :],
         }
-        chosen = {name: values[numbers] for name, values in predictions.items()}
-        return number_scores(spec.label, actual[numbers], {"model": model[:, 0], **chosen}, groups)
     classes = len(spec.classes)
-    probabilities = {
-        "majority class": majority_class(actual, train, classes),
-        "logistic regression": logistic_regression(features, actual, train, classes),
+    return {
+        "majority class": majority_class(codes, fitted, classes)[: len(scored)],
+        "logistic regression": logistic_regression(features, actual, train, classes)[len(chosen) :],
     }
-    chosen = {name: values[numbers] for name, values in probabilities.items()}
-    return class_scores(spec.label, actual[numbers], {"model": model, **chosen}, main, groups)
+
+
+def _resampled(
+    given: LabelledSequences, scaled: ScaledSequences, numbers: Array
+) -> tuple[Array | None, str | None]:
+    """The group of each label of some sequences, and the name of the groups; None for independent labels.
+
+    Steps of a sequence are not independent, so sequences or their groups are resampled. Of a single sequence,
+    blocks of successive steps are.
+    """
+    groups = None if given.groups is None else given.groups.values[numbers]
+    if not scaled.spec.is_stepwise:
+        return groups, None
+    sizes = scaled.lengths[numbers]
+    if groups is not None:
+        return np.repeat(groups, sizes), "groups"
+    if len(numbers) == 1:
+        return np.arange(sizes[0]) * min(_BLOCKS, sizes[0]) // sizes[0], "blocks"
+    return np.repeat(np.arange(len(numbers)), sizes), "sequences"

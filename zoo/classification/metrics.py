@@ -1,4 +1,4 @@
-"""Scores of predicted labels, each with a bootstrap interval over sequences."""
+"""Scores of predicted labels, each with a bootstrap interval over sequences or groups of them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,21 @@ from zoo.forecasting.metrics import RESAMPLES, Estimate, change_text, gain_text
 
 _CHUNK = 2**22
 
-HIGHER_IS_BETTER = {"accuracy": True, "balanced_accuracy": True, "mae": False, "rmse": False}
+CLASS_METRICS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "auroc": "AUROC",
+}
+"""Scores of classes, higher is better, and their names in texts."""
+
+NUMBER_METRICS = {"mae": "MAE", "rmse": "RMSE"}
+"""Errors of numbers, lower is better, and their names in texts."""
+
+HIGHER_IS_BETTER = {**dict.fromkeys(CLASS_METRICS, True), **dict.fromkeys(NUMBER_METRICS, False)}
 
 Score = Callable[[Array], Array]
-"""From weights of sequences `(R, n)` to the score for each row of them, `(R,)`."""
+"""From weights of groups of labels `(R, G)` to the score for each row of them, `(R,)`."""
 
 
 @one_line_repr
@@ -36,7 +47,9 @@ class LabelScores:
         sequences: Number of sequences.
         confusion: Number of sequences of each true class (row) and predicted class (column), `(K, K)`; None
             for numbers.
-        resampled: ``"sequences"`` or ``"groups"``, which decide whether there are enough for an interval.
+        resampled: ``"sequences"``, ``"groups"`` of them, or ``"blocks"`` of the steps of one sequence, which
+            decide whether there are enough for an interval.
+        is_stepwise: Whether each step has a label, so that labels are not independent.
     """
 
     label: str
@@ -47,6 +60,7 @@ class LabelScores:
     sequences: int
     confusion: Array | None
     resampled: str = "sequences"
+    is_stepwise: bool = False
 
     @property
     def sentence(self) -> str:
@@ -57,13 +71,13 @@ class LabelScores:
         unit = "" if is_error else " points"
         points = f"{abs(gain.value) * 100:.1f} points {'more' if gain.value >= 0 else 'less'}"
         shown = (
-            f"MAE {ours:.4g} against {theirs:.4g}, {change_text(gain.value)}"
+            f"{NUMBER_METRICS[self.main]} {ours:.4g} against {theirs:.4g}, {change_text(gain.value)}"
             if is_error
-            else f"{self.main.replace('_', ' ')} {ours:.1%} against {theirs:.1%}, {points}"
+            else f"{CLASS_METRICS[self.main]} {ours:.1%} against {theirs:.1%}, {points}"
         )
         verdict, rest = self._verdict(unit)
         perfect = ""
-        if not is_error and ours == 1.0:
+        if not is_error and self.main != "auroc" and ours == 1.0 and not self.is_stepwise:
             perfect = (
                 f" No error in {counted(self.sequences, 'sequence')} is compatible with an error rate of up "
                 f"to {min(1.0, 3 / self.sequences):.1%}."
@@ -115,23 +129,15 @@ def class_scores(
         label: The name of the labels.
         actual: The classes, `(n,)`.
         probabilities: ``"model"`` and each baseline, to `(n, K)`.
-        main: ``"accuracy"`` or ``"balanced_accuracy"``, for the comparison.
-        groups: The group of each sequence, `(n,)` integers: intervals come from resamples of groups, since
-            sequences of one group are not independent. None for resamples of sequences.
+        main: The score for the comparison, of `CLASS_METRICS`. The AUROC is replaced by the accuracy if the
+            labels are of one class.
+        groups: The group of each label, `(n,)` integers: intervals come from resamples of groups, since
+            labels of one group are not independent. None for resamples of labels.
     """
-    scores: dict[str, dict[str, Score]] = {}
-    for name, values in probabilities.items():
-        predicted = values.argmax(axis=1)
-        rates = _ClassRates(actual, predicted, values.shape[1])
-        scores[name] = {
-            "accuracy": rates.accuracy,
-            "balanced_accuracy": rates.balanced_accuracy,
-            "macro_f1": rates.macro_f1,
-        }
-        if values.shape[1] == 2 and len(np.unique(actual)) == 2:
-            scores[name]["auroc"] = _Auroc(actual == 1, values[:, 1])
     bootstrap = _Bootstrap.of(len(actual), groups)
+    scores = {name: _scores_of_classes(actual, each, bootstrap) for name, each in probabilities.items()}
     metrics, drawn = _estimates(scores, bootstrap, most=1.0)
+    main = main if main in metrics["model"] else "accuracy"
     baselines = [name for name in probabilities if name != "model"]
     best = max(baselines, key=lambda name: metrics[name][main].value)
     difference = metrics["model"][main].value - metrics[best][main].value
@@ -143,36 +149,85 @@ def class_scores(
     return LabelScores(label, metrics, main, best, gain, len(actual), confusion, bootstrap.noun)
 
 
+def _scores_of_classes(actual: Array, probabilities: Array, bootstrap: _Bootstrap) -> dict[str, Score]:
+    """The scores of the predictions of a model."""
+    classes = probabilities.shape[1]
+    rates = _ClassRates(actual, probabilities.argmax(axis=1), classes, bootstrap)
+    scores: dict[str, Score] = {
+        "accuracy": rates.accuracy,
+        "balanced_accuracy": rates.balanced_accuracy,
+        "macro_f1": rates.macro_f1,
+    }
+    if classes == 2 and len(np.unique(actual)) == 2:
+        scores["auroc"] = _Auroc(actual == 1, probabilities[:, 1], bootstrap)
+    return scores
+
+
 def number_scores(
-    label: str, actual: Array, predictions: Mapping[str, Array], groups: Array | None = None
+    label: str,
+    actual: Array,
+    predictions: Mapping[str, Array],
+    main: str = "mae",
+    groups: Array | None = None,
 ) -> LabelScores:
-    """The errors of predicted numbers; arguments as for :func:`class_scores`, with predictions `(n,)`."""
-    scores: dict[str, dict[str, Score]] = {}
-    for name, values in predictions.items():
-        errors = values - actual
-        scores[name] = {"mae": _Mean(np.abs(errors)), "rmse": _Mean(errors**2, root=True)}
+    """The errors of predicted numbers.
+
+    Args:
+        label: The name of the labels.
+        actual: The numbers, `(n,)`.
+        predictions: ``"model"`` and each baseline, to `(n,)`.
+        main: The error for the comparison, of `NUMBER_METRICS`.
+        groups: As for :func:`class_scores`.
+    """
     bootstrap = _Bootstrap.of(len(actual), groups)
+    scores = {name: _scores_of_numbers(actual, each, bootstrap) for name, each in predictions.items()}
     metrics, drawn = _estimates(scores, bootstrap, most=np.inf)
-    best = min((name for name in predictions if name != "model"), key=lambda name: metrics[name]["mae"].value)
-    ours, theirs = metrics["model"]["mae"].value, metrics[best]["mae"].value
-    draws = 1 - drawn["model"]["mae"] / np.maximum(drawn[best]["mae"], 1e-300)
+    best = min((name for name in predictions if name != "model"), key=lambda name: metrics[name][main].value)
+    ours, theirs = metrics["model"][main].value, metrics[best][main].value
+    draws = 1 - drawn["model"][main] / np.maximum(drawn[best][main], 1e-300)
     gain = Estimate.of_gain(1 - ours / max(theirs, 1e-300), draws, bootstrap.count)
-    return LabelScores(label, metrics, "mae", best, gain, len(actual), None, bootstrap.noun)
+    return LabelScores(label, metrics, main, best, gain, len(actual), None, bootstrap.noun)
+
+
+def _scores_of_numbers(actual: Array, predicted: Array, bootstrap: _Bootstrap) -> dict[str, Score]:
+    """The errors of the predictions of a model."""
+    errors = predicted - actual
+    return {
+        "mae": _Mean(np.abs(errors), bootstrap),
+        "rmse": _Mean(errors**2, bootstrap, root=True),
+    }
+
+
+def metric_value(metric: str, actual: Array, predicted: Array) -> float:
+    """One score of predictions, such as for a validation.
+
+    Args:
+        metric: Of `CLASS_METRICS` or `NUMBER_METRICS`.
+        actual: Classes or numbers, `(n,)`.
+        predicted: Probabilities `(n, K)`, or numbers `(n,)`.
+
+    Returns:
+        The score; NaN for the AUROC if the labels are of one class.
+    """
+    once = _Bootstrap(1, np.zeros(len(actual), np.int64), len(actual))
+    of = _scores_of_classes if metric in CLASS_METRICS else _scores_of_numbers
+    scores = of(actual, predicted, once)
+    return float(scores[metric](np.ones((1, 1)))[0]) if metric in scores else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
 class _Bootstrap:
-    """Resamples of the groups of sequences.
+    """Resamples of groups of labels.
 
     Attributes:
-        count: Number of groups.
-        group: The group of each sequence, `(n,)`; None if each sequence is its own.
-        sequences: Number of sequences.
+        count: ``G``, the number of groups.
+        group: The group of each label, `(n,)`; None if each label is its own.
+        labels: ``n``, the number of labels.
     """
 
     count: int
     group: Array | None
-    sequences: int
+    labels: int
 
     @property
     def noun(self) -> str:
@@ -180,23 +235,34 @@ class _Bootstrap:
         return "sequences" if self.group is None else "groups"
 
     @classmethod
-    def of(cls, sequences: int, groups: Array | None) -> _Bootstrap:
+    def of(cls, labels: int, groups: Array | None) -> _Bootstrap:
         if groups is None:
-            return cls(sequences, None, sequences)
+            return cls(labels, None, labels)
         names, group = np.unique(groups, return_inverse=True)
-        return cls(len(names), group, sequences)
+        return cls(len(names), group, labels)
 
     def weights(self, rng: np.random.Generator, rows: int) -> Array:
-        """The number of times that each sequence is drawn in some resamples, `(rows, n)`."""
-        drawn = rng.multinomial(self.count, np.full(self.count, 1 / self.count), rows).astype(np.float64)
-        return drawn if self.group is None else drawn[:, self.group]
+        """The number of times that each group is drawn in some resamples, `(rows, G)`."""
+        return rng.multinomial(self.count, np.full(self.count, 1 / self.count), rows).astype(np.float64)
+
+    def sums(self, values: Array) -> Array:
+        """The sum of the values of each group, `(G,)`."""
+        if self.group is None:
+            return values.astype(np.float64)
+        return np.bincount(self.group, values, self.count)
+
+    def counts(self, codes: Array, is_counted: Array, classes: int) -> Array:
+        """The number of labels of each class in each group, `(G, K)`."""
+        group = np.arange(self.labels) if self.group is None else self.group
+        cells = group[is_counted] * classes + codes[is_counted]
+        return np.bincount(cells, minlength=self.count * classes).reshape(-1, classes).astype(np.float64)
 
 
 def _estimates(
     scores: Mapping[str, Mapping[str, Score]], bootstrap: _Bootstrap, most: float
 ) -> tuple[dict[str, dict[str, Estimate]], dict[str, dict[str, Array]]]:
     """The scores with intervals from 0 to `most`, and the scores of resamples, the same for all models."""
-    rng, count = np.random.default_rng(0), bootstrap.sequences
+    rng, count = np.random.default_rng(0), bootstrap.count
     once = np.ones((1, count))
     parts: dict[str, dict[str, list[Array]]] = {
         name: {metric: [] for metric in values} for name, values in scores.items()
@@ -224,30 +290,30 @@ def _estimates(
     return metrics, drawn
 
 
-@dataclass(frozen=True, eq=False)
 class _Mean:
-    """The mean of a value of each sequence, or its square root."""
+    """The mean of a value of each label, or its square root."""
 
-    values: Array
-    root: bool = False
+    def __init__(self, values: Array, bootstrap: _Bootstrap, root: bool = False) -> None:
+        self._sums, self._counts = bootstrap.sums(values), bootstrap.sums(np.ones(len(values)))
+        self._root = root
 
     def __call__(self, weights: Array) -> Array:
-        means = weights @ self.values / weights.sum(axis=1)
-        return np.sqrt(means) if self.root else np.asarray(means)
+        means = weights @ self._sums / (weights @ self._counts)
+        return np.sqrt(means) if self._root else np.asarray(means)
 
 
 class _ClassRates:
-    """Scores from the numbers of true, predicted and correctly predicted sequences of each class."""
+    """Scores from the numbers of true, predicted and correctly predicted labels of each class."""
 
-    def __init__(self, actual: Array, predicted: Array, classes: int) -> None:
-        every = np.arange(classes)
-        self._true, self._predicted = (
-            (codes[:, None] == every).astype(np.float64) for codes in (actual, predicted)
-        )
-        self._correct = self._true * self._predicted
+    def __init__(self, actual: Array, predicted: Array, classes: int, bootstrap: _Bootstrap) -> None:
+        every, is_correct = np.ones(len(actual), bool), actual == predicted
+        self._true = bootstrap.counts(actual, every, classes)
+        self._predicted = bootstrap.counts(predicted, every, classes)
+        self._correct = bootstrap.counts(actual, is_correct, classes)
+        self._total = self._true.sum(axis=1)
 
     def accuracy(self, weights: Array) -> Array:
-        return np.asarray(weights @ self._correct.sum(axis=1) / weights.sum(axis=1))
+        return np.asarray(weights @ self._correct.sum(axis=1) / (weights @ self._total))
 
     def balanced_accuracy(self, weights: Array) -> Array:
         """The mean recall of the classes that occur."""
@@ -263,20 +329,49 @@ class _ClassRates:
 
 
 class _Auroc:
-    """The area under the ROC curve: the share of pairs in the right order, ties as one half."""
+    """The area under the ROC curve: the share of pairs in the right order, ties as one half.
 
-    def __init__(self, is_positive: Array, scores: Array) -> None:
-        self._order = np.argsort(scores, kind="stable")
-        self._positive = is_positive[self._order]
-        ordered = scores[self._order]
+    With fewer groups than resamples, the pairs of each two groups are counted once, `(G, G)`. Otherwise each
+    resample sorts the labels, which takes less time and memory.
+    """
+
+    def __init__(self, is_positive: Array, scores: Array, bootstrap: _Bootstrap) -> None:
+        order = np.argsort(scores, kind="stable")
+        self._positive = is_positive[order]
+        self._group = order if bootstrap.group is None else bootstrap.group[order]
+        ordered = scores[order]
         self._starts = np.flatnonzero(np.concatenate([[True], np.diff(ordered) > 0]))
+        self._pairs = None
+        if bootstrap.group is not None and bootstrap.count < RESAMPLES:
+            self._pairs, self._counts = self._count_pairs(bootstrap.count)
+
+    def _count_pairs(self, groups: int) -> tuple[Array, Array]:
+        """The pairs in the right order of positives of a group and negatives of another, and the numbers."""
+        ties = np.diff([*self._starts, len(self._positive)])
+        pairs = np.empty((groups, groups))
+        for group in range(groups):
+            negative = np.add.reduceat(
+                (self._group == group) & ~self._positive, self._starts, dtype=np.float64
+            )
+            below = np.repeat(np.cumsum(negative) - negative / 2, ties)
+            pairs[:, group] = np.bincount(self._group, below * self._positive, groups)
+        counts = [np.bincount(self._group, each, groups) for each in (self._positive, ~self._positive)]
+        return pairs, np.stack(counts)
 
     def __call__(self, weights: Array) -> Array:
-        """The area for each row of weights; NaN without sequences of both classes."""
-        ordered = weights[:, self._order]
-        positive = np.add.reduceat(ordered * self._positive, self._starts, axis=1)
-        negative = np.add.reduceat(ordered * ~self._positive, self._starts, axis=1)
-        below = np.cumsum(negative, axis=1) - negative
-        pairs = positive.sum(axis=1) * negative.sum(axis=1)
-        area = (positive * (below + negative / 2)).sum(axis=1)
+        """The area for each row of weights; NaN without labels of both classes."""
+        if self._pairs is not None:
+            area = ((weights @ self._pairs) * weights).sum(axis=1)
+            positives, negatives = weights @ self._counts.T[:, 0], weights @ self._counts.T[:, 1]
+        else:
+            area, positives, negatives = np.array([self._sorted_area(row) for row in weights]).T
+        pairs = positives * negatives
         return np.where(pairs > 0, area / np.maximum(pairs, 1e-300), np.nan)
+
+    def _sorted_area(self, weights: Array) -> tuple[float, float, float]:
+        """The pairs in the right order, the positives and the negatives, of one resample `(G,)`."""
+        ordered = weights[self._group]
+        positive = np.add.reduceat(ordered * self._positive, self._starts)
+        negative = np.add.reduceat(ordered * ~self._positive, self._starts)
+        below = np.cumsum(negative) - negative / 2
+        return float((positive * below).sum()), float(positive.sum()), float(negative.sum())

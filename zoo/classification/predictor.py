@@ -12,13 +12,21 @@ import numpy as np
 from zoo.arguments import as_choice, as_path, counted, short_repr
 from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
-from zoo.classification.evaluation import last_part, predict, score_model, split_sequences
+from zoo.classification.evaluation import divide, last_part, predict, score_model
+from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
 from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
 from zoo.data.growing_array import allocate
 from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.sequence_reader import read_sequences
 from zoo.data.sources import STDIN
-from zoo.data.table import FOLDER_COLUMN, as_column, columns_to_csv, prediction_name
+from zoo.data.table import (
+    FOLDER_COLUMN,
+    DataColumn,
+    as_column,
+    columns_to_csv,
+    prediction_name,
+    time_texts,
+)
 from zoo.data.table_files import IN_MEMORY_TABLE
 from zoo.data.training_files import check_unchanged
 from zoo.errors import CheckpointError, DataError, UsageError
@@ -30,16 +38,21 @@ from zoo.storage import save as save_file
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Predicted labels of n sequences.
+    """Predicted labels of n sequences, or of the n steps of N sequences.
 
     Attributes:
         label: The name of the labels.
         ids: The names of the sequences.
         classes: The K classes; empty if labels are numbers.
         values: Probabilities of the classes, `(n, K)`, or numbers, `(n, 1)`.
-        actual: The labels, `(n,)` texts or numbers; None if they are not known.
-        part: ``"train"``, ``"valid"`` or ``"test"`` for each sequence of the data of training, `(n,)`; None
-            for other data.
+        actual: The labels, `(n,)` texts or numbers; None if they are not known. A step without a label has
+            an empty text or NaN.
+        part: ``"train"``, ``"valid"`` or ``"test"`` for each sequence or step of the data of training,
+            `(n,)`; None for other data.
+        lengths: Steps of each sequence, `(N,)`, if each step has a prediction; None otherwise.
+        times: The time of each step, `(n,)`; None without times.
+        time: The name of the times.
+        is_utc: Whether the times are in UTC.
     """
 
     label: str
@@ -48,10 +61,15 @@ class Predictions:
     values: Array
     actual: Array | None = None
     part: Array | None = None
+    lengths: Array | None = None
+    times: Array | None = None
+    time: str = "time"
+    is_utc: bool = False
 
     def __repr__(self) -> str:
         size, classes = counted(len(self.ids), "sequence"), short_repr(self.classes)
-        return f"Predictions({size}, label={self.label!r}, classes={classes})"
+        steps = "" if self.lengths is None else f", {counted(len(self.values), 'step')}"
+        return f"Predictions({size}{steps}, label={self.label!r}, classes={classes})"
 
     @property
     def predicted(self) -> Array:
@@ -62,28 +80,44 @@ class Predictions:
         return np.asarray(np.array(self.classes)[self.values.argmax(axis=1)])
 
     def columns(self) -> dict[str, Array]:
-        """Columns of a table with a row for each sequence: ``pandas.DataFrame(p.columns())``.
+        """Columns of a table with a row for each sequence or step: ``pandas.DataFrame(p.columns())``.
 
-        Columns are ``id``, the predicted label, the probability of each class, as in ``p_walk``, the label of
-        the data, as in ``activity_actual``, and ``part`` (of the data of training). Predictions of a label
-        that is called ``id`` are in ``id_predicted``.
+        Columns are ``id``, of steps the number of the step ``step`` or its time, the predicted label, the
+        probability of each class, as in ``p_walk``, the label of the data, as in ``activity_actual``, and
+        ``part`` (of the data of training). Predictions of a label that is called ``id`` are in
+        ``id_predicted``.
         """
         probabilities = {f"p_{name}": self.values[:, number] for number, name in enumerate(self.classes)}
-        label = prediction_name(self.label, ("id", "part", *probabilities))
-        columns = {"id": np.array(self.ids), label: self.predicted, **probabilities}
+        rows = self._row_names()
+        label = prediction_name(self.label, (*rows, "part", *probabilities))
+        columns = {**rows, label: self.predicted, **probabilities}
         if self.actual is not None:
             columns[f"{self.label}_actual"] = self.actual
         if self.part is not None:
             columns["part"] = self.part
         return columns
 
+    def _row_names(self) -> dict[str, Array]:
+        """The columns that identify a row: the sequence, and the step or its time."""
+        ids = np.array(self.ids)
+        if self.lengths is None:
+            return {"id": ids}
+        if self.times is not None:
+            return {"id": np.repeat(ids, self.lengths), prediction_name(self.time, ("id",)): self.times}
+        starts = np.cumsum(self.lengths) - self.lengths
+        steps = np.arange(len(self.values)) - np.repeat(starts, self.lengths)
+        return {"id": np.repeat(ids, self.lengths), "step": steps}
+
     def to_csv(self) -> str:
         """The columns as CSV, numbers with six significant digits."""
-        return columns_to_csv(self.columns())
+        return columns_to_csv(self.columns(), self.is_utc)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """A mapping for each sequence."""
-        columns = self.columns()
+        """A mapping for each sequence or step, with times as texts."""
+        columns = {
+            name: np.array(time_texts(values, self.is_utc)) if values.dtype.kind == "M" else values
+            for name, values in self.columns().items()
+        }
         rows = zip(*(values.tolist() for values in columns.values()), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
@@ -144,7 +178,7 @@ class Predictor:
             raise CheckpointError(f"{source}: its description of the sequences does not fit its model.")
         sources = config.get("data")
         named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None
-        main = main_score(spec.classes, config.get("class_weights"))
+        main = main_score(spec.classes, config.get("class_weights"), config.get("metric"))
         digest = str(stored.get("sha256", "")) if data is None else ""
         return cls(model, spec, named if data is None else data, main, digest)
 
@@ -155,16 +189,15 @@ class Predictor:
             CheckpointError: if the file cannot be written.
         """
         checkpoint = self.model.to_checkpoint()
-        weights = "balanced" if self.main == "balanced_accuracy" else None
         source = f"{IN_MEMORY_TABLE}sequences"
-        config = {"data": [source], "kind": "sequences", "class_weights": weights}
+        config = {"data": [source], "kind": "sequences", "metric": self.main}
         described = {"sequences": {"spec": self.spec.to_json()}, "config": config}
         save_file(
             as_path(path, "Predictor: path"), Checkpoint(checkpoint.arrays, {**checkpoint.meta, **described})
         )
 
     def predict(self, data: Any = None) -> Predictions:
-        """Predict the label of each sequence.
+        """Predict the label of each sequence, or of each step.
 
         Args:
             data: A file, a table, a list of arrays or other sequences, as for :func:`zoo.train`, with or
@@ -174,27 +207,38 @@ class Predictor:
             DataError: if the data cannot be read, or do not fit the model.
         """
         given, scaled = self.open_data(data, needs_labels=data is None)
-        values = predict(self.model, scaled, np.arange(len(given)))
+        numbers = np.arange(len(scaled.offsets) - 1)
+        values = predict(self.model, scaled, numbers)
         part = None
         if data is None:
-            part = np.empty(len(given), "<U5")
+            part = np.empty(len(values), "<U5")
             for name, numbers in self.parts(given).items():
-                part[numbers] = name
-        return Predictions(
+                part[scaled.items(numbers)] = name
+        result = Predictions(
             self.spec.label, given.ids, self.spec.classes, values, self._actual_labels(given), part
         )
+        if not self.spec.is_stepwise:
+            return result
+        name = given.time or "time"
+        return replace(result, lengths=given.lengths, times=given.times, time=name, is_utc=given.is_utc)
 
     def _actual_labels(self, given: LabelledSequences) -> Array | None:
-        """The labels of sequences; None if one is missing, or if a folder that is no class names them."""
+        """The labels of sequences or steps; None if a sequence has none, or if no step has one.
+
+        They are not known either if a folder that is no class names them.
+        """
         labels, classes = given.labels, self.spec.classes
-        if labels is None or labels.missing().any():
+        if labels is None:
+            return None
+        is_missing = labels.missing()
+        if is_missing.all() if self.spec.is_stepwise else is_missing.any():
             return None
         if not classes:
             return labels.values
         texts = class_texts(labels)
-        if self.spec.label == FOLDER_COLUMN and not set(texts) <= set(classes):
+        if self.spec.label == FOLDER_COLUMN and not set(texts.tolist()) <= set(classes):
             return None
-        return np.array(texts)
+        return texts
 
     def evaluate(self, data: Any = None, part: str | None = None) -> dict[str, Any]:
         """The scores of the model and of the baselines, as plain JSON values.
@@ -218,14 +262,14 @@ class Predictor:
             return score_model(self.model, given, scaled, parts, part or last_part(parts), self.main)
         other, _ = self.open_data(data, needs_labels=True)
         both = concatenated(given, other)
-        parts["other"] = np.arange(len(given), len(both))
-        scaled = ScaledSequences.make(both, self.spec, self.model.dtype)
+        offsets = np.concatenate([scaled.offsets, other.offsets[1:] + given.offsets[-1]])
+        parts["other"] = np.arange(len(scaled.offsets) - 1, len(offsets) - 1)
+        scaled = ScaledSequences.make(both, self.spec, self.model.dtype, offsets)
         return {**score_model(self.model, both, scaled, parts, "other", self.main), "part": "all"}
 
     def parts(self, given: LabelledSequences) -> dict[str, Array]:
-        """Numbers of the sequences of each part of the data of training."""
-        spec = self.spec
-        return split_sequences(spec.codes(given), spec.split, spec.seed, bool(spec.classes), given.groups)
+        """Numbers of the sequences of each part of the data of training, see :func:`divide`."""
+        return divide(given, self.spec)[1]
 
     def open_data(
         self, data: Any = None, needs_labels: bool = True
@@ -252,11 +296,21 @@ class Predictor:
         given = read_sequences(source, roles, self.spec.missing, needs_labels)
         if data is None:
             check_unchanged(given.name, given.sha256, self.sha256, "predict")
-        return given, ScaledSequences.make(given, self.spec, self.model.dtype)
+        offsets = divide(given, self.spec)[0] if data is None else given.offsets
+        return given, ScaledSequences.make(given, self.spec, self.model.dtype, offsets)
 
 
-def main_score(classes: tuple[str, ...], class_weights: Any) -> str:
-    """The score that is compared: balanced accuracy if classes have balanced weights."""
+def main_score(classes: tuple[str, ...], class_weights: Any, metric: Any = None) -> str:
+    """The score that is compared: as given; or the balanced accuracy if classes have balanced weights.
+
+    Args:
+        classes: The classes; empty for numbers.
+        class_weights: The setting ``class_weights``.
+        metric: The setting ``metric``.
+    """
+    known = CLASS_METRICS if classes else NUMBER_METRICS
+    if metric in known:
+        return str(metric)
     if not classes:
         return "mae"
     return "balanced_accuracy" if class_weights == "balanced" else "accuracy"
@@ -269,14 +323,16 @@ def concatenated(first: LabelledSequences, second: LabelledSequences) -> Labelle
     assert second.labels is not None
     width = len(first.channels)
     labels: Any = (
-        [*class_texts(first.labels), *class_texts(second.labels)]
+        [*_texts_or_none(first.labels), *_texts_or_none(second.labels)]
         if "category" in (first.labels.kind, second.labels.kind)
         else np.concatenate([first.labels.values, second.labels.values])
     )
     is_boolean = first.labels.is_boolean and second.labels.is_boolean
     groups = None
     if first.groups is not None and second.groups is not None:
-        groups = as_column("groups", [*class_texts(first.groups), *class_texts(second.groups)], second.name)
+        groups = as_column(
+            "groups", [*_texts_or_none(first.groups), *_texts_or_none(second.groups)], second.name
+        )
     dt = None
     if first.dt is not None and second.dt is not None:
         dt = np.concatenate([first.dt, second.dt * (second.time_unit / first.time_unit)])
@@ -294,3 +350,10 @@ def concatenated(first: LabelledSequences, second: LabelledSequences) -> Labelle
         time_kind=first.time_kind,
         groups=groups,
     )
+
+
+def _texts_or_none(column: DataColumn) -> list[str | None]:
+    """The values of a column as texts, None for a missing one."""
+    as_category = column.as_category()
+    texts = [*as_category.categories, None]
+    return [texts[code] for code in as_category.values.tolist()]

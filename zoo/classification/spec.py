@@ -1,4 +1,4 @@
-"""``SequenceSpec``: what a model of labelled sequences reads and predicts; a checkpoint stores it."""
+"""``SequenceSpec``: the inputs and outputs of a model of labelled sequences; a checkpoint stores it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.data.growing_array import allocate, row_chunks
-from zoo.data.labelled_sequences import POOLING, LabelledSequences
+from zoo.data.labelled_sequences import POOLING, STEPWISE, LabelledSequences
 from zoo.data.sequence_reader import SequenceRoles
 from zoo.data.table import DataColumn
 from zoo.data.time_kind import TimeKind, as_time_kind
@@ -39,7 +39,8 @@ class SequenceSpec:
         categories: The values of each column of texts.
         masked: Channels with missing values, for each of which an additional input marks them.
         missing: The treatment of missing values.
-        pooling: ``"last"``, a prediction after the last step; or ``"mean"``, the mean over all steps.
+        pooling: ``"last"``, a prediction after the last step; ``"mean"``, the mean over all steps; or
+            ``"none"``, a prediction at every step.
         mean: Mean of each channel in the training part.
         scale: Standard deviation of each channel in the training part; 1 if it is constant there.
         label_mean: Mean of numeric labels in the training part.
@@ -73,6 +74,11 @@ class SequenceSpec:
     time_unit: float | None = None
     channel_count: int | None = None
     time_kind: TimeKind | None = None
+
+    @property
+    def is_stepwise(self) -> bool:
+        """Whether each step has a label."""
+        return self.pooling == STEPWISE
 
     @property
     def input_size(self) -> int:
@@ -121,10 +127,11 @@ class SequenceSpec:
             group=self.group,
             categories=self.categories,
             channel_count=self.channel_count,
+            per_step=self.is_stepwise,
         )
 
     def codes(self, given: LabelledSequences) -> Array:
-        """The labels of sequences, `(N,)`: numbers of classes, or numbers.
+        """The labels of sequences or steps, `(n,)`: numbers of classes, or numbers; -1 or NaN for none.
 
         Raises:
             DataError: if a class did not occur in training, or a label is not a number.
@@ -133,20 +140,34 @@ class SequenceSpec:
         assert labels is not None  # the caller asks for them
         if not self.classes:
             if labels.kind != "number":
+                first = int(labels.missing().argmin())
                 raise DataError(
-                    f"{given.name}: the label of sequence {given.ids[0]!r} is {labels.text(0)!r}; expected a "
-                    f"number, as in training."
+                    f"{given.name}: the label of {self._item(given, first)} is {labels.text(first)!r}; "
+                    f"expected a number, as in training."
                 )
             return labels.values
-        texts = class_texts(labels)
+        column = labels.as_category()
         code = {text: number for number, text in enumerate(self.classes)}
-        unknown = [number for number, text in enumerate(texts) if text not in code]
-        if unknown:
+        table = np.array([*(code.get(text, -2) for text in column.categories), -1], np.int64)
+        codes: Array = table[column.values]
+        if (codes == -2).any():
+            first = int((codes == -2).argmax())
             raise DataError(
-                f"{given.name}: sequence {given.ids[unknown[0]]!r} has the label {texts[unknown[0]]!r}, "
-                f"which did not occur in training; the classes are {', '.join(self.classes[:20])}."
+                f"{given.name}: {self._item(given, first)} has the label {column.text(first)!r}, which did "
+                f"not occur in training; the classes are {', '.join(self.classes[:20])}."
             )
-        return np.array([code[text] for text in texts], np.int64)
+        return codes
+
+    def _item(self, given: LabelledSequences, index: int) -> str:
+        """A sequence, or a step of one, in messages."""
+        if not self.is_stepwise:
+            return f"sequence {given.ids[index]!r}"
+        number, step = given.step_of(index)
+        return f"step {step} of sequence {given.ids[number]!r}"
+
+    def has_label(self, codes: Array) -> Array:
+        """Whether each sequence or step has a label, from :meth:`codes`, `(n,)` booleans."""
+        return codes >= 0 if self.classes else ~np.isnan(codes)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -189,10 +210,10 @@ class SequenceSpec:
         return spec
 
 
-def class_texts(labels: DataColumn) -> list[str]:
-    """The labels as texts."""
+def class_texts(labels: DataColumn) -> Array:
+    """The labels as texts, `(n,)`; a missing label is an empty text."""
     column = labels.as_category()
-    return [column.categories[code] for code in column.values.tolist()]
+    return np.array([*column.categories, ""])[column.values]
 
 
 @one_line_repr
@@ -203,7 +224,8 @@ class ScaledSequences:
     Attributes:
         spec: The inputs and outputs.
         values: Inputs of all steps, `(R, I)`.
-        offsets: The first step of each sequence, and R, `(N + 1,)`.
+        offsets: The first step of each sequence, and R, `(N + 1,)`. A single sequence with a label at each
+            step may be divided by time into several here.
         dt: Time from the step before, `(R,)`; None without times.
     """
 
@@ -213,8 +235,16 @@ class ScaledSequences:
     dt: Array | None
 
     @classmethod
-    def make(cls, given: LabelledSequences, spec: SequenceSpec, dtype: Any) -> ScaledSequences:
+    def make(
+        cls, given: LabelledSequences, spec: SequenceSpec, dtype: Any, offsets: Array | None = None
+    ) -> ScaledSequences:
         """Scale sequences.
+
+        Args:
+            given: The sequences.
+            spec: The inputs and outputs, with the units.
+            dtype: The type of the values.
+            offsets: The offsets, if a sequence is divided.
 
         Raises:
             DataError: if a channel has missing values and had none in training.
@@ -246,24 +276,50 @@ class ScaledSequences:
             unit, dt = spec.time_unit or given.time_unit, allocate(given.dt.shape, dtype)
             for rows in row_chunks(len(dt)):
                 dt[rows] = given.dt[rows] * (given.time_unit / unit)
-        return cls(spec, values, given.offsets, dt)
+        return cls(spec, values, given.offsets if offsets is None else offsets, dt)
+
+    @property
+    def lengths(self) -> Array:
+        """Steps of each sequence, `(N,)`."""
+        return np.diff(self.offsets)
+
+    def items(self, numbers: Array) -> Array:
+        """The indices of the labels of some sequences: their numbers, or the rows of all their steps."""
+        if not self.spec.is_stepwise:
+            return numbers
+        sizes = self.lengths[numbers]
+        within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return np.asarray(np.repeat(self.offsets[numbers], sizes) + within)
 
     def batch(self, numbers: Array, aux_names: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Inputs of some sequences, padded at the end to the longest of them.
+        """Inputs of some sequences, padded at the end to the longest of them, as for :meth:`windows`."""
+        return self.windows(self.offsets[numbers], self.lengths[numbers], aux_names)
+
+    def windows(self, starts: Array, sizes: Array, aux_names: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Inputs of successive steps, padded at the end to the longest window.
+
+        Args:
+            starts: The first row of each window, `(B,)`.
+            sizes: Its steps, `(B,)`.
+            aux_names: The auxiliary inputs that the cells declare.
 
         Returns:
             ``inputs (T, B, I)``; ``lengths (B,)``, unless all are equal; and ``dt (T, B)``, if it is among
-            the auxiliary inputs that the cells declare.
+            the auxiliary inputs.
         """
-        sizes = np.diff(self.offsets)[numbers]
         longest = int(sizes.max())
-        steps = np.arange(longest)[:, None]
-        rows = self.offsets[numbers] + np.minimum(steps, sizes - 1)
+        is_step, rows = window_rows(starts, sizes)
         inputs = self.values[rows]
         arguments: dict[str, Any] = {"inputs": inputs}
         if (sizes != longest).any():
-            inputs[steps >= sizes] = 0.0
+            inputs[~is_step] = 0.0
             arguments["lengths"] = sizes
         if self.dt is not None and "dt" in aux_names:
             arguments["dt"] = self.dt[rows]
         return arguments
+
+
+def window_rows(starts: Array, sizes: Array) -> tuple[Array, Array]:
+    """Whether each step of a padded batch is in its window, and its row, or the last one, `(T, B)`."""
+    steps = np.arange(int(sizes.max()))[:, None]
+    return steps < sizes, starts + np.minimum(steps, np.maximum(sizes - 1, 0))

@@ -19,7 +19,7 @@ SECTIONS = {
         "train": "Train a model on a text, a table, labelled sequences or a task.",
         "sample": "Generate text with a trained model.",
         "forecast": "Forecast the next steps of a time series with a trained model.",
-        "predict": "Predict the labels of whole sequences with a trained model.",
+        "predict": "Predict labels of sequences or steps with a trained model.",
         "backtest": "Compare forecasts from many points in time with actual values.",
         "eval": "Evaluate a trained model on its data, on other data or its task.",
         "tokenize": "Train a tokenizer on a text, for `zoo train --tokenizer`.",

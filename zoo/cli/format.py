@@ -177,7 +177,7 @@ def _sequences_header(start: Event) -> dict[str, str]:
     data = start["sequences"]
     spec, (shortest, median, longest) = data["spec"], data["lengths"]
     steps = (
-        f"{longest:,} steps each"
+        f"{counted(longest, 'step')}{' each' if data['sequences'] > 1 else ''}"
         if shortest == longest
         else f"{shortest:,} to {longest:,} steps, median {median:,}"
     )
@@ -187,15 +187,29 @@ def _sequences_header(start: Event) -> dict[str, str]:
     classes = f"{len(counts)} classes: {', '.join(counts[:_SHOWN_CLASSES])}{more}" if counts else "a number"
     channels = spec["columns"]
     shown = ", ".join(channels[:_SHOWN_CLASSES])
+    number = counted(data["sequences"], "sequence")
     return {
-        "data": f"{data['name']}: {data['sequences']:,} sequences of {steps}, sha256 {data['sha256'][:12]}",
+        "data": f"{data['name']}: {number} of {steps}, sha256 {data['sha256'][:12]}",
         **_times(start, data),
         "reads": f"{shown}{' ...' if len(channels) > _SHOWN_CLASSES else ''}{left_out}",
-        "label": f"{spec['label']}, {classes}",
+        "label": f"{spec['label']}{_of_steps(data)}, {classes}",
         **_losses_and_weights(start.get("config", {})),  # a comparison has none
-        "split": _split(data, "sequences"),
+        "split": _split_of_steps(data) or _split(data, "sequences"),
         **_note(data.get("column_notes", ())),
     }
+
+
+def _of_steps(data: Event) -> str:
+    """The number of steps with a label, if each step has one."""
+    return f" of {data['steps']['labelled']:,} steps" if data.get("steps") else ""
+
+
+def _split_of_steps(data: Event) -> str:
+    """The parts of a single sequence, which is cut by time; empty for other data."""
+    if not (data.get("steps") or {}).get("is_cut"):
+        return ""
+    train, valid, test = data["steps"]["parts"]
+    return f"by time: the first {train:,} steps to train, then {valid:,} to validate, {test:,} to test"
 
 
 def _split(data: Event, noun: str) -> str:
@@ -344,7 +358,8 @@ def _best(event: Event, start: Event) -> str:
 
 def best_mark(start: Event) -> str:
     """The mark of the best validation, which has the lowest loss; the line also has another score."""
-    return "best loss" if "table" in start or "sequences" in start else "best"
+    is_by_loss = ("table" in start or "sequences" in start) and not start["config"].get("metric")
+    return "best loss" if is_by_loss else "best"
 
 
 def _undertrained(event: Event, start: Event) -> bool:
@@ -425,6 +440,8 @@ def score_lines(test: Mapping[str, Any]) -> Iterator[str]:
         values = [value for metrics in scores["metrics"].values() for value in metrics.values()]
         intervals = ", 95 % intervals" if any(value["low"] is not None for value in values) else ""
         number = counted(test[noun], noun.removesuffix("s"))
+        if "steps" in test:
+            number = f"{counted(test['steps'], 'labelled step')} of {number}"
         part = f"all {number}" if test["part"] == "all" else f"{test['part']} part, {number}"
         yield f"{scores['target']}, {part}{intervals}:"
         names = [name for name in _METRICS if name in scores["metrics"]["model"]]
@@ -490,7 +507,11 @@ _KINDS = {
     "sequences": _Kind(
         lambda start: "step",  # noqa: ARG005 - as that of a text
         _sequences_header,
-        lambda config: f"{config['batch']} sequences",
+        lambda config: (
+            f"{config['batch']} windows of {config['seq']} steps"
+            if config.get("pooling") == "none"
+            else f"{config['batch']} sequences"
+        ),
         _best,
         {"predict": "predict", "evaluate": "eval"},
     ),

@@ -30,7 +30,7 @@ _SECTIONS = {
     DATA: "data kind split",
     TEXT: "level tokenizer min_count max_vocab vocab_size token_dtype glob",
     TABLE: "target target_weights input known_future time series horizon context season missing predict loss",
-    SEQUENCES: "label pooling class_weights split_seed group weight",
+    SEQUENCES: "label pooling metric class_weights split_seed group weight",
     TASK: "task eval_batches stop_when_solved",
     MODEL: "cell hidden layers embedding tie bidirectional learned_state dropout residual dtype precision",
     TRAINING: "auto batch seq carry gradient scheduled_sampling sampling_steps steps epochs optimizer lr "

@@ -112,18 +112,33 @@ def order_notes(panel: Panel, words: NoteWords = TABLE_WORDS) -> Iterator[str]:
     """A sentence for each input that increases with every row, if the table has no column of times."""
     if panel.roles.time is not None or len(panel) <= len(panel.names):
         return
-    within = np.ones(len(panel) - 1, bool)
-    within[panel.offsets[1:-1] - 1] = False  # from one series to the next
     for name in (*panel.roles.input, *panel.roles.known_future):
         column = panel.columns[name]
-        if column.kind == "number" and all(
-            (np.diff(column.values[rows.start : rows.stop + 1])[within[rows]] > 0).all()
-            for rows in row_chunks(len(within))
-        ):
-            yield (
-                f"{words.name_of(name)} increases with every row, so the model meets values that training "
-                f"has not seen. If it is a time or a number of the row, {words.order}."
-            )
+        if column.kind == "number":
+            yield from increasing_note(name, column.values, panel.offsets, words)
+
+
+def increasing_note(
+    name: str, values: Array, offsets: Array, words: NoteWords = TABLE_WORDS
+) -> Iterator[str]:
+    """A sentence if a column increases with every row of each series.
+
+    Args:
+        name: The name of the column.
+        values: `(N,)`.
+        offsets: The first row of each series, and N, `(S + 1,)`.
+        words: Names of columns and arguments.
+    """
+    within = np.ones(len(values) - 1, bool)
+    within[offsets[1:-1] - 1] = False  # from one series to the next
+    if all(
+        (np.diff(values[rows.start : rows.stop + 1])[within[rows]] > 0).all()
+        for rows in row_chunks(len(within))
+    ):
+        yield (
+            f"{words.name_of(name)} increases with every row, so the model meets values that training "
+            f"has not seen. If it is a time or a number of the row, {words.order}."
+        )
 
 
 def warn_of_columns(name: str, notes: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""``LabelledSequences``: sequences of numbers with one label each, also made of arrays."""
+"""``LabelledSequences``: sequences of numbers with a label each or at each step, also made of arrays."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,14 @@ from zoo.data.table import DataColumn, as_column, as_identifiers
 from zoo.data.time_kind import TimeKind
 from zoo.errors import DataError
 
-POOLING = ("last", "mean")
-"""Ways to make one prediction from the outputs of all steps."""
+STEPWISE = "none"
+"""The pooling of a model that predicts a label at every step."""
+
+POOLING = ("last", "mean", STEPWISE)
+"""Ways to make one prediction from the outputs of all steps, or none of them."""
+
+STEPWISE_ADVICE = f"To predict the label of each step, give `pooling='{STEPWISE}'`."
+"""The end of a message about labels that vary within a sequence."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,7 +44,8 @@ class LabelledSequences:
         channels: The names of the I channels.
         values: `(R, I)` float64, NaN for missing values.
         offsets: The first step of each sequence, and R, `(N + 1,)`.
-        labels: The label of each sequence, `(N,)` numbers or categories; None if there are none.
+        labels: The label of each sequence, `(N,)`, or of each step, `(R,)`: numbers or categories; None if
+            there are none. A step without a label has a missing value.
         label: The name of the labels.
         sha256: Hexadecimal digest of the file, or of the arrays.
         dt: Time from the step before in units of the median, `(R,)`; None without times.
@@ -51,6 +59,8 @@ class LabelledSequences:
         time: The column of times.
         channel_count: The number of channels of arrays without names, of which some may be chosen; None for
             other sources.
+        times: The time of each step, `(R,)` numbers or datetime64; None without times, and for ``.ts`` files.
+        is_utc: Whether the times are in UTC.
     """
 
     name: str
@@ -70,6 +80,8 @@ class LabelledSequences:
     left_out: tuple[str, ...] = ()
     time: str | None = None
     channel_count: int | None = None
+    times: Array | None = None
+    is_utc: bool = False
 
     def __repr__(self) -> str:
         size, channels = counted(len(self), "sequence"), short_repr(self.channels)
@@ -90,6 +102,47 @@ class LabelledSequences:
         """Steps of each sequence, `(N,)`."""
         return np.diff(self.offsets)
 
+    @property
+    def has_step_labels(self) -> bool:
+        """Whether there is a label for each step, and not for each sequence."""
+        return self.labels is not None and len(self.labels) != len(self)
+
+    def with_step_labels(self) -> LabelledSequences:
+        """The sequences with a label for each step, which is the label of its sequence if this has one."""
+        if self.labels is None or self.has_step_labels:
+            return self
+        return replace(self, labels=self.labels.take(np.repeat(np.arange(len(self)), self.lengths)))
+
+    def with_sequence_labels(self) -> LabelledSequences:
+        """The sequences with one label for each.
+
+        Raises:
+            DataError: if the labels of a sequence differ.
+        """
+        if self.labels is None or not self.has_step_labels:
+            return self
+        first = self.labels.take(self.offsets[:-1])
+        own = self.labels.values
+        expected = np.repeat(first.values, self.lengths)
+        differs = (own != expected) & ~((own != own) & (expected != expected))
+        if differs.any():
+            row = int(differs.argmax())
+            number, step = self.step_of(row)
+            texts = [
+                "missing" if each.missing()[at] else repr(each.text(at))
+                for each, at in ((self.labels, row), (first, number))
+            ]
+            raise DataError(
+                f"{self.name}, sequence {self.ids[number]!r}, step {step}: the label is {texts[0]}, and "
+                f"{texts[1]} at the first step; expected one label for each sequence. {STEPWISE_ADVICE}"
+            )
+        return replace(self, labels=first)
+
+    def step_of(self, row: int) -> tuple[int, int]:
+        """The number of the sequence of a row, and the step in it."""
+        number = int(np.searchsorted(self.offsets, row, side="right")) - 1
+        return number, row - int(self.offsets[number])
+
     @classmethod
     def from_arrays(
         cls,
@@ -107,11 +160,17 @@ class LabelledSequences:
     ) -> LabelledSequences:
         """Make sequences of arrays.
 
+        >>> steps = LabelledSequences.from_arrays([np.zeros((3, 2))], [["rest", "walk", None]])
+        >>> steps.has_step_labels
+        True
+
         Args:
             inputs: A list of N arrays, `(T_n, I)` or `(T_n,)`, or of N data frames with the same columns in
                 any order; an array `(N, T, I)` or `(N, T)`, sequence first; or with ``lengths`` an array
                 `(R, I)` of all sequences, one after another.
-            labels: N texts or numbers; None if they are not known.
+            labels: N texts or numbers. For a label at each step, a list of N vectors `(T_n,)`, an array
+                `(N, T)`, or with ``lengths`` a vector `(R,)`; None or NaN is a step without a label. None if
+                labels are not known.
             lengths: Steps of each sequence in an array, `(N,)`; None if all have T.
             ids: N names; None for the numbers from 0.
             channels: I names; None for the columns of data frames, or else the numbers from 0.
@@ -131,13 +190,14 @@ class LabelledSequences:
         if not parts:
             raise DataError(f"{name} has no sequences; give at least one.")
         names = _texts(ids, len(parts), "ids", name) or tuple(map(str, range(len(parts))))
-        vectors = [None] * len(parts) if times is None else _time_vectors(times, parts, name)
+        vectors = None if times is None else _time_vectors(times, parts, name)
         builder = SequenceBuilder(name)
-        for own_name, part, vector in zip(names, parts, vectors, strict=True):
+        for own_name, part, vector in zip(names, parts, vectors or repeat(None), strict=vectors is not None):
             builder.append(part, f"sequence {own_name!r}", vector)
         values, offsets, dt, unit, kind = builder.finish()
-        given = {"labels": labels, "groups": groups, "weights": weights}
-        columns = {what: column_of_sequences(each, len(parts), what, name) for what, each in given.items()}
+        given = {"groups": groups, "weights": weights}
+        columns = {"labels": _column_of_labels(labels, offsets, names, name, is_padded=lengths is not None)}
+        columns |= {what: column_of_sequences(each, len(parts), what, name) for what, each in given.items()}
         column = None if columns["labels"] is None else replace(columns["labels"], name=label)
         shown = _texts(channels, values.shape[1], "channels", name) or tuple(map(str, range(values.shape[1])))
         digest = hashlib.sha256(values.data)
@@ -161,6 +221,7 @@ class LabelledSequences:
             time_kind=kind,
             groups=None if columns["groups"] is None else columns["groups"].as_category(),
             weights=None if columns["weights"] is None else columns["weights"].values,
+            times=None if vectors is None else np.concatenate(vectors),
         )
 
 
@@ -178,6 +239,60 @@ def column_of_sequences(values: Any, count: int, what: str, name: str) -> DataCo
     if what == "weights" and column.kind != "number":
         raise DataError(f"{name}: weights hold {column.text(0)!r}; expected numbers above 0.")
     return column
+
+
+def _column_of_labels(
+    labels: Any, offsets: Array, ids: tuple[str, ...], name: str, is_padded: bool
+) -> DataColumn | None:
+    """Labels of all sequences `(N,)`, or of all steps `(R,)`; None if there are none."""
+    vectors = _label_vectors(labels)
+    if vectors is None:
+        is_of_steps = _is_vector(labels) and len(labels) == offsets[-1] != len(ids)
+        count = int(offsets[-1]) if is_of_steps else len(ids)
+        return column_of_sequences(labels, count, "labels", name)
+    if len(vectors) != len(ids):
+        raise DataError(
+            f"{name} has {counted(len(ids), 'sequence')} and {counted(len(vectors), 'vector')} of labels; "
+            f"give one for each sequence."
+        )
+    sizes = np.diff(offsets).tolist()
+    for number, (vector, size) in enumerate(zip(vectors, sizes, strict=True)):
+        if len(vector) < size or (len(vector) > size and not is_padded):
+            raise DataError(
+                f"{name}, sequence {ids[number]!r} has {counted(size, 'step')} and "
+                f"{counted(len(vector), 'label')}; give one for each step, None if it has no label."
+            )
+    parts = [vector[:size] for vector, size in zip(vectors, sizes, strict=True)]
+    one_kind = len({part.dtype.kind for part in parts}) == 1 and parts[0].dtype.kind != "O"
+    joined = np.concatenate(parts) if one_kind else [each for part in parts for each in part.tolist()]
+    return as_column("labels", _plain_labels(joined), name)
+
+
+def _label_vectors(labels: Any) -> list[Array] | None:
+    """The labels of the steps of each sequence; None if labels are of whole sequences, or one vector."""
+    if isinstance(labels, np.ndarray) and labels.ndim == 2:
+        return list(labels)
+    is_list = isinstance(labels, (list, tuple)) or (isinstance(labels, np.ndarray) and labels.ndim == 1)
+    if not is_list or not len(labels) or not all(map(_is_vector, labels)):
+        return None
+    return [
+        np.asarray(each.to_numpy() if hasattr(each, "to_numpy") else _objects_if_mixed(each))
+        for each in labels
+    ]
+
+
+def _is_vector(values: Any) -> bool:
+    """Whether values are a list without other lists in it, or have one axis."""
+    if isinstance(values, (list, tuple)):
+        return not any(isinstance(each, (list, tuple, np.ndarray)) for each in values)
+    is_series = hasattr(values, "to_numpy") and not hasattr(values, "columns")  # of polars, without an axis
+    return getattr(values, "ndim", 1 if is_series else 0) == 1
+
+
+def _objects_if_mixed(values: Any) -> Any:
+    """A list as it is, or as objects if its texts would convert other values to texts."""
+    is_mixed = isinstance(values, (list, tuple)) and len({isinstance(each, str) for each in values}) > 1
+    return np.array(values, object) if is_mixed else values
 
 
 def _time_vectors(times: Sequence[Any], parts: list[Array], name: str) -> list[Array]:

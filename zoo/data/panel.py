@@ -432,7 +432,9 @@ def _groups(panel: Panel) -> DataColumn:
     return groups.as_category()
 
 
-def value_of_series(column: DataColumn, panel: Panel, role: str, noun: str = "sequence") -> DataColumn:
+def value_of_series(
+    column: DataColumn, panel: Panel, role: str, noun: str = "sequence", advice: str = ""
+) -> DataColumn:
     """The value that all rows of a series have in a column, `(S,)`, missing if all rows lack it.
 
     Args:
@@ -440,13 +442,12 @@ def value_of_series(column: DataColumn, panel: Panel, role: str, noun: str = "se
         panel: The series.
         role: The word for the value in messages, ``"label"``.
         noun: The word for a series in messages.
+        advice: A sentence at the end of the message.
 
     Raises:
         DataError: if the rows of a series have different values.
     """
-    if column.kind == "time":
-        column = column.as_category()
-    rows = column if panel.rows is None else column.take(panel.rows)
+    rows = values_of_rows(column, panel)
     is_present, series = ~rows.missing(), panel.series_of_row
     result = replace(rows, values=missing_values(column.kind, len(panel.names)))
     for chunk in row_chunks(len(panel)):
@@ -461,9 +462,16 @@ def value_of_series(column: DataColumn, panel: Panel, role: str, noun: str = "se
             raise DataError(
                 f"{panel.where(row, column.name)}: found {rows.text(row)!r}, and {noun} "
                 f"{panel.names[number]!r} has the {role} {result.text(number)!r} before; a {noun} has one "
-                f"{role}."
+                f"{role}.{advice and f' {advice}'}"
             )
     return result
+
+
+def values_of_rows(column: DataColumn, panel: Panel) -> DataColumn:
+    """A column of the table as numbers or a category, in the order of the rows of the panel, `(N,)`."""
+    if column.kind == "time":
+        column = column.as_category()
+    return column if panel.rows is None else column.take(panel.rows)
 
 
 def _check_roles(roles: ColumnRoles) -> None:

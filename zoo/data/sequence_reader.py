@@ -16,8 +16,13 @@ from zoo.base.names import did_you_mean
 from zoo.data.compression import uncompressed_name
 from zoo.data.file_digest import file_digest
 from zoo.data.growing_array import allocate, row_chunks, sequence_chunks
-from zoo.data.labelled_sequences import LabelledSequences, column_of_sequences
-from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel, value_of_series
+from zoo.data.labelled_sequences import (
+    STEPWISE,
+    STEPWISE_ADVICE,
+    LabelledSequences,
+    column_of_sequences,
+)
+from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel, value_of_series, values_of_rows
 from zoo.data.table import (
     FILE_COLUMN,
     DataColumn,
@@ -53,6 +58,7 @@ class SequenceRoles:
         chooses_time: Whether the only column of times is the column of times, unless ``time`` names one.
         time_kind: The kind of times that is expected; None for any.
         known_categories: In training, values of columns of texts in a trained model, which set their order.
+        per_step: Whether each step has a label, and not each sequence.
     """
 
     label: str | None = None
@@ -66,6 +72,7 @@ class SequenceRoles:
     chooses_time: bool = True
     time_kind: TimeKind | None = None
     known_categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    per_step: bool = False
 
     @property
     def identifiers(self) -> tuple[str, ...]:
@@ -92,8 +99,9 @@ def read_sequences(
         UsageError: if an argument is missing.
     """
     given = _as_sequences(data, roles, missing, needs_labels)
+    given = given.with_step_labels() if roles.per_step else given.with_sequence_labels()
     if needs_labels:
-        _check_labels(given)
+        _check_labels(given, roles.per_step)
     return given
 
 
@@ -265,10 +273,17 @@ def _where(given: LabelledSequences, step: Any, channel: Any) -> str:
 def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels: bool) -> LabelledSequences:
     """Sequences of the rows of a table with an id."""
     is_training = roles.categories is None
-    if roles.series is None and table.series is None and is_training:
+    series = roles.series or table.series
+    if series is None and is_training and not roles.per_step:
         raise UsageError(
             f"series is missing: {table.name} is a table; name the column of the ids of the sequences, one "
-            f"of {table.describe()}."
+            f"of {table.describe()}. If the table is one sequence with a label in each row, give "
+            f"`pooling={STEPWISE!r}` instead."
+        )
+    if series is None and roles.group is not None and is_training:
+        raise UsageError(
+            f"group is {roles.group!r}, and {table.name} is one sequence; name the column of the sequences "
+            f"with `series`."
         )
     if needs_labels and roles.label is None:
         raise UsageError(
@@ -276,7 +291,6 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
             f"{table.describe()}."
         )
     per_sequence = {"label": roles.label, "group": roles.group, "weight": roles.weight}
-    series = roles.series or table.series
     for role, name in per_sequence.items():
         is_series = role == "group" and name == series  # each sequence is a group
         if name is not None and not is_series and [*_all_roles(roles)].count(name) > 1:
@@ -312,7 +326,7 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
     label, group, weight = (
         None
         if name is None or name not in table.columns
-        else value_of_series(table.column(name), panel, role)
+        else _values_of_role(table.column(name), panel, role, roles.per_step)
         for role, name in per_sequence.items()
     )
     return LabelledSequences(
@@ -332,7 +346,18 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
         categories=categories,
         left_out=tuple(left_out),
         time=chosen.time,
+        times=panel.times,
+        is_utc=panel.is_utc,
     )
+
+
+def _values_of_role(column: DataColumn, panel: Panel, role: str, per_step: bool) -> DataColumn:
+    """A label, group or weight of each sequence `(N,)`, or the label of each step `(R,)`."""
+    if role != "label":
+        return value_of_series(column, panel, role)
+    if per_step:
+        return values_of_rows(column, panel)
+    return value_of_series(column, panel, role, advice=STEPWISE_ADVICE)
 
 
 def _all_roles(roles: SequenceRoles) -> Iterator[str | None]:
@@ -383,10 +408,13 @@ def _known_codes(panel: Panel, column: DataColumn, texts: tuple[str, ...], missi
     return known
 
 
-def _check_labels(given: LabelledSequences) -> None:
-    if given.labels is None:
-        raise DataError(f"{given.name} has no labels; give one for each sequence.")
+def _check_labels(given: LabelledSequences, per_step: bool) -> None:
+    unit = "step" if per_step else "sequence"
+    if given.labels is None or (per_step and given.labels.missing().all()):
+        raise DataError(f"{given.name} has no labels; give one for each {unit}.")
     for what, column in (("label", given.labels), ("group", given.groups)):
+        if per_step and what == "label":  # steps without a label have neither a loss nor a score
+            continue
         if column is not None and column.missing().any():
             absent = column.missing()
             others = f", one of {int(absent.sum()):,}" if absent.sum() > 1 else ""
@@ -397,7 +425,9 @@ def _check_labels(given: LabelledSequences) -> None:
     number = too_large(given.labels.values) if given.labels.kind == "number" else None
     if number is not None:
         hint = finite_hint(given.labels.values[number])
-        raise DataError(f"{given.name}, label of sequence {given.ids[number]!r}: {hint}")
+        sequence, step = given.step_of(number) if per_step else (number, 0)
+        at = f"step {step} of " if per_step else ""
+        raise DataError(f"{given.name}, label of {at}sequence {given.ids[sequence]!r}: {hint}")
     if given.weights is not None:
         is_valid = np.isfinite(given.weights) & (given.weights > 0)
         if not is_valid.all():

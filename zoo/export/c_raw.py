@@ -80,6 +80,13 @@ class RawFunctions:
             future = "future, " if self.data.spec.roles.known_future else ""
             yield f"{prefix}_raw forecast[{upper}_HORIZON][{upper}_TARGETS][{upper}_QUANTILES];"
             yield f"{prefix}_predict_raw(&{prefix}_scalings[0], rows, count, {future}forecast);"
+        elif self.data.spec.is_stepwise:
+            name, width = (
+                ("probabilities", f" * {upper}_CLASSES") if self.data.spec.classes else ("labels", "")
+            )
+            yield from memory
+            yield f"static {prefix}_raw {name}[MOST_ROWS{width}];"
+            yield f"{prefix}_predict_raw(rows, count{work}, {name});"
         elif self.data.spec.classes:
             yield from memory
             yield f"{prefix}_raw probabilities[{upper}_CLASSES];"
@@ -408,7 +415,35 @@ class RawFunctions:
             "returns": "its number" if classes else "0",
             "output": f"probabilities[{upper}_CLASSES]" if classes else "*label",
             "output_name": "probabilities" if classes else "label",
+            **self._whole_outputs(spec),
             "result_lines": Template(lines).substitute(names),
+        }
+
+    def _whole_outputs(self, spec: SequenceSpec) -> dict[str, str]:
+        """The results of ``predict_raw``: of a sequence, or of each of its rows."""
+        size = f"{self.upper}_CLASSES"
+        if not spec.is_stepwise:
+            return {
+                "whole": "a sequence",
+                "whole_note": "",
+                "whole_returns": "its number" if spec.classes else "0",
+                "whole_output": f"probabilities[{size}]" if spec.classes else "*label",
+                "output_of_n": "probabilities" if spec.classes else "label",
+            }
+        if not spec.classes:
+            return {
+                "whole": "each",
+                "whole_note": "",
+                "whole_returns": "0",
+                "whole_output": "*labels",
+                "output_of_n": "labels + n",
+            }
+        return {
+            "whole": "each",
+            "whole_note": f"\n * `probabilities` is memory for count * {size} numbers.",
+            "whole_returns": "the number of the last class",
+            "whole_output": "*probabilities",
+            "output_of_n": f"probabilities + n * {size}",
         }
 
     def _whole_text(self) -> dict[str, str]:

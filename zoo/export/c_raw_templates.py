@@ -178,16 +178,16 @@ void ${p}_start(${p}_stream *stream);
 int ${p}_step_raw(${p}_stream *stream, const ${p}_raw row[${U}_COLUMNS],
     ${p}_raw ${output});
 
-/* Predict ${result} of a sequence of `count` rows of ${U}_COLUMNS values, as `zoo predict` does.
- * Returns ${returns}; or -1 if a value is invalid, or there are no rows. */
-int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${output});
+/* Predict ${result} of ${whole} of `count` rows of ${U}_COLUMNS values, as `zoo predict` does.${whole_note}
+ * Returns ${whole_returns}; or -1 if a value is invalid, or there are no rows. */
+int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${whole_output});
 """
 
 WHOLE_HEADER = """\
-/* Predict ${result} of a sequence of `count` rows of ${U}_COLUMNS values, as `zoo predict` does.
+/* Predict ${result} of ${whole} of `count` rows of ${U}_COLUMNS values, as `zoo predict` does.${whole_note}
  * `work` is memory for count * ${U}_WORK numbers, which need no values.
- * Returns ${returns}; or -1 if a value is invalid, or there are no rows. */
-int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${real} *work, ${p}_raw ${output});
+ * Returns ${whole_returns}; or -1 if a value is invalid, or there are no rows. */
+int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${real} *work, ${p}_raw ${whole_output});
 """
 
 STREAM_TYPE = """\
@@ -232,13 +232,13 @@ ${time_step}    if (read_row(stream, row, x) < 0)
     return predict_row(${stream}outputs, ${output_name});
 }
 
-int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${output})
+int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${whole_output})
 {
     ${p}_stream stream;
     int result = -1;
     ${p}_start(&stream);
     for (size_t n = 0; n < count; n++) {
-        result = ${p}_step_raw(&stream, rows + n * ${U}_COLUMNS, ${output_name});
+        result = ${p}_step_raw(&stream, rows + n * ${U}_COLUMNS, ${output_of_n});
         if (result < 0)
             break;
     }
@@ -247,7 +247,7 @@ int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${output})
 """
 
 WHOLE_SOURCE = """\
-int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${real} *work, ${p}_raw ${output})
+int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${real} *work, ${p}_raw ${whole_output})
 {
     ${real} *const x = work, *const outputs = x + count * ${U}_INPUTS;
 ${steps}    ${p}_stream memory, *const stream = &memory;
@@ -259,8 +259,8 @@ ${time_steps}        if (read_row(stream, row, x + t * ${U}_INPUTS) < 0)
             return -1;
     }
     ${p}_sequence(x, ${steps_argument}count, rest, outputs);
-    for (size_t t = 0; t < count; t++)
-        result = predict_row(${stream}outputs + t * ${U}_OUTPUTS, ${output_name});
+    for (size_t n = 0; n < count; n++)
+        result = predict_row(${stream}outputs + n * ${U}_OUTPUTS, ${output_of_n});
     return result;
 }
 """
@@ -277,13 +277,17 @@ CLASS_LINES = """\
         best = probabilities[n] > probabilities[best] ? n : best;
     }
     return best;"""
+_PROBABILITY = "probabilities[n] = outputs[n] / total;"
 PROBABILITY = {
-    "last": "probabilities[n] = outputs[n] / total;",
+    "last": _PROBABILITY,
+    "none": _PROBABILITY,
     "mean": "stream->sums[n] += outputs[n] / total;\n"
     "        probabilities[n] = stream->sums[n] / stream->rows;",
 }
+_LABEL = "    *label = outputs[0] * (${p}_raw)${label_scale} + (${p}_raw)${label_mean};\n    return 0;"
 LABEL_LINES = {
-    "last": "    *label = outputs[0] * (${p}_raw)${label_scale} + (${p}_raw)${label_mean};\n    return 0;",
+    "last": _LABEL,
+    "none": _LABEL,
     "mean": "    stream->sums[0] += outputs[0];\n"
     "    *label = stream->sums[0] / stream->rows * (${p}_raw)${label_scale} + (${p}_raw)${label_mean};\n"
     "    return 0;",

@@ -48,9 +48,8 @@ class RawGraph:
     def _output(self, name: str, value: str, dtype: np.dtype[Any], shape: Sequence[Any]) -> None:
         """An output: NaN, or -1 for a class, where a row holds a number that Python rejects."""
         name = self.builder.fresh(name)
-        is_valid = self.builder.add(
-            "Reshape", self._are_valid(), self.builder.integers(-1, *[1] * (len(shape) - 1))
-        )
+        axes = [-1 if size == "batch" else 1 for size in shape]
+        is_valid = self.builder.add("Reshape", self._are_valid(), self.builder.integers(*axes))
         invalid = self.builder.constant(np.array(np.nan if dtype.kind == "f" else -1, dtype), "invalid")
         node = onnx_package().helper.make_node("Where", [is_valid, value, invalid], [name], name=name)
         self.builder.nodes.append(node)
@@ -288,16 +287,17 @@ class RawGraph:
             y = add("Softmax", y, axis=-1)
         if spec.pooling == "mean":
             y = add("ReduceMean", y, self.builder.integers(0), keepdims=0)
+        shape: list[Any] = ["time", "batch"] if spec.is_stepwise else ["batch"]
         if spec.classes:
-            self._output("probabilities", y, _DOUBLE, ["batch", len(spec.classes)])
+            self._output("probabilities", y, _DOUBLE, [*shape, len(spec.classes)])
             best = add("ArgMax", y, axis=-1, keepdims=0)
-            self._output("class", best, np.dtype(np.int64), ["batch"])
+            self._output("class", best, np.dtype(np.int64), shape)
             return
         scale, mean = (
             self.builder.constant(np.array(value), "label") for value in (spec.label_scale, spec.label_mean)
         )
-        label = add("Add", add("Mul", add("Squeeze", y, self.builder.integers(1)), scale), mean)
-        self._output("label", label, _DOUBLE, ["batch"])
+        label = add("Add", add("Mul", add("Squeeze", y, self.builder.integers(-1)), scale), mean)
+        self._output("label", label, _DOUBLE, shape)
 
     # ---- pieces ----
 

@@ -171,6 +171,7 @@ class Axis:
         switch: Whether the page has a switch between linear and logarithmic.
         low: Upper bound of its beginning, if fixed.
         high: Lower bound of its end, if fixed.
+        names: The texts of the values 0, 1, and so on, such as classes; empty for numbers.
     """
 
     label: str
@@ -179,6 +180,7 @@ class Axis:
     switch: bool = True
     low: float | None = None
     high: float | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -232,6 +232,8 @@ def _frame(axes: Any, chart: Chart, group: str) -> None:
             _tick_log(drawn)
         elif axis.style == "share":
             drawn.set_major_formatter(_ticker().PercentFormatter(1.0))
+        elif axis.names:
+            drawn.set_ticks(range(len(axis.names)), [plain_text(name) for name in axis.names])
     if chart.y.high is not None:
         axes.set_ylim(chart.y.low, chart.y.high)
     axes.grid(axis="y", alpha=0.3)

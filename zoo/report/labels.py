@@ -1,4 +1,4 @@
-"""Predicted labels on the page of a run: confusion matrix, calibration, scores, and hidden units."""
+"""Predicted labels on the page of a run: confusion matrix, labels over time, calibration, and activations."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.classification import Predictor
 from zoo.classification.evaluation import last_part, predict, step_weights
+from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
+from zoo.classification.spec import ScaledSequences, SequenceSpec, window_rows
 from zoo.report.activations import Activations, NumericExamples, read_numeric
 from zoo.report.blocks import Axis, Chart, PageBlock, Series, TextBlock
 from zoo.report.history import number
 from zoo.report.run_data import RunData
 from zoo.tables import Column, Table, TableCell
 
-_METRICS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "auroc": "AUROC",
-    "mae": "MAE",
-    "rmse": "RMSE",
-}
+_METRICS = {**CLASS_METRICS, **NUMBER_METRICS}
 
 _MAX_CLASSES = 30
 _BINS = 10
 _MAX_POINTS = 2000
+
+_SHOWN_SEQUENCES = 4
+_SHOWN_STEPS = 1000
+"""Sequences of which the labels are shown over time, and the first steps of each."""
 
 
 def label_blocks(run: RunData) -> tuple[PageBlock, ...]:
@@ -47,20 +47,64 @@ def _blocks(predictor: Predictor) -> Iterator[PageBlock]:
     part, (scores,) = facts["part"], facts["targets"]
     given, scaled = predictor.open_data()
     numbers = predictor.parts(given)[part]
-    predicted, actual = predict(predictor.model, scaled, numbers), spec.codes(given)[numbers]
-    data = f"{facts['sequences']:,} sequences, {part} part"
+    all_predicted, all_actual = (
+        predict(predictor.model, scaled, numbers),
+        spec.codes(given)[scaled.items(numbers)],
+    )
+    has_label = spec.has_label(all_actual)
+    predicted, actual = all_predicted[has_label], all_actual[has_label]
+    data = f"{counted(facts['sequences'], 'sequence')}, {part} part"
+    if spec.is_stepwise:
+        data = f"{counted(facts['steps'], 'step')} of {data}"
     if scores["confusion"] is not None and len(spec.classes) <= _MAX_CLASSES:
         yield _confusion(scores["confusion"], spec.classes, data)
     yield _scores(scores, part)
     yield TextBlock(scores["summary"])
+    if "note" in facts:
+        yield TextBlock(f"Note: {facts['note']}.")
+    if spec.is_stepwise:
+        ids = [given.ids[min(number, len(given) - 1)] for number in numbers[:_SHOWN_SEQUENCES]]
+        yield _over_time(scaled, ids, scaled.lengths[numbers], all_predicted, all_actual)
     if spec.classes:
-        yield _calibration(predicted, actual, spec.classes, data)
+        yield _calibration(predicted, actual, spec, data)
     else:
-        yield _scatter(predicted[:, 0], actual, spec.label, data)
+        yield _scatter(predicted[:, 0], actual, spec, data)
 
 
-def _calibration(probabilities: Array, actual: Array, classes: Sequence[str], data: str) -> Chart:
-    """A reliability diagram, with a 95 % interval of each share (Wilson, 1927)."""
+def _over_time(
+    scaled: ScaledSequences, ids: Sequence[str], lengths: Array, predicted: Array, actual: Array
+) -> Chart:
+    """The true and the predicted label of each step of the first sequences."""
+    spec, series, first = scaled.spec, list[Series](), 0
+    values = predicted.argmax(axis=1) if spec.classes else predicted[:, 0]
+    has_label = spec.has_label(actual)
+    for name, length in zip(ids, lengths, strict=False):
+        rows = slice(first, first + min(int(length), _SHOWN_STEPS))
+        steps = tuple(range(rows.stop - rows.start))
+        true_labels = np.where(has_label[rows], actual[rows], np.nan)
+        for label, each, slot in (("true", true_labels, 2), ("predicted", values[rows], 1)):
+            shown = tuple(map(number, np.asarray(each, np.float64).tolist()))
+            marks = bool(spec.classes) and label == "predicted"  # an error is a mark off the line
+            series.append(Series(label, steps, shown, slot=slot, marks=marks, group=name))
+        first += int(length)
+    return Chart(
+        "labels-over-time",
+        f"{spec.label} over time",
+        Axis("step", "integer", switch=False),
+        Axis(spec.label, switch=False, names=spec.classes if len(spec.classes) <= _MAX_CLASSES else ()),
+        tuple(series),
+        note=f"The labels of at most {_SHOWN_STEPS:,} steps of a sequence. A gap is a step without a label.",
+        choose="sequence" if len(ids) > 1 else "",
+        wide=True,
+    )
+
+
+def _calibration(probabilities: Array, actual: Array, spec: SequenceSpec, data: str) -> Chart:
+    """A reliability diagram, with a 95 % interval of each share (Wilson, 1927).
+
+    Steps of a sequence are not independent, so their shares have no such interval.
+    """
+    classes = spec.classes
     if len(classes) == 2:
         predicted, happened, of = probabilities[:, 1], actual == 1, repr(classes[1])
         share = f"share of {of}"
@@ -77,6 +121,8 @@ def _calibration(probabilities: Array, actual: Array, classes: Sequence[str], da
     half = np.sqrt(squared * (shares * (1 - shares) + squared / 4)) / (1 + squared)
     error = float((count * np.abs(shares - means)).sum() / count.sum())
     ends = [tuple(map(number, each.tolist())) for each in (means, shares, middle - half, middle + half)]
+    low, high = ((), ()) if spec.is_stepwise else ends[2:]
+    intervals = "" if spec.is_stepwise else ", with 95 % intervals"
     return Chart(
         "calibration",
         f"Calibration: {data}",
@@ -84,24 +130,26 @@ def _calibration(probabilities: Array, actual: Array, classes: Sequence[str], da
         Axis(share, "share", low=0, high=1, switch=False),
         (
             Series("perfect calibration", (0, 1), (0, 1), slot=2, thin=True),
-            Series("model", ends[0], ends[1], slot=1, low=ends[2], high=ends[3]),
+            Series("model", ends[0], ends[1], slot=1, low=low, high=high),
         ),
-        note=f"Predictions in {_BINS} bins of equal width, with 95 % intervals. The model is too cautious "
+        note=f"Predictions in {_BINS} bins of equal width{intervals}. The model is too cautious "
         f"above the diagonal, and too sure below it. The mean distance (expected calibration error) is "
         f"{error:.1%}.",
     )
 
 
-def _scatter(predicted: Array, actual: Array, label: str, data: str) -> Chart:
+def _scatter(predicted: Array, actual: Array, spec: SequenceSpec, data: str) -> Chart:
     """Predicted against actual numbers."""
-    pairs = [tuple(map(number, each[:_MAX_POINTS].tolist())) for each in (actual, predicted)]
+    label, unit = spec.label, "step" if spec.is_stepwise else "sequence"
+    chosen = slice(None, None, -(-len(actual) // _MAX_POINTS))
+    pairs = [tuple(map(number, each[chosen].tolist())) for each in (actual, predicted)]
     ends = tuple(map(number, (min(actual.min(), predicted.min()), max(actual.max(), predicted.max()))))
     lines = (
         Series("equal", ends, ends, slot=2, thin=True, marks=False),
-        Series("sequence", pairs[0], pairs[1], slot=1, marks=True),
+        Series(unit, pairs[0], pairs[1], slot=1, marks=True),
     )
     axes = Axis(f"actual {label}", switch=False), Axis(f"predicted {label}", switch=False)
-    note = "A point for each sequence. Predictions are too high above the line, and too low below it."
+    note = f"A point for each {unit}. Predictions are too high above the line, and too low below it."
     return Chart("predicted", f"Predicted and actual {label}: {data}", *axes, lines, note=note)
 
 
@@ -116,12 +164,21 @@ def sequence_activations(predictor: Predictor, steps: int) -> Activations:
     parts = predictor.parts(given)
     part = last_part(parts)
     numbers = parts[part]
-    numbers = numbers[: max(1, int((np.cumsum(given.lengths[numbers]) <= steps).sum()))]
-    batch = scaled.batch(numbers, tuple(predictor.model.stack.inputs))
-    lengths, inputs = given.lengths[numbers], batch.pop("inputs")
+    numbers = numbers[: max(1, int((np.cumsum(scaled.lengths[numbers]) <= steps).sum()))]
+    starts, lengths = scaled.offsets[numbers], scaled.lengths[numbers]
+    if spec.is_stepwise:  # one sequence may be long
+        lengths = np.minimum(lengths, steps)
+    batch = scaled.windows(starts, lengths, tuple(predictor.model.stack.inputs))
+    inputs, codes = batch.pop("inputs"), spec.codes(given)
     batch.pop("lengths", None)
     weights = step_weights(lengths, spec.pooling) if spec.pooling == "last" else None
-    classes = np.broadcast_to(spec.codes(given)[numbers], inputs.shape[:2]) if spec.classes else None
+    classes = (
+        np.broadcast_to(codes[numbers], inputs.shape[:2]) if spec.classes and not spec.is_stepwise else None
+    )
+    if spec.is_stepwise:
+        is_step, rows = window_rows(starts, lengths)
+        weights = (is_step & spec.has_label(codes)[rows]).astype(np.float64)
+        classes = np.where(weights > 0, codes[rows], 0) if spec.classes else None
     names = (*spec.channels, *(f"{name} missing" for name in spec.masked))
     source = f"{len(numbers)} sequence{'s' * (len(numbers) > 1)}, {part} part"
     return read_numeric(

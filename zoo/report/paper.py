@@ -280,11 +280,17 @@ def _forecast_sentence(config: Mapping[str, Any]) -> str:
 
 
 def _label_sentence(config: Mapping[str, Any]) -> str:
-    pooling = "the outputs after the last step" if config["pooling"] == "last" else "the mean over all steps"
     return (
-        f"The models predicted {config['label'] or 'the label'} from {_enumerate(config['input'])} by "
-        f"{pooling}, with the loss {_loss(config)}."
+        f"The models predicted {config['label'] or 'the label'} from {_enumerate(config['input'])} "
+        f"{_LABELLED[config['pooling']]}, with the loss {_loss(config)}."
     )
+
+
+_LABELLED = {
+    "last": "by the outputs after the last step",
+    "mean": "by the mean over all steps",
+    "none": "at every step",
+}
 
 
 def _loss(config: Mapping[str, Any]) -> str:

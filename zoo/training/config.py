@@ -9,12 +9,13 @@ from typing import Any
 
 from zoo.arguments import short_repr
 from zoo.base.data_kinds import DATA_KINDS
+from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
 from zoo.data.labelled_sequences import POOLING
 from zoo.data.panel import MISSING
 from zoo.data.token_files import TOKEN_DTYPES
 from zoo.errors import UsageError
 from zoo.layers.time_chunks import EXPECTED_RECOMPUTE, is_recompute
-from zoo.training.defaults import DEFAULT_SEQ, MAX_EVAL_INTERVAL, describe_default
+from zoo.training.defaults import DEFAULT_SEQ, MAX_EVAL_INTERVAL, STEPWISE_SEQ, describe_default
 from zoo.training.setting_checks import (
     ASSIGNMENTS,
     BOOL,
@@ -243,15 +244,24 @@ class Config:
     label: str | None = _setting(
         None,
         STRING,
-        "The column with the label of each sequence, a class or a number; or the array of a .npz file.",
+        "The column with the label of each sequence, or with --pooling none of each step: a class or a "
+        "number; or the array of a .npz file.",
         metavar="COLUMN",
         only="sequences",
     )
     pooling: str | None = _setting(
         None,
         one_of(*POOLING),
-        "Predict the label after the last step (last), or by the mean over all steps (mean).  [last; mean if "
-        "bidirectional]",
+        "Predict the label of a sequence after the last step (last), or by the mean over all steps (mean); "
+        "or the label of each step (none).  [last; mean if bidirectional]",
+        only="sequences",
+    )
+    metric: str | None = _setting(
+        None,
+        one_of(*CLASS_METRICS, *NUMBER_METRICS),
+        "The score of labels for the comparison with simple methods, for the choice of the best model on the "
+        "validation part, and for `zoo compare`.  [accuracy, balanced_accuracy with --class-weights, mae for "
+        "numbers; the best model has the lowest loss]",
         only="sequences",
     )
     split_seed: int | None = _setting(
@@ -382,9 +392,10 @@ class Config:
     seq: int | None = _setting(
         None,
         POSITIVE_INT,
-        f"Time steps T of truncated BPTT, in a text.  [{DEFAULT_SEQ}; fewer for a short text]",
+        f"Time steps T of truncated BPTT, in a text or in sequences with --pooling none.  [{DEFAULT_SEQ}; "
+        f"{STEPWISE_SEQ} for sequences; fewer for short data]",
         metavar="N",
-        only="text",
+        only="text sequences",
     )
     carry: bool = _setting(
         True,

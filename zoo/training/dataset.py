@@ -42,12 +42,14 @@ class EvalResult:
         metrics: Other entries of the event.
         solved: Whether a task is solved: a solved model is better than an unsolved one with a lower loss.
         arrays: Arrays that the checkpoint of this validation stores, by name.
+        criterion: The value that the best model minimises; None for the loss.
     """
 
     loss: float
     metrics: Mapping[str, Any] = field(default_factory=dict)
     solved: bool = False
     arrays: State = field(default_factory=dict)
+    criterion: float | None = None
 
 
 @one_line_repr

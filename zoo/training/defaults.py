@@ -36,6 +36,9 @@ KIND_DEFAULTS = {
 DEFAULT_SEQ = 64
 """Default number of time steps of a window of a text."""
 
+STEPWISE_SEQ = 256
+"""Default number of time steps of a window of sequences with a label at each step."""
+
 MAX_EVAL_INTERVAL = 500
 """Largest default number of steps between two validations."""
 

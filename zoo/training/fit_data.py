@@ -62,7 +62,8 @@ def fit(
 ) -> Forecaster | Predictor:
     """Train a model on your data; nothing is written to the working directory.
 
-    With a target it forecasts columns of a table. Without one it predicts the labels of whole sequences.
+    With a target it forecasts columns of a table. Without one it predicts the labels of whole sequences, or
+    with ``pooling="none"`` of each of their steps.
 
     >>> forecaster = zoo.fit({"load": np.sin(np.arange(300) / 4)}, target="load", horizon=4, steps=20)
     >>> forecaster.forecast().values.shape
@@ -77,7 +78,8 @@ def fit(
             arrays ``(T, I)``, an array ``(N, T, I)``, or :class:`zoo.data.LabelledSequences`.
         target: The column to forecast, or several; a number for a column of an array.
         cell: The cell, as for :func:`zoo.train`.
-        label: The column of the labels; or the N labels themselves, if the data are arrays.
+        label: The column of the labels; or the N labels themselves, or N vectors with the labels of the
+            steps, if the data are arrays.
         on_event: Called with every event; the last one, ``end``, holds the scores on the test part.
         **settings: The other settings of :class:`zoo.training.Config`, such as ``horizon``, ``context``,
             ``series``, ``steps`` and ``patience``.

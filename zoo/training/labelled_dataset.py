@@ -1,9 +1,9 @@
-"""``LabelledDataset``: train on whole sequences with one label each, split by sequence."""
+"""``LabelledDataset``: train on sequences with one label each or at each step, split by sequence."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -17,19 +17,25 @@ from zoo.base import Cell
 from zoo.base.loss import Loss
 from zoo.classification.evaluation import (
     balanced_weights,
+    divide,
     evaluation_batches,
     last_part,
     pooled,
     score_model,
-    split_sequences,
     step_weights,
 )
+from zoo.classification.metrics import (
+    CLASS_METRICS,
+    HIGHER_IS_BETTER,
+    NUMBER_METRICS,
+    metric_value,
+)
 from zoo.classification.predictor import main_score
-from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
+from zoo.classification.spec import ScaledSequences, SequenceSpec, window_rows
 from zoo.data import parse_split
-from zoo.data.column_notes import sentinel_notes
+from zoo.data.column_notes import increasing_note, sentinel_notes
 from zoo.data.growing_array import allocate, sequence_chunks
-from zoo.data.labelled_sequences import LabelledSequences
+from zoo.data.labelled_sequences import STEPWISE, LabelledSequences
 from zoo.data.panel import step_text
 from zoo.data.sequence_reader import SequenceRoles, read_sequences
 from zoo.data.table import DataColumn
@@ -38,13 +44,18 @@ from zoo.errors import DataError, UsageError
 from zoo.field_repr import one_line_repr
 from zoo.forecasting.spec import quantile_levels
 from zoo.forecasting.target_losses import named_loss
+from zoo.layers.time_chunks import sort_by_length
 from zoo.model import AnyModel, SequenceModel
 from zoo.training.array_dataset import epoch_order
 from zoo.training.config import DEFAULT_CLASS_LOSS, Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
-from zoo.training.defaults import KIND_DEFAULTS, run_steps, with_intervals
+from zoo.training.defaults import KIND_DEFAULTS, STEPWISE_SEQ, run_steps, with_intervals
+from zoo.training.sequence_windows import SequenceWindows
 
 _DEFAULTS = KIND_DEFAULTS["sequences"]
+
+_MAX_PROBE_STEPS = 1000
+"""Steps of the sequences of diagnostics, which store the gates of each step."""
 
 MAX_CLASSES_OF_NUMBERS = 20
 """Labels with more different numbers are numbers and not classes, unless the loss is of classes."""
@@ -58,22 +69,30 @@ class LabelledDataset:
     Attributes:
         given: The sequences.
         scaled: The same, in the units of the model.
-        targets: The class of each sequence, `(N,)`, or its scaled label, `(N, 1)`.
+        targets: The class of each sequence, `(n,)`, or its scaled label, `(n, 1)`; if each step has a label,
+            of each step. A missing label is 0.
+        weights: The weight of each of them in the loss, `(n,)`, 0 for a missing label.
         parts: Numbers of the sequences of each part.
         loss: The loss.
-        batch_size: Sequences of a batch; the last batch of an epoch may have fewer.
+        batch_size: Sequences of a batch; the last batch of an epoch may have fewer. Of windows, the streams.
         seed: Seed of the order of sequences.
         main: The score that is compared with the baselines.
+        chooses_by_score: Whether the model with the best such score is the best, and not the one with the
+            lowest loss.
+        windows: The windows of training; None if whole sequences are read.
     """
 
     given: LabelledSequences
     scaled: ScaledSequences
     targets: Array
+    weights: Array
     parts: dict[str, Array]
     loss: Loss
     batch_size: int
     seed: int
     main: str
+    chooses_by_score: bool = False
+    windows: SequenceWindows | None = None
     kind: ClassVar[str] = "sequences"
 
     @property
@@ -89,6 +108,8 @@ class LabelledDataset:
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
+        if self.windows is not None:
+            return self.windows.updates
         return -(-len(self.parts["train"]) // self.batch_size)
 
     def metadata(self) -> dict[str, Any]:
@@ -98,7 +119,8 @@ class LabelledDataset:
     @cached_property
     def _metadata(self) -> dict[str, Any]:
         spec, lengths = self.scaled.spec, self.given.lengths
-        counts = np.bincount(self.targets).tolist() if spec.classes else None
+        labels = self.targets[self.weights > 0]
+        counts = np.bincount(labels, minlength=len(spec.classes)).tolist() if spec.classes else None
         return {
             "name": self.given.name,
             "sha256": self.given.sha256,
@@ -107,18 +129,43 @@ class LabelledDataset:
             "lengths": [int(lengths.min()), int(np.median(lengths)), int(lengths.max())],
             "classes": None if counts is None else dict(zip(spec.classes, counts, strict=True)),
             "parts": [len(numbers) for numbers in self.parts.values()],
+            "steps": self._step_counts(),
             "groups": self._group_counts(),
             "step": step_text(self.given.time_unit, self.given.time_kind == "date"),
             "uneven": 0.0 if self.given.dt is None else round(uneven_share(self.given.dt), 4),
             "left_out": list(self.given.left_out),
-            "column_notes": list(sentinel_notes(self.given.channels, self.given.values)),
+            "column_notes": list(self._column_notes()),
             "inputs": spec.input_size,
             "spec": spec.to_json(),
         }
 
+    def _column_notes(self) -> Iterator[str]:
+        """Sentences about columns that probably mean something else."""
+        given = self.given
+        yield from sentinel_notes(given.channels, given.values)
+        if self._is_cut and given.time is None:  # in several sequences a number of the row begins anew
+            for name, values in zip(given.channels, given.values.T, strict=True):
+                yield from increasing_note(name, values, given.offsets)
+
+    @property
+    def _is_cut(self) -> bool:
+        """Whether a single sequence is cut by time."""
+        return self.scaled.spec.is_stepwise and len(self.given) == 1
+
     def _group_counts(self) -> list[int] | None:
         groups = self.given.groups
         return None if groups is None else [len(np.unique(groups.values[n])) for n in self.parts.values()]
+
+    def _step_counts(self) -> dict[str, Any] | None:
+        """The steps of the parts, and the steps with labels; None if whole sequences have labels."""
+        if not self.scaled.spec.is_stepwise:
+            return None
+        lengths = self.scaled.lengths
+        return {
+            "parts": [int(lengths[numbers].sum()) for numbers in self.parts.values()],
+            "labelled": int((self.weights > 0).sum()),
+            "is_cut": self._is_cut,
+        }
 
     def make_model(self, cell: Cell | list[Cell], config: Config) -> SequenceModel:
         """A sequence model of the sizes of the sequences."""
@@ -133,25 +180,66 @@ class LabelledDataset:
         )
 
     def loss_and_grad(
-        self,
-        model: AnyModel,
-        step: int,
-        carried_states: State | None,  # noqa: ARG002 - the protocol's signature
-        noise: NoiseKey,
+        self, model: AnyModel, step: int, carried_states: State | None, noise: NoiseKey
     ) -> TrainStepResult:
         """Loss and gradient on the batch of a step; every epoch has another order."""
+        if self.windows is not None:
+            return self._window_loss_and_grad(self.windows, model, step, carried_states, noise)
         epoch, index = divmod(step, self.steps_per_epoch)
         order = self.parts["train"][epoch_order(len(self.parts["train"]), self.seed, epoch)]
         numbers = order[index * self.batch_size : (index + 1) * self.batch_size]
         loss, _ = model.loss_and_grad(**self._arguments(model, numbers), noise=noise)
         return TrainStepResult(loss, {}, int(self.given.lengths[numbers].sum()))
 
+    def _window_loss_and_grad(
+        self,
+        windows: SequenceWindows,
+        model: AnyModel,
+        step: int,
+        carried_states: State | None,
+        noise: NoiseKey,
+    ) -> TrainStepResult:
+        """Truncated BPTT: states are carried from one window of a sequence to the next, without a gradient.
+
+        A bidirectional model reads each window on its own, since its reverse layers begin at the end.
+        """
+        starts, sizes, continues = windows.batch(step)
+        is_carried = windows.may_continue and not model.config.bidirectional
+        state = None
+        if is_carried and carried_states is not None and continues.any():
+            initial = model.stack.initial_states(None, model.params, len(sizes), model.dtype, model.kind)
+            state = {
+                name: np.where(continues.reshape(-1, *[1] * (value.ndim - 1)), carried_states[name], value)
+                for name, value in initial.items()
+            }
+        arguments = self._window_arguments(model, starts, sizes)
+        has_label = bool(arguments["weights"].any())
+        if not has_label:  # the states after the window are needed all the same
+            arguments["weights"] = np.ones_like(arguments["weights"])
+        loss, final = model.loss_and_grad(**arguments, state=state, noise=noise)
+        if not has_label:
+            loss, model.grad[:] = 0.0, 0.0
+        states = self._all_rows(model, final, arguments.get("lengths")) if is_carried else {}
+        return TrainStepResult(loss, states, int(sizes.sum()))
+
+    def _all_rows(self, model: AnyModel, states: State, lengths: Array | None) -> dict[str, Array]:
+        """States with the rows of all ranks: with other lengths, another rank may compute the next window."""
+        order = None if lengths is None else sort_by_length(lengths)
+        gather = model.process_group.all_gather_rows
+        return {name: gather(value[None], order)[0] for name, value in states.items()}
+
+    def _window_arguments(self, model: AnyModel, starts: Array, sizes: Array) -> dict[str, Any]:
+        """Arguments of ``model.loss_and_grad`` for windows of sequences with a label at each step."""
+        is_step, rows = window_rows(starts, sizes)
+        inputs = self.scaled.windows(starts, sizes, tuple(model.stack.inputs))
+        return {**inputs, "targets": self.targets[rows], "weights": self.weights[rows] * is_step}
+
     def _arguments(self, model: AnyModel, numbers: Array) -> dict[str, Any]:
         """Arguments of ``model.loss_and_grad`` for some sequences."""
+        if self.scaled.spec.is_stepwise:
+            return self._window_arguments(model, self.scaled.offsets[numbers], self.scaled.lengths[numbers])
         arguments = self.scaled.batch(numbers, tuple(model.stack.inputs))
-        weights = step_weights(self.given.lengths[numbers], self.scaled.spec.pooling)
-        if self.given.weights is not None:
-            weights = weights * self.given.weights[numbers]
+        weights = step_weights(self.given.lengths[numbers], self.scaled.spec.pooling) * self.weights[numbers]
         targets = np.broadcast_to(self.targets[numbers], (len(weights), *self.targets[numbers].shape))
         return {**arguments, "targets": targets, "weights": weights}
 
@@ -162,37 +250,51 @@ class LabelledDataset:
 
     def _evaluate(self, model: AnyModel, numbers: Array) -> EvalResult:
         spec, class_weights = self.scaled.spec, self.loss.class_weights
-        losses, weights, scores, evaluated = 0.0, 0.0, list[Array](), list[Array]()
+        losses, total, predictions, evaluated = 0.0, 0.0, list[Array](), list[Array]()
         for rows in evaluation_batches(self.scaled.offsets, numbers):
+            items = self.scaled.items(rows)
+            each = self.weights[items]
+            if not each.any():
+                continue
             loss, outputs, _ = model.evaluate_batch(**self._arguments(model, rows))
-            each = np.ones(len(rows)) if self.given.weights is None else self.given.weights[rows]
             if class_weights is not None:
-                each = each * np.array(class_weights)[self.targets[rows]]
+                each = each * np.array(class_weights)[self.targets[items]]
             of_batch = sum(each.tolist())
-            losses, weights = losses + loss * of_batch, weights + of_batch
-            predicted = pooled(outputs, self.given.lengths[rows], spec)
-            if spec.classes:
-                scores.append(predicted.argmax(axis=1) == self.targets[rows])
-            else:
-                scores.append(np.abs(predicted - self.targets[rows])[:, 0] * spec.label_scale)
-            evaluated.append(rows)
-        each_score, codes = np.concatenate(scores), self.targets[np.concatenate(evaluated)]
-        if self.main == "balanced_accuracy":  # the mean of the classes that occur
-            each_score = np.array([each_score[codes == code].mean() for code in np.unique(codes)])
-        metrics = {"score": float(each_score.mean()), "metric": self.main, "solved": False}
-        return EvalResult(losses / weights, metrics)
+            losses, total = losses + loss * of_batch, total + of_batch
+            has_label = each > 0
+            predictions.append(pooled(outputs, self.scaled.lengths[rows], spec)[has_label])
+            evaluated.append(items[has_label])
+        predicted, actual = np.concatenate(predictions), self.targets[np.concatenate(evaluated)]
+        if not spec.classes:
+            predicted, actual = (each[:, 0] * spec.label_scale for each in (predicted, actual))
+        value = metric_value(self.main, actual, predicted)
+        if not math.isfinite(value):  # the AUROC of one class
+            return EvalResult(losses / total)
+        metrics = {"score": value, "metric": self.main, "solved": False}
+        lower_is_better = -value if HIGHER_IS_BETTER[self.main] else value
+        return EvalResult(
+            losses / total, metrics, criterion=lower_is_better if self.chooses_by_score else None
+        )
 
     def probe(self) -> ProbeBatch:
         """The last steps of some validation sequences, all with the length of the shortest."""
         numbers = self.parts["valid"] if len(self.parts["valid"]) else self.parts["train"]
         numbers = numbers[: self.batch_size]
-        ends, steps = self.scaled.offsets[numbers + 1], int(self.given.lengths[numbers].min())
+        ends, steps = self.scaled.offsets[numbers + 1], int(self.scaled.lengths[numbers].min())
+        last = numbers
+        if self.scaled.spec.is_stepwise:
+            last, steps = ends - 1, min(steps, _MAX_PROBE_STEPS)
         rows = np.arange(-steps, 0)[:, None] + ends
-        return ProbeBatch(self.scaled.values[rows], self.targets[numbers])
+        return ProbeBatch(self.scaled.values[rows], self.targets[last])
 
     def compile_kernels(self, model: AnyModel) -> None:
-        """Evaluate one sequence."""
-        self._evaluate(model, self.parts["train"][:1])
+        """Evaluate one sequence, or one window."""
+        if self.windows is None:
+            self._evaluate(model, self.parts["train"][:1])
+            return
+        starts, sizes, _ = self.windows.batch(0)
+        arguments = self._window_arguments(model, starts[:1], sizes[:1])
+        model.evaluate_batch(**{**arguments, "weights": np.ones_like(arguments["weights"])})
 
     def uniform_loss(self, model: AnyModel) -> float | None:
         """The loss of equal probabilities for all classes; None if labels are numbers."""
@@ -235,6 +337,13 @@ def prepare_sequences(
     """
     if data is None and len(config.data) != 1:
         raise UsageError(f"data are {len(config.data)} sources; expected one file. Join the files first.")
+    pooling = config.pooling or _default_pooling(config)
+    is_stepwise = pooling == STEPWISE
+    if config.seq is not None and not is_stepwise:
+        raise UsageError(
+            f"seq is {config.seq}, and `pooling` is {pooling!r}; sequences with one label are read as a "
+            f"whole, so leave it out."
+        )
     roles = SequenceRoles(
         config.label,
         config.input,
@@ -243,42 +352,72 @@ def prepare_sequences(
         config.group,
         config.weight,
         known_categories=categories,
+        per_step=is_stepwise,
     )
     given = read_sequences(config.data[0] if data is None else data, roles, config.missing)
     assert given.labels is not None  # `read_sequences` checks it
     loss = _loss(config, given)
     has_classes = loss.target == "class"
-    classes = _classes(given) if has_classes else ()
-    split, pooling = config.split or _DEFAULTS.split, config.pooling or _default_pooling(config)
+    classes = _classes(given.labels) if has_classes else ()
+    _check_metric(config.metric, classes)
+    split = config.split or _DEFAULTS.split
     columns = config.input or _columns(given)
     unscaled = _unscaled_spec(given, config, columns, classes, split, pooling)
     codes = unscaled.codes(given)
-    parts = split_sequences(codes, split, unscaled.seed, has_classes, given.groups)
+    has_label = unscaled.has_label(codes)
+    offsets, parts = divide(given, unscaled)
     if given.groups is not None:
         _check_groups(given, parts, split)
+    placed = ScaledSequences(unscaled, given.values, offsets, None)
+    items = {part: placed.items(numbers) for part, numbers in parts.items()}
+    items = {part: each[has_label[each]] for part, each in items.items()}
+    if is_stepwise:
+        _check_step_parts(given, split, parts, items)
+    labels = codes[items["train"]]
     if has_classes:
-        _check_classes(given, codes, classes, split, parts["train"])
-    elif len(parts["train"]) < 2 or codes[parts["train"]].std() == 0:
+        if is_stepwise:
+            _check_step_classes(given, classes, split, labels)
+        else:
+            _check_classes(given, codes, classes, split, labels)
+    elif len(labels) < 2 or labels.std() == 0:
+        unit = "step" if is_stepwise else "sequence"
         raise DataError(
-            f"{given.name}: all labels of the training part ({counted(len(parts['train']), 'sequence')}) are "
+            f"{given.name}: all labels of the training part ({counted(len(labels), unit)}) are "
             f"equal; there is nothing to learn. Give more sequences."
         )
     unscaled.category_inputs(config.embedding, given.name)  # raises an error without a category
-    spec = _scaled_spec(unscaled, given, codes, parts["train"], config.embedding is not None)
+    spec = _scaled_spec(unscaled, given, offsets, labels, parts["train"], config.embedding is not None)
     if config.class_weights is not None:
         if not has_classes:
             raise UsageError(
                 f"class_weights is {config.class_weights!r}, and the labels are numbers; leave it out."
             )
-        loss = loss.with_options(class_weights=balanced_weights(codes[parts["train"]], len(classes)))
-    scaled = ScaledSequences.make(given, spec, config.dtype)
+        loss = loss.with_options(class_weights=balanced_weights(labels, len(classes)))
+    scaled = ScaledSequences.make(given, spec, config.dtype, offsets)
+    present = np.where(has_label, codes, 0)
     targets = (
-        codes if has_classes else ((codes - spec.label_mean) / spec.label_scale)[:, None].astype(config.dtype)
+        present
+        if has_classes
+        else ((present - spec.label_mean) / spec.label_scale)[:, None].astype(config.dtype)
     )
     batch = config.batch or _DEFAULTS.batch
-    main = main_score(classes, config.class_weights)
-    batch_size = min(batch, len(parts["train"]))
-    dataset = LabelledDataset(given, scaled, targets, parts, loss, batch_size, config.seed, main)
+    windows, seq = None, None
+    if is_stepwise:
+        seq = config.seq or min(STEPWISE_SEQ, int(scaled.lengths[parts["train"]].max()))
+        windows = SequenceWindows(offsets, parts["train"], seq, batch, config.seed)
+    dataset = LabelledDataset(
+        given,
+        scaled,
+        targets,
+        _weights(given, has_label),
+        parts,
+        loss,
+        min(batch, len(parts["train"])) if windows is None else windows.streams,
+        config.seed,
+        main_score(classes, config.class_weights, config.metric),
+        chooses_by_score=config.metric is not None,
+        windows=windows,
+    )
     steps = run_steps(config, "sequences", dataset.steps_per_epoch)
     resolved = replace(
         with_intervals(config, "sequences", steps),
@@ -290,8 +429,68 @@ def prepare_sequences(
         pooling=pooling,
         loss=config.loss or loss.name,
         batch=batch,
+        seq=seq,
     )
     return resolved, dataset
+
+
+def _weights(given: LabelledSequences, has_label: Array) -> Array:
+    """The weight of each sequence or step in the loss, 0 without a label."""
+    weights = np.ones(len(given)) if given.weights is None else given.weights
+    return has_label * (weights if len(has_label) == len(given) else np.repeat(weights, given.lengths))
+
+
+def _check_metric(metric: str | None, classes: tuple[str, ...]) -> None:
+    """Raise an error for a score that the labels do not have."""
+    known = CLASS_METRICS if classes else NUMBER_METRICS
+    if metric is None or (metric in known and not (metric == "auroc" and len(classes) > 2)):
+        return
+    labels = counted(len(classes), "class", "classes") if classes else "numbers"
+    names = [name for name in known if name != "auroc" or len(classes) == 2]
+    raise UsageError(
+        f"metric is {metric!r}, and the labels are {labels}; expected {', '.join(names[:-1])} or {names[-1]}."
+    )
+
+
+def _check_step_parts(
+    given: LabelledSequences, split: str, parts: dict[str, Array], items: dict[str, Array]
+) -> None:
+    """Raise an error for a part without a sequence, or without a label."""
+    for part, share in zip(parts, parse_split(split), strict=True):
+        if not share or len(items[part]):
+            continue
+        if len(given) > 1 and not len(parts[part]):  # groups have been checked
+            raise DataError(
+                f"{given.name} has {len(given)} sequences, fewer than the parts of the split {split!r}; give "
+                f"more sequences, or a split with fewer parts."
+            )
+        raise DataError(
+            f"{given.name}: no step of the {_PART_NAMES[part]} part has a label; give another "
+            f"`{'split' if len(given) == 1 else 'split_seed'}`, or more labels."
+        )
+
+
+_PART_NAMES = {"train": "training", "valid": "validation", "test": "test"}
+
+
+def _check_step_classes(given: LabelledSequences, classes: tuple[str, ...], split: str, train: Array) -> None:
+    """Raise an error for one class, and for a class that the training part lacks."""
+    if len(classes) < 2:
+        raise DataError(f"{given.name}: all labels are {classes[0]!r}; expected two classes or more.")
+    in_training = np.bincount(train, minlength=len(classes))
+    if in_training.all():
+        return
+    name = classes[int(in_training.argmin())]
+    if len(given) == 1:
+        share = parse_split(split)[0]
+        raise DataError(
+            f"{given.name}: class {name!r} does not occur in the training part, which is the first "
+            f"{share:.0%} of the only sequence; give several sequences, or a larger share (`split`)."
+        )
+    raise DataError(
+        f"{given.name}: no sequence of the training part has class {name!r}; set another `split_seed`, or "
+        f"give more sequences."
+    )
 
 
 def _default_pooling(config: Config) -> str:
@@ -306,12 +505,13 @@ def _loss(config: Config, given: LabelledSequences) -> Loss:
     loss = named_loss(config.loss or default, config.loss_options)
     if loss.target == "probability" or quantile_levels(loss):
         raise UsageError(
-            f"loss is {loss.name!r}, which does not fit one label for each sequence; choose 'cross_entropy', "
+            f"loss is {loss.name!r}, which does not fit labels of sequences; choose 'cross_entropy', "
             f"'squared_error', 'absolute_error', 'huber' or 'quantile'."
         )
     if loss.target == "value" and given.labels.kind != "number":
         raise UsageError(
-            f"loss is {loss.name!r}, a loss of numbers, but a label is {given.labels.text(0)!r}; choose "
+            f"loss is {loss.name!r}, a loss of numbers, but a label is "
+            f"{given.labels.text(int(given.labels.missing().argmin()))!r}; choose "
             f"'cross_entropy'."
         )
     return loss
@@ -321,16 +521,16 @@ def _are_classes(labels: DataColumn) -> bool:
     """Whether labels are classes: texts, or few different whole numbers."""
     if labels.kind != "number":
         return True
-    different = np.unique(labels.values)
+    different = np.unique(labels.values[~labels.missing()])
     return len(different) <= MAX_CLASSES_OF_NUMBERS and bool((different == np.round(different)).all())
 
 
-def _classes(given: LabelledSequences) -> tuple[str, ...]:
+def _classes(labels: DataColumn) -> tuple[str, ...]:
     """The classes in order: of numbers, or of the alphabet."""
-    assert given.labels is not None
-    if given.labels.kind == "number":
-        return given.labels.as_category().categories
-    return tuple(sorted(set(class_texts(given.labels))))
+    column = labels.as_category()
+    if labels.kind == "number":
+        return column.categories
+    return tuple(sorted(column.categories[code] for code in np.unique(column.values[column.values >= 0])))
 
 
 def _check_groups(given: LabelledSequences, parts: dict[str, Array], split: str) -> None:
@@ -355,7 +555,7 @@ def _check_classes(
             f"or more."
         )
     counts = np.bincount(codes, minlength=len(classes))
-    in_training = np.bincount(codes[train], minlength=len(classes))
+    in_training = np.bincount(train, minlength=len(classes))
     if given.groups is not None and not in_training.all():
         name = classes[int(in_training.argmin())]
         raise DataError(
@@ -416,30 +616,38 @@ def _unscaled_spec(
     )
 
 
-def _sum_of_steps(given: LabelledSequences, is_chosen: Array, function: Callable[[Array], Array]) -> Array:
+def _sum_of_steps(
+    values: Array, offsets: Array, is_chosen: Array, function: Callable[[Array], Array]
+) -> Array:
     """The sum of a function of the values of some sequences, `(I,)`; NaN counts as zero.
 
     A sum of chunks would round differently with one channel.
     """
-    lengths, width = given.lengths, given.values.shape[1]
+    lengths, width = np.diff(offsets), values.shape[1]
     terms, end = allocate((int(lengths[is_chosen].sum()), width), np.float64), 0
-    for chunk in sequence_chunks(given.offsets, width):
-        rows = slice(given.offsets[chunk.start], given.offsets[chunk.stop])
-        part = function(given.values[rows][np.repeat(is_chosen[chunk], lengths[chunk])])
+    for chunk in sequence_chunks(offsets, width):
+        rows = slice(offsets[chunk.start], offsets[chunk.stop])
+        part = function(values[rows][np.repeat(is_chosen[chunk], lengths[chunk])])
         terms[end : end + len(part)] = np.where(np.isnan(part), 0.0, part)
         end += len(part)
     return np.asarray(terms.sum(axis=0))
 
 
 def _scaled_spec(
-    spec: SequenceSpec, given: LabelledSequences, codes: Array, train: Array, is_embedded: bool
+    spec: SequenceSpec,
+    given: LabelledSequences,
+    offsets: Array,
+    labels: Array,
+    train: Array,
+    is_embedded: bool,
 ) -> SequenceSpec:
     """The spec with the units of the training part; codes of an embedding stay 0 and 1."""
-    is_train = np.zeros(len(given), bool)
+    is_train = np.zeros(len(offsets) - 1, bool)
     is_train[train] = True
-    counts = np.maximum(_sum_of_steps(given, is_train, lambda values: ~np.isnan(values)), 1)
-    mean = _sum_of_steps(given, is_train, lambda values: values) / counts
-    scale = np.sqrt(_sum_of_steps(given, is_train, lambda values: (values - mean) ** 2) / counts)
+    steps = given.values, offsets, is_train
+    counts = np.maximum(_sum_of_steps(*steps, lambda values: ~np.isnan(values)), 1)
+    mean = _sum_of_steps(*steps, lambda values: values) / counts
+    scale = np.sqrt(_sum_of_steps(*steps, lambda values: (values - mean) ** 2) / counts)
     if not (scale > 1e-12 * (np.abs(mean) + 1)).any():
         raise DataError(
             f"{given.name}: all channels are constant in the training part; there is nothing to learn."
@@ -452,6 +660,5 @@ def _scaled_spec(
         mean, scale = np.where(is_code, 0.0, mean), np.where(is_code, 1.0, scale)
     units: dict[str, Any] = {"mean": tuple(mean.tolist()), "scale": tuple(scale.tolist())}
     if not spec.classes:
-        labels = codes[train]
         units |= {"label_mean": float(labels.mean()), "label_scale": float(labels.std())}
     return replace(spec, **units)

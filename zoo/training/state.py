@@ -34,6 +34,7 @@ class TrainingState:
             influence; None before the first.
         step: Number of updates.
         best: Validation loss of the best model so far; None before the first validation.
+        criterion: The value that the best model minimises, its loss by default; None before.
         best_step: Its step.
         solved: Whether the best model solves its task; always False for a text.
         evals_since_best: Validations since then.
@@ -46,15 +47,16 @@ class TrainingState:
     carried_states: dict[str, Array] | None = None
     step: int = 0
     best: float | None = None
+    criterion: float | None = None
     best_step: int = 0
     solved: bool = False
     evals_since_best: int = 0
     clipped: int = 0
     means: RunningMeans = field(default_factory=RunningMeans)
 
-    def improves(self, loss: float, solved: bool) -> bool:
-        """Whether a validation is the best so far: solved before unsolved, then by the loss."""
-        return self.best is None or (solved, -loss) > (self.solved, -self.best)
+    def improves(self, criterion: float, solved: bool) -> bool:
+        """Whether a validation is the best so far: solved before unsolved, then by the criterion."""
+        return self.criterion is None or (solved, -criterion) > (self.solved, -self.criterion)
 
     def to_checkpoint(self, model: AnyModel, config: Config, dataset: Mapping[str, Any]) -> Checkpoint:
         """Everything a resumed run needs; ``dataset`` identifies the text or task, ``{"text": metadata}``.
@@ -70,7 +72,7 @@ class TrainingState:
             **of_model.meta,
             "training": {
                 **{key: getattr(self, name) for key, name in _COUNTERS.items()},
-                **{name: getattr(self, name) for name in ("best", "solved", "schedule")},
+                **{name: getattr(self, name) for name in ("best", "criterion", "solved", "schedule")},
                 "means": self.means.to_json(),
             },
             "config": config.to_json(),
@@ -155,9 +157,10 @@ def _counters(stored: Any, schedule: Schedule) -> dict[str, Any]:
     """
     counters = {name: stored[key] for key, name in _COUNTERS.items()}
     best, solved = stored["best"], stored.get("solved", False)  # the first checkpoints lack `solved`
+    criterion = stored.get("criterion", best)  # and `criterion`
     means = RunningMeans.from_json(stored["means"])
     counts = [*counters.values(), means.steps, means.clipped]
-    optional = [number for number in (best, means.penalty) if number is not None]
+    optional = [number for number in (best, criterion, means.penalty) if number is not None]
     numbers = [means.loss, means.norm, means.clipped_norm, *optional]
     if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
         raise ValueError(f"counts are {counts}")
@@ -166,4 +169,11 @@ def _counters(stored: Any, schedule: Schedule) -> dict[str, Any]:
     if not isinstance(solved, bool):
         raise ValueError(f"solved is {solved!r}")
     restored = schedule.restore(stored["schedule"])
-    return {**counters, "best": best, "solved": solved, "schedule": restored, "means": means}
+    return {
+        **counters,
+        "best": best,
+        "criterion": criterion,
+        "solved": solved,
+        "schedule": restored,
+        "means": means,
+    }

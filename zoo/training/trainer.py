@@ -281,9 +281,11 @@ class Trainer:
         part, loss = self.dataset.eval_split_name, result.loss
         if not math.isfinite(loss):
             self._diverged(f"the {part} loss is {loss}", loss)
-        improved = state.improves(loss, result.solved)
+        criterion = loss if result.criterion is None else result.criterion
+        improved = state.improves(criterion, result.solved)
         if improved:
-            state.best, state.best_step, state.solved = loss, state.step, result.solved
+            state.best, state.criterion = loss, criterion
+            state.best_step, state.solved = state.step, result.solved
         state.evals_since_best = 0 if improved else state.evals_since_best + 1
         state.schedule = self.schedule.observe(state.schedule, loss)
         known = self._loss_warning()

@@ -27,12 +27,13 @@ from zoo.cli.component_lookup import (
 from zoo.cli.errors import exit_interrupted
 from zoo.cli.flags import Command, Flag
 from zoo.cli.terminal import echo
-from zoo.cli.train_flags import DATA, FLAGS
+from zoo.cli.train_flags import DATA, FLAGS, SEQUENCES
 from zoo.comparison.plan import DATA_SETTINGS, DEFAULTS, SETTINGS
 from zoo.comparison.specs import in_blocks, label_specs
 from zoo.errors import UsageError
 from zoo.registry import is_stack, layer_names, split_at_commas
 from zoo.training.config import Config
+from zoo.training.defaults import STEPWISE_SEQ
 
 if TYPE_CHECKING:
     from zoo.comparison import Comparison
@@ -139,6 +140,9 @@ def _adapted(flag: Flag) -> Flag:
         other.help = (
             "Seed that divides sequences, or groups of series, into parts, the same for all runs.  [0]"
         )
+    if flag.name == "seq":  # no text is compared
+        other.section = SEQUENCES
+        other.help = f"Time steps of a window of training, with --pooling none.  [{STEPWISE_SEQ}]"
     return other
 
 

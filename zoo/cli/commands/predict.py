@@ -1,4 +1,4 @@
-"""``zoo predict``: predict the labels of whole sequences."""
+"""``zoo predict``: predict the labels of whole sequences, or of each time step."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from zoo.cli.terminal import echo, print_facts
 @format_options
 @plugin_option
 def command(path: str, data: str | None, cell: str | None, form: str | None) -> None:
-    """Predict the labels of whole sequences with a trained model.
+    """Predict labels of sequences or steps with a trained model.
 
     RUN is the directory of a run on labelled sequences, of which zoo uses the best model, or a .safetensors
     file. The predictions are printed as CSV, or with --json as JSON: the id of each sequence, the predicted
-    label, the probability of each class, and the label if the data have labels. Without --data, the column
-    part says whether a sequence is in the training, validation or test part (train, valid, test).
+    label, the probability of each class, and the label if the data have labels. If the model predicts a label
+    at every step, each step has a row with its number or time. Without --data, the column part says whether a
+    sequence is in the training, validation or test part (train, valid, test).
     """
     from zoo.classification.api import predict
 

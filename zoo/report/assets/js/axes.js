@@ -8,17 +8,17 @@ function frame(width, height, labels) {
   return {left: 10 + longest * CHARACTER, right: width - 14, top: 26, bottom: height - 38, width, height};
 }
 
-function horizontal(box, sy, style, count) {
-  return sy.ticks(count, style).map((value) => [
+function horizontal(box, sy, axis, count) {
+  return sy.ticks(count, axis).map((value) => [
     draw("line", {class: "grid", x1: box.left, x2: box.right, y1: sy(value), y2: sy(value)}),
-    draw("text", {class: "tick", x: box.left - 6, y: sy(value) + 4, "text-anchor": "end"}, tick(value, style)),
+    draw("text", {class: "tick", x: box.left - 6, y: sy(value) + 4, "text-anchor": "end"}, tick(value, axis)),
   ]).flat();
 }
 
 /** Ticks below; labels at the edge move inward. */
-function vertical(box, sx, style, count) {
-  return sx.ticks(count, style).map((value) => {
-    const label = tick(value, style), half = (label.length * CHARACTER) / 2;
+function vertical(box, sx, axis, count) {
+  return sx.ticks(count, axis).map((value) => {
+    const label = tick(value, axis), half = (label.length * CHARACTER) / 2;
     return [
       draw("line", {class: "tickmark", x1: sx(value), x2: sx(value), y1: box.bottom, y2: box.bottom + 4}),
       draw("text", {class: "tick", x: Math.min(sx(value), box.width - half), y: box.bottom + 17,
@@ -43,9 +43,9 @@ function levels(box, references, sy) {
 function axes(box, chart, sx, sy) {
   const columns = Math.max(2, Math.floor((box.right - box.left) / 80));
   return [
-    ...horizontal(box, sy, chart.y.style, 5),
+    ...horizontal(box, sy, chart.y, 5),
     draw("line", {class: "base", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom}),
-    ...vertical(box, sx, chart.x.style, columns),
+    ...vertical(box, sx, chart.x, columns),
     ...names(box, chart),
     ...levels(box, chart.references, sy),
   ];

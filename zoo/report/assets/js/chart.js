@@ -48,8 +48,8 @@ class ChartView {
     const {block} = this, height = block.wide ? HEIGHT.wide : HEIGHT.narrow;
     const series = this.inGroup().filter(({name}) => !this.hidden.has(name));
     const [across, up] = this.domains(series);
-    const {style} = block.y, heights = makeScale(this.log.y, ...up, 0, 1).ticks(5, style);
-    const box = frame(this.width, height, heights.map((value) => tick(value, style)));
+    const {style} = block.y, heights = makeScale(this.log.y, ...up, 0, 1).ticks(5, block.y);
+    const box = frame(this.width, height, heights.map((value) => tick(value, block.y)));
     const aside = series.some(({marks}) => marks) ? 6 : 0;
     const sx = makeScale(this.log.x, ...across, box.left + aside, box.right - aside);
     const sy = makeScale(this.log.y, ...up, box.bottom, box.top);

@@ -35,7 +35,7 @@ class IntervalView {
       `${this.block.title}. ${rows.map((row) => this.describe(row)).join("; ")}`});
     svg.append(
       draw("line", {class: "base", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom}),
-      ...vertical(box, sx, axis.style, columns),
+      ...vertical(box, sx, axis, columns),
       draw("text", {class: "axis", x: box.right, y: height - 5, "text-anchor": "end"}, axis.label),
       ...references.flatMap(({label: name, y}, n) => this.level(box, sx(y), `${name} ${shown(y, axis.style)}`, n)),
       ...rows.map((row, n) => this.row(row, label(row.name), box, sx, box.top + INTERVAL_ROW * (n + 0.5))));

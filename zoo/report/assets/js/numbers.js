@@ -37,8 +37,15 @@ function shown(value, style = "number") {
   return value < 0 ? text.replace("-", "−") : text;
 }
 
-/** A number at a tick, with fewer digits. */
-function tick(value, style) {
+/** A value of an axis: the name of a class, or a number. */
+function onAxis(value, axis) {
+  return axis.names[value] ?? shown(value, axis.style);
+}
+
+/** A value at a tick; a number has fewer digits. */
+function tick(value, axis) {
+  const {style} = axis;
+  if (axis.names.length) return onAxis(value, axis);
   const short = style === "integer" && Math.abs(value) >= 1e4 ? "number" : style;
   return short === "number" ? decimal(value, 3).replace(/^-/, "−") : shown(value, short);
 }

@@ -43,8 +43,8 @@ function makeScale(log, low, high, from, to) {
   const transform = log ? Math.log : (value) => value;
   const start = transform(low), span = transform(high) - start || 1;
   const position = (value) => from + ((transform(value) - start) / span) * (to - from);
-  position.ticks = (count, style) => style === "seconds" ? timeTicks(log, low, high, count)
-    : (log ? logTicks : linearTicks)(low, high, count);
+  position.ticks = (count, {style, names}) => names.length ? names.map((_, value) => value)
+    : style === "seconds" ? timeTicks(log, low, high, count) : (log ? logTicks : linearTicks)(low, high, count);
   position.fits = (value) => value !== null && (!log || value > 0);
   return position;
 }

@@ -3,26 +3,26 @@
 const FEW = 9; // lines in a tooltip
 
 function tipLine({series, x, y}, chart, at) {
-  const aside = at !== null && x !== at ? ` at ${shown(x, chart.x.style)}` : "";
+  const aside = at !== null && x !== at ? ` at ${onAxis(x, chart.x)}` : "";
   return el("div", {class: "tip-line"}, sample(series), el("span", {}, series.name),
-    el("b", {}, shown(y, chart.y.style)), el("small", {}, aside));
+    el("b", {}, onAxis(y, chart.y)), el("small", {}, aside));
 }
 
 /** The values of all lines at a position, or the values of one marker. */
 function tipLines(chosen, at, chart) {
   const [{series, n, x}] = chosen;
   if (!series.marks) {
-    return [el("div", {class: "tip-head"}, `${chart.x.label} ${shown(at, chart.x.style)}`),
+    return [el("div", {class: "tip-head"}, `${chart.x.label} ${onAxis(at, chart.x)}`),
       ...chosen.map((point) => tipLine(point, chart, at))];
   }
-  return [tipLine(chosen[0], chart, x), el("div", {}, `${chart.x.label}: ${shown(x, chart.x.style)}`),
+  return [tipLine(chosen[0], chart, x), el("div", {}, `${chart.x.label}: ${onAxis(x, chart.x)}`),
     el("div", {class: "tip-head"}, series.notes[n] || "")];
 }
 
 /** The same for screen readers. */
 function tipWords(chosen, chart) {
   return chosen.map(({series, x, y}) =>
-    `${series.name}: ${shown(y, chart.y.style)} at ${chart.x.label} ${shown(x, chart.x.style)}`).join("; ");
+    `${series.name}: ${onAxis(y, chart.y)} at ${chart.x.label} ${onAxis(x, chart.x)}`).join("; ");
 }
 
 /** Move a tooltip next to a position, inside an area of a width. */

@@ -1,0 +1,82 @@
+"""``SequenceWindows``: batches for truncated BPTT over sequences of any lengths."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from zoo.array_types import Array
+from zoo.field_repr import one_line_repr
+from zoo.training.array_dataset import epoch_order
+
+
+@one_line_repr
+class WindowBatch(NamedTuple):
+    """The windows of one training step.
+
+    Attributes:
+        starts: The first row of each window, `(B,)`.
+        sizes: Its steps, `(B,)`; 0 for a stream that has no window left.
+        continues: Whether it begins where the window of the step before ended, so that the state is carried,
+            `(B,)`.
+    """
+
+    starts: Array
+    sizes: Array
+    continues: Array
+
+
+class SequenceWindows:
+    """Windows of at most ``T`` steps, in ``B`` streams that are read side by side.
+
+    Each sequence is cut into windows of ``T`` steps, of which the last may be shorter. In every epoch the
+    windows of all sequences, which are in another order, are divided into ``B`` streams of equal length. A
+    window continues the one before it in its stream if both belong to one sequence. So one long sequence
+    becomes ``B`` streams, as :class:`zoo.data.BpttBatches` reads a text, and short sequences become batches
+    of whole sequences.
+
+    Args:
+        offsets: The first row of each sequence, and the number of rows, `(N + 1,)`.
+        numbers: The sequences to read, `(n,)`.
+        size: ``T``.
+        batch: The largest ``B``.
+        seed: Seed of the orders.
+
+    Attributes:
+        updates: Training steps of an epoch.
+        streams: ``B``.
+    """
+
+    def __init__(self, offsets: Array, numbers: Array, size: int, batch: int, seed: int) -> None:
+        self._starts, self._ends = offsets[numbers], offsets[numbers + 1]
+        self._size, self._seed = size, seed
+        self._counts = -(-(self._ends - self._starts) // size)
+        self._total = int(self._counts.sum())
+        self.updates = -(-self._total // batch)
+        self.streams = -(-self._total // self.updates)
+        self._epoch = -1
+        self._order, self._first = np.empty(0, np.int64), np.empty(0, np.int64)
+
+    @cached_property
+    def may_continue(self) -> bool:
+        """Whether a sequence has several windows."""
+        return bool((self._counts > 1).any())
+
+    def batch(self, step: int) -> WindowBatch:
+        """The windows of a training step, which depend on its number alone."""
+        epoch, index = divmod(step, self.updates)
+        if epoch != self._epoch:
+            self._order = epoch_order(len(self._counts), self._seed, epoch)
+            self._first = np.concatenate([[0], np.cumsum(self._counts[self._order])])
+            self._epoch = epoch
+        windows = np.arange(self.streams) * self.updates + index
+        is_present = windows < self._total
+        windows = np.where(is_present, windows, 0)
+        position = np.searchsorted(self._first, windows, side="right") - 1
+        within = windows - self._first[position]
+        sequence = self._order[position]
+        starts = self._starts[sequence] + within * self._size
+        sizes = np.where(is_present, np.minimum(self._size, self._ends[sequence] - starts), 0)
+        return WindowBatch(starts, sizes, is_present & (within > 0) & (index > 0))
