@@ -190,6 +190,7 @@ OTHER_NOTATION = {
         "momentum_delta_net",
         "precond_gated_delta_net",
         "precond_kda",
+        "rebased",
         "srwm",
     ),  # heads
     *("delta_net", "gated_delta_net", "gla", "matrix_lstm", "retnet", "rg_lru", "slstm"),  # heads

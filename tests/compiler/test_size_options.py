@@ -47,6 +47,8 @@ NUMBERS = {
     "nvar stride": "a step of a slice",
     "on_lstm chunk": "a sum over it",
     "raven slots": "a sum over them",
+    "rebased heads": "a mean over heads times rank",
+    "rebased rank": "a root of it, and a mean over heads times rank",
     "rhn depth": "a loop over it in Python",
     "rodimus order": "a root of it, and a sum over it",
     "s4d order": "a sum over it",

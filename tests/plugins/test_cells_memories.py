@@ -179,6 +179,24 @@ def test_rodimus_keeps_its_memory_at_shut_gates_and_replaces_it_at_open_ones(gat
     assert np.any(last["S"] != state["S"]) == (gate > 0)
 
 
+@pytest.mark.parametrize("heads", [1, 3])
+def test_rebased_weights_values_by_squared_products(heads: int) -> None:
+    cell = zoo.get_cell("rebased", heads=heads, rank=2)
+    params, _, x = arrays_of(cell)
+    state = {name: np.zeros((2, *shape)) for name, shape in cell.state_shapes(4, 6).items()}
+    y, _ = reference.run_sequence(cell, params, x, state)
+    q, k, v = np.split(x @ params["Wx"], [2 * heads, 4 * heads], axis=-1)
+    q, k = (
+        (part - part.mean(axis=-1, keepdims=True)) / np.sqrt(part.var(axis=-1, keepdims=True) + 1e-5)
+        for part in (q, k)
+    )
+    q, k = q * params["gainq"] + params["biasq"], k * params["gaink"] + params["biask"]
+    q, k, v = (part.reshape(*part.shape[:2], heads, -1) for part in (q, k, v))
+    weights = np.tril(np.einsum("tbhi,sbhi->bhts", q, k) ** 2 / 2)
+    weights /= weights.sum(axis=-1, keepdims=True) + 1e-5
+    np.testing.assert_allclose(y, np.einsum("bhts,sbhd->tbhd", weights, v).reshape(y.shape), rtol=1e-6)
+
+
 def test_hgrn2_with_open_gates_keeps_and_with_shut_gates_replaces() -> None:
     params, state, x = drawn("hgrn2", lower_bound=0.9)
     cell = zoo.get_cell("hgrn2", lower_bound=0.9)

@@ -1455,6 +1455,18 @@ EXPECTED: dict[str, Expected] = {
         "Its default is four heads. Its models have 64 slots.",
         official_options={"heads": 4},
     ),
+    "rebased": Expected(
+        {
+            "Wx": by_inputs,
+            **dict.fromkeys(("gainq", "gaink"), ones),
+            **dict.fromkeys(("biasq", "biask"), zeros),
+        },
+        {"heads": 1, "rank": 16},
+        "https://github.com/corl-team/rebased/blob/main/src/mixers/rebased.py",
+        DRAWN,
+        "Its default is 12 heads.",
+        official_options={"heads": 12},
+    ),
     "res_lstm": Expected(
         {
             "Wx": by_hidden,

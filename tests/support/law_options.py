@@ -51,6 +51,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "precond_gated_delta_net": {"heads": 2},
     "precond_kda": {"heads": 2},
     "raven": {"heads": 2, "slots": 3, "top": 2},
+    "rebased": {"heads": 2, "rank": 2},
     "rg_lru": {"heads": 3},
     "rwkv5": {"heads": 2},
     "rwkv6": {"heads": 2, "rank": 2, "decay_rank": 2},

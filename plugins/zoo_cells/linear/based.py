@@ -72,6 +72,7 @@ class Based(zoo.Cell):
         block="prenorm",
         related={
             "linear_attention": "has as many features as elements in a key.",
+            "rebased": "has weights that can be zero, and norms of keys and queries.",
         },
     )
     Wx = zoo.Param("I", "2*heads*rank+H", init="fan_in_uniform", help="input to queries, keys and values")

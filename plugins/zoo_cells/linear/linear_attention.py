@@ -69,6 +69,7 @@ class LinearAttention(zoo.Cell):
             "delta_net": "corrects the memory instead of adding to it.",
             "lightnet": "has a sum of weights for each element of a key.",
             "based": "has more features than elements in a key.",
+            "rebased": "weights values by squares of products.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")

@@ -13,6 +13,7 @@ from official import official
 from references.kda import LIBRARY
 from references.momentum_delta_net import CODE as MOMENTUM
 from references.momentum_delta_net import FOLDER
+from references.rebased import AUTHORS as REBASED
 from torch import nn
 
 READ = "nn.Linear(hidden_size, "
@@ -287,6 +288,23 @@ def raven(n: Sizes) -> Draw:
     return Draw(arrays, options | {"slots": config_of("raven", "RavenConfig")["num_slots"]})
 
 
+def rebased(n: Sizes) -> Draw:
+    """``ReBased`` of the authors."""
+    edits = {"nn.Linear(self.d_model, ": f"nn.Linear({n.I}, "}
+    tools = {"nn": nn, "LayerNorm": nn.LayerNorm, "print": lambda *_: None}
+    Layer = official(*REBASED, "src/mixers/rebased.py", "ReBased", edits=edits, **tools)
+    layer = Layer(n.H, feature_dim=n.rank, num_key_value_heads=n.heads, num_heads=n.heads)
+    arrays = {
+        "Wx": columns(layer.proj_q, layer.proj_k, layer.proj_v),
+        "gainq": layer.ln_q.weight,
+        "biasq": layer.ln_q.bias,
+        "gaink": layer.ln_k.weight,
+        "biask": layer.ln_k.bias,
+    }
+    defaults = defaults_of(Layer.__init__)
+    return Draw(arrays, {"heads": defaults["num_heads"], "rank": defaults["feature_dim"]})
+
+
 def rodimus(n: Sizes) -> Draw:
     """``RodimusAttention``, whose models draw the gates, with a convolution of PyTorch."""
     tools = {"torch": torch, "nn": nn, "math": math}
@@ -341,5 +359,6 @@ DRAWS: dict[str, DrawCell] = {
     "precond_gated_delta_net": precond_gated_delta_net,
     "precond_kda": precond_kda,
     "raven": raven,
+    "rebased": rebased,
     "rodimus": rodimus,
 }
