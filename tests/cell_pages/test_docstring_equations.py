@@ -176,6 +176,7 @@ OTHER_NOTATION = {
     *("m2rnn", "mamba3"),  # heads
     *("comba", "gsa", "hgrn2", "mesa_net", "raven", "titans", "ttt_linear"),  # heads
     *(
+        "abc",
         "based",
         "gated_delta_net2",
         "gated_delta_product",

@@ -28,6 +28,7 @@ no_files = checks.no_files
 H = 24
 VALUES = (4, 6, 8)
 NUMBERS = {
+    "abc slots": "a sum over them",
     "based heads": "a constant of one element for each of them",
     "based rank": "a root of it, and a sum over it",
     "clockwork groups": "a power of two for each of them is in the equations",

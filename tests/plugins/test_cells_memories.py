@@ -179,6 +179,28 @@ def test_rodimus_keeps_its_memory_at_shut_gates_and_replaces_it_at_open_ones(gat
     assert np.any(last["S"] != state["S"]) == (gate > 0)
 
 
+def test_abc_weights_keys_and_values_by_a_softmax_over_time() -> None:
+    cell = zoo.get_cell("abc", slots=5)
+    params, _, x = arrays_of(cell)
+    state = {name: np.zeros((2, *shape)) for name, shape in cell.state_shapes(4, 6).items()}
+    x[1] *= 1e4  # scores above and below the limits
+    _, last = reference.run_sequence(cell, params, x, state)
+    _, k, v, _ = np.split(x @ params["Wx"], [3, 6, 12], axis=-1)
+    scores = np.clip(x @ params["Ws"], -32, 32)
+    assert np.ptp(scores) == 64
+    weights = np.exp(scores) / np.exp(scores).sum(axis=0)
+    np.testing.assert_allclose(last["K"][:, 0], np.einsum("tbs,tbk->bks", weights, k))
+    np.testing.assert_allclose(last["V"][:, 0], np.einsum("tbs,tbd->bsd", weights, v))
+
+
+def test_abc_with_one_slot_reads_it_at_any_query() -> None:
+    params, state, x = drawn("abc", slots=1)
+    state["Z"] = np.abs(state["Z"])
+    expected = run("abc", params, state, x, slots=1)
+    params["Wx"][:, :6] = 1e3  # queries and keys
+    np.testing.assert_array_equal(run("abc", params, state, x, slots=1), expected)
+
+
 @pytest.mark.parametrize("heads", [1, 3])
 def test_rebased_weights_values_by_squared_products(heads: int) -> None:
     cell = zoo.get_cell("rebased", heads=heads, rank=2)

@@ -469,6 +469,14 @@ RWKV_FIRST_OF_TWO: dict[str, DistributionOf] = {"Wo": zeros, "gain": lambda n: c
 TORCHRECURRENT = "https://github.com/MartinuzziFrancesco/torchrecurrent"
 
 EXPECTED: dict[str, Expected] = {
+    "abc": Expected(
+        {"Wx": by_inputs, "Ws": by_inputs, "gain": ones, "Wo": by_hidden_rows},
+        {"heads": 1, "slots": 64},
+        FLA_LAYERS + "abc.py",
+        DRAWN,
+        "Its default is four heads. Its models have 64 slots.",
+        official_options={"heads": 4},
+    ),
     "adex": Expected(
         {"Wx": scaled(lambda n: math.sqrt(2 / n.H)), "Wh": scaled(lambda n: math.sqrt(2 / n.H))},
         {

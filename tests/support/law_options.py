@@ -30,6 +30,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "s4d": {"order": 4},
     "s5": {"order": 4, "blocks": 2},
     #
+    "abc": {"heads": 2, "slots": 2},
     "based": {"heads": 2, "rank": 2},
     "comba": {"heads": 2},
     "delta_net": {"heads": 2},

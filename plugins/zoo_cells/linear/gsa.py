@@ -62,6 +62,7 @@ class GSA(zoo.Cell):
         related={
             "gla": "reads its memory without a softmax.",
             "raven": "changes a few slots at each step.",
+            "abc": "has slots that forget nothing.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")

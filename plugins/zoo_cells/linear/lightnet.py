@@ -70,6 +70,7 @@ class LightNet(zoo.Cell):
         related={
             "gla": "forgets at rates that depend on the input alone.",
             "linear_attention": "divides by one sum of weights for each query.",
+            "abc": "has means in slots, and a softmax weighs the slots.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")

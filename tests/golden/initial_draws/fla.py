@@ -69,6 +69,20 @@ def heads_of(n: Sizes) -> Values:
     return {"num_heads": n.heads, "head_dim": n.H // n.heads}
 
 
+def abc(n: Sizes) -> Draw:
+    """``ABCAttention`` without rotary embedding, and the number of slots of ``ABCConfig``."""
+    sizes = {"num_heads": n.heads, "num_slots": n.slots, "use_rope": False}
+    read = "nn.Linear(self.hidden_size, "
+    layer, options = draw_layer(n, "abc.py", "ABCAttention", sizes, {"heads": "num_heads"}, read)
+    arrays = {
+        "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj, layer.g_proj),
+        "Ws": columns(layer.s_proj),
+        "gain": layer.g_norm.weight,
+        "Wo": columns(layer.o_proj),
+    }
+    return Draw(arrays, options | {"slots": config_of("abc", "ABCConfig")["num_slots"]})
+
+
 def based(n: Sizes) -> Draw:
     """``BasedLinearAttention``."""
     edits = {"nn.Linear(self.hidden_size, ": f"nn.Linear({n.I}, "}
@@ -344,6 +358,7 @@ def convolution(hidden_size: int, kernel_size: int, bias: bool, activation: str)
 
 
 DRAWS: dict[str, DrawCell] = {
+    "abc": abc,
     "based": based,
     "comba": comba,
     "gated_delta_net": gated_delta_net,
