@@ -356,7 +356,7 @@ def test_page_of_a_block() -> None:
         "| `past` | `(width-1, expand*D)` | channels before the convolution, the oldest first |",
         "| `mamba_expand` | `2` | an integer at least 1 |",
         "| `gla` | middle | D | 128 |",
-        "the papers of these cells: longhorn, [mamba](../linear/mamba.md), mamba2, rodimus.",
+        "these cells: log_linear_attention, longhorn, [mamba](../linear/mamba.md), mamba2, rodimus.",
         "The projection of the first layer starts with variance 1 / I",
         "@misc{gu2023mamba,",
     ):

@@ -188,6 +188,7 @@ OTHER_NOTATION = {
         "kalman_delta",
         "lightnet",
         "linear_attention",
+        "log_linear_attention",
         "momentum_delta_net",
         "precond_gated_delta_net",
         "precond_kda",

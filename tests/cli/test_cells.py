@@ -174,7 +174,7 @@ def test_unpublished_cells_sort_last_by_year(odd: str) -> None:
 def test_scope_column_distinguishes_mixers() -> None:
     rows = json.loads(run("cells", "--json").output)
     mixers = {"abc", "gla", "gsa", "hgrn2", "lightnet", "longhorn", "m2rnn", "mamba", "mamba2", "mamba3"}
-    mixers |= {"raven", "retnet", "rodimus", "ttt_linear"}
+    mixers |= {"log_linear_attention", "raven", "retnet", "rodimus", "ttt_linear"}
     rwkv = {f"rwkv{version}" for version in (4, 5, 6, 7)}
     assert {row["name"] for row in rows if row["scope"] == "mixer"} == mixers | rwkv
     assert {row["scope"] for row in rows} == {"mixer", "recurrence"}

@@ -219,6 +219,36 @@ def test_rebased_weights_values_by_squared_products(heads: int) -> None:
     np.testing.assert_allclose(y, np.einsum("bhts,sbhd->tbhd", weights, v).reshape(y.shape), rtol=1e-6)
 
 
+@pytest.mark.parametrize("levels", [2, 3, 4, 6])
+def test_log_linear_attention_weights_a_step_by_its_level(levels: int) -> None:
+    """The level of step s, seen from step n, is the number of bits of ``n xor s``."""
+    heads, order, steps = 2, 3, 20
+    cell = zoo.get_cell("log_linear_attention", expand=1, heads=heads, order=order, levels=levels, width=2)
+    params, _, _ = arrays_of(cell)
+    x = np.random.default_rng(3).normal(size=(steps, 1, 4))
+    state = {name: np.zeros((1, *shape)) for name, shape in cell.state_shapes(4, 6).items()}
+    y, last = reference.run_sequence(cell, params, x, state)
+    assert last["n"].item() == steps % 2 ** (levels - 2)
+
+    z, ukq, dt, lam = np.split(x[:, 0] @ params["Wx"], [6, 18, 20], axis=-1)
+    before = np.concatenate([np.zeros((1, 12)), ukq[:-1]])
+    ukq = before * params["taps"][0] + ukq * params["taps"][1] + params["b"]
+    u, k, q = np.split(ukq / (1 + np.exp(-ukq)), [6, 9], axis=-1)
+    dt = np.logaddexp(0, dt + params["bd"])
+    lam = np.logaddexp(0, params["L"] * lam.reshape(steps, heads, levels))
+    logs = np.cumsum(-np.exp(params["A"]) * dt, axis=0)
+    u = u.reshape(steps, heads, -1)
+    o = params["D"][:, None] * u
+    for n in range(steps):
+        for s in range(n + 1):
+            level = min((n ^ s).bit_length(), levels - 1)
+            weight = lam[n, :, level] * np.exp(logs[n] - logs[s]) * dt[s] * (q[n] @ k[s])
+            o[n] += weight[:, None] * u[s]
+    o = o.reshape(steps, 6) * z / (1 + np.exp(-z))
+    o = params["gain"] * o / np.sqrt(np.mean(o * o, axis=-1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(y[:, 0], o @ params["Wo"], rtol=1e-9, atol=1e-9)
+
+
 def test_hgrn2_with_open_gates_keeps_and_with_shut_gates_replaces() -> None:
     params, state, x = drawn("hgrn2", lower_bound=0.9)
     cell = zoo.get_cell("hgrn2", lower_bound=0.9)

@@ -1080,6 +1080,21 @@ EXPECTED: dict[str, Expected] = {
         DRAWN,
         "Order and length of the window have no default there.",
     ),
+    "log_linear_attention": Expected(
+        {
+            "Wx": by_inputs,
+            **dict.fromkeys(("taps", "b"), within(lambda n: n.width**-0.5)),
+            "bd": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+            "A": lambda n: exact(np.log(np.arange(1, n.heads + 1))),
+            **dict.fromkeys(("L", "D", "gain"), ones),
+            "Wo": within(lambda n: (n.expand * n.H) ** -0.5),
+        },
+        {"expand": 2, "heads": 1, "order": 16, "levels": 11, "width": 4},
+        FLA_LAYERS + "log_linear_mamba2.py",
+        DRAWN,
+        "There are heads of 64 channels, an order of 128 and 15 levels there.",
+        official_options={"order": 128, "levels": 15},
+    ),
     "longhorn": Expected(
         {
             "Wx": by_inputs,

@@ -18,6 +18,7 @@ from zoo.testing.trials import DENSE64, TOKENS32, InputKind
 # group, one head and one step, no kernel would have loops over heads and steps.
 LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "cfc": {"units": 8},
+    "log_linear_attention": {"expand": 1, "heads": 2, "order": 2, "levels": 3},
     "ltc": {"unfolds": 2},
     "mamba": {"order": 2, "rank": 1},
     "longhorn": {"order": 2, "rank": 1},

@@ -77,6 +77,7 @@ class Mamba2(zoo.Cell):
             "retnet": "has fixed decay rates.",
             "rodimus": "has a decay for each row of the memory, and no heads.",
             "gla": "has a gate for each row of the memory.",
+            "log_linear_attention": "weighs near and far parts of the past separately.",
         },
     )
     Wx = zoo.Param("I", "2*expand*H+2*order+heads", init="fan_in_uniform", help="input to z, u, B, C and dt")

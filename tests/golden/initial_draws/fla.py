@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from einops import rearrange, repeat
 from initial_draws._draws import Draw, DrawCell, Sizes, Values, defaults_of
-from official import official
+from official import official, official_values
 from references.kda import LIBRARY
 from references.momentum_delta_net import CODE as MOMENTUM
 from references.momentum_delta_net import FOLDER
 from references.rebased import AUTHORS as REBASED
 from torch import nn
+from torch.nn import functional
 
 READ = "nn.Linear(hidden_size, "
 
@@ -223,6 +224,40 @@ def lightnet(n: Sizes) -> Draw:
     return Draw(arrays, options)
 
 
+def log_linear_attention(n: Sizes) -> Draw:
+    """``LogLinearMamba2`` with the biases of ``Mamba2Config``."""
+    file, tools = "fla/layers/log_linear_mamba2.py", {"torch": torch, "nn": nn, "math": math}
+    edits = {"nn.Linear(self.hidden_size, projection": f"nn.Linear({n.I}, projection"}
+    levels = official(*LIBRARY, file, "get_num_levels", "ceil_log", **tools)[0]
+    longest = official_values(*LIBRARY, file, "MAX_SEQUENCE_LENGTH")["MAX_SEQUENCE_LENGTH"]
+    parts = {
+        "RMSNormGated": official(*LIBRARY, "fla/modules/layernorm_gated.py", "RMSNormGated", **tools),
+        "ACT2FN": {"silu": None},
+        "MAX_NUM_LEVELS": n.levels,
+        "is_fast_path_available": True,
+        "logger": SimpleNamespace(warning_once=lambda _: None),
+        **dict.fromkeys(("causal_conv1d_fn", "causal_conv1d_update"), functional.conv1d),
+    }
+    Layer = official(*LIBRARY, file, "LogLinearMamba2", edits=edits, **tools, **parts)
+    config = config_of("mamba2", "Mamba2Config")
+    biases = {name: config[name] for name in ("use_bias", "use_conv_bias")}
+    sizes = {"head_dim": n.expand * n.H // n.heads, "hidden_size": n.H, "state_size": n.order}
+    layer = Layer(n.heads, **sizes, expand=n.expand, conv_kernel=n.width, **biases)
+    arrays = {
+        "Wx": columns(layer.in_proj),
+        "taps": layer.conv1d.weight[:, 0].T,
+        "b": layer.conv1d.bias,
+        "bd": layer.dt_bias,
+        "A": layer.A_log,
+        "L": layer.L,
+        "D": layer.D,
+        "gain": layer.norm.weight,
+        "Wo": columns(layer.out_proj),
+    }
+    defaults = defaults_of(Layer.__init__)
+    names = {"expand": "expand", "order": "state_size", "width": "conv_kernel"}
+    options = {own: defaults[name] for own, name in names.items()}
+    return Draw(arrays, options | {"levels": levels(longest, 2)})
 
 
 def mesa_net(n: Sizes) -> Draw:
@@ -371,6 +406,7 @@ DRAWS: dict[str, DrawCell] = {
     "hgrn2": hgrn2,
     "kda": kda,
     "lightnet": lightnet,
+    "log_linear_attention": log_linear_attention,
     "mesa_net": mesa_net,
     "momentum_delta_net": momentum_delta_net,
     "precond_gated_delta_net": precond_gated_delta_net,
