@@ -291,7 +291,7 @@ class Config:
         None,
         STRING,
         "The column with the weight in the loss of each row of a table, as a value to forecast, or of each "
-        "sequence.  [equal weights]",
+        "sequence, or with --pooling none of each step.  [equal weights]",
         metavar="COLUMN",
         only="table sequences",
     )
