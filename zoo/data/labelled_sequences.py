@@ -170,8 +170,8 @@ class LabelledSequences:
                 any order; an array `(N, T, I)` or `(N, T)`, sequence first; or with ``lengths`` an array
                 `(R, I)` of all sequences, one after another.
             labels: N texts or numbers. For a label at each step, a list of N vectors `(T_n,)`, an array
-                `(N, T)`, or with ``lengths`` a vector `(R,)`; None or NaN is a step without a label. None if
-                labels are not known.
+                `(N, T)`, or with ``lengths`` a vector `(R,)`; None, NaN or an empty text is a step without a
+                label. None if labels are not known.
             lengths: Steps of each sequence in an array, `(N,)`; None if all have T.
             ids: N names; None for the numbers from 0.
             channels: I names; None for the columns of data frames, or else the numbers from 0.
@@ -206,6 +206,8 @@ class LabelledSequences:
             for what, each in given.items()
         }
         column = None if columns["labels"] is None else replace(columns["labels"], name=label)
+        if column is not None and len(column) != len(parts):
+            column = _without_empty_texts(column)
         shown = _texts(channels, values.shape[1], "channels", name) or tuple(map(str, range(values.shape[1])))
         digest = hashlib.sha256(values.data)
         digest.update(offsets.data)
@@ -274,6 +276,14 @@ def _column_of_steps(
     one_kind = len({part.dtype.kind for part in parts}) == 1 and parts[0].dtype.kind != "O"
     joined = np.concatenate(parts) if one_kind else [each for part in parts for each in part.tolist()]
     return column_of_sequences(joined, int(offsets[-1]), what, name)
+
+
+def _without_empty_texts(column: DataColumn) -> DataColumn:
+    """Labels of steps with missing values in place of empty texts: a file of arrays cannot store None."""
+    if "" not in column.categories:
+        return column
+    empty = column.categories.index("")
+    return replace(column, values=np.where(column.values == empty, -1, column.values).astype(np.int32))
 
 
 def _vectors_of_steps(values: Any) -> list[Array] | None:
