@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.classification import Predictions
+from zoo.comparison.data_sets import _arrays_of_sequences
 from zoo.data import LabelledSequences, growing_array
 from zoo.data.sequence_reader import SequenceRoles, read_sequences
 from zoo.data.ts_file import is_ts_file
@@ -596,6 +597,19 @@ def test_labels_of_steps_have_one_form(library, steps):
         assert given.labels.categories == expected.labels.categories
         np.testing.assert_array_equal(given.labels.values, expected.labels.values)
     assert len({source.sha256 for source in sources}) == 1
+
+
+def test_an_empty_text_is_a_step_without_a_label():
+    """A file of arrays cannot store None. A comparison of sequences in memory writes such a file."""
+    given = LabelledSequences.from_arrays(PARTS, [["a", None, "b"], ["b", "b", "a", None, "a"], ["b"]])
+    arrays = _arrays_of_sequences(given)
+    assert arrays["labels"].dtype.kind == "U"
+    stored = read(arrays, per_step=True).labels
+    assert stored.missing().tolist() == given.labels.missing().tolist()
+    present = np.flatnonzero(~stored.missing())
+    assert [stored.text(n) for n in present] == [given.labels.text(n) for n in present]
+    whole = LabelledSequences.from_arrays(PARTS, ["a", "", "b"])
+    assert not whole.labels.missing().any()
 
 
 @pytest.mark.parametrize(

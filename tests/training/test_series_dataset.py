@@ -834,7 +834,7 @@ def test_series_that_are_too_short_have_no_forecast(short):
         ({"y": wave()}, {"loss": "cross_entropy"}, "loss is 'cross_entropy', which is not a loss of numbers"),
         ({"y": wave()}, {"loss": "l3"}, "l3"),
         ({"y": wave()}, {"split": "50,60"}, "split is '50,60', with the sum 110; expected 100 or 1"),
-        ({"y": wave()}, {"seq": 5}, "seq is given with a table; it applies to texts only."),
+        ({"y": wave()}, {"seq": 5}, "seq is given with a table; it applies to texts and labelled"),
         ({"y": wave()}, {"kind": "text"}, "target is given with a text; it applies to tables only."),
         (
             {"y": wave()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -167,6 +168,47 @@ def test_balanced_weights_count_labelled_steps_of_training():
     items = dataset.scaled.items(dataset.parts["train"])
     counts = np.bincount(dataset.targets[items[dataset.weights[items] > 0]])
     np.testing.assert_allclose(counts * dataset.loss.class_weights, counts.sum() / 2)
+
+
+def test_weights_of_steps_enter_the_loss():
+    parts, labels = recordings(20, missing=0)
+    weights = [np.random.default_rng(len(part)).uniform(0.5, 2, len(part)) for part in parts]
+    weights[0][0], labels[0][0] = np.nan, None  # no weight is needed where there is no label
+    as_table = table(parts, labels, importance=np.concatenate(weights))
+    settings = {**SMALL, "data": ("x",), "kind": "sequences", "dtype": "float64"}
+    given = LabelledSequences.from_arrays(parts, labels, weights=weights)
+    config, dataset = prepare_sequences(make_config(settings), given)
+    roles = {"series": "id", "label": "way", "weight": "importance"}
+    _, other = prepare_sequences(make_config({**settings, **roles}), as_table)
+    np.testing.assert_array_equal(dataset.weights, other.weights)
+    expected = np.concatenate(weights)
+    expected[0] = 0.0
+    np.testing.assert_array_equal(dataset.weights, expected)
+    model = dataset.make_model(zoo.get_cell("vanilla"), config)
+    (number,) = dataset.parts["valid"][:1]
+    outputs, _ = model.outputs(dataset.scaled.batch(np.array([number]))["inputs"])
+    logits = outputs[:, 0]
+    codes = [dataset.scaled.spec.classes.index(label) for label in labels[number]]
+    losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(codes)), codes]
+    loss = dataset._evaluate(model, np.array([number])).loss
+    assert loss == pytest.approx(np.average(losses, weights=weights[number]))
+
+
+def test_invalid_weights_of_steps():
+    parts, labels = recordings(20, missing=0)
+    weights = [np.ones(len(part)) for part in parts]
+    weights[3][2] = 0.0
+    data = LabelledSequences.from_arrays(parts, labels, weights=weights)
+    settings = make_config({**SMALL, "data": ("x",), "kind": "sequences"})
+    with pytest.raises(
+        DataError, match=r"weight of step 2 of sequence '3' is 0; .* Leave the label empty if a st"
+    ):
+        prepare_sequences(settings, data)
+    of_sequences = LabelledSequences.from_arrays(parts, ["a", "b"] * 10, weights=weights)
+    with pytest.raises(DataError, match="has a weight for each step and a label for each sequence"):
+        prepare_sequences(replace(settings, pooling="last"), of_sequences)
+    with pytest.raises(DataError, match="weights hold 'x'; expected numbers above 0"):
+        LabelledSequences.from_arrays(parts, labels, weights=[["x"] * len(part) for part in parts])
 
 
 def test_weights_of_sequences_enter_the_loss_of_steps():

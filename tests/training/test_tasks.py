@@ -254,7 +254,7 @@ def test_run_stops_when_solved(train):
 def test_solved_model_beats_lower_unsolved_loss():
     progress = TrainingState({}, None)
     assert progress.improves(2.0, False)
-    progress.best, progress.solved = 1.0, False
+    progress.criterion, progress.solved = 1.0, False
     assert progress.improves(0.5, False)
     assert not progress.improves(1.0, False)
     assert progress.improves(3.0, True)

@@ -53,7 +53,8 @@ class LabelledSequences:
         time_kind: The kind of the times: ``"none"``, ``"number"`` or ``"date"``.
         groups: The group of each sequence, such as a person, `(N,)` categories; None if there are none. A
             group lies in one part.
-        weights: The weight of each sequence in the loss, `(N,)` float64; None for equal weights.
+        weights: The weight of each sequence in the loss, `(N,)` float64, or of each step, `(R,)`; None for
+            equal weights.
         categories: The values of each column of texts, which is one channel for each value.
         left_out: Columns of the table that are not channels, with the reasons.
         time: The column of times.
@@ -169,14 +170,15 @@ class LabelledSequences:
                 any order; an array `(N, T, I)` or `(N, T)`, sequence first; or with ``lengths`` an array
                 `(R, I)` of all sequences, one after another.
             labels: N texts or numbers. For a label at each step, a list of N vectors `(T_n,)`, an array
-                `(N, T)`, or with ``lengths`` a vector `(R,)`; None or NaN is a step without a label. None if
-                labels are not known.
+                `(N, T)`, or with ``lengths`` a vector `(R,)`; None, NaN or an empty text is a step without a
+                label. None if labels are not known.
             lengths: Steps of each sequence in an array, `(N,)`; None if all have T.
             ids: N names; None for the numbers from 0.
             channels: I names; None for the columns of data frames, or else the numbers from 0.
             times: A list of N vectors of times, `(T_n,)` numbers or datetime64; None for equal steps.
             groups: N texts or numbers, such as persons; None for none. A group lies in one part.
-            weights: N numbers above 0, the weights in the loss; None for equal weights.
+            weights: N numbers above 0, the weights in the loss, or of the steps in a form of ``labels``; None
+                for equal weights.
             name: A short name, for messages.
             label: The name of the labels.
 
@@ -195,10 +197,17 @@ class LabelledSequences:
         for own_name, part, vector in zip(names, parts, vectors or repeat(None), strict=vectors is not None):
             builder.append(part, f"sequence {own_name!r}", vector)
         values, offsets, dt, unit, kind = builder.finish()
-        given = {"groups": groups, "weights": weights}
-        columns = {"labels": _column_of_labels(labels, offsets, names, name, is_padded=lengths is not None)}
-        columns |= {what: column_of_sequences(each, len(parts), what, name) for what, each in given.items()}
+        given = {"labels": labels, "groups": groups, "weights": weights}
+        has_padding = lengths is not None
+        columns = {
+            what: column_of_sequences(each, len(parts), what, name)
+            if what == "groups"
+            else _column_of_steps(each, offsets, names, what, name, has_padding)
+            for what, each in given.items()
+        }
         column = None if columns["labels"] is None else replace(columns["labels"], name=label)
+        if column is not None and len(column) != len(parts):
+            column = _without_empty_texts(column)
         shown = _texts(channels, values.shape[1], "channels", name) or tuple(map(str, range(values.shape[1])))
         digest = hashlib.sha256(values.data)
         digest.update(offsets.data)
@@ -241,18 +250,18 @@ def column_of_sequences(values: Any, count: int, what: str, name: str) -> DataCo
     return column
 
 
-def _column_of_labels(
-    labels: Any, offsets: Array, ids: tuple[str, ...], name: str, is_padded: bool
+def _column_of_steps(
+    values: Any, offsets: Array, ids: tuple[str, ...], what: str, name: str, is_padded: bool
 ) -> DataColumn | None:
-    """Labels of all sequences `(N,)`, or of all steps `(R,)`; None if there are none."""
-    vectors = _label_vectors(labels)
+    """Labels or weights of all sequences `(N,)`, or of all steps `(R,)`; None if there are none."""
+    vectors = _vectors_of_steps(values)
     if vectors is None:
-        is_of_steps = _is_vector(labels) and len(labels) == offsets[-1] != len(ids)
+        is_of_steps = _is_vector(values) and len(values) == offsets[-1] != len(ids)
         count = int(offsets[-1]) if is_of_steps else len(ids)
-        return column_of_sequences(labels, count, "labels", name)
+        return column_of_sequences(values, count, what, name)
     if len(vectors) != len(ids):
         raise DataError(
-            f"{name} has {counted(len(ids), 'sequence')} and {counted(len(vectors), 'vector')} of labels; "
+            f"{name} has {counted(len(ids), 'sequence')} and {counted(len(vectors), 'vector')} of {what}; "
             f"give one for each sequence."
         )
     sizes = np.diff(offsets).tolist()
@@ -260,24 +269,33 @@ def _column_of_labels(
         if len(vector) < size or (len(vector) > size and not is_padded):
             raise DataError(
                 f"{name}, sequence {ids[number]!r} has {counted(size, 'step')} and "
-                f"{counted(len(vector), 'label')}; give one for each step, None if it has no label."
+                f"{counted(len(vector), what.removesuffix('s'))}; give one for each step, None if it has no "
+                f"{what.removesuffix('s')}."
             )
     parts = [vector[:size] for vector, size in zip(vectors, sizes, strict=True)]
     one_kind = len({part.dtype.kind for part in parts}) == 1 and parts[0].dtype.kind != "O"
     joined = np.concatenate(parts) if one_kind else [each for part in parts for each in part.tolist()]
-    return as_column("labels", _plain_labels(joined), name)
+    return column_of_sequences(joined, int(offsets[-1]), what, name)
 
 
-def _label_vectors(labels: Any) -> list[Array] | None:
-    """The labels of the steps of each sequence; None if labels are of whole sequences, or one vector."""
-    if isinstance(labels, np.ndarray) and labels.ndim == 2:
-        return list(labels)
-    is_list = isinstance(labels, (list, tuple)) or (isinstance(labels, np.ndarray) and labels.ndim == 1)
-    if not is_list or not len(labels) or not all(map(_is_vector, labels)):
+def _without_empty_texts(column: DataColumn) -> DataColumn:
+    """Labels of steps with missing values in place of empty texts: a file of arrays cannot store None."""
+    if "" not in column.categories:
+        return column
+    empty = column.categories.index("")
+    return replace(column, values=np.where(column.values == empty, -1, column.values).astype(np.int32))
+
+
+def _vectors_of_steps(values: Any) -> list[Array] | None:
+    """The values of the steps of each sequence; None if values are of whole sequences, or one vector."""
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        return list(values)
+    is_list = isinstance(values, (list, tuple)) or (isinstance(values, np.ndarray) and values.ndim == 1)
+    if not is_list or not len(values) or not all(map(_is_vector, values)):
         return None
     return [
         np.asarray(each.to_numpy() if hasattr(each, "to_numpy") else _objects_if_mixed(each))
-        for each in labels
+        for each in values
     ]
 
 

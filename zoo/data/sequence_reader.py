@@ -352,12 +352,10 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
 
 
 def _values_of_role(column: DataColumn, panel: Panel, role: str, per_step: bool) -> DataColumn:
-    """A label, group or weight of each sequence `(N,)`, or the label of each step `(R,)`."""
-    if role != "label":
-        return value_of_series(column, panel, role)
-    if per_step:
+    """A label, group or weight of each sequence `(N,)`, or the label or weight of each step `(R,)`."""
+    if per_step and role != "group":
         return values_of_rows(column, panel)
-    return value_of_series(column, panel, role, advice=STEPWISE_ADVICE)
+    return value_of_series(column, panel, role, advice=STEPWISE_ADVICE if role == "label" else "")
 
 
 def _all_roles(roles: SequenceRoles) -> Iterator[str | None]:
@@ -429,10 +427,25 @@ def _check_labels(given: LabelledSequences, per_step: bool) -> None:
         at = f"step {step} of " if per_step else ""
         raise DataError(f"{given.name}, label of {at}sequence {given.ids[sequence]!r}: {hint}")
     if given.weights is not None:
-        is_valid = np.isfinite(given.weights) & (given.weights > 0)
-        if not is_valid.all():
-            number = int(is_valid.argmin())
-            raise DataError(
-                f"{given.name}: the weight of sequence {given.ids[number]!r} is {given.weights[number]:g}; "
-                f"expected a number above 0. Remove sequences that do not count."
-            )
+        _check_weights(given, given.weights, given.labels)
+
+
+def _check_weights(given: LabelledSequences, weights: Array, labels: DataColumn) -> None:
+    """Check the weights of sequences; or of the steps that have a label."""
+    is_of_steps = len(weights) != len(given)
+    if is_of_steps and len(labels) != len(weights):
+        raise DataError(f"{given.name} has a weight for each step and a label for each sequence.")
+    is_valid = np.isfinite(weights) & (weights > 0)
+    if is_of_steps:
+        is_valid |= labels.missing()
+    if is_valid.all():
+        return
+    index = int(is_valid.argmin())
+    number, owner, advice = index, "sequence", "Remove sequences that do not count."
+    if is_of_steps:
+        number, step = given.step_of(index)
+        owner, advice = f"step {step} of sequence", "Leave the label empty if a step does not count."
+    raise DataError(
+        f"{given.name}: the weight of {owner} {given.ids[number]!r} is {weights[index]:g}; expected a number "
+        f"above 0. {advice}"
+    )

@@ -449,7 +449,11 @@ def as_column(name: str, values: Any, owner: str) -> DataColumn:
         return DataColumn(name, "number", as_contiguous(array, np.float64), is_boolean=is_boolean)
     if array.dtype.kind == "M":
         return DataColumn(name, "time", array.astype(TIME_DTYPE), is_utc=_has_zone(values))
-    if array.dtype.kind in "UTO":
+    if array.dtype.kind == "U":  # no value is missing: with a check of each, a million took 4 and not 0.2 s
+        codes: dict[str, int] = {}
+        indices = [codes.setdefault(text, len(codes)) for text in array.tolist()]
+        return DataColumn(name, "category", np.array(indices, np.int32), tuple(codes))
+    if array.dtype.kind in "TO":
         return _column_of_objects(name, array.tolist(), owner)
     raise UsageError(
         f"{owner}: column {name!r} has the type {array.dtype}; expected numeric values, text values or times."
@@ -501,7 +505,8 @@ def _as_array(values: Any) -> Array:
         array = np.asarray(values)
     except ValueError:  # of different lengths
         return np.asarray(values, object)
-    is_mixed_list = array.dtype.kind == "U" and not all(isinstance(value, str) for value in values)
+    is_converted = array is not values and array.dtype.kind == "U"
+    is_mixed_list = is_converted and not all(isinstance(value, str) for value in values)
     return np.asarray(values, object) if is_mixed_list else array
 
 

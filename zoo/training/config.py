@@ -291,7 +291,7 @@ class Config:
         None,
         STRING,
         "The column with the weight in the loss of each row of a table, as a value to forecast, or of each "
-        "sequence.  [equal weights]",
+        "sequence, or with --pooling none of each step.  [equal weights]",
         metavar="COLUMN",
         only="table sequences",
     )
@@ -637,7 +637,7 @@ class Config:
             if self.task is None:
                 given = "labelled sequences" if kind == "sequences" else f"a {kind}"
                 as_text = " To train on the characters of the table, give `kind='text'`."
-                hint = as_text if kind == "table" and kinds == ("text",) and not self.target else ""
+                hint = as_text if kind == "table" and "text" in kinds and not self.target else ""
                 raise UsageError(f"{setting} is given with {given}; it applies to {plurals} only.{hint}")
             raise UsageError(
                 f"{setting} is given with the task {self.task!r}; it applies to {plurals} only. "

@@ -437,7 +437,9 @@ def prepare_sequences(
 def _weights(given: LabelledSequences, has_label: Array) -> Array:
     """The weight of each sequence or step in the loss, 0 without a label."""
     weights = np.ones(len(given)) if given.weights is None else given.weights
-    return has_label * (weights if len(has_label) == len(given) else np.repeat(weights, given.lengths))
+    if len(weights) != len(has_label):
+        weights = np.repeat(weights, given.lengths)
+    return np.where(has_label, weights, 0.0)
 
 
 def _check_metric(metric: str | None, classes: tuple[str, ...]) -> None:
