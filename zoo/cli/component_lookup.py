@@ -29,12 +29,10 @@ from zoo.registry import (
     registry_of,
     split_name,
 )
-from zoo.registry.hookspecs import COMPONENT_CLASSES, KINDS
+from zoo.registry.hookspecs import CLASSES_BY_KIND, KINDS
 from zoo.registry.plugin_files import is_file_spec
 
 C = TypeVar("C", bound=Component)
-
-CLASSES_BY_KIND: dict[str, type[Component]] = {base.kind: base for base in COMPONENT_CLASSES}
 
 
 PLUGIN: dict[str, Any] = {
