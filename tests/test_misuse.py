@@ -334,6 +334,21 @@ def test_values_that_do_not_fit_an_array(kind, value, description):
     np.testing.assert_array_equal(made.theta, before)
 
 
+@pytest.mark.parametrize("kind", ["layer", "sequence model"])
+def test_strict_fill_needs_all_arrays(kind):
+    made = objects()[kind]
+    values = {name: np.full(value.shape, 0.5) for name, value in {**made.params, **made.buffers}.items()}
+    for missing in values:
+        before, partial = made.theta.copy(), {name: values[name] for name in values if name != missing}
+        with pytest.raises(
+            UsageError, match=f"^fill: strict is True and there is no value for {missing}; give"
+        ):
+            made.fill(partial, strict=True)
+        np.testing.assert_array_equal(made.theta, before)
+    made.fill({name.removeprefix("l0."): value for name, value in values.items()}, strict=True)
+    assert (made.theta == 0.5).all()
+
+
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i8", "u1", "?"])
 def test_real_values_are_converted(dtype):
     rnn = zoo.Recurrent("gru", 3, 4)
@@ -427,7 +442,7 @@ def test_weights_of_pytorch_name_the_conversion():
     with pytest.raises(UsageError, match=r"pass module.state_dict\(\)"):
         zoo.convert.from_torch("gru", Module())
     weights = zoo.convert.to_torch("lstm_projected", zoo.Recurrent("lstm_projected", 3, 4).params)
-    with pytest.raises(UsageError, match="give the cell 'lstm_projected'"):
+    with pytest.raises(UsageError, match=r"give the cell zoo.get_cell\('lstm_projected', proj=32\)"):
         zoo.convert.from_torch("lstm", weights)
 
 
