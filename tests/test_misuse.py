@@ -165,14 +165,42 @@ def test_chained_name_names_get_sampler(name):
             one | 3
 
 
+@pytest.mark.parametrize("name", ["check", "check_cell", "gradcheck"])
+def test_names_of_checks_lead_to_the_function(name):
+    with pytest.raises(
+        AttributeError, match=r"has no attribute .*; zoo\.testing\.check_cell\(MyCell\) checks"
+    ):
+        getattr(zoo, name)
+
+
+@pytest.mark.parametrize("kind", ["language model", "sequence model"])
+@pytest.mark.parametrize("arguments", [(), (np.zeros((2, 1), int),)])
+def test_calling_a_model_names_its_methods(kind, arguments):
+    predict = r", model\.predict\(x\) for predictions" if kind == "sequence model" else ""
+    expected = (
+        rf"^{kind}: a model cannot be called; write model\.outputs\(x\) for the outputs{predict} or model.lo"
+    )
+    with pytest.raises(UsageError, match=expected):
+        objects()[kind](*arguments)
+
+
+@pytest.mark.parametrize("wrong", [[9], [9, 9], [-1], [-1, 9], [3, 9]])
+def test_invalid_tokens_are_named(wrong):
+    """One wrong token is named, and of several the range."""
+    rnn, tokens = zoo.Recurrent("gru", 3, 4), np.zeros((6, 2), int)
+    tokens[: len(wrong), 1] = wrong
+    low, high = min(0, *wrong), max(0, *wrong)
+    description = f"run from {low} to {high}" if len({*wrong}) > 1 else f"hold {wrong[0]}"
+    with pytest.raises(UsageError, match=f"^cell 'gru': inputs {description}; expected tokens from 0 to 2.$"):
+        rnn(tokens)
+
+
 @pytest.mark.parametrize("text", [5, None, 1.5])
 @pytest.mark.parametrize("call", ["fit", "evaluate"])
 def test_argument_that_is_no_text_has_its_name(call, text):
     with pytest.raises(UsageError, match=f"^{call}: text is {text}; expected a string"):
         getattr(MODEL, call)(text)
-    with pytest.raises(
-        UsageError, match=f"^{call}: text: tokens run from 0 to 7; expected tokens from 0 to 2"
-    ):
+    with pytest.raises(UsageError, match=f"^{call}: text: tokens hold 7; expected tokens from 0 to 2"):
         getattr(MODEL, call)([0, 7])
     with pytest.raises(UsageError, match=f"^prompt is {text}; expected a string"):
         MODEL.sample(text)

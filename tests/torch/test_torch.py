@@ -871,7 +871,7 @@ def test_invalid_call_raises(cell, given, sentence):
         ),
         (
             lambda: layer("gru")(torch.full((T, B), I)),
-            r"^cell 'gru': inputs run from 3 to 3; expected tokens from",
+            r"^cell 'gru': inputs hold 3; expected tokens from",
         ),
         (lambda: layer("gru")(X, lengths="ab"), "lengths cannot be converted to a tensor"),
         *(
