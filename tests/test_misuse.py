@@ -165,14 +165,42 @@ def test_chained_name_names_get_sampler(name):
             one | 3
 
 
+@pytest.mark.parametrize("name", ["check", "check_cell", "gradcheck"])
+def test_names_of_checks_lead_to_the_function(name):
+    with pytest.raises(
+        AttributeError, match=r"has no attribute .*; zoo\.testing\.check_cell\(MyCell\) checks"
+    ):
+        getattr(zoo, name)
+
+
+@pytest.mark.parametrize("kind", ["language model", "sequence model"])
+@pytest.mark.parametrize("arguments", [(), (np.zeros((2, 1), int),)])
+def test_calling_a_model_names_its_methods(kind, arguments):
+    predict = r", model\.predict\(x\) for predictions" if kind == "sequence model" else ""
+    expected = (
+        rf"^{kind}: a model cannot be called; write model\.outputs\(x\) for the outputs{predict} or model.lo"
+    )
+    with pytest.raises(UsageError, match=expected):
+        objects()[kind](*arguments)
+
+
+@pytest.mark.parametrize("wrong", [[9], [9, 9], [-1], [-1, 9], [3, 9]])
+def test_invalid_tokens_are_named(wrong):
+    """One wrong token is named, and of several the range."""
+    rnn, tokens = zoo.Recurrent("gru", 3, 4), np.zeros((6, 2), int)
+    tokens[: len(wrong), 1] = wrong
+    low, high = min(0, *wrong), max(0, *wrong)
+    description = f"run from {low} to {high}" if len({*wrong}) > 1 else f"hold {wrong[0]}"
+    with pytest.raises(UsageError, match=f"^cell 'gru': inputs {description}; expected tokens from 0 to 2.$"):
+        rnn(tokens)
+
+
 @pytest.mark.parametrize("text", [5, None, 1.5])
 @pytest.mark.parametrize("call", ["fit", "evaluate"])
 def test_argument_that_is_no_text_has_its_name(call, text):
     with pytest.raises(UsageError, match=f"^{call}: text is {text}; expected a string"):
         getattr(MODEL, call)(text)
-    with pytest.raises(
-        UsageError, match=f"^{call}: text: tokens run from 0 to 7; expected tokens from 0 to 2"
-    ):
+    with pytest.raises(UsageError, match=f"^{call}: text: tokens hold 7; expected tokens from 0 to 2"):
         getattr(MODEL, call)([0, 7])
     with pytest.raises(UsageError, match=f"^prompt is {text}; expected a string"):
         MODEL.sample(text)
@@ -334,6 +362,21 @@ def test_values_that_do_not_fit_an_array(kind, value, description):
     np.testing.assert_array_equal(made.theta, before)
 
 
+@pytest.mark.parametrize("kind", ["layer", "sequence model"])
+def test_strict_fill_needs_all_arrays(kind):
+    made = objects()[kind]
+    values = {name: np.full(value.shape, 0.5) for name, value in {**made.params, **made.buffers}.items()}
+    for missing in values:
+        before, partial = made.theta.copy(), {name: values[name] for name in values if name != missing}
+        with pytest.raises(
+            UsageError, match=f"^fill: strict is True and there is no value for {missing}; give"
+        ):
+            made.fill(partial, strict=True)
+        np.testing.assert_array_equal(made.theta, before)
+    made.fill({name.removeprefix("l0."): value for name, value in values.items()}, strict=True)
+    assert (made.theta == 0.5).all()
+
+
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i8", "u1", "?"])
 def test_real_values_are_converted(dtype):
     rnn = zoo.Recurrent("gru", 3, 4)
@@ -427,7 +470,7 @@ def test_weights_of_pytorch_name_the_conversion():
     with pytest.raises(UsageError, match=r"pass module.state_dict\(\)"):
         zoo.convert.from_torch("gru", Module())
     weights = zoo.convert.to_torch("lstm_projected", zoo.Recurrent("lstm_projected", 3, 4).params)
-    with pytest.raises(UsageError, match="give the cell 'lstm_projected'"):
+    with pytest.raises(UsageError, match=r"give the cell zoo.get_cell\('lstm_projected', proj=32\)"):
         zoo.convert.from_torch("lstm", weights)
 
 

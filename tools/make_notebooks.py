@@ -26,7 +26,9 @@ _FENCE = re.compile(r"^```(python|output|console)\b[^\n]*\n(.*?)^```\n", re.MULT
 _LINK = re.compile(r"\]\((?!https?://|#)([^)\s]+)\)")
 _HEAD = """\
 *This notebook was made from [this page]({page}) of the documents of zoo, and shows the same outputs. To run
-it, install zoo in the environment of the notebook.*"""
+it, install zoo in the environment of the notebook. Its images and links lead to other files of zoo, so
+leave it in the folder `docs/notebooks` of a clone.*"""
+_ABOUT_NOTEBOOK = re.compile(r"\s+You can also download this page as\s+\[a notebook\]\([^)]*\)\.")
 
 
 def notebook(name: str) -> str:
@@ -96,6 +98,7 @@ def _commands(body: str) -> Iterator[tuple[str, str]]:
 
 def _markdown(text: str) -> str:
     """Text between code; cells cannot be folded, and relative links start from the folder of notebooks."""
+    text = _ABOUT_NOTEBOOK.sub("", text).replace("open the solution", "read the solution below it")
     text = text.replace("<details>\n<summary>Solution</summary>\n", "**Solution**\n").replace(
         "</details>\n", ""
     )

@@ -50,12 +50,19 @@ def attach(
     return get_attribute, lambda: names, names
 
 
+_OTHER_NAMES = dict.fromkeys(
+    ("check", "check_cell", "gradcheck"), "zoo.testing.check_cell(MyCell) checks a cell"
+)
+"""Names that readers try first, and the functions."""
+
 _KINDS = ("cell", "optimizer", "sampler", "block", "modifier", "task")
 
 
 def _advice(package: str, name: str, names: list[str]) -> str:
     """The function that gets a component of this name, or the nearest name."""
     spelling = importlib.import_module("zoo.base.names")
+    if package == "zoo" and name in _OTHER_NAMES:
+        return f"; {_OTHER_NAMES[name]}"
     if package == "zoo":
         registry = importlib.import_module("zoo.registry")
         for kind in _KINDS:

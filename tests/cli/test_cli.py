@@ -490,6 +490,11 @@ def test_bugs_keep_their_traceback():
         ("losses absolute", 2, "no loss matches 'absolute'. Did you mean 'absolute_error'?"),
         ("samplers topk", 2, "no sampler matches 'topk'. Did you mean 'top_k'?"),
         ("show hubr", 2, "unknown component 'hubr'. Did you mean 'huber'?"),
+        (
+            "check Mine",
+            2,
+            "'Mine'. Write FILE.py:Mine for a class in a file; in a notebook, zoo.testing.check_cell(Mine).",
+        ),
         ("show loss:hubr", 2, "Did you mean 'huber'?"),
         ("show huber --hidden 4", 2, "'huber' is a loss; --graph, --set, --input and --hidden are for cells"),
         ("cite huber", 2, "'huber' is a loss, which has no reference; `zoo show loss:huber` explains it."),

@@ -10,6 +10,7 @@ import shutil
 import string
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from zoo.testing import reference
 from zoo.testing.laws import CELL_CHECKS
 
 ROOT = Path(zoo.__file__).parents[1]
-FILES = ["README.md", "my_cells.py", "pyproject.toml", "test_my_cells.py"]
+FILES = [".gitignore", "README.md", "my_cells.py", "pyproject.toml", "test_my_cells.py"]
 LONG = "p" * 64, "c" * 64  # the longest names there may be: their lines must be well formed too
 
 
@@ -290,6 +291,21 @@ def test_step_equals_the_documented_equation(here):
 
 
 # ---- installed ----------------------------------------------------------------------------------------
+
+
+def test_source_distribution_holds_no_runs(here):
+    """``zoo train`` and tests in the folder of the package leave files that nobody should upload."""
+    package = generate(here)
+    for left in ("runs/adding/config.json", "__pycache__/my_cells.cpython-311.pyc", "notes.txt"):
+        (package / left).parent.mkdir(parents=True, exist_ok=True)
+        (package / left).write_text("{}", encoding="utf-8")
+    process(
+        *(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(here / "dist")), cwd=package
+    )
+    (archive,) = (here / "dist").iterdir()
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    assert names == {*FILES, "PKG-INFO"}
 
 
 def wheel(source: Path, out: Path) -> Path:

@@ -675,9 +675,11 @@ def test_products_in_bfloat16(go, any_processor):
         ({"tasks": "copyng"}, "unknown task 'copyng'. Did you mean 'copying'?"),
         ({"cells": "a/b=vanilla"}, "compare: 'a/b' cannot name a cell; use letters, digits and _ . + -"),
         ({"cells": ["a=vanilla", "a=gru"]}, "two cells are called 'a'; give one of them a label of its own"),
+        ({"cells": ["gru", "gru"]}, "two cells are called 'gru'; give one of them a label of its own, as in"),
+        ({"tasks": ["copying"] * 2}, "two tasks are called 'copying'; give one of them a label of its own"),
         (
             {"cells": [3]},
-            "compare: 3 is not a cell; give a name, a registered class, or one of its instances.",
+            "compare: 3 is not a cell; give a name, a class derived from zoo.Cell, or an instance of one.",
         ),
         ({"cells": "copying=vanilla"}, "compare: 'copying' is a cell and a task"),
         ({"options": {"vanila": {}}}, "given for 'vanila', which is none of vanilla, copying. Did you mean"),
@@ -888,17 +890,73 @@ def test_failed_speed_measurement_affects_only_its_cell(go, monkeypatch):
     assert (last[0], last[4]) == ("gru", "–"), "it has no learning rate"
 
 
-def test_cell_of_this_program_runs_only_in_this_process(own_registry, tmp_path, go):
-    with pytest.raises(UsageError, match="cell 'only_here' is registered by this program alone"):
-        go(only_here(), "copying", jobs=1)
-    comparison = go(only_here(), "copying", options={"copying": TINY}, seeds=1, lr=0.01, **SIZES)
+@pytest.mark.parametrize("is_registered", [False, True])
+def test_cell_of_this_program_runs_only_in_this_process(own_registry, go, is_registered):
+    cell = only_here()
+    if is_registered:
+        zoo.register_cell(cell)
+    with pytest.raises(UsageError, match=r"cell 'only_here' exists in this program alone.*jobs=0, or put it"):
+        go(cell, "copying", jobs=1)
+    comparison = go(cell, "copying", options={"copying": TINY}, seeds=1, lr=0.01, **SIZES)
     assert [record.status for record in comparison.runs] == ["finished"]
+    assert zoo.Comparison(comparison.path).runs == comparison.runs
+    assert ("only_here" in zoo.list_cells()) is is_registered, "the registry is as before"
+
+
+GIVEN_CLASSES = {
+    "class": (lambda own: [own, "gru"], {"only_here": [""], "gru": []}),
+    "instance": (lambda own: own(), {"only_here": [""]}),
+    "labels": (lambda own: {"a": own, "b": own()}, {"a": [""], "b": [""]}),
+    "modified": (lambda own: {"a": zoo.modify(own, "residual")}, {"a": ["+residual"]}),
+    "stack": (lambda own: [[own, "gru"]], {"only_here-gru": [""]}),
+    "stacks": (lambda own: {"a": [own(), type(zoo.modify(own, "residual"))]}, {"a": ["", "+residual"]}),
+}
+
+
+@pytest.mark.parametrize("form", GIVEN_CLASSES)
+def test_cells_and_tasks_may_be_classes_that_are_not_registered(own_registry, go, form):
+    """Jobs name the cell, and in this process the name denotes the class that was given."""
+    own, old = only_here(), zoo.register_cell(only_here())  # as if a notebook defined it again
+    task = type("OwnCopying", (type(zoo.get_task("copying")),), {"__doc__": "Own.", "__module__": __name__})
+    make, suffixes = GIVEN_CLASSES[form]
+    denoted = {}
+
+    class Resolving(Dreaming):
+        def map(self, jobs, on_event):
+            for job, record in super().map(jobs, on_event):
+                if job["kind"] == "run":
+                    assert type(zoo.registry.resolve_task(job["train"]["task"])) is task
+                    names = job["train"]["cell"]
+                    cells = map(zoo.registry.cell_class, [names] if isinstance(names, str) else names)
+                    modified = type(zoo.modify(own, "residual"))
+                    known = {own: "", modified: "+residual"}
+                    denoted[job["cell"]] = [known[cell] for cell in cells if cell in known]
+                yield job, record
+
+    go(make(own), [task], seeds=1, engine=Resolving(), **SIZES, lr=0.1)
+    assert denoted == suffixes
+    assert type(zoo.get_cell("only_here")) is old
+    assert "own_copying" not in zoo.list_tasks()
+
+
+def test_names_of_given_classes_are_unambiguous(go):
+    gru = type("OtherGRU", (type(zoo.get_cell("gru")),), {"__doc__": "Own.", "name": "gru"})
+    with pytest.raises(
+        UsageError, match=r"has the name 'gru', and recurrent-zoo .* has another cell of this"
+    ):
+        go(gru, "copying")
+    with pytest.raises(UsageError, match=r"two cell classes have the name 'only_here'; give one"):
+        go({"a": only_here(), "b": only_here()}, "copying")
+    with pytest.raises(
+        UsageError, match=r"Adding'> is not a cell; give a name, a class derived from zoo.Cell"
+    ):
+        go(type(zoo.get_task("adding")), "copying")
 
 
 def test_workers_cannot_import_an_optimizer_of_this_program(own_registry, go):
     members = {"__doc__": "Own.", "__module__": __name__}
     zoo.register_optimizer(type("OwnSGD", (type(zoo.get_optimizer("sgd")),), members))
-    with pytest.raises(UsageError, match="optimizer 'own_sgd' is registered by this program alone"):
+    with pytest.raises(UsageError, match="optimizer 'own_sgd' exists in this program alone"):
         go("vanilla", "copying", optimizer="own_sgd", jobs=1)
 
 
@@ -906,7 +964,7 @@ def only_here():
     """A cell that no other process can import."""
     vanilla = type(zoo.get_cell("vanilla"))
     members = {"__doc__": "Here.", "name": "only_here", "card": vanilla.card, "__module__": __name__}
-    return zoo.register_cell(type("OnlyHere", (vanilla,), members), override=True)
+    return type("OnlyHere", (vanilla,), members)
 
 
 # ---- events, interruption -------------------------------------------------------------------------------

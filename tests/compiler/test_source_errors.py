@@ -74,6 +74,8 @@ CHANGES = "step gives other equations when it is called a second time: random nu
 NO_MEANING = "of booleans has no meaning"
 NO_LOOP = r"an array of shape \(H,\) cannot be looped over or unpacked"
 FOR_KERNELS = "the functions of zoo.kernels are for the numbers in a kernel"
+NO_TENSOR = "(): argument \\'input\\' (position 1) must be Tensor, not SymbolicArray"
+NUMPY_EYE = r"np\.eye\(n\) has a fixed size, so write zoo\.eye\(h\.shape\[-1\]\) for the size H$"
 UNWRITTEN = "arrays cannot be written to"
 
 # Code, with the quoted expression between guillemets, and the expected error.
@@ -172,6 +174,12 @@ WRONG = {
     "a = «a[:, 0]»": rf"2 indices into an array of shape \(H,\); {ONE_ROW}",
     "n = «h.shape[1]»": f"step raised IndexError: tuple index out of range; {ONE_ROW}",
     "«rows, units» = h.shape": f"step raised ValueError: not enough values .*{ONE_ROW}",
+    "«i, f» = zoo.split(self.U, 3)": "there are (more than 2|3) values for 2 names; write one name for each",
+    "«i, f, g, o» = zoo.split(self.U, 3)": "there are 3 values for 4 names; write one name for each part",
+    "a = «-zoo.split(a, 2)»": "bad operand type for unary -: 'list'; zoo.split and np.split return a list",
+    "a = a + «np.eye(4) @ h»": rf"the last axis of the first must be H; {NUMPY_EYE}",
+    "a = a + «h @ np.identity(4)»": rf"the last axis of the first must be 4; {NUMPY_EYE}",
+    "a = a + «np.eye(4) * h»": rf"axes must be equal, or one of them 1; {NUMPY_EYE}",
     "a = «a.sum(axis='H')»": "the axis is a str; expected an integer",
     "a = «a.reshape(3, 7)»": r"\(H,\) cannot be reshaped to \(3, 7\)",
     "a = «a.reshape(x.shape[0], -1)»": r"cannot be reshaped to \(I, -1\) for every I and H",
@@ -211,6 +219,7 @@ WRONG = {
     "if «h.shape[0] % 2 == 0»: a = h": LENGTHS_ALONE,
     "if «x.shape == h.shape»: a = h": f"whether I == H {SIZES_DECIDE}",
     "if «h.shape[0] > 8»: a = h": f"whether H > 8 {SIZES_DECIDE}",
+    "assert «a.shape == (16,)»": f"whether H == 16 {SIZES_DECIDE}, and remove an assertion",
     "a = a[: «h.shape[0] // x.shape[0]»]": "H cannot be divided by I for every I and H",
     # Complex numbers.
     "a = «np.tanh(a * 1j)»": r"np\.tanh of complex numbers is not compiled; take their \.real and \.imag",
@@ -220,7 +229,10 @@ WRONG = {
     "a = «np.cumsum(1j * a, axis=2)»": "found axis 2 of an array with 1 axis",
     # Attributes.
     "a = x @ «self.Wq»": r"the class declares no 'Wq', did you mean 'W'; it declares W, U",
-    "a = a / «self.hidden_size»": r"lengths are those of arrays, h\.shape\[-1\]",
+    "a = a / «self.hidden_size»": r"write h\.shape\[-1\] for this length$",
+    "a = a / «self.I»": r"write x\.shape\[-1\] for this length$",
+    "a = a[: «H»]": r"name 'H' is not defined; write h\.shape\[-1\] for the length H$",
+    "a = a / «I»": r"name 'I' is not defined; write x\.shape\[-1\] for the length I$",
     "a = «a + self.h»": "the declaration of 'h' is used in place of its value; a state or input is the",
     # What varies.
     "«a = a + np.random.rand()»": RANDOM,
@@ -248,6 +260,12 @@ WRONG = {
     "a = «functions»(a)": "name 'functions' is not defined$",
     "a = x @ «W»": r"name 'W' is not defined; did you mean self\.W\?$",
     "a = «np.tahn»(a)": r"has no attribute 'tahn'; did you mean tanh\?$",
+    "a = «np.sigmoid»(a)": r"has no attribute 'sigmoid'; did you mean zoo\.sigmoid\?$",
+    "a = «np.softplus»(a)": r"has no attribute 'softplus'; did you mean zoo\.softplus\?$",
+    # The text of PyTorch, which the tests do not need.
+    f"«raise TypeError('tanh{NO_TENSOR}')»": r"functions of PyTorch are not compiled; write np\.tanh$",
+    f"«raise TypeError('softplus{NO_TENSOR}')»": r"of PyTorch are not compiled; write zoo\.softplus$",
+    f"«raise TypeError('celu{NO_TENSOR}')»": "are not compiled; write the function of NumPy or zoo$",
     "a = «zoo.sigmod»(a)": r"module 'zoo' has no attribute 'sigmod'\. Did you mean 'sigmoid'\?$",
     # What is returned.
     "«return np.tile(a, 2)»": r"returns state 'h' with shape \(2 \* H,\); expected \(H,\), as it is declared",

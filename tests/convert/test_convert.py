@@ -299,14 +299,20 @@ LSTM = {"weight_ih_l0": np.ones((4 * H, I)), "weight_hh_l0": np.ones((4 * H, H))
     [
         (
             lambda: convert.from_torch("mgu", {}),
-            "from_torch: PyTorch has no cell 'mgu' with its own weights; ",
+            "from_torch: PyTorch has no layer with the equations of cell 'mgu'; it has layers for vanilla, ",
         ),
         (
             lambda: convert.to_torch("gru_reset_before", {}),
-            "to_torch: PyTorch has no cell 'gru_reset_before' ",
+            "to_torch: PyTorch has no layer with the equations of cell 'gru_reset_before'; ",
         ),
-        (lambda: convert.to_torch(Other, {}), "to_torch: PyTorch has no cell 'lstm' with its own weights"),
-        (lambda: convert.to_flax("lstm_projected", {}), "to_flax: Flax has no cell 'lstm_projected' with "),
+        (
+            lambda: convert.to_torch(Other, {}),
+            "to_torch: PyTorch has no layer with the equations of cell 'lstm'",
+        ),
+        (
+            lambda: convert.to_flax("lstm_projected", {}),
+            "to_flax: Flax has no layer with the equations of cell 'lstm_projected'; ",
+        ),
         (lambda: convert.from_torch("lstm", {}), "from_torch: weight_ih_l0 is missing."),
         (
             lambda: convert.from_torch("lstm", {"weight_ih_l0": np.ones((4 * H, I))}),
@@ -330,13 +336,14 @@ LSTM = {"weight_ih_l0": np.ones((4 * H, I)), "weight_hh_l0": np.ones((4 * H, H))
         ),
         (
             lambda: convert.from_torch("lstm", LSTM | {"weight_hr_l0": np.ones((2, H))}),
-            "from_torch: the LSTM has a projection (proj_size); give the cell 'lstm_projected'",
+            "from_torch: the LSTM has a projection to 2 units (proj_size); give the cell zoo.get_cell(",
         ),
         (
             lambda: convert.from_torch(
                 "lstm_projected", {**LSTM, "weight_hh_l0": np.ones((16, 2)), "weight_hr_l0": np.ones((2, H))}
             ),
-            "from_torch: l0: they make Wx (3, 16), Wh (2, 16), b (16,), Wp (4, 2); with its options, LSTMPr",
+            "from_torch: the LSTM has a projection to 2 units (proj_size); give the cell "
+            "zoo.get_cell('lstm_projected', proj=2).",
         ),
         (lambda: convert.to_torch("gru", {}), "to_torch: found the layers (none); some are missing."),
         (

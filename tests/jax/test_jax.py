@@ -319,8 +319,8 @@ def test_mismatched_input_raises(call, sentence):
     [
         (0, [5, 1], "lengths run from 1 to 5; expected 0 to 4"),
         (0, [-1, 1], "lengths run from -1 to 1; expected 0 to 4"),
-        (3, None, "inputs run from 3 to 3; expected tokens from 0 to 2"),
-        (-1, [4, 1], "inputs run from -1 to 0; expected tokens from 0 to 2"),
+        (3, None, "inputs hold 3; expected tokens from 0 to 2"),
+        (-1, [4, 1], "inputs hold -1; expected tokens from 0 to 2"),
     ],
 )
 def test_invalid_values_raise_outside_of_jit(tokens, lengths, sentence):

@@ -218,9 +218,12 @@ def test_a_model_is_loaded_on_another_processor(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"precision": "f16"}, "precision is 'f16'; expected 'bf16', or None for products in float32"),
+        (
+            {"precision": "f16"},
+            "precision is 'f16'; expected 'bf16', or 'float32' or None for products in float32",
+        ),
         ({"precision": np.ones(3)}, "precision is an array float64.3,.; expected 'bf16'"),
-        ({"precision": "float64"}, "precision is 'float64'; expected 'bf16', or None"),
+        ({"precision": "float64"}, "precision is 'float64'; expected 'bf16', or 'float32' or None"),
         ({"precision": "bf16", "dtype": "float64"}, "dtype is 'float64'; .* use `dtype='float32'`"),
     ],
 )
@@ -251,7 +254,7 @@ def test_processors(monkeypatch, name, features, problem, sentence):
     monkeypatch.setattr(precision, "request_tiles", lambda: problem)
     assert sentence in precision.bf16_problem()
     if sentence:
-        with pytest.raises(UsageError, match=r"; use `precision='float32'`, in another run"):
+        with pytest.raises(UsageError, match=r"; use `precision='float32'`, or another processor"):
             zoo.Recurrent("vanilla", FEATURES, HIDDEN, precision="bf16")
         with pytest.raises(UsageError, match=f"{re.escape(sentence)}.*; use"):  # as in unpickling a layer
             cell_kernels.derive_kernels.__wrapped__(zoo.get_cell("vanilla"), "bf16")

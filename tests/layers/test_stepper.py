@@ -450,7 +450,7 @@ def test_bf16():
             r"argument 'h0'.* Assign states to `stepper.state`",
         ),
         (lambda rnn: rnn.stepper()(np.zeros((1, I)), state=0), r"Assign states to `stepper.state`"),
-        (lambda rnn: rnn.stepper(2)([0, I]), "inputs run from 0 to 4; expected tokens from 0 to 3"),
+        (lambda rnn: rnn.stepper(2)([0, I]), "inputs hold 4; expected tokens from 0 to 3"),
         (lambda rnn: rnn.stepper()(np.ones((1, I), int)), r"Convert features to floats"),
         (lambda rnn: rnn.stepper()(np.zeros((1, I)), dt=[1.0]), "unknown argument 'dt'"),
         (lambda rnn: rnn.stepper(2).reset([0, 1]), r"done is \[0, 1\]; expected 2 booleans"),

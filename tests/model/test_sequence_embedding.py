@@ -163,7 +163,7 @@ CATEGORIES = CategoryInputs(TOKENS, 2, ((0, TOKENS, 0),))
             r"inputs are float64\(5, 40, 9\); expected N sequences, integer tokens \(T, N\), time first",
         ),
         (lambda: analysis.jacobian(model_of(), "ab"), r"a language model; expected integer tokens \(T, B\)"),
-        (lambda: model_of().outputs(np.full((5, 7), TOKENS)), "run from 9 to 9; expected tokens from 0 to 8"),
+        (lambda: model_of().outputs(np.full((5, 7), TOKENS)), "inputs hold 9; expected tokens from 0 to 8"),
         pytest.param(
             lambda: zoo.export.to_onnx(model_of(), "no.onnx", tokens=False),
             "a model with an embedding reads tokens",

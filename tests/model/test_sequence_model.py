@@ -376,7 +376,7 @@ def test_invalid_sizes(settings, words):
             None,
             r"targets are texts\(3,\); expected integers from 0 to 2, bec",
         ),
-        ("cross_entropy", np.full((T, B), V), None, "targets run from 3 to 3; expected classes from 0 to 2"),
+        ("cross_entropy", np.full((T, B), V), None, "targets hold 3; expected classes from 0 to 2"),
         (
             "squared_error",
             np.zeros((T, B)),

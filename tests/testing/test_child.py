@@ -100,7 +100,11 @@ def test_index_out_of_bounds_is_detected(faulty):
     report = faulty(body, kernel="zoo.njit(forward)")
     shapes = next(outcome for outcome in report.outcomes if outcome.check == "check_shapes")
     assert shapes.status == "failed"
-    assert "IndexError: index is out of bounds" in shapes.message
+    assert "IndexError: index is out of bounds (faulty.py:" in shapes.message
+    assert f", in forward: {body})" in shapes.message, "the line of the kernel"
+    others = [each.message for each in report.failures if each.check != "check_shapes"]
+    assert others.count("as in check_shapes") > 10, "the error is described once"
+    assert sum("index is out of bounds" in each for each in others) == 0
 
 
 def test_output_of_kernels_is_ignored(faulty):

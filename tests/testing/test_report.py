@@ -59,10 +59,24 @@ def test_each_outcome_is_collected_in_order():
     assert list(statuses(report).items()) == list(expected.items())
     assert not report.ok
     assert [outcome.check for outcome in report.failures] == ["check_bad", "check_crash"]
-    assert (
-        report.outcomes[2].message
-        == "cell 'x': found an exception, expected none. IndexError: index 3 is out of bounds"
+    line = check_crash.__code__.co_firstlineno + 2
+    assert report.outcomes[2].message == (
+        "cell 'x': found an exception, expected none. IndexError: index 3 is out of bounds "
+        f'(test_report.py:{line}, in check_crash: raise IndexError("index 3 is out of bounds"))'
     )
+
+
+def test_equal_messages_are_reported_once():
+    def check_bad_too(component):
+        """As bad."""
+        check_bad(component)
+
+    report = run_checks(Member(), [check_good, check_bad, check_bad_too], on_fail="collect")
+    assert [each.message for each in report.outcomes] == [
+        "",
+        "cell 'x': found 1, expected 2.",
+        "as in check_bad",
+    ]
     assert report.outcomes[1].law == "Bad is never true."
     assert all(outcome.seconds >= 0 for outcome in report.outcomes)
 

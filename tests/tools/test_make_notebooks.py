@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import chain
 from pathlib import Path
 
@@ -45,3 +46,18 @@ def test_notebook_has_all_code_and_output_of_its_page(name: str) -> None:
     assert "details>" not in text
     assert "](images/" not in text
     assert "](../images/" in text
+
+
+@pytest.mark.parametrize("name", make_notebooks.PAGES)
+def test_text_of_a_notebook_fits_a_notebook(name: str) -> None:
+    """It does not link to itself, cells fold nothing, its links have targets, and all cells can run again."""
+    cells = json.loads(make_notebooks.notebook(name))["cells"]
+    text = "".join(chain(*(cell["source"] for cell in cells if cell["cell_type"] == "markdown")))
+    assert "as a notebook" not in " ".join(text.split())
+    assert f"{name}.ipynb" not in text
+    assert "open the solution" not in text
+    targets = re.findall(r"\]\((\.\./[^)#\s]+)", text)
+    assert targets
+    assert [each for each in targets if not (make_notebooks.NOTEBOOKS / each).exists()] == []
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert [each for each in code if " train " in each and "--resume" not in each and each[0] == "!"] == []

@@ -591,7 +591,7 @@ def test_products_in_bfloat16(any_processor):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda module: module.to("meta"), "computes on the CPU, and the module would be on meta; leave"),
+        (lambda module: module.to("meta"), "computes on the CPU, and the module would be on meta; keep"),
         (lambda module: torch.nn.Sequential(module).to("meta"), "computes on the CPU"),
         (lambda module: module.half(), "dtype is torch.float16; expected torch.float32 or torch.float64."),
         (lambda module: module.to(torch.bfloat16), "dtype is torch.bfloat16; expected"),
@@ -871,7 +871,7 @@ def test_invalid_call_raises(cell, given, sentence):
         ),
         (
             lambda: layer("gru")(torch.full((T, B), I)),
-            r"^cell 'gru': inputs run from 3 to 3; expected tokens from",
+            r"^cell 'gru': inputs hold 3; expected tokens from",
         ),
         (lambda: layer("gru")(X, lengths="ab"), "lengths cannot be converted to a tensor"),
         *(
@@ -912,6 +912,14 @@ class WithReadout(torch.nn.Module):
         return self.readout(self.rnn(*arguments)[0])
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_weights_of_any_float_dtype_are_converted(dtype):
+    theirs = torch.nn.LSTM(I, H).to(dtype).state_dict()
+    params = zoo.convert.from_torch("lstm", theirs)
+    expected = theirs["weight_ih_l0"].double().numpy().T
+    np.testing.assert_array_equal(params["l0.Wx"].astype("f8"), expected)
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
 @pytest.mark.parametrize("is_nested", [False, True])
 @pytest.mark.parametrize("grad", [False, True])
@@ -932,6 +940,28 @@ def test_tracing_raises(is_nested, grad, given):
         with pytest.raises(UsageError, match=r"zoo\.export\.to_onnx\(module\.to_layer\(\)"):
             torch.jit.trace(module, given)
         module(*given)  # and no sooner
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("cell", ["gru", "lem"])
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_scripting_raises(cell, is_nested):
+    module = layer(cell, dtype=torch.float32)
+    module = WithReadout(module) if is_nested else module
+    with pytest.raises(UsageError, match=r"zoo\.export\.to_onnx\(module\.to_layer\(\)"):
+        torch.jit.script(module)
+
+
+@pytest.mark.parametrize("is_strict", [False, True])
+def test_export_to_onnx_raises(monkeypatch, is_strict):
+    """``torch.onnx.export`` calls ``torch.export.export``, at first not strictly, and then strictly."""
+    torch._dynamo.reset()
+    module, x = layer(dtype=torch.float32), (X.float(),)
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    with pytest.raises(Exception, match=r"zoo\.export\.to_onnx\(module\.to_layer\(\)"):
+        torch.export.export(module, x, strict=is_strict)
+    monkeypatch.undo()
+    torch.export.export(module, x, strict=is_strict)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

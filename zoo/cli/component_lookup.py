@@ -29,12 +29,10 @@ from zoo.registry import (
     registry_of,
     split_name,
 )
-from zoo.registry.hookspecs import COMPONENT_CLASSES, KINDS
+from zoo.registry.hookspecs import CLASSES_BY_KIND, KINDS
 from zoo.registry.plugin_files import is_file_spec
 
 C = TypeVar("C", bound=Component)
-
-CLASSES_BY_KIND: dict[str, type[Component]] = {base.kind: base for base in COMPONENT_CLASSES}
 
 
 PLUGIN: dict[str, Any] = {
@@ -252,7 +250,11 @@ def _find_by_name(name: str) -> type[Component] | Loss:
         )
     known = [known for base in CLASSES_BY_KIND.values() for known in registry_of(base).list()]
     known += list_losses()
+    advice = did_you_mean_component(name, known)
+    if name.isidentifier() and name[0].isupper():
+        advice = (
+            f" Write FILE.py:{name} for a class in a file; in a notebook, zoo.testing.check_cell({name})."
+        )
     raise UnknownNameError(
-        f"unknown component {name!r}.{did_you_mean_component(name, known)} `zoo cells` lists the cells, `zoo "
-        f"plugins` all components."
+        f"unknown component {name!r}.{advice} `zoo cells` lists the cells, `zoo plugins` all components."
     )

@@ -30,6 +30,7 @@ from zoo.comparison.statistics import overall, summarize, summarize_targets
 from zoo.comparison.workers import LOCAL, Backend, SerialExecutor, WorkerPool, check_jobs, parse_backend
 from zoo.errors import CheckpointError, UsageError
 from zoo.processes import available_processors
+from zoo.registry import given_classes
 from zoo.storage import PLAN_FILE, RunDirectory
 from zoo.storage.atomic import entries, is_temporary, remove_temporaries
 from zoo.storage.run_directory import exclusive_lock
@@ -134,7 +135,8 @@ def compare(
         raise UsageError(f"compare: engine is {short_repr(engine)}; expected an object with a method map.")
     cell_specs, task_specs, chosen = _collect_specs(cells, tasks, options, block)
     data_settings = {name: settings.pop(name) for name in DATA_SETTINGS if settings.get(name) is not None}
-    with TemporaryDirectory() as scratch:
+    classes = [*specs.classes_of(cells), *specs.classes_of(tasks)]
+    with given_classes(classes), TemporaryDirectory() as scratch:
         settings, optimizer_spec = specs.extract_optimizer_file(settings)
         files, data_settings = save_data(data, data_settings, Path(scratch))
         request = CompareRequest(

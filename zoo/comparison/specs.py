@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from zoo.registry import (
     stack_name,
 )
 from zoo.registry.composite_names import CellName
+from zoo.registry.hookspecs import CLASSES_BY_KIND
 from zoo.registry.plugin_files import is_file_spec
 from zoo.registry.registry import LOCAL
 
@@ -127,11 +128,12 @@ def label_specs(kind: str, components: Any) -> LabelledSpecs:
             label = _default_label(kind, spec)
             _check_notation(kind, spec, label)
         _check_label(kind, label)
-        if specs.setdefault(label, spec) != spec or (label in options and options[label] != chosen):
+        if label in specs:
             raise UsageError(
                 f"compare: two {kind}s are called {label!r}; give one of them a label of its own, as in "
-                f"other={spec}."
+                f"other={spec}, or leave it out."
             )
+        specs[label] = spec
         if chosen is not None:
             options[label] = chosen
     return specs, options
@@ -197,14 +199,28 @@ def _spec_of(kind: str, component: Any) -> tuple[str, dict[str, Any] | None]:
         return (_as_stack(component) if is_text_of_stack else component.strip()), None
     if kind == "cell" and isinstance(component, Sequence) and component:
         return _stack_of(component)
-    if isinstance(component, Component):
+    base = CLASSES_BY_KIND[kind]
+    if isinstance(component, base):
         return component.name, dict(component.options)
-    if isinstance(component, type) and issubclass(component, Component) and "name" in vars(component):
+    if isinstance(component, type) and issubclass(component, base) and "name" in vars(component):
         return component.name, None
     raise UsageError(
-        f"compare: {component!r} is not {with_article(kind)}; give a name, a registered class, or one of "
-        f"its instances."
+        f"compare: {short_repr(component)} is not {with_article(kind)}; give a name, a class derived from "
+        f"zoo.{base.__name__}, or an instance of one."
     )
+
+
+def classes_of(components: Any) -> Iterator[type[Component]]:
+    """The classes in the argument ``cells`` or ``tasks``, also of instances and in stacks."""
+    if isinstance(components, Component):
+        yield type(components)
+    elif isinstance(components, type):
+        yield components
+    elif isinstance(components, Mapping):
+        yield from classes_of(list(components.values()))
+    elif isinstance(components, Sequence) and not isinstance(components, str):
+        for each in components:
+            yield from classes_of(each)
 
 
 def _check_is_one_item(text: str) -> None:
@@ -352,7 +368,8 @@ def missing_component_error(kind: str, label: str, name: str) -> UnknownNameErro
     setting = kind if kind == "optimizer" else f"{kind}s"
     return UnknownNameError(
         f"compare: the comparison has the {kind} {name!r}{called}, which is not registered here; "
-        f"name its file again, `{setting}=FILE.py:Class`, or install or load its plugin."
+        f"name its file again, `{setting}=FILE.py:Class`, give its class again in Python, or install or load "
+        f"its plugin."
     )
 
 
@@ -392,7 +409,7 @@ def check_importable_by_workers(plan: Plan) -> None:
     """Check that worker processes can import all components.
 
     Raises:
-        UsageError: naming the first that is registered by this program alone.
+        UsageError: naming the first that exists in this program alone.
     """
     names: list[tuple[type[Component], str]] = [
         (Optimizer, plan.optimizer_spec or plan.settings["optimizer"])
@@ -405,7 +422,6 @@ def check_importable_by_workers(plan: Plan) -> None:
     for kind, name in names:
         if not is_file_spec(name) and registry_of(kind).source(name) == LOCAL:
             raise UsageError(
-                f"compare: {kind.kind} {name!r} is registered by this program alone, and the workers are "
-                f"other processes; put it into a plugin or a file (FILE.py:Class), or do without them, "
-                f"jobs=0."
+                f"compare: {kind.kind} {name!r} exists in this program alone, and the workers are other "
+                f"processes; do without them, jobs=0, or put it into a file (FILE.py:Class) or a plugin."
             )

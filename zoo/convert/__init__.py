@@ -5,7 +5,7 @@
 >>> weights = zoo.convert.to_torch("lstm", rnn.params)
 >>> {name: value.shape for name, value in weights.items()}["weight_hh_l0"]
 (20, 5)
->>> rnn.fill(zoo.convert.from_torch("lstm", weights))
+>>> rnn.fill(zoo.convert.from_torch("lstm", weights), strict=True)
 
 Of two biases with a common sum, zoo has only the sum. Conversion to the other library puts the sum into the
 first bias and zeros into the second.

@@ -178,7 +178,8 @@ def check_supported(cell: str | type[Cell] | Cell, library: str, cells: Iterable
     resolved = resolve_cell(cell)
     if resolved.name not in cells or not has_gate_layout(resolved):
         raise UsageError(
-            f"{owner}: {library} has no {resolved.label()} with its own weights; it has {', '.join(cells)}."
+            f"{owner}: {library} has no layer with the equations of {resolved.label()}; it has layers for "
+            f"{', '.join(cells)}."
         )
     return resolved
 

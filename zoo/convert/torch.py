@@ -39,11 +39,11 @@ def from_torch(cell: str | type[Cell] | Cell, state_dict: Mapping[str, Any]) -> 
 
     Args:
         cell: ``"vanilla"``, ``"lstm"``, ``"lstm_projected"`` or ``"gru"``, or such a cell with options.
-            Its ``forget_bias`` is subtracted from the bias.
+            Its ``forget_bias`` is subtracted from the bias. ``lstm_projected`` needs its option ``proj``.
         state_dict: ``"weight_ih_l0"`` and so on to a tensor or array, every layer and direction.
 
     Returns:
-        ``"l0.Wx"`` and so on, for ``rnn.fill``.
+        ``"l0.Wx"`` and so on, for ``rnn.fill(..., strict=True)``.
 
     Raises:
         UsageError: if PyTorch has no such cell, or arrays are missing, unknown or invalid.
@@ -53,8 +53,14 @@ def from_torch(cell: str | type[Cell] | Cell, state_dict: Mapping[str, Any]) -> 
     if hasattr(state_dict, "state_dict"):
         raise UsageError(f"{owner}: state_dict is a module; pass module.state_dict().")
     groups = _groups(state_dict, owner)
-    if cell.name == "lstm" and any("weight_hr" in group for group in groups.values()):
-        raise UsageError(f"{owner}: the LSTM has a projection (proj_size); give the cell 'lstm_projected'.")
+    projections = [group["weight_hr"] for group in groups.values() if "weight_hr" in group]
+    if projections and cell.name in ("lstm", "lstm_projected") and projections[0].ndim == 2:
+        size = len(projections[0])
+        if size != cell.options.get("proj"):
+            raise UsageError(
+                f"{owner}: the LSTM has a projection to {size} units (proj_size); give the cell "
+                f"zoo.get_cell('lstm_projected', proj={size})."
+            )
     return merge_layers(
         {layer: from_layer(cell, group, f"{owner}: {layer}") for layer, group in groups.items()}
     )
@@ -141,6 +147,9 @@ def _groups(state_dict: Mapping[str, Any], owner: str) -> dict[str, Arrays]:
 
 def _array(value: Any, owner: str) -> Array:
     try:
-        return np.asarray(value.detach() if hasattr(value, "detach") else value)
+        if hasattr(value, "detach"):  # a tensor
+            value = value.detach()
+            value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+        return np.asarray(value)
     except (TypeError, RuntimeError) as error:  # another device, or a dtype unknown to NumPy
         raise UsageError(f"{owner} cannot be read as an array ({error}).") from None

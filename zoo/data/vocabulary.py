@@ -44,7 +44,10 @@ def check_symbols(symbols: Sequence[object]) -> Symbols:
         raise DataError(f"a vocabulary needs from 2 to {MAX_SYMBOLS} symbols; found {len(symbols)}.")
     plain = _plain(symbols)
     if len(set(plain)) < len(plain):
-        raise DataError(f"a vocabulary holds a symbol once; found twice: {list_symbols(_repeated(plain))}.")
+        raise DataError(
+            f"a vocabulary holds a symbol once; found twice: {list_symbols(_repeated(plain))}; write "
+            f"sorted(set(text)) for the symbols of a text."
+        )
     return plain
 
 

@@ -31,8 +31,8 @@ def check_precision(precision: object, dtype: str, owner: str) -> str | None:
         return None
     if not (isinstance(precision, str) and precision == BF16):
         raise UsageError(
-            f"{owner}: precision is {short_repr(precision)}; expected 'bf16', or None for products in "
-            f"{dtype}."
+            f"{owner}: precision is {short_repr(precision)}; expected 'bf16', or {dtype!r} or None for "
+            f"products in {dtype}."
         )
     if dtype != "float32":
         raise UsageError(
@@ -41,8 +41,8 @@ def check_precision(precision: object, dtype: str, owner: str) -> str | None:
         )
     if reason := bf16_problem():
         raise UsageError(
-            f"{owner}: precision is 'bf16' and {reason}; use `precision='float32'`, in another run if this "
-            "one began with 'bf16'."
+            f"{owner}: precision is 'bf16' and {reason}; use `precision='float32'`, or another processor to "
+            f"resume a run that began with 'bf16'."
         )
     return BF16
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from zoo.arguments import as_mapping, as_path, dtype_and_shape
+from zoo.arguments import as_bool, as_mapping, as_path, dtype_and_shape
 from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base.block import BLOCK_PREFIX
@@ -192,14 +192,26 @@ class FlatParameters:
     def _public_assignable(cls) -> list[str]:
         return [name for name, check in cls._assignable.items() if check or name in ("theta", "grad")]
 
-    def fill(self, arrays: Mapping[str, Any]) -> None:
+    def fill(self, arrays: Mapping[str, Any], *, strict: bool = False) -> None:
         """Copy values into parameters and buffers, by name.
+
+        Args:
+            arrays: Values by name; arrays without a value stay as they are.
+            strict: Whether every array must have a value, for example if all weights come from another
+                library.
 
         Raises:
             UnknownNameError: if an array is unknown.
-            UsageError: if a value does not fit its array.
+            UsageError: if a value does not fit its array, or with ``strict`` if one is missing.
         """
-        for name, value in as_mapping(arrays, "arrays").items():
+        given = {full_name(name, self._arrays) for name in as_mapping(arrays, "arrays")}
+        missing = [name for name in self._arrays if name not in given]
+        if as_bool(strict, "fill: strict") and missing:
+            raise UsageError(
+                f"fill: strict is True and there is no value for {', '.join(missing)}; give values for all "
+                f"arrays, or leave out `strict` to keep the others."
+            )
+        for name, value in arrays.items():
             self.arrays[name] = value
 
     @property

@@ -110,7 +110,7 @@ def states_by_name(state: GivenState, shapes: Shapes, batch: int, owner: str) ->
     if len(arrays) != len(owners):
         raise UsageError(
             f"{owner}: the state is {len(arrays)} array{'s' * (len(arrays) != 1)}; expected a tuple "
-            f"({', '.join(owners)}), or a mapping with the names {list(shapes)}."
+            f"({', '.join(owners)}{',' * (len(owners) == 1)}), or a mapping with the names {list(shapes)}."
         )
     return {
         full: part

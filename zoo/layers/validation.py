@@ -203,9 +203,10 @@ def as_tokens(tokens: Any, symbols: int, owner: str, noun: str = "tokens") -> Ar
         )
     # As unsigned integers, negative tokens are larger than any vocabulary: one comparison is enough.
     if tokens.size and np.maximum.reduce(tokens.view(_unsigned(tokens.dtype)), axis=None) >= symbols:
-        raise UsageError(
-            f"{owner} run from {tokens.min()} to {tokens.max()}; expected {noun} from 0 to {symbols - 1}."
-        )
+        wrong = tokens[(tokens < 0) | (tokens >= symbols)]
+        is_one = wrong.min() == wrong.max()
+        description = f"hold {wrong[0]}" if is_one else f"run from {tokens.min()} to {tokens.max()}"
+        raise UsageError(f"{owner} {description}; expected {noun} from 0 to {symbols - 1}.")
     return _kernel_ready(tokens, np.dtype(np.int32))
 
 

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -418,6 +418,18 @@ class Model(FlatParameters):
         x, steps = self._inputs(inputs, lengths)
         checked = as_weights(weights, x.shape[:2], self.kind)
         return self._outputs(self._batch_run(x, checked, state, noise, steps, aux))
+
+    def __call__(self, *_args: object, **_named: object) -> NoReturn:
+        """Raise an error that names the methods, since a model may return outputs, predictions or a loss.
+
+        Raises:
+            UsageError: always.
+        """
+        predictions = ", model.predict(x) for predictions" if hasattr(self, "predict") else ""
+        raise UsageError(
+            f"{self.kind}: a model cannot be called; write model.outputs(x) for the outputs{predictions} or "
+            f"model.loss(x, y) for the loss."
+        )
 
     def stepper(self, batch_size: int = 1, state: GivenState | None = None) -> ModelStepper:
         """Make a stepper: it runs the model over a stream, one time step in each call, and keeps the states.

@@ -5,7 +5,8 @@ The functions of each kind, such as ``list_cells``, are typed names for the gene
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar, cast
 
 from zoo.arguments import short_repr
@@ -26,6 +27,7 @@ from zoo.base.names import did_you_mean, with_article
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import composite_names, loader
 from zoo.registry.entry_points import PluginRecord
+from zoo.registry.hookspecs import CLASSES_BY_KIND
 from zoo.registry.plugin_files import is_file_spec, load_cell_file, load_class_file
 from zoo.registry.registry import Registry, Source, check_component
 from zoo.registry.stack_names import is_stack, split_at_commas
@@ -135,6 +137,31 @@ def register(base: type[Component], cls: Any, override: bool) -> Any:
         UsageError: if the name is taken.
     """
     return loader.LOADER.register(base.kind, cls, override)
+
+
+@contextmanager
+def given_classes(classes: Iterable[type[Component]]) -> Iterator[None]:
+    """Register classes for a ``with`` statement, and the parts of composite cells, so that names denote them.
+
+    Args:
+        classes: Classes that a caller gave. They may be registered already.
+
+    Raises:
+        DefinitionError: if a class is abstract.
+        UsageError: if two of them have one name, or a plugin has another class of this name.
+    """
+    by_name: dict[tuple[str, str], type[Component]] = {}
+    with ExitStack() as stack:
+        for cls in (part for each in classes for part in composite_names.component_parts(each)):
+            check_component(cls, CLASSES_BY_KIND[cls.kind])
+            if by_name.setdefault((cls.kind, cls.name), cls) is not cls:
+                raise UsageError(
+                    f"two {cls.kind} classes have the name {cls.name!r}; give one of them another, as in "
+                    f'name = "other_{cls.name}".'
+                )
+        for (kind, _), cls in by_name.items():
+            stack.enter_context(registry_of(CLASSES_BY_KIND[kind]).given(cls))
+        yield
 
 
 def modify(

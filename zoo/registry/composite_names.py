@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from zoo.base import Block, Cell, Modifier
+from zoo.base import Block, Cell, Component, Modifier
 from zoo.base.block import PLACEMENT_OPTIONS
 from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.errors import UsageError
@@ -150,6 +150,15 @@ def in_block_class(cls: type[Cell], block: type[Block]) -> type[Cell]:
     from zoo.modifiers.block_cell import block_class  # imports the compiler
 
     return block_class(cls, block)
+
+
+def component_parts(cls: type[Component]) -> list[type[Component]]:
+    """The cell, the modifiers and the block of a composite cell, innermost first; else the class itself."""
+    from zoo.modifiers.composite_cell import CompositeCell  # imports the compiler
+
+    if not issubclass(cls, CompositeCell) or "base" not in vars(cls):
+        return [cls]
+    return [*component_parts(cls.base), cls.component]
 
 
 def in_block(cell: Cell, block: Block) -> Cell:

@@ -63,6 +63,7 @@ COMPONENT_CLASSES: tuple[type[Component], ...] = (
     Task,
     Tracker,
 )
+CLASSES_BY_KIND: dict[str, type[Component]] = {base.kind: base for base in COMPONENT_CLASSES}
 KINDS: tuple[str, ...] = (*(base.kind for base in COMPONENT_CLASSES), Loss.kind)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -123,6 +124,31 @@ class Registry(Generic[M]):
             load: Returns the component, or None if its plugin fails. The name is unknown then.
         """
         self._entries = {**self._entries, name: Entry(source, load)}
+
+    @contextmanager
+    def given(self, cls: type[M]) -> Iterator[None]:
+        """Register a class that a caller gave, for a ``with`` statement.
+
+        It replaces a class of this name that this process registered: in a notebook, an earlier version.
+
+        Raises:
+            DefinitionError: if ``cls`` is not a class of this kind or is abstract.
+            UsageError: if a plugin has another class of this name.
+        """
+        check_component(cls, self.base)
+        before = self._entry(cls.name)
+        if before is not None and before.cls is not cls and before.source != LOCAL:
+            raise UsageError(
+                f"{cls.error_name()} has the name {cls.name!r}, and {before.source} has another {self.kind} "
+                f'of this name; give the class another one, as in name = "my_{cls.name}".'
+            )
+        if before is None or before.cls is not cls:
+            self.register_later(cls.name, LOCAL, lambda: cls)
+        try:
+            yield
+        finally:
+            others = {name: entry for name, entry in self._entries.items() if name != cls.name}
+            self._entries = others if before is None else {**others, cls.name: before}
 
     def get(self, name: str, /, **options: Any) -> M:
         """A component with its options.

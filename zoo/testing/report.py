@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import json
 import time
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 from unittest import SkipTest
 
@@ -152,6 +156,8 @@ def run_checks(
     """
     expected = check_expected_failures(expected_failures or {}, checks)
     outcomes: list[Outcome] = []
+    first_checks: dict[str, str] = {}
+    """The first check with each message of a failure, which is reported once."""
     for check in checks:
         error: Exception | None = None
         if outcomes and outcomes[0].status == "failed":
@@ -159,6 +165,13 @@ def run_checks(
             outcome = Outcome(name_of(check), law_of(check), "skipped", reason)
         else:
             outcome, error = _run_check(component, check, expected.get(name_of(check)))
+        if outcome.status == "failed":
+            first = first_checks.setdefault(outcome.message, outcome.check)
+            is_new = first == outcome.check
+            message = (
+                f"{outcome.message}{_kernel_line(component, check, error)}" if is_new else f"as in {first}"
+            )
+            outcome = replace(outcome, message=message)
         outcomes.append(outcome)
         if callback is not None:
             callback(outcome)
@@ -199,6 +212,29 @@ def _run_check(component: Any, check: Check, reason: str | None) -> tuple[Outcom
         )
     seconds = time.perf_counter() - start
     return Outcome(name_of(check), law_of(check), status, message, seconds, warning), error
+
+
+def _kernel_line(component: Any, check: Check, error: Exception | None) -> str:
+    """The line of an index out of bounds in a kernel, after a space; empty for other errors.
+
+    An error of compiled code has no line, so the check runs again as plain Python.
+    """
+    if not isinstance(error, IndexError):
+        return ""
+    from zoo.kernels import pure_python
+
+    try:
+        with pure_python():
+            check(component)
+    except IndexError as repeated:
+        with contextlib.suppress(TypeError, OSError):  # a class without a file
+            file = inspect.getfile(type(component))
+            for frame in reversed(traceback.extract_tb(repeated.__traceback__)):
+                if frame.filename == file:
+                    return f" ({Path(file).name}:{frame.lineno}, in {frame.name}: {frame.line})"
+    except Exception:  # plain Python may fail in another way, without the line
+        return ""
+    return ""
 
 
 def _check_warning(caught: list[warnings.WarningMessage]) -> str:

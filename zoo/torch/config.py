@@ -252,8 +252,8 @@ def check_device(device: Any, subject: str = "the module would be") -> None:
     """
     if device.type != "cpu":
         raise UsageError(
-            f"{OWNER} computes on the CPU, and {subject} on {device}; leave the module there; move inputs "
-            f"and outputs."
+            f"{OWNER} computes on the CPU, and {subject} on {device}; keep the module on the CPU, and move "
+            f"its inputs and outputs, as in x.cpu()."
         )
 
 

@@ -15,10 +15,16 @@ import numpy as np
 import torch
 
 from zoo.array_types import Array, Arrays
+from zoo.errors import UsageError
 from zoo.layers.functional import Tape
-from zoo.torch.config import SharedStack, stack_of_key
+from zoo.torch.config import OWNER, SharedStack, stack_of_key
 
 Tensor = Any
+
+NO_TRANSLATION = (
+    f"{OWNER}: torch.jit and torch.onnx.export cannot read its kernels; write an ONNX file with "
+    f"zoo.export.to_onnx(module.to_layer(), 'model.onnx'), or, to run it in Python, use torch.export.export."
+)
 
 
 class TensorArgs(NamedTuple):
@@ -202,6 +208,8 @@ def _backward_impl(
 
 
 def _fake_forward(key: str, x: Tensor, arrays: Any, *_: Any) -> list[Tensor]:
+    if torch.onnx.is_in_onnx_export():  # here, since forward is not run with ``strict=True``, its second try
+        raise UsageError(NO_TRANSLATION)
     shared, (steps, batch) = stack_of_key(key), x.shape[:2]
     new = arrays[0].new_empty
     last = [new(shared.states.shape(kind, batch)) for kind in range(len(shared.states.kinds))]

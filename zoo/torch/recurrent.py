@@ -26,17 +26,13 @@ from zoo.registry import get_cell
 from zoo.torch.arguments import empty_outputs, pack_arguments, pack_like, unpack_outputs, unpack_sequence
 from zoo.torch.autograd_functions import apply_recurrent
 from zoo.torch.config import OWNER, as_precision, check_device, check_dtype, shared_stack
+from zoo.torch.operators import NO_TRANSLATION
 from zoo.torch.states import State
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Tensor = Any
-
-_IS_TRACED = (
-    f"{OWNER}: torch.jit.trace and torch.onnx.export would store the outputs as constants; write an ONNX "
-    f"file with zoo.export.to_onnx(module.to_layer(), 'model.onnx'), or use torch.export."
-)
 
 
 def _projected(cell: CellLike | Sequence[CellLike], size: int) -> Cell:
@@ -144,7 +140,7 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
             UsageError: if an argument is invalid.
         """
         if torch.jit.is_tracing():
-            raise UsageError(_IS_TRACED)
+            raise UsageError(NO_TRANSLATION)
         if isinstance(x, PackedSequence):
             padded, lengths = unpack_sequence(x, lengths, self.batch_first)
             y, last = self.forward(padded, state, lengths, **inputs)
@@ -258,6 +254,14 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         as_precision(self._config.precision, check_dtype(converted.dtype))
         super()._apply(fn, recurse)
         return self
+
+    def __prepare_scriptable__(self) -> Recurrent:
+        """Raise an error: ``torch.jit.script`` calls this before it reads the code.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(NO_TRANSLATION)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_shared"}

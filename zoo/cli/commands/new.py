@@ -170,6 +170,7 @@ _FILES = {
     "$module.py": ("module.py", "the cell $cell; change its equations into yours"),
     "test_$module.py": ("test.py", "the laws that every cell obeys"),
     "README.md": ("README.md", "what is in the package, and how to use it"),
+    ".gitignore": ("gitignore", "the results that git ignores"),
 }
 
 

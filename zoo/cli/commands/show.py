@@ -20,11 +20,12 @@ from zoo.base.set_options import assign, component_target
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
 from zoo.cell_pages.cell_tables import declaration_tables, loss_tables, sized_tables
 from zoo.cli.completion import complete_components
-from zoo.cli.component_lookup import CLASSES_BY_KIND, find_component, plugin_option
+from zoo.cli.component_lookup import find_component, plugin_option
 from zoo.cli.flags import Command, argument, option
 from zoo.cli.terminal import WIDTH, bold, dim, echo, escape_controls, indent, is_terminal, make_console
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.registry import find_loss, is_composite, list_losses, loss_source, registry_of, split_name
+from zoo.registry.hookspecs import CLASSES_BY_KIND
 from zoo.tables import TextTable, align
 
 _SIZE = click.IntRange(min=1)

@@ -10,6 +10,7 @@ import difflib
 import importlib.util
 import inspect
 import linecache
+import re
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ import numpy as np
 
 from zoo.base import Cell
 from zoo.base.names import near_names
-from zoo.compiler.ir.graph import ClosedGraphError
+from zoo.compiler.ir.graph import ClosedGraphError, ShapeError
 from zoo.errors import DefinitionError, ZooError
 
 # Longer expressions are cut at this length.
@@ -69,7 +70,18 @@ def definition_error(error: Exception, cell: Cell, note: str = "") -> Definition
     user_frames = [each for each in frames if not _is_library_file(each.file)]
     where = source_location(*user_frames[-1]) if user_frames else step_location(cell)
     inside_kernels = any(Path(each.file).is_relative_to(_KERNELS) for each in frames)
-    return error_at(cell, where, f"{_CALLS_A_KERNEL if inside_kernels else _problem(error, cell)}{note}")
+    problem = _CALLS_A_KERNEL if inside_kernels else _problem(error, cell)
+    if isinstance(error.__context__, ShapeError) and user_frames and _has_numpy_eye(user_frames[-1].frame):
+        problem += "; np.eye(n) has a fixed size, so write zoo.eye(h.shape[-1]) for the size H"
+    return error_at(cell, where, f"{problem}{note}")
+
+
+def _has_numpy_eye(frame: FrameType) -> bool:
+    """Whether the code of a function calls ``np.eye`` or ``np.identity``."""
+    try:
+        return re.search(r"\b(np|numpy)\.(eye|identity)\(", inspect.getsource(frame.f_code)) is not None
+    except (OSError, TypeError):  # without a source
+        return False
 
 
 def error_at(cell: Cell, where: str, problem: str) -> DefinitionError:
@@ -167,6 +179,9 @@ _CALLS_A_KERNEL = (
     "NumPy"
 )
 _ONE_ROW = "; a step sees one row, x (I,) and h (H,), without the axes of time and batch"
+_IS_LIST = "; zoo.split and np.split return a list, so give each part a name, as in `i, f = zoo.split(a, 2)`"
+_UNPACKED = re.compile(r"(?:too many|not enough) values to unpack \(expected (\d+)(?:, got (\d+))?\)")
+_TENSOR_FUNCTION = re.compile(r"(\w+)\(\): argument .* must be Tensor, not (SymbolicArray|Complex)")
 
 
 def _problem(error: Exception, cell: Cell) -> str:
@@ -179,6 +194,16 @@ def _problem(error: Exception, cell: Cell) -> str:
         return _undeclared(error.name, cell)
     if type(error).__module__.partition(".")[0] == "numba":
         return "a compiled function cannot take part in `step`; call the plain one, written with NumPy"
+    if function := _TENSOR_FUNCTION.match(text):
+        return f"functions of PyTorch are not compiled; write {_numpy_name(function[1])}"
+    if (names := _UNPACKED.fullmatch(text)) and names[2] != "1":  # 1: probably of the shape of a vector
+        count = names[2] or f"more than {names[1]}"
+        return (
+            f"there are {count} values for {names[1]} names; write one name for each part, as in "
+            f"`i, f, o = zoo.split(a, 3)`"
+        )
+    if isinstance(error, TypeError) and "operand" in text and "'list'" in text:
+        return f"step raised TypeError: {text}{_IS_LIST}"
     is_about_axes = isinstance(error, IndexError) or "unpack" in text
     for name in ("SymbolicArray", "Complex"):
         text = text.replace(f"'{name}' object", "an array").replace(f"'{name}'", "an array")
@@ -196,18 +221,38 @@ def _suggestion(error: Exception, cell: Cell) -> str:
 
         owners = {"self": [*cell.params, *cell.buffers, *cell.options], "zoo": dir(zoo), "np": dir(np)}
         meant = [f"{owner}.{name}" for owner, names in owners.items() if name in names]
+        if not meant and name in _LENGTHS:
+            return f"; write {_LENGTHS[name]} for the length {name}"
     else:  # of a module, for example np.tahn
+        import zoo
+
         known = dir(error.obj) if isinstance(error, AttributeError) and inspect.ismodule(error.obj) else ()
-        meant = near_names(name, known)
+        meant = [f"zoo.{name}"] if known and name in dir(zoo) else near_names(name, known)
     return f"; did you mean {meant[0]}?" if meant else ""
+
+
+def _numpy_name(function: str) -> str:
+    """The function of NumPy or zoo with the name of a function of another library."""
+    import zoo
+
+    owners = {"np": dir(np), "zoo": dir(zoo)}
+    names = [f"{owner}.{function}" for owner, names in owners.items() if function in names]
+    return names[0] if names else "the function of NumPy or zoo"
+
+
+_LENGTHS = {
+    "H": "h.shape[-1]",
+    "hidden_size": "h.shape[-1]",
+    "I": "x.shape[-1]",
+    "input_size": "x.shape[-1]",
+}
+"""The length of an array in place of a name."""
 
 
 def _undeclared(name: str, cell: Cell) -> str:
     known = [*cell.params, *cell.buffers, *cell.options]
-    if name in ("H", "I", "hidden_size", "input_size"):
-        return (
-            f"a cell has no {name!r} while its equations are read; lengths are those of arrays, h.shape[-1]"
-        )
+    if name in _LENGTHS:
+        return f"a cell has no {name!r} while its equations are read; write {_LENGTHS[name]} for this length"
     nearest = difflib.get_close_matches(name, known, n=1)
     meant = f", did you mean {nearest[0]!r}" if nearest else ""
     return f"the class declares no {name!r}{meant}; it declares {', '.join(known)}"

@@ -144,7 +144,7 @@ def _comparison(symbol: str, compare: Callable[[int, int], bool]) -> Callable[[D
         if len(results) > 1:
             raise TraceError(
                 f"whether {a} {symbol} {b} depends on the sizes, and the equations are compiled once for "
-                "every I and H; make the choice an option"
+                "every I and H; make the choice an option, and remove an assertion"
             )
         return results.pop()
 
