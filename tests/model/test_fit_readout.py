@@ -166,7 +166,7 @@ def test_a_share_of_the_sequences_is_for_validation() -> None:
     [
         ({"ridge": -1.0}, "fit_readout: ridge is -1.0; expected a number, zero or more, or a sequence of"),
         ({"ridge": []}, "fit_readout: ridge is []; expected a number, zero or more, or a sequence of them."),
-        ({"ridge": "x"}, "fit_readout: ridge is 'x'; expected a number, zero or more"),
+        ({"ridge": "1e-6"}, "fit_readout: ridge is '1e-6'; expected a number, zero or more"),
         ({"ridge": (1.0, np.inf)}, "fit_readout: ridge is inf; expected a number, zero or more"),
         ({"ridge": (1.0, 2.0)}, "ridge holds 2 penalties without validation data to choose from them; give"),
         ({"washout": -1}, "fit_readout: washout is -1; expected"),

@@ -86,7 +86,7 @@ class RankDraws:
         scores, the best one has a worse rank in nearly all draws. Then one end is the mean rank.
         """
         drawn = self.drawn[:, cell]
-        return self._interval(self.sums[cell], self._percentiles(drawn, drawn))
+        return self._interval(self.sums[cell], self._percentiles(drawn))
 
     def difference(self, cell: int, other: int) -> float:
         """The difference of the mean ranks of two cells; negative if the first cell is better."""
@@ -100,7 +100,7 @@ class RankDraws:
         if self.tasks < MIN_TASKS_OF_PAIR:
             return None
         drawn = self.drawn[:, cell] - self.drawn[:, other]
-        return self._interval(self.sums[cell] - self.sums[other], self._percentiles(drawn, drawn))
+        return self._interval(self.sums[cell] - self.sums[other], self._percentiles(drawn))
 
     def rank_gap(self, cell: int) -> float:
         """The mean rank of a cell less the best mean rank of the others; negative for the best cell."""
@@ -136,13 +136,13 @@ class RankDraws:
         ranges = sums.max(axis=1) - sums.min(axis=1)
         return float(np.quantile(ranges, 1 - _LEVEL, method="higher"))
 
-    def _percentiles(self, lower: Array, upper: Array) -> Interval | None:
-        """The expanded lower percentile of some values, and the upper one of others."""
+    def _percentiles(self, drawn: Array) -> Interval | None:
+        """The expanded percentiles of a value in the draws."""
         units = self.tasks if are_tasks_drawn(self.tasks) else self.seeds
         if units < MIN_UNITS:
             return None
         tail = NormalDist().cdf(-math.sqrt(units / (units - 1)) * student_quantile(units - 1))
-        return float(np.quantile(lower, tail)), float(np.quantile(upper, 1 - tail))
+        return float(np.quantile(drawn, tail)), float(np.quantile(drawn, 1 - tail))
 
     def _interval(self, total: float, ends: Interval | None) -> Interval | None:
         """Divide ends of an interval by the number of tasks, so that it contains a sum divided by it too."""

@@ -78,8 +78,15 @@ def rank_conclusions(results: Comparison) -> Iterator[str]:
 
 def has_rank_intervals(results: Comparison) -> bool:
     """Whether the table over all tasks has intervals of mean ranks."""
-    has_ranks = len(results.tasks) > 1 and len(results.overall) > 1
-    return has_ranks and results.overall[0].low is not None
+    return _has_ranks(results) and results.overall[0].low is not None
+
+
+def _has_verdicts(results: Comparison) -> bool:
+    return _has_ranks(results) and results.overall[0].rank_gap_low is not None
+
+
+def _has_ranks(results: Comparison) -> bool:
+    return len(results.tasks) > 1 and len(results.overall) > 1
 
 
 def rank_methods(results: Comparison, cite: Citation) -> Iterator[str]:
@@ -107,11 +114,6 @@ def rank_sources(results: Comparison) -> list[Card]:
     """The sources that :func:`rank_methods` cites."""
     intervals = [EXPANDED_PERCENTILES] if has_rank_intervals(results) else []
     return [*intervals, CRITICAL_DIFFERENCE] if _has_verdicts(results) else intervals
-
-
-def _has_verdicts(results: Comparison) -> bool:
-    has_ranks = len(results.tasks) > 1 and len(results.overall) > 1
-    return has_ranks and results.overall[0].rank_gap_low is not None
 
 
 def _drawn_units(results: Comparison) -> str:

@@ -32,7 +32,7 @@ class GradientWarning(CheckWarning):
 
 
 class StateWarning(CheckWarning):
-    """Names states that never change, are never read, or have the new value of another, likely mistakes."""
+    """A likely mistake with a state: it never changes, is never read, or gets the value of another state."""
 
 
 STATUS_WORDS: Mapping[Status, str] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -59,6 +60,11 @@ def fit_readout(
         for penalty, readout in readouts.items():
             _set_readout(model, readout)
             losses[penalty] = evaluate_sequences(model, valid, EVALUATION_BATCH)["loss"]
+    if not all(map(math.isfinite, losses.values())):
+        raise UsageError(
+            "fit_readout: outputs for the validation data are NaN or infinite; scale their inputs as for "
+            "training."
+        )
     best = min(losses, key=losses.__getitem__) if losses else penalties[0]
     _set_readout(model, readouts[best])
     return ReadoutFit(best, losses)
@@ -67,7 +73,8 @@ def fit_readout(
 def _as_penalties(ridge: Any, *, has_validation: bool) -> list[float]:
     """Check the penalty, or several."""
     name, expected = "fit_readout: ridge", "a number, zero or more, or a sequence of them"
-    given = as_elements(ridge, name, expected) if isinstance(ridge, Iterable) else [ridge]
+    is_one = isinstance(ridge, str) or not isinstance(ridge, Iterable)
+    given = [ridge] if is_one else as_elements(ridge, name, expected)
     penalties = list(dict.fromkeys(as_number(each, name, expected) for each in given))
     if not penalties or min(penalties) < 0:
         raise UsageError(f"{name} is {short_repr(ridge)}; expected {expected}.")

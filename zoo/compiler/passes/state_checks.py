@@ -15,14 +15,14 @@ def unread_states(step_graph: StepGraph) -> list[str]:
 def misplaced_states(step_graph: StepGraph) -> dict[str, str]:
     """The states whose new value has the name of another state in the step, and that name.
 
-    An old value has the name of its state, and a step that delays it returns it for another state. It is no
-    mistake.
+    Two uses are no mistake. A step that delays a state returns its old value, which has its name, for another
+    state. A step may also return one value for two states.
     """
-    old = set(step_graph.states.values())
-    misplaced = {}
+    misplaced, old = {}, set(step_graph.states.values())
     for name, node in step_graph.new_states.items():
         names = [each for each in step_graph.states if _is_bound(step_graph, each, node)]
-        if node not in old and names and name not in names:
+        is_copy = any(step_graph.new_states.get(each) is node for each in names)
+        if names and not is_copy and node not in old:
             misplaced[name] = names[0]
     return misplaced
 

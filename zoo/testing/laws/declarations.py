@@ -66,14 +66,16 @@ def _state_mistakes(step_graph: StepGraph) -> Iterator[str]:
         )
     for name in unread_states(step_graph):
         yield (
-            f"step never reads the old value of state {name!r}, so the cell does not remember it. If you did "
-            f"not mean this, compute the new value from the old one."
+            f"step never reads the old value of state {name!r}, so the cell does not remember it. Compute "
+            f"the new value from the old one. If it is only the output, remove the state and return "
+            f"zoo.Output(y, ...)."
         )
-    for name, other in misplaced_states(step_graph).items():
-        yield (
-            f"step returns a value named {other!r} as the new value of state {name!r}. Return new states in "
-            f"the order of their declarations, {', '.join(step_graph.states)}."
+    if misplaced := misplaced_states(step_graph):
+        pairs = " and ".join(
+            f"a value named {other!r} for state {name!r}" for name, other in misplaced.items()
         )
+        order = ", ".join(step_graph.states)
+        yield f"step returns {pairs}. Return new states in the order of their declarations, {order}."
 
 
 def check_help(cell: Cell) -> None:
