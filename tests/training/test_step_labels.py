@@ -12,6 +12,7 @@ from run_asserts import without_clock
 
 import zoo
 from zoo.classification.api import open_predictor
+from zoo.classification.evaluation import score_model
 from zoo.classification.metrics import CLASS_METRICS, HIGHER_IS_BETTER, NUMBER_METRICS
 from zoo.cli.app import cli
 from zoo.cli.format import header, score_lines
@@ -122,6 +123,29 @@ def test_rows_that_begin_a_sequence_begin_with_the_initial_state():
             _, expected = model.outputs(inputs, state=state)
             np.testing.assert_allclose(states["l0.h"][stream], expected["l0.h"][0], atol=1e-12)
             ends[stream] = expected
+    assert mixed
+
+
+def test_learned_states_get_the_gradient_of_the_rows_that_begin():
+    parts, labels = recordings(9, low=3, high=17)
+    config, dataset = prepared(parts, labels, seq=4, batch=2, learned_state=True)
+    model = dataset.make_model(zoo.get_cell("vanilla"), config)
+    initial = model.params["l0.h.initial"]
+    initial[:] = 0.7
+    states, mixed, size = None, 0, 1e-5
+    for step in range(dataset.steps_per_epoch):
+        continues = dataset.windows.batch(step).continues
+        expected = np.empty_like(initial)
+        for unit in range(len(initial)):
+            losses = list[float]()
+            for change in (size, -size):
+                initial[unit] += change
+                losses.append(dataset.loss_and_grad(model, step, states, (0, step))[0])
+                initial[unit] -= change
+            expected[unit] = (losses[0] - losses[1]) / (2 * size)
+        _, states, _ = dataset.loss_and_grad(model, step, states, (0, step))
+        np.testing.assert_allclose(model.grads["l0.h.initial"], expected, atol=1e-8)
+        mixed += 0 < continues.sum() < len(continues) and np.abs(expected).max() > 1e-3
     assert mixed
 
 
@@ -384,6 +408,9 @@ def test_one_sequence_is_cut_by_time(tmp_path):
     lines = list(score_lines(run.history[-1]["test"]))
     assert lines[0].startswith("way, test part, 80 labelled steps of 1 sequence, 95 % intervals:")
     assert any(line.startswith("note: the intervals come from 20 blocks of the steps of") for line in lines)
+    whole = open_predictor(run).evaluate(part="all")
+    assert next(score_lines(whole)) == "way, all 400 labelled steps of 1 sequence, 95 % intervals:"
+    assert whole["note"].startswith("the intervals come from 20 blocks of the steps of one sequence")
     assert zoo.predict(run).to_csv().splitlines()[1].startswith("table,2024-01-01 00:00,")
     assert zoo.predict(run).to_json()[1]["time"] == "2024-01-01 00:01"
 
@@ -553,6 +580,31 @@ def test_invalid_tables(settings, sentence):
             make_config({**SMALL, "kind": "sequences", "data": ("x",), "pooling": None, **settings}), data
         )
     assert sentence in str(error.value)
+
+
+def test_one_sequence_cannot_be_divided_by_groups():
+    data = {"id": ["p"] * 40, "house": ["h"] * 40, "x": np.arange(40.0) % 7, "way": ["a", "b"] * 20}
+    given = {**SMALL, "kind": "sequences", "data": ("x",), "series": "id", "label": "way"}
+    with pytest.raises(DataError, match="is divided by time and not by groups; leave out `group`, or give"):
+        prepare_sequences(make_config({**given, "group": "house"}), data)
+
+
+@pytest.mark.parametrize("labelled", [3, 9, 80])
+def test_the_note_on_blocks_has_their_number(labelled):
+    rng = np.random.default_rng(0)
+    labels = np.where(np.arange(400) % 2, "a", "b").astype(object)
+    labels[-80:][rng.permutation(80)[labelled:]] = None
+    given = LabelledSequences.from_arrays([rng.normal(size=(400, 2))], [labels])
+    config, dataset = prepare_sequences(
+        make_config({**SMALL, "data": ("x",), "kind": "sequences", "split": "60,20,20"}), given
+    )
+    model = dataset.make_model(zoo.get_cell("vanilla"), config)
+    facts = score_model(model, given, dataset.scaled, dataset.parts, "test")
+    (scores,) = facts["targets"]
+    blocks = len({step * 20 // 80 for step in range(80) if labels[320 + step] is not None})
+    has_interval = scores["metrics"]["model"]["accuracy"]["low"] is not None
+    assert has_interval == (blocks >= 5)
+    assert facts.get("note", "").startswith(f"the intervals come from {blocks} blocks") == has_interval
 
 
 @pytest.mark.parametrize(

@@ -216,11 +216,28 @@ class LabelledDataset:
         has_label = bool(arguments["weights"].any())
         if not has_label:  # the states after the window are needed all the same
             arguments["weights"] = np.ones_like(arguments["weights"])
-        loss, final = model.loss_and_grad(**arguments, state=state, noise=noise)
+        loss, final = self._carried_loss_and_grad(model, arguments, state, continues, noise)
         if not has_label:
             loss, model.grad[:] = 0.0, 0.0
         states = self._all_rows(model, final, arguments.get("lengths")) if is_carried else {}
         return TrainStepResult(loss, states, int(sizes.sum()))
+
+    def _carried_loss_and_grad(
+        self,
+        model: AnyModel,
+        arguments: Mapping[str, Any],
+        state: State | None,
+        continues: Array,
+        noise: NoiseKey,
+    ) -> tuple[float, State]:
+        """Loss, gradient and final states; learned initial states get the gradient of rows that begin."""
+        if state is None or not model.stack.learned or continues.all():
+            return model.loss_and_grad(**arguments, state=state, noise=noise)
+        loss, final, dinitial = model.loss_and_state_grad(**arguments, state=state, noise=noise)
+        dinitial = self._all_rows(model, dinitial, arguments.get("lengths"))
+        for parameter, name in model.stack.learned.items():
+            model.grads[parameter] += dinitial[name][~continues].sum(axis=0)
+        return loss, final
 
     def _all_rows(self, model: AnyModel, states: State, lengths: Array | None) -> dict[str, Array]:
         """States with the rows of all ranks: with other lengths, another rank may compute the next window."""
@@ -356,6 +373,11 @@ def prepare_sequences(
     )
     given = read_sequences(config.data[0] if data is None else data, roles, config.missing)
     assert given.labels is not None  # `read_sequences` checks it
+    if is_stepwise and given.groups is not None and len(given) == 1:
+        raise DataError(
+            f"{given.name} has one sequence, which is divided by time and not by groups; leave out `group`, "
+            f"or give more sequences."
+        )
     loss = _loss(config, given)
     has_classes = loss.target == "class"
     classes = _classes(given.labels) if has_classes else ()
