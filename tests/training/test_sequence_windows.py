@@ -48,9 +48,26 @@ def test_every_epoch_reads_each_step_of_the_chosen_sequences_once(lengths, size,
 def test_one_sequence_becomes_streams_of_equal_length(length, size, batch):
     windows = SequenceWindows(np.array([0, length]), np.array([0]), size, batch, 0)
     count = -(-length // size)
-    assert windows.updates == -(-count // batch)
+    streams = max(1, count**2 // (8 * (count - 1))) if count > 1 else 1
+    assert windows.updates == -(-count // min(batch, streams))
     assert 0 <= windows.streams * windows.updates - count < windows.updates
     assert windows.may_continue == (count > 1)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=40), st.integers(1, 12), st.integers(1, 64))
+def test_few_windows_begin_within_a_sequence_without_its_state(lengths, size, batch):
+    offsets, numbers = np.concatenate([[0], np.cumsum(lengths)]), np.arange(len(lengths))
+    counts = -(-np.array(lengths) // size)
+    total = int(counts.sum())
+    windows = SequenceWindows(offsets, numbers, size, batch, 0)
+    # A stream begins within a sequence for the share of windows that continue one.
+    within = windows.streams * (total - len(lengths)) / total
+    assert windows.streams == 1 or within <= total / 8
+    if (counts == 1).all():
+        assert windows.updates == -(-total // batch)
+    plain = SequenceWindows(offsets, numbers, size, batch, 0, carries=False)
+    assert plain.updates == -(-total // batch)
 
 
 def test_a_step_of_training_depends_on_its_number_alone():

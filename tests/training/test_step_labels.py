@@ -15,7 +15,7 @@ from zoo.classification.api import open_predictor
 from zoo.classification.evaluation import score_model
 from zoo.classification.metrics import CLASS_METRICS, HIGHER_IS_BETTER, NUMBER_METRICS
 from zoo.cli.app import cli
-from zoo.cli.format import header, score_lines
+from zoo.cli.format import best_loss, header, score_lines
 from zoo.data import LabelledSequences
 from zoo.errors import DataError, UsageError
 from zoo.training.config_conversion import make_config
@@ -291,6 +291,8 @@ def test_the_metric_chooses_the_best_model_and_the_comparison(metric, tmp_path):
         assert event["metric"] == metric
         assert event["best"] == (value > best)
         best = max(best, value)
+    part = f"validation {(CLASS_METRICS | NUMBER_METRICS)[metric]} {abs(best):.4g}, at step "
+    assert best_loss(run.history[-1], run.history[0]).startswith(part)
     (scores,) = run.history[-1]["test"]["targets"]
     assert scores["main"] == metric
     baselines = {name: each[metric]["value"] for name, each in scores["metrics"].items() if name != "model"}
@@ -398,7 +400,7 @@ def test_one_sequence_is_cut_by_time(tmp_path):
     lines = header(run.history[0])
     assert lines["split"] == "by time: the first 240 steps to train, then 80 to validate, 80 to test"
     assert lines["label"].startswith("way of 400 steps, 2 classes: ")
-    assert " windows of 10 steps" in lines["train"]
+    assert ": 30 steps of 3 windows of 10 steps, " in lines["train"]
     columns = zoo.predict(run).columns()
     assert list(columns) == ["id", "time", "way", "p_a", "p_b", "way_actual", "part"]
     np.testing.assert_array_equal(columns["time"], times)
@@ -580,6 +582,31 @@ def test_invalid_tables(settings, sentence):
             make_config({**SMALL, "kind": "sequences", "data": ("x",), "pooling": None, **settings}), data
         )
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize("pooling", ["none", "last"])
+def test_the_auroc_needs_two_classes_to_choose_the_best_model(pooling):
+    parts, _ = recordings(20)
+    _, dataset = prepared(parts, ["a", "b"] * 10)
+    labels = ["a" if number in dataset.parts["valid"] else "ba"[number % 2] for number in range(20)]
+    given = {"metric": "auroc", "pooling": pooling}
+    if pooling == "last":
+        labels = ["a"] * 18 + ["b"] * 2  # one for the training part, one for the test part
+    with pytest.raises(
+        DataError, match="the validation part has labels of one class, .* `split_seed`, or an"
+    ):
+        prepared(parts, labels, **given)
+
+
+def test_a_note_says_that_the_test_part_has_one_class():
+    parts, labels = recordings(20)
+    config, dataset = prepared(parts, labels, metric="auroc")
+    labels = [["up"] * len(each) if n in dataset.parts["test"] else each for n, each in enumerate(labels)]
+    config, dataset = prepared(parts, labels, metric="auroc")
+    model = dataset.make_model(zoo.get_cell("vanilla"), config)
+    facts = score_model(model, dataset.given, dataset.scaled, dataset.parts, "test", "auroc")
+    assert facts["note"] == "the labels are of one class, so there is no AUROC, and accuracy is compared"
+    assert facts["targets"][0]["main"] == "accuracy"
 
 
 def test_one_sequence_cannot_be_divided_by_groups():

@@ -186,11 +186,16 @@ def score_model(
     facts: dict[str, Any] = {"part": part, "sequences": count, "targets": [scores.to_json()]}
     if scaled.spec.is_stepwise:
         facts["steps"] = scores.count
+    notes = list[str]()
+    if scores.main != main:
+        notes.append(f"the labels are of one class, so there is no AUROC, and {scores.main} is compared")
     if scores.resampled == "blocks" and scores.has_intervals:
-        facts["note"] = (
+        notes.append(
             f"the intervals come from {groups} blocks of the steps of one sequence, so they do not hold for "
             f"other sequences"
         )
+    if notes:
+        facts["note"] = "; ".join(notes)
     return facts
 
 

@@ -165,6 +165,7 @@ class LabelledDataset:
             "parts": [int(lengths[numbers].sum()) for numbers in self.parts.values()],
             "labelled": int((self.weights > 0).sum()),
             "is_cut": self._is_cut,
+            "streams": self.batch_size,
         }
 
     def make_model(self, cell: Cell | list[Cell], config: Config) -> SequenceModel:
@@ -407,6 +408,8 @@ def prepare_sequences(
             f"{given.name}: all labels of the training part ({counted(len(labels), unit)}) are "
             f"equal; there is nothing to learn. Give more sequences."
         )
+    if config.metric == "auroc":
+        _check_auroc(given, codes, items)
     unscaled.category_inputs(config.embedding, given.name)  # raises an error without a category
     spec = _scaled_spec(unscaled, given, offsets, labels, parts["train"], config.embedding is not None)
     if config.class_weights is not None:
@@ -426,7 +429,8 @@ def prepare_sequences(
     windows, seq = None, None
     if is_stepwise:
         seq = config.seq or min(STEPWISE_SEQ, int(scaled.lengths[parts["train"]].max()))
-        windows = SequenceWindows(offsets, parts["train"], seq, batch, config.seed)
+        carries = not config.bidirectional
+        windows = SequenceWindows(offsets, parts["train"], seq, batch, config.seed, carries=carries)
     dataset = LabelledDataset(
         given,
         scaled,
@@ -515,6 +519,18 @@ def _check_step_classes(given: LabelledSequences, classes: tuple[str, ...], spli
         f"{given.name}: no sequence of the training part has class {name!r}; set another `split_seed`, or "
         f"give more sequences."
     )
+
+
+def _check_auroc(given: LabelledSequences, codes: Array, items: dict[str, Array]) -> None:
+    """Raise an error for one class in the part that chooses the best model: the AUROC needs two."""
+    part = "valid" if len(items["valid"]) else "train"
+    present = np.unique(codes[items[part]])
+    if len(present) == 1:
+        remedy = "`split`" if len(given) == 1 else "`split_seed`"
+        raise DataError(
+            f"{given.name}: the {_PART_NAMES[part]} part has labels of one class, and the metric is 'auroc', "
+            f"which compares two classes; give another {remedy}, or another `metric`."
+        )
 
 
 def _default_pooling(config: Config) -> str:
