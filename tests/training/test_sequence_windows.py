@@ -70,6 +70,29 @@ def test_few_windows_begin_within_a_sequence_without_its_state(lengths, size, ba
     assert plain.updates == -(-total // batch)
 
 
+@settings(max_examples=40)
+@given(st.lists(st.lists(st.booleans(), min_size=1, max_size=30), min_size=1, max_size=8), st.integers(1, 9))
+def test_windows_after_the_last_label_are_left_out(labels, size):
+    offsets = np.concatenate([[0], np.cumsum([len(each) for each in labels])])
+    has_label = np.concatenate(labels)
+    if not has_label.any():
+        return
+    windows = SequenceWindows(offsets, np.arange(len(labels)), size, 3, 0, has_label=has_label)
+    rows = list[int]()
+    for step in range(windows.updates):
+        starts, sizes, _ = windows.batch(step)
+        rows += [
+            row for start, count in zip(starts, sizes, strict=True) for row in range(start, start + count)
+        ]
+    expected = [
+        int(offset) + step
+        for offset, each in zip(offsets, labels, strict=False)
+        for step in range(len(each))
+        if any(each[step // size * size :])
+    ]
+    assert sorted(rows) == expected
+
+
 def test_a_step_of_training_depends_on_its_number_alone():
     offsets = np.concatenate([[0], np.cumsum([5, 9, 3, 8])])
     in_order, anew = (SequenceWindows(offsets, np.arange(4), 4, 2, 7) for _ in range(2))

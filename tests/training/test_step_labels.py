@@ -593,7 +593,7 @@ def test_the_auroc_needs_two_classes_to_choose_the_best_model(pooling):
     if pooling == "last":
         labels = ["a"] * 18 + ["b"] * 2  # one for the training part, one for the test part
     with pytest.raises(
-        DataError, match="the validation part has labels of one class, .* `split_seed`, or an"
+        DataError, match=r"the validation part has labels of one class, .* `split_seed`, or an"
     ):
         prepared(parts, labels, **given)
 

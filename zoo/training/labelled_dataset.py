@@ -429,8 +429,15 @@ def prepare_sequences(
     windows, seq = None, None
     if is_stepwise:
         seq = config.seq or min(STEPWISE_SEQ, int(scaled.lengths[parts["train"]].max()))
-        carries = not config.bidirectional
-        windows = SequenceWindows(offsets, parts["train"], seq, batch, config.seed, carries=carries)
+        windows = SequenceWindows(
+            offsets,
+            parts["train"],
+            seq,
+            batch,
+            config.seed,
+            carries=not config.bidirectional,
+            has_label=has_label,
+        )
     dataset = LabelledDataset(
         given,
         scaled,
