@@ -17,7 +17,7 @@ from zoo.classification.metrics import CLASS_METRICS, HIGHER_IS_BETTER, NUMBER_M
 from zoo.cli.app import cli
 from zoo.cli.format import best_loss, header, score_lines
 from zoo.data import LabelledSequences
-from zoo.errors import DataError, UsageError
+from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.training.config_conversion import make_config
 from zoo.training.labelled_dataset import prepare_sequences
 
@@ -470,6 +470,31 @@ def test_one_label_of_a_sequence_is_the_label_of_each_of_its_steps():
     _, each = prepared(parts, [[label] * len(part) for part, label in zip(parts, labels, strict=True)])
     np.testing.assert_array_equal(one.targets, each.targets)
     assert len(one.targets) == sum(map(len, parts))
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_labels_of_another_shape_name_the_shapes(width):
+    parts = [np.arange(5.0)] * 8
+    with pytest.raises(DataError, match=rf"labels have the shape \(8, {width}\), .* `labels\[:, 0\]` for"):
+        LabelledSequences.from_arrays(parts, np.zeros((8, width)))
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+@pytest.mark.parametrize("kind", [float, int, "U1"])
+def test_masked_labels_are_missing(as_list, kind):
+    rng = np.random.default_rng(0)
+    mask = rng.random((8, 5)) < 0.3
+    labels = np.ma.masked_array(rng.integers(0, 2, (8, 5)).astype(kind), mask)
+    given = LabelledSequences.from_arrays(rng.normal(size=(8, 5)), list(labels) if as_list else labels)
+    np.testing.assert_array_equal(given.labels.missing(), mask.ravel())
+
+
+def test_a_run_is_not_resumed_with_another_pooling(tmp_path):
+    parts, _ = recordings(12)
+    data = LabelledSequences.from_arrays(parts, ["a", "b"] * 6)
+    train(data, tmp_path / "run", steps=1)
+    with pytest.raises(CheckpointError, match=r"another configuration \(.*pooling: 'none' -> 'last'"):
+        train(data, tmp_path / "run", steps=2, pooling="last", resume=True)
 
 
 @pytest.mark.parametrize(

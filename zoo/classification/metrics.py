@@ -74,12 +74,14 @@ class LabelScores:
         ours, theirs = (self.metrics[key][self.main].value for key in ("model", name))
         is_error = not HIGHER_IS_BETTER[self.main]
         unit = "" if is_error else " points"
-        points = f"{abs(gain.value) * 100:.1f} points {'more' if gain.value >= 0 else 'less'}"
+        points = f"{abs(gain.value) * 100:.1f} points {'more' if gain.value > 0 else 'less'}"
+        change = change_text(gain.value) if is_error else points
         shown = (
-            f"{NUMBER_METRICS[self.main]} {ours:.4g} against {theirs:.4g}, {change_text(gain.value)}"
+            f"{NUMBER_METRICS[self.main]} {ours:.4g} against {theirs:.4g}"
             if is_error
-            else f"{CLASS_METRICS[self.main]} {ours:.1%} against {theirs:.1%}, {points}"
+            else f"{CLASS_METRICS[self.main]} {ours:.1%} against {theirs:.1%}"
         )
+        shown = f"{shown}, {change if gain.value else 'no difference'}"
         verdict, rest = self._verdict(unit)
         perfect = ""
         if not is_error and self.main != "auroc" and ours == 1.0 and not self.is_stepwise:
