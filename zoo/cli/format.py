@@ -313,7 +313,7 @@ def _loss_details(event: Event, start: Event) -> Iterator[str]:
         bits, unit = bits_unit(event, start)
         yield f"{decimal(bits, 3)} {unit}"
     if "score" in event:
-        yield f"{_spaced(event['metric'])} {event['score']:.4g}"
+        yield f"{_METRICS.get(event['metric'], _spaced(event['metric']))} {event['score']:.4g}"
         yield from ["solved"] * event["solved"]
     if "penalty" in event:
         yield f"penalty {decimal(event['penalty'])}"
