@@ -105,6 +105,11 @@ def sentence(gain, low=None, high=None, ours=0.9):
             "points more (95 % interval of the gain -1.0 to +5.0 points, which contains 0).",
         ),
         (
+            (0.0, -0.01, 0.02),
+            "y: not clearly better or worse than the best baseline, b: accuracy 90.0% against 90.0%, no "
+            "difference (95 % interval of the gain -1.0 to +2.0 points, which contains 0).",
+        ),
+        (
             (0.02,),
             "y: better than the best baseline, b: accuracy 90.0% against 88.0%, 2.0 points more. There are "
             "too few sequences for an interval, so this is not certain.",

@@ -621,7 +621,7 @@ def test_an_empty_text_is_a_step_without_a_label():
         ([["a", 1, "c"], ["a"] * 5, ["a"]], "found 1 of the type int, and text values in other rows"),
         ([["a"] * 3, ["a"] * 4, ["a"]], "sequence '1' has 5 steps and 4 labels; give one for each step"),
         ([["a"] * 3, ["a"] * 5], "arrays has 3 sequences and 2 vectors of labels; give one for"),
-        (np.zeros((3, 4)), "sequence '0' has 3 steps and 4 labels; give one for each step, None if"),
+        (np.zeros((3, 4)), "labels have the shape (3, 4), and the longest sequence has 5 steps; expected"),
         (np.zeros(7), "arrays has 3 sequences and 7 labels; give one for each sequence."),
     ],
 )  # fmt: skip

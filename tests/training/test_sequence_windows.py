@@ -48,9 +48,49 @@ def test_every_epoch_reads_each_step_of_the_chosen_sequences_once(lengths, size,
 def test_one_sequence_becomes_streams_of_equal_length(length, size, batch):
     windows = SequenceWindows(np.array([0, length]), np.array([0]), size, batch, 0)
     count = -(-length // size)
-    assert windows.updates == -(-count // batch)
+    streams = max(1, count**2 // (8 * (count - 1))) if count > 1 else 1
+    assert windows.updates == -(-count // min(batch, streams))
     assert 0 <= windows.streams * windows.updates - count < windows.updates
     assert windows.may_continue == (count > 1)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=40), st.integers(1, 12), st.integers(1, 64))
+def test_few_windows_begin_within_a_sequence_without_its_state(lengths, size, batch):
+    offsets, numbers = np.concatenate([[0], np.cumsum(lengths)]), np.arange(len(lengths))
+    counts = -(-np.array(lengths) // size)
+    total = int(counts.sum())
+    windows = SequenceWindows(offsets, numbers, size, batch, 0)
+    # A stream begins within a sequence for the share of windows that continue one.
+    within = windows.streams * (total - len(lengths)) / total
+    assert windows.streams == 1 or within <= total / 8
+    if (counts == 1).all():
+        assert windows.updates == -(-total // batch)
+    plain = SequenceWindows(offsets, numbers, size, batch, 0, carries=False)
+    assert plain.updates == -(-total // batch)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.lists(st.booleans(), min_size=1, max_size=30), min_size=1, max_size=8), st.integers(1, 9))
+def test_windows_after_the_last_label_are_left_out(labels, size):
+    offsets = np.concatenate([[0], np.cumsum([len(each) for each in labels])])
+    has_label = np.concatenate(labels)
+    if not has_label.any():
+        return
+    windows = SequenceWindows(offsets, np.arange(len(labels)), size, 3, 0, has_label=has_label)
+    rows = list[int]()
+    for step in range(windows.updates):
+        starts, sizes, _ = windows.batch(step)
+        rows += [
+            row for start, count in zip(starts, sizes, strict=True) for row in range(start, start + count)
+        ]
+    expected = [
+        int(offset) + step
+        for offset, each in zip(offsets, labels, strict=False)
+        for step in range(len(each))
+        if any(each[step // size * size :])
+    ]
+    assert sorted(rows) == expected
 
 
 def test_a_step_of_training_depends_on_its_number_alone():

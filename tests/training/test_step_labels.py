@@ -12,11 +12,12 @@ from run_asserts import without_clock
 
 import zoo
 from zoo.classification.api import open_predictor
+from zoo.classification.evaluation import score_model
 from zoo.classification.metrics import CLASS_METRICS, HIGHER_IS_BETTER, NUMBER_METRICS
 from zoo.cli.app import cli
-from zoo.cli.format import header, score_lines
+from zoo.cli.format import best_loss, header, score_lines
 from zoo.data import LabelledSequences
-from zoo.errors import DataError, UsageError
+from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.training.config_conversion import make_config
 from zoo.training.labelled_dataset import prepare_sequences
 
@@ -122,6 +123,29 @@ def test_rows_that_begin_a_sequence_begin_with_the_initial_state():
             _, expected = model.outputs(inputs, state=state)
             np.testing.assert_allclose(states["l0.h"][stream], expected["l0.h"][0], atol=1e-12)
             ends[stream] = expected
+    assert mixed
+
+
+def test_learned_states_get_the_gradient_of_the_rows_that_begin():
+    parts, labels = recordings(9, low=3, high=17)
+    config, dataset = prepared(parts, labels, seq=4, batch=2, learned_state=True)
+    model = dataset.make_model(zoo.get_cell("vanilla"), config)
+    initial = model.params["l0.h.initial"]
+    initial[:] = 0.7
+    states, mixed, size = None, 0, 1e-5
+    for step in range(dataset.steps_per_epoch):
+        continues = dataset.windows.batch(step).continues
+        expected = np.empty_like(initial)
+        for unit in range(len(initial)):
+            losses = list[float]()
+            for change in (size, -size):
+                initial[unit] += change
+                losses.append(dataset.loss_and_grad(model, step, states, (0, step))[0])
+                initial[unit] -= change
+            expected[unit] = (losses[0] - losses[1]) / (2 * size)
+        _, states, _ = dataset.loss_and_grad(model, step, states, (0, step))
+        np.testing.assert_allclose(model.grads["l0.h.initial"], expected, atol=1e-8)
+        mixed += 0 < continues.sum() < len(continues) and np.abs(expected).max() > 1e-3
     assert mixed
 
 
@@ -267,6 +291,8 @@ def test_the_metric_chooses_the_best_model_and_the_comparison(metric, tmp_path):
         assert event["metric"] == metric
         assert event["best"] == (value > best)
         best = max(best, value)
+    part = f"validation {(CLASS_METRICS | NUMBER_METRICS)[metric]} {abs(best):.4g}, at step "
+    assert best_loss(run.history[-1], run.history[0]).startswith(part)
     (scores,) = run.history[-1]["test"]["targets"]
     assert scores["main"] == metric
     baselines = {name: each[metric]["value"] for name, each in scores["metrics"].items() if name != "model"}
@@ -374,7 +400,7 @@ def test_one_sequence_is_cut_by_time(tmp_path):
     lines = header(run.history[0])
     assert lines["split"] == "by time: the first 240 steps to train, then 80 to validate, 80 to test"
     assert lines["label"].startswith("way of 400 steps, 2 classes: ")
-    assert " windows of 10 steps" in lines["train"]
+    assert ": 30 steps of 3 windows of 10 steps, " in lines["train"]
     columns = zoo.predict(run).columns()
     assert list(columns) == ["id", "time", "way", "p_a", "p_b", "way_actual", "part"]
     np.testing.assert_array_equal(columns["time"], times)
@@ -384,6 +410,9 @@ def test_one_sequence_is_cut_by_time(tmp_path):
     lines = list(score_lines(run.history[-1]["test"]))
     assert lines[0].startswith("way, test part, 80 labelled steps of 1 sequence, 95 % intervals:")
     assert any(line.startswith("note: the intervals come from 20 blocks of the steps of") for line in lines)
+    whole = open_predictor(run).evaluate(part="all")
+    assert next(score_lines(whole)) == "way, all 400 labelled steps of 1 sequence, 95 % intervals:"
+    assert whole["note"].startswith("the intervals come from 20 blocks of the steps of one sequence")
     assert zoo.predict(run).to_csv().splitlines()[1].startswith("table,2024-01-01 00:00,")
     assert zoo.predict(run).to_json()[1]["time"] == "2024-01-01 00:01"
 
@@ -441,6 +470,31 @@ def test_one_label_of_a_sequence_is_the_label_of_each_of_its_steps():
     _, each = prepared(parts, [[label] * len(part) for part, label in zip(parts, labels, strict=True)])
     np.testing.assert_array_equal(one.targets, each.targets)
     assert len(one.targets) == sum(map(len, parts))
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_labels_of_another_shape_name_the_shapes(width):
+    parts = [np.arange(5.0)] * 8
+    with pytest.raises(DataError, match=rf"labels have the shape \(8, {width}\), .* `labels\[:, 0\]` for"):
+        LabelledSequences.from_arrays(parts, np.zeros((8, width)))
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+@pytest.mark.parametrize("kind", [float, int, "U1"])
+def test_masked_labels_are_missing(as_list, kind):
+    rng = np.random.default_rng(0)
+    mask = rng.random((8, 5)) < 0.3
+    labels = np.ma.masked_array(rng.integers(0, 2, (8, 5)).astype(kind), mask)
+    given = LabelledSequences.from_arrays(rng.normal(size=(8, 5)), list(labels) if as_list else labels)
+    np.testing.assert_array_equal(given.labels.missing(), mask.ravel())
+
+
+def test_a_run_is_not_resumed_with_another_pooling(tmp_path):
+    parts, _ = recordings(12)
+    data = LabelledSequences.from_arrays(parts, ["a", "b"] * 6)
+    train(data, tmp_path / "run", steps=1)
+    with pytest.raises(CheckpointError, match=r"another configuration \(.*pooling: 'none' -> 'last'"):
+        train(data, tmp_path / "run", steps=2, pooling="last", resume=True)
 
 
 @pytest.mark.parametrize(
@@ -553,6 +607,56 @@ def test_invalid_tables(settings, sentence):
             make_config({**SMALL, "kind": "sequences", "data": ("x",), "pooling": None, **settings}), data
         )
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize("pooling", ["none", "last"])
+def test_the_auroc_needs_two_classes_to_choose_the_best_model(pooling):
+    parts, _ = recordings(20)
+    _, dataset = prepared(parts, ["a", "b"] * 10)
+    labels = ["a" if number in dataset.parts["valid"] else "ba"[number % 2] for number in range(20)]
+    given = {"metric": "auroc", "pooling": pooling}
+    if pooling == "last":
+        labels = ["a"] * 18 + ["b"] * 2  # one for the training part, one for the test part
+    with pytest.raises(
+        DataError, match=r"the validation part has labels of one class, .* `split_seed`, or an"
+    ):
+        prepared(parts, labels, **given)
+
+
+def test_a_note_says_that_the_test_part_has_one_class():
+    parts, labels = recordings(20)
+    config, dataset = prepared(parts, labels, metric="auroc")
+    labels = [["up"] * len(each) if n in dataset.parts["test"] else each for n, each in enumerate(labels)]
+    config, dataset = prepared(parts, labels, metric="auroc")
+    model = dataset.make_model(zoo.get_cell("vanilla"), config)
+    facts = score_model(model, dataset.given, dataset.scaled, dataset.parts, "test", "auroc")
+    assert facts["note"] == "the labels are of one class, so there is no AUROC, and accuracy is compared"
+    assert facts["targets"][0]["main"] == "accuracy"
+
+
+def test_one_sequence_cannot_be_divided_by_groups():
+    data = {"id": ["p"] * 40, "house": ["h"] * 40, "x": np.arange(40.0) % 7, "way": ["a", "b"] * 20}
+    given = {**SMALL, "kind": "sequences", "data": ("x",), "series": "id", "label": "way"}
+    with pytest.raises(DataError, match="is divided by time and not by groups; leave out `group`, or give"):
+        prepare_sequences(make_config({**given, "group": "house"}), data)
+
+
+@pytest.mark.parametrize("labelled", [3, 9, 80])
+def test_the_note_on_blocks_has_their_number(labelled):
+    rng = np.random.default_rng(0)
+    labels = np.where(np.arange(400) % 2, "a", "b").astype(object)
+    labels[-80:][rng.permutation(80)[labelled:]] = None
+    given = LabelledSequences.from_arrays([rng.normal(size=(400, 2))], [labels])
+    config, dataset = prepare_sequences(
+        make_config({**SMALL, "data": ("x",), "kind": "sequences", "split": "60,20,20"}), given
+    )
+    model = dataset.make_model(zoo.get_cell("vanilla"), config)
+    facts = score_model(model, given, dataset.scaled, dataset.parts, "test")
+    (scores,) = facts["targets"]
+    blocks = len({step * 20 // 80 for step in range(80) if labels[320 + step] is not None})
+    has_interval = scores["metrics"]["model"]["accuracy"]["low"] is not None
+    assert has_interval == (blocks >= 5)
+    assert facts.get("note", "").startswith(f"the intervals come from {blocks} blocks") == has_interval
 
 
 @pytest.mark.parametrize(

@@ -40,11 +40,6 @@ With 10 channels and 5 classes, the logistic regression takes about 2 s.
 _BLOCKS = 20
 """Blocks of a single sequence whose steps are evaluated, for an interval."""
 
-_NOTE_ON_BLOCKS = (
-    f"the intervals come from {_BLOCKS} blocks of the steps of one sequence, so they do not hold for other "
-    f"sequences"
-)
-
 
 def divide(given: LabelledSequences, spec: SequenceSpec) -> tuple[Array, dict[str, Array]]:
     """Divide the sequences of training into parts.
@@ -186,13 +181,27 @@ def score_model(
     numbers = np.arange(len(scaled.offsets) - 1) if part == "all" else parts[part]
     if not len(numbers):
         raise DataError(f"{given.name} has no sequences in its {part} part; choose another part.")
-    scores, labels = _compare(given, scaled, parts["train"], numbers, model, main)
-    facts: dict[str, Any] = {"part": part, "sequences": len(numbers), "targets": [scores.to_json()]}
+    scores, groups = _compare(given, scaled, parts["train"], numbers, model, main)
+    count = len(np.unique(_sequence_numbers(given, scaled, numbers)))
+    facts: dict[str, Any] = {"part": part, "sequences": count, "targets": [scores.to_json()]}
     if scaled.spec.is_stepwise:
-        facts["steps"] = labels
-    if scores.resampled == "blocks":
-        facts["note"] = _NOTE_ON_BLOCKS
+        facts["steps"] = scores.count
+    notes = list[str]()
+    if scores.main != main:
+        notes.append(f"the labels are of one class, so there is no AUROC, and {scores.main} is compared")
+    if scores.resampled == "blocks" and scores.has_intervals:
+        notes.append(
+            f"the intervals come from {groups} blocks of the steps of one sequence, so they do not hold for "
+            f"other sequences"
+        )
+    if notes:
+        facts["note"] = "; ".join(notes)
     return facts
+
+
+def _sequence_numbers(given: LabelledSequences, scaled: ScaledSequences, numbers: Array) -> Array:
+    """The sequence of each of some numbers; the parts into which a sequence is cut belong to one."""
+    return np.asarray(np.searchsorted(given.offsets, scaled.offsets[numbers], side="right") - 1)
 
 
 def _compare(
@@ -203,7 +212,7 @@ def _compare(
     model: AnyModel,
     main: str,
 ) -> tuple[LabelScores, int]:
-    """The scores of a model and of the baselines on some sequences, and the number of their labels."""
+    """The scores of a model and of the baselines on some sequences, and the number of resampled groups."""
     spec, codes = scaled.spec, scaled.spec.codes(given)
     has_label = spec.has_label(codes)
     items = scaled.items(numbers)
@@ -216,7 +225,7 @@ def _compare(
     baselines = _baselines(given, scaled, codes, fitted, scored, model.config.bidirectional)
     groups, noun = _resampled(given, scaled, numbers)
     groups = groups if groups is None else groups[is_scored]
-    actual, count = codes[scored], len(scored)
+    actual, count = codes[scored], len(scored) if groups is None else len(np.unique(groups))
     if not spec.classes:
         scores = number_scores(spec.label, actual, {"model": predicted[:, 0], **baselines}, main, groups)
     else:
@@ -265,9 +274,10 @@ def _resampled(
     groups = None if given.groups is None else given.groups.values[numbers]
     if not scaled.spec.is_stepwise:
         return groups, None
-    sizes = scaled.lengths[numbers]
+    sizes, sequences = scaled.lengths[numbers], _sequence_numbers(given, scaled, numbers)
     if groups is not None:
         return np.repeat(groups, sizes), "groups"
-    if len(numbers) == 1:
-        return np.arange(sizes[0]) * min(_BLOCKS, sizes[0]) // sizes[0], "blocks"
-    return np.repeat(np.arange(len(numbers)), sizes), "sequences"
+    if (sequences == sequences[0]).all():
+        steps = int(sizes.sum())
+        return np.arange(steps) * min(_BLOCKS, steps) // steps, "blocks"
+    return np.repeat(sequences, sizes), "sequences"

@@ -44,8 +44,8 @@ class LabelScores:
         best_baseline: The best baseline by this score.
         improvement: Difference of the score of the model and of the best baseline, positive if the model is
             better; of numbers the share by which the error is lower.
-        sequences: Number of sequences.
-        confusion: Number of sequences of each true class (row) and predicted class (column), `(K, K)`; None
+        count: Number of labels, of sequences or of steps.
+        confusion: Number of labels of each true class (row) and predicted class (column), `(K, K)`; None
             for numbers.
         resampled: ``"sequences"``, ``"groups"`` of them, or ``"blocks"`` of the steps of one sequence, which
             decide whether there are enough for an interval.
@@ -57,10 +57,15 @@ class LabelScores:
     main: str
     best_baseline: str
     improvement: Estimate
-    sequences: int
+    count: int
     confusion: Array | None
     resampled: str = "sequences"
     is_stepwise: bool = False
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether there were enough groups for the interval of a score."""
+        return any(each.low is not None for each in self.metrics["model"].values())
 
     @property
     def sentence(self) -> str:
@@ -69,18 +74,20 @@ class LabelScores:
         ours, theirs = (self.metrics[key][self.main].value for key in ("model", name))
         is_error = not HIGHER_IS_BETTER[self.main]
         unit = "" if is_error else " points"
-        points = f"{abs(gain.value) * 100:.1f} points {'more' if gain.value >= 0 else 'less'}"
+        points = f"{abs(gain.value) * 100:.1f} points {'more' if gain.value > 0 else 'less'}"
+        change = change_text(gain.value) if is_error else points
         shown = (
-            f"{NUMBER_METRICS[self.main]} {ours:.4g} against {theirs:.4g}, {change_text(gain.value)}"
+            f"{NUMBER_METRICS[self.main]} {ours:.4g} against {theirs:.4g}"
             if is_error
-            else f"{CLASS_METRICS[self.main]} {ours:.1%} against {theirs:.1%}, {points}"
+            else f"{CLASS_METRICS[self.main]} {ours:.1%} against {theirs:.1%}"
         )
+        shown = f"{shown}, {change if gain.value else 'no difference'}"
         verdict, rest = self._verdict(unit)
         perfect = ""
         if not is_error and self.main != "auroc" and ours == 1.0 and not self.is_stepwise:
             perfect = (
-                f" No error in {counted(self.sequences, 'sequence')} is compatible with an error rate of up "
-                f"to {min(1.0, 3 / self.sequences):.1%}."
+                f" No error in {counted(self.count, 'sequence')} is compatible with an error rate of up "
+                f"to {min(1.0, 3 / self.count):.1%}."
             )
         return f"{self.label}: {verdict} the best baseline, {name}: {shown}{rest}{perfect}"
 

@@ -199,6 +199,13 @@ def _sequences_header(start: Event) -> dict[str, str]:
     }
 
 
+def _batch_of_sequences(start: Event) -> str:
+    config, steps = start["config"], start["sequences"].get("steps")
+    if steps is None:
+        return f"{config['batch']} sequences"
+    return f"{counted(steps.get('streams', config['batch']), 'window')} of {counted(config['seq'], 'step')}"
+
+
 def _of_steps(data: Event) -> str:
     """The number of steps with a label, if each step has one."""
     return f" of {data['steps']['labelled']:,} steps" if data.get("steps") else ""
@@ -253,7 +260,7 @@ def _train(start: Event) -> str:
     schedule = "" if config["schedule"] == "constant" else f", {config['schedule']} schedule"
     steps = counted(config["steps"], "step")
     return (
-        f"{config['optimizer']}{rate}{schedule}: {steps} of {_kind(start).batch(config)}, "
+        f"{config['optimizer']}{rate}{schedule}: {steps} of {_kind(start).batch(start)}, "
         f"{start['threads']} thread{'s' * (start['threads'] > 1)}"
     )
 
@@ -306,7 +313,7 @@ def _loss_details(event: Event, start: Event) -> Iterator[str]:
         bits, unit = bits_unit(event, start)
         yield f"{decimal(bits, 3)} {unit}"
     if "score" in event:
-        yield f"{_spaced(event['metric'])} {event['score']:.4g}"
+        yield f"{_METRICS.get(event['metric'], _spaced(event['metric']))} {event['score']:.4g}"
         yield from ["solved"] * event["solved"]
     if "penalty" in event:
         yield f"penalty {decimal(event['penalty'])}"
@@ -353,7 +360,11 @@ def _text_best(event: Event, start: Event) -> str:
 
 def _best(event: Event, start: Event) -> str:
     data = start.get("table") or start.get("sequences") or {"parts": (1, 1, 1)}  # a task has all
-    return f"{'validation' if data['parts'][1] else 'training'} loss {decimal(event['best'])}"
+    part = "validation" if data["parts"][1] else "training"
+    if (criterion := event.get("criterion")) is None:
+        return f"{part} loss {decimal(event['best'])}"
+    metric = start["config"]["metric"]
+    return f"{part} {_METRICS[metric]} {abs(criterion):.4g}"
 
 
 def best_mark(start: Event) -> str:
@@ -470,7 +481,7 @@ class _Kind:
     Attributes:
         step: Name of the input of one time step: ``char`` or ``byte`` of a text.
         header: The lines about the data in the header of a run.
-        batch: A batch, from the configuration.
+        batch: A batch, from the first event.
         best: The best loss, from the last event.
         next_commands: Verbs and commands that continue from the run.
     """
@@ -486,32 +497,28 @@ _KINDS = {
     "text": _Kind(
         symbol_noun,
         _text_header,
-        lambda config: f"{config['batch']} × {config['seq']} symbols",
+        lambda start: f"{start['config']['batch']} × {start['config']['seq']} symbols",
         _text_best,
         {"sample": "sample"},
     ),
     "task": _Kind(
         lambda start: "input",  # noqa: ARG005 - as that of a text
         _task_header,
-        lambda config: f"{config['batch']} sequences",
+        lambda start: f"{start['config']['batch']} sequences",
         _best,
         {"evaluate": "eval"},
     ),
     "table": _Kind(
         lambda start: "row",  # noqa: ARG005 - as that of a text
         _table_header,
-        lambda config: f"{config['batch']} windows of {config['context']} rows",
+        lambda start: f"{start['config']['batch']} windows of {start['config']['context']} rows",
         _best,
         {"forecast": "forecast", "evaluate": "eval"},
     ),
     "sequences": _Kind(
         lambda start: "step",  # noqa: ARG005 - as that of a text
         _sequences_header,
-        lambda config: (
-            f"{config['batch']} windows of {config['seq']} steps"
-            if config.get("pooling") == "none"
-            else f"{config['batch']} sequences"
-        ),
+        _batch_of_sequences,
         _best,
         {"predict": "predict", "evaluate": "eval"},
     ),

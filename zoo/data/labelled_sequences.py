@@ -170,8 +170,8 @@ class LabelledSequences:
                 any order; an array `(N, T, I)` or `(N, T)`, sequence first; or with ``lengths`` an array
                 `(R, I)` of all sequences, one after another.
             labels: N texts or numbers. For a label at each step, a list of N vectors `(T_n,)`, an array
-                `(N, T)`, or with ``lengths`` a vector `(R,)`; None, NaN or an empty text is a step without a
-                label. None if labels are not known.
+                `(N, T)`, or with ``lengths`` a vector `(R,)`; None, NaN, an empty text or a masked
+                value is a step without a label. None if labels are not known.
             lengths: Steps of each sequence in an array, `(N,)`; None if all have T.
             ids: N names; None for the numbers from 0.
             channels: I names; None for the columns of data frames, or else the numbers from 0.
@@ -254,6 +254,15 @@ def _column_of_steps(
     values: Any, offsets: Array, ids: tuple[str, ...], what: str, name: str, is_padded: bool
 ) -> DataColumn | None:
     """Labels or weights of all sequences `(N,)`, or of all steps `(R,)`; None if there are none."""
+    values = [*map(_unmasked, values)] if isinstance(values, (list, tuple)) else _unmasked(values)
+    sizes = np.diff(offsets).tolist()
+    if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] < max(sizes):
+        one_hot = ", and `labels.argmax(axis=1)` for one-hot vectors" if what == "labels" else ""
+        raise DataError(
+            f"{name}: {what} have the shape {values.shape}, and the longest sequence has "
+            f"{counted(max(sizes), 'step')}; expected (N,), one for each sequence, or (N, T), one for each "
+            f"step. Use `{what}[:, 0]` for one column{one_hot}."
+        )
     vectors = _vectors_of_steps(values)
     if vectors is None:
         is_of_steps = _is_vector(values) and len(values) == offsets[-1] != len(ids)
@@ -264,7 +273,6 @@ def _column_of_steps(
             f"{name} has {counted(len(ids), 'sequence')} and {counted(len(vectors), 'vector')} of {what}; "
             f"give one for each sequence."
         )
-    sizes = np.diff(offsets).tolist()
     for number, (vector, size) in enumerate(zip(vectors, sizes, strict=True)):
         if len(vector) < size or (len(vector) > size and not is_padded):
             raise DataError(
@@ -284,6 +292,15 @@ def _without_empty_texts(column: DataColumn) -> DataColumn:
         return column
     empty = column.categories.index("")
     return replace(column, values=np.where(column.values == empty, -1, column.values).astype(np.int32))
+
+
+def _unmasked(values: Any) -> Any:
+    """A masked array as objects with None where it is masked; other values as they are."""
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    objects = values.data.astype(object)
+    objects[np.ma.getmaskarray(values)] = None
+    return objects
 
 
 def _vectors_of_steps(values: Any) -> list[Array] | None:

@@ -165,6 +165,7 @@ class LabelledDataset:
             "parts": [int(lengths[numbers].sum()) for numbers in self.parts.values()],
             "labelled": int((self.weights > 0).sum()),
             "is_cut": self._is_cut,
+            "streams": self.batch_size,
         }
 
     def make_model(self, cell: Cell | list[Cell], config: Config) -> SequenceModel:
@@ -216,11 +217,28 @@ class LabelledDataset:
         has_label = bool(arguments["weights"].any())
         if not has_label:  # the states after the window are needed all the same
             arguments["weights"] = np.ones_like(arguments["weights"])
-        loss, final = model.loss_and_grad(**arguments, state=state, noise=noise)
+        loss, final = self._carried_loss_and_grad(model, arguments, state, continues, noise)
         if not has_label:
             loss, model.grad[:] = 0.0, 0.0
         states = self._all_rows(model, final, arguments.get("lengths")) if is_carried else {}
         return TrainStepResult(loss, states, int(sizes.sum()))
+
+    def _carried_loss_and_grad(
+        self,
+        model: AnyModel,
+        arguments: Mapping[str, Any],
+        state: State | None,
+        continues: Array,
+        noise: NoiseKey,
+    ) -> tuple[float, State]:
+        """Loss, gradient and final states; learned initial states get the gradient of rows that begin."""
+        if state is None or not model.stack.learned or continues.all():
+            return model.loss_and_grad(**arguments, state=state, noise=noise)
+        loss, final, dinitial = model.loss_and_state_grad(**arguments, state=state, noise=noise)
+        dinitial = self._all_rows(model, dinitial, arguments.get("lengths"))
+        for parameter, name in model.stack.learned.items():
+            model.grads[parameter] += dinitial[name][~continues].sum(axis=0)
+        return loss, final
 
     def _all_rows(self, model: AnyModel, states: State, lengths: Array | None) -> dict[str, Array]:
         """States with the rows of all ranks: with other lengths, another rank may compute the next window."""
@@ -356,6 +374,11 @@ def prepare_sequences(
     )
     given = read_sequences(config.data[0] if data is None else data, roles, config.missing)
     assert given.labels is not None  # `read_sequences` checks it
+    if is_stepwise and given.groups is not None and len(given) == 1:
+        raise DataError(
+            f"{given.name} has one sequence, which is divided by time and not by groups; leave out `group`, "
+            f"or give more sequences."
+        )
     loss = _loss(config, given)
     has_classes = loss.target == "class"
     classes = _classes(given.labels) if has_classes else ()
@@ -385,6 +408,8 @@ def prepare_sequences(
             f"{given.name}: all labels of the training part ({counted(len(labels), unit)}) are "
             f"equal; there is nothing to learn. Give more sequences."
         )
+    if config.metric == "auroc":
+        _check_auroc(given, codes, items)
     unscaled.category_inputs(config.embedding, given.name)  # raises an error without a category
     spec = _scaled_spec(unscaled, given, offsets, labels, parts["train"], config.embedding is not None)
     if config.class_weights is not None:
@@ -404,7 +429,15 @@ def prepare_sequences(
     windows, seq = None, None
     if is_stepwise:
         seq = config.seq or min(STEPWISE_SEQ, int(scaled.lengths[parts["train"]].max()))
-        windows = SequenceWindows(offsets, parts["train"], seq, batch, config.seed)
+        windows = SequenceWindows(
+            offsets,
+            parts["train"],
+            seq,
+            batch,
+            config.seed,
+            carries=not config.bidirectional,
+            has_label=has_label,
+        )
     dataset = LabelledDataset(
         given,
         scaled,
@@ -493,6 +526,18 @@ def _check_step_classes(given: LabelledSequences, classes: tuple[str, ...], spli
         f"{given.name}: no sequence of the training part has class {name!r}; set another `split_seed`, or "
         f"give more sequences."
     )
+
+
+def _check_auroc(given: LabelledSequences, codes: Array, items: dict[str, Array]) -> None:
+    """Raise an error for one class in the part that chooses the best model: the AUROC needs two."""
+    part = "valid" if len(items["valid"]) else "train"
+    present = np.unique(codes[items[part]])
+    if len(present) == 1:
+        remedy = "`split`" if len(given) == 1 else "`split_seed`"
+        raise DataError(
+            f"{given.name}: the {_PART_NAMES[part]} part has labels of one class, and the metric is 'auroc', "
+            f"which compares two classes; give another {remedy}, or another `metric`."
+        )
 
 
 def _default_pooling(config: Config) -> str:

@@ -51,6 +51,8 @@ def fill_defaults_from(config: Config, before: Config, *, has_schedule: bool = T
         has_schedule: Whether a schedule was requested: `auto` chooses it otherwise.
     """
     names = [name for name in (*_RESOLVED_FIELDS, "lr", "init_from") if getattr(config, name) is None]
+    if config.pooling not in (None, before.pooling):  # the other pooling may have no `seq`
+        names = [name for name in names if name != "seq"]
     if config.epochs is not None:
         names = [name for name in names if name != "steps"]
     if not config.scheduled_sampling:

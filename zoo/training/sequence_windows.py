@@ -11,6 +11,9 @@ from zoo.array_types import Array
 from zoo.field_repr import one_line_repr
 from zoo.training.array_dataset import epoch_order
 
+_LEAST_WINDOWS = 8
+"""Windows for each window that begins within a sequence without its state, on average."""
+
 
 @one_line_repr
 class WindowBatch(NamedTuple):
@@ -37,23 +40,49 @@ class SequenceWindows:
     becomes ``B`` streams, as :class:`zoo.data.BpttBatches` reads a text, and short sequences become batches
     of whole sequences.
 
+    The first window of a stream may lie within a sequence, and then begins without its state. ``B`` is so
+    small that this concerns at most one eighth of the windows.
+
     Args:
         offsets: The first row of each sequence, and the number of rows, `(N + 1,)`.
         numbers: The sequences to read, `(n,)`.
         size: ``T``.
         batch: The largest ``B``.
         seed: Seed of the orders.
+        carries: Whether states are carried; otherwise ``B`` depends on ``batch`` alone.
+        has_label: Whether each row has a label, `(R,)` booleans; None if all have one. The windows after the
+            last label of a sequence are left out.
 
     Attributes:
         updates: Training steps of an epoch.
         streams: ``B``.
     """
 
-    def __init__(self, offsets: Array, numbers: Array, size: int, batch: int, seed: int) -> None:
-        self._starts, self._ends = offsets[numbers], offsets[numbers + 1]
+    def __init__(
+        self,
+        offsets: Array,
+        numbers: Array,
+        size: int,
+        batch: int,
+        seed: int,
+        *,
+        carries: bool = True,
+        has_label: Array | None = None,
+    ) -> None:
+        starts, ends = offsets[numbers], offsets[numbers + 1]
+        lengths = ends - starts
+        if has_label is not None:
+            rows = np.where(has_label, np.arange(1, len(has_label) + 1), 0)
+            lengths = np.maximum(np.maximum.accumulate(rows)[ends - 1] - starts, 0)
+        counts = -(-lengths // size)
+        is_read = counts > 0
+        self._starts, self._ends, self._counts = starts[is_read], ends[is_read], counts[is_read]
         self._size, self._seed = size, seed
-        self._counts = -(-(self._ends - self._starts) // size)
         self._total = int(self._counts.sum())
+        if carries and self.may_continue:
+            # A stream begins within a sequence with a probability of `later / total`.
+            later = self._total - len(self._counts)
+            batch = min(batch, max(1, self._total**2 // (_LEAST_WINDOWS * later)))
         self.updates = -(-self._total // batch)
         self.streams = -(-self._total // self.updates)
         self._epoch = -1

@@ -462,6 +462,8 @@ class _TrainingSession:
         state, seconds = trainer.state, round(time.perf_counter() - started, 3)
         best = {"best": state.best, "best_step": state.best_step}
         end: Event = {"event": "end", "step": state.step, "reason": reason, **best, "seconds": seconds}
+        if self.config.metric is not None:
+            end["criterion"] = state.criterion
         if reason in ("finished", "no improvement"):
             if text := trainer.score_warning():
                 end["warning"] = text
