@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -171,7 +170,7 @@ print(target.create_target_machine(cpu="sapphirerapids", opt=3).emit_assembly(co
 """
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names an x86 processor")
+@needs_bf16
 def test_an_iteration_loads_and_multiplies_four_tiles(tmp_path: Path) -> None:
     lines = [line.split() for line in run(INSTRUCTIONS, tmp_path).splitlines()]
     names = [words[0] for words in lines if words]

@@ -65,15 +65,14 @@ def assert_equal(actual, expected):
 
 def comparison(cell):
     """The comparison of outputs: a matrix memory computes 16 steps together, and segments divide them."""
-    if not cell.is_derived() or not plan_kernels(cell).gradient.step_graph.memories:
-        return assert_equal
+    has_memory = cell.is_derived() and plan_kernels(cell).gradient.step_graph.memories
+    return assert_close if has_memory else assert_equal
 
-    def assert_close(actual, expected):
-        assert actual.keys() == expected.keys()
-        for name, value in expected.items():
-            np.testing.assert_allclose(actual[name], value, rtol=1e-12, atol=1e-13, err_msg=name)
 
-    return assert_close
+def assert_close(actual, expected):
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(actual[name], value, rtol=1e-12, atol=1e-13, err_msg=name)
 
 
 # ---- how time is cut ----------------------------------------------------------------------------------
@@ -133,10 +132,12 @@ def test_layer_computes_the_same(cell):
     given = arguments(kept, tokens=tokens)
     with contextlib.nullcontext() if tokens else pure_python():  # the others would compile for 20 s
         outputs, back, grad = both_ways(kept, *given)
+        # Products of NumPy round differently for another number of rows on some processors (AMD EPYC, Zen 3).
+        compare = comparison(cell) if tokens else assert_close
         for recompute in CUTS:
             result, result_back, result_grad = both_ways(layer(cell, recompute), *given)
-            comparison(cell)(result, outputs)
-            comparison(cell)(result_back, back)
+            compare(result, outputs)
+            compare(result_back, back)
             np.testing.assert_allclose(result_grad, grad, rtol=1e-12, atol=1e-13)
 
 

@@ -53,13 +53,19 @@ def results(rnn, args, options, tape):
 @pytest.mark.usefixtures("short_segments")
 @pytest.mark.parametrize("lengths", [None, [T, 3, CHUNK + 5]])
 @pytest.mark.parametrize("cell", zoo.list_cells())
-def test_every_cell_has_the_same_bits(cell, lengths):
-    """Chunks of a memory and segments both begin where a sequence ends."""
+def test_every_cell_computes_the_same(cell, lengths):
+    """Chunks of a memory and segments both begin where a sequence ends.
+
+    Products of NumPy round differently for another number of rows on some processors (AMD EPYC, Zen 3).
+    """
     rnn = zoo.Recurrent(law_cell(cell), F, H, bidirectional=lengths is not None, threads=1)
     args, options = arguments(rnn, lengths)
     assert len(rnn.stack.segments(T, B, has_backward=False)) == 3
     with pure_python():
-        assert_equal(results(rnn, args, options, False), results(rnn, args, options, True))
+        actual, expected = (results(rnn, args, options, tape) for tape in (False, True))
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(actual[name], value, rtol=1e-5, atol=2e-6, err_msg=name)
 
 
 @pytest.mark.usefixtures("short_segments")

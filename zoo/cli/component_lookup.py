@@ -252,7 +252,7 @@ def _find_by_name(name: str) -> type[Component] | Loss:
     known += list_losses()
     advice = did_you_mean_component(name, known)
     if name.isidentifier() and name[0].isupper():
-        advice = (
+        advice += (
             f" Write FILE.py:{name} for a class in a file; in a notebook, zoo.testing.check_cell({name})."
         )
     raise UnknownNameError(
