@@ -59,16 +59,19 @@ class RankDraws:
     interval excludes 0.
 
     Args:
-        sums: Sum of the ranks of each cell over the tasks, ``(cells,)``.
-        drawn: These sums for each draw, ``(DRAWS, cells)``.
+        drawn: Sum of the ranks of each cell over the tasks for each draw, ``(DRAWS, cells)``.
         ranks: The rank of each cell on each task, ``(tasks, cells)``.
         seeds: Number of seeds, of the task with the fewest.
     """
 
-    sums: Array
     drawn: Array
     ranks: Array
     seeds: int
+
+    @cached_property
+    def sums(self) -> Array:
+        """Sum of the ranks of each cell over the tasks, ``(cells,)``."""
+        return np.asarray(self.ranks.sum(axis=0))
 
     @property
     def tasks(self) -> int:
@@ -189,7 +192,7 @@ def draw_ranks(costs: Sequence[Array]) -> RankDraws:
     for index in range(tasks):
         drawn += ranks[row_of[:, index]]
     exact = np.array([rank_costs(mean_costs(task_costs))[0] for task_costs in costs])
-    return RankDraws(exact.sum(axis=0), drawn, exact, min(map(len, costs)))
+    return RankDraws(drawn, exact, min(map(len, costs)))
 
 
 def mean_costs(costs: Array, counts: Array | None = None) -> Array:

@@ -441,7 +441,7 @@ class RawFunctions:
         return {
             "whole": "each",
             "whole_note": f"\n * `probabilities` is memory for count * {size} numbers.",
-            "whole_returns": "the number of the last class",
+            "whole_returns": "the number of the class of the last row",
             "whole_output": "*probabilities",
             "output_of_n": f"probabilities + n * {size}",
         }
