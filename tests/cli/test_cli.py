@@ -493,7 +493,7 @@ def test_bugs_keep_their_traceback():
         (
             "check Mine",
             2,
-            "'Mine'. Write FILE.py:Mine for a class in a file; in a notebook, zoo.testing.check_cell(Mine).",
+            "Write FILE.py:Mine for a class in a file; in a notebook, zoo.testing.check_cell(Mine).",
         ),
         ("show loss:hubr", 2, "Did you mean 'huber'?"),
         ("show huber --hidden 4", 2, "'huber' is a loss; --graph, --set, --input and --hidden are for cells"),

@@ -130,7 +130,7 @@ class LogLinearAttention(zoo.Cell):
 
         level = np.arange(1, self.levels)
         starts = n % 2.0**level == np.where(level < rows, 0.0, -1.0)  # the last row never starts again
-        keep = np.where(starts, 0.0, alpha[:, None])
+        keep = alpha[:, None] * np.where(starts, 0.0, 1.0)
         decay = np.repeat(keep, N, axis=1)
         queries = np.repeat(weights[:, 1:], N, axis=1) * np.tile(q, rows)
         S = decay[:, :, None] * S + zoo.outer(np.tile(k, (self.heads, rows)), v)
