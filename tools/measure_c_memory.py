@@ -6,7 +6,7 @@
 Each cell is exported as a model with 3 inputs, 12 hidden units and 3 outputs in float32, and compiled with
 ``cc -std=c99 -Os``. Flash is code and constants, from ``size``. RAM is the state of one sequence. Stack is
 the largest sum of frames from ``step`` down, from ``-fstack-usage``. The mathematical library is not
-included.
+included. The flash with int8 weights is measured on a second export.
 """
 
 from __future__ import annotations
@@ -34,25 +34,31 @@ class Memory(NamedTuple):
     parameters: int
     weights: int
     code: int
+    flash: int
+    int8_flash: int
     state: int
     stack: int
 
-    @property
-    def flash(self) -> int:
-        """Code and constants."""
-        return self.weights + self.code
-
 
 def measure(cell: str, folder: Path) -> Memory:
-    """Export a model of a cell, compile it, and read the sizes."""
+    """Export a model of a cell with int8 weights and without, compile both, and read the sizes."""
     model = zoo.SequenceModel(cell, INPUTS, OUTPUTS, hidden_size=HIDDEN)
-    files = zoo.export.to_c(model, folder / "model.c", force=True)
+    zoo.export.to_c(model, folder / "model.c", weights="int8", force=True)
+    int8_flash = compiled_size(folder)
+    sizes = zoo.export.to_c(model, folder / "model.c", force=True).sizes
+    flash, weights = compiled_size(folder), sizes["weights"]
+    stack = deepest_stack((folder / "model.su").read_text(encoding="utf-8"))
+    return Memory(
+        cell, model.theta.size, weights, flash - weights, flash, int8_flash, sizes["states"], stack
+    )
+
+
+def compiled_size(folder: Path) -> int:
+    """Compile ``model.c``, and return the bytes of its code and constants."""
     subprocess.run(["cc", "-std=c99", "-Os", "-fstack-usage", "-c", "model.c"], cwd=folder, check=True)
     sizes = subprocess.run(["size", "model.o"], cwd=folder, check=True, capture_output=True, text=True).stdout
     text, data = map(int, sizes.splitlines()[1].split()[:2])
-    weights = files.sizes["weights"]
-    stack = deepest_stack((folder / "model.su").read_text(encoding="utf-8"))
-    return Memory(cell, model.theta.size, weights, text + data - weights, files.sizes["states"], stack)
+    return text + data
 
 
 def deepest_stack(usage: str) -> int:
@@ -71,12 +77,8 @@ def paragraphs_of(rows: Sequence[Memory]) -> list[str]:
     version = subprocess.run(["cc", "--version"], check=True, capture_output=True, text=True).stdout
     sentence = f"{INPUTS} inputs, {HIDDEN} hidden units, {OUTPUTS} outputs, float32: "
     sentence += f"{version.splitlines()[0]}, -Os, {platform.machine()}."
-    headings = "cell", "parameters", "weights", "code", "flash", "RAM (state)", "stack"
-    numbers = [(row.parameters, row.weights, row.code, row.flash, row.state, row.stack) for row in rows]
-    texts = [
-        (f"`{row.cell}`", *(f"{number:,}" for number in each))
-        for row, each in zip(rows, numbers, strict=True)
-    ]
+    headings = "cell", "parameters", "weights", "code", "flash", "flash, int8", "RAM (state)", "stack"
+    texts = [(f"`{row.cell}`", *(f"{number:,}" for number in row[1:])) for row in rows]
     table = TextTable("", headings, tuple(texts), right=tuple(range(1, len(headings))))
     return [sentence, "\n".join(table.markdown())]
 

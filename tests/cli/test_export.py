@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
+from zoo.model.checkpoint import read_checkpoint
+from zoo.storage import save as save_file
 
 LONE = """
 import zoo
@@ -96,6 +100,8 @@ def test_existing_files_are_kept(form, here):
         (("--format", "c", "--step"), "--step is for --format onnx"),
         (("--format", "c", "--raw"), "--raw is for --format onnx"),
         (("--format", "onnx", "--name", "x"), "--name is for --format c"),
+        (("--format", "onnx", "--weights", "int8"), "use quantize_dynamic of onnxruntime.quantization."),
+        (("--format", "c", "--weights", "int4"), "--weights is 'int4'; expected one of 'float', 'int8'."),
         (("--format", "tflite"), "--format is 'tflite'; expected one of 'onnx', 'c'."),
         (("--format", "onnx", "-o", "m.c"), "names a file of the format c, and --format is onnx."),
         ((), "choose a format: --format onnx or --format c, or a file, --out NAME.onnx."),
@@ -140,6 +146,40 @@ def test_run_of_a_table_keeps_its_columns(here):
     assert lines[2:] == ["inputs   rows", "outputs  forecast"]
     result = run("hello.safetensors", "--format", "onnx", "--raw")
     assert (result.exit_code, result.stderr) == (2, "Error: export: --raw is for models of a table.\n")
+
+
+def facts_of_eval(path, *options):
+    runner = CliRunner(env={"ZOO_PLUGINS": ""})
+    result = runner.invoke(cli, ["eval", path, "--json", *options], catch_exceptions=False)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return {**json.loads(result.stdout), "run": ""}
+
+
+TABLE = {"y": np.sin(np.arange(60.0)) + np.arange(60) % 7, "x": np.cos(np.arange(60.0))}
+RUNS = {
+    "text": {"data": "days.txt", "seq": 8, "batch": 2},
+    "task": {"task": "adding", "batch": 4, "eval_batches": 1},
+    "table": {"data": "table.csv", "target": "y", "horizon": 2, "context": 4},
+    "sequences": {"data": "labels.csv", "label": "kind", "series": "id"},
+}
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("kind", RUNS)
+def test_eval_of_int8_weights_is_loss_of_rounded_model(kind, here):
+    (here / "days.txt").write_text("monday tuesday wednesday " * 20)
+    rows = [
+        f"{y},{x},{n // 6},{n // 6 % 4 / 2}" for n, (y, x) in enumerate(zip(*TABLE.values(), strict=True))
+    ]
+    (here / "table.csv").write_text("\n".join(["y,x", *(row.rsplit(",", 2)[0] for row in rows)]))
+    (here / "labels.csv").write_text("\n".join(["y,x,id,kind", *rows]))
+    zoo.train(cell="gru", hidden=4, steps=2, threads=1, out="float", **RUNS[kind])
+    checkpoint, rounded = read_checkpoint("float"), zoo.export.int8_weights(zoo.load("float"))
+    params = {f"params.{name}": value for name, value in rounded.params.items()}
+    save_file("rounded.safetensors", replace(checkpoint, arrays={**checkpoint.arrays, **params}))
+    exact, expected = facts_of_eval("float"), facts_of_eval("rounded.safetensors")
+    assert exact != expected
+    assert facts_of_eval("float", "--weights", "int8") == expected
 
 
 def test_unregistered_cell(here):

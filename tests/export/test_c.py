@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import re
-import shutil
 import subprocess
 
 import numpy as np
 import pytest
 from export_asserts import Mixed, case, drawn_operands, largest_difference
+from export_machine import Machine, build, flat, needs_compiler, pointer
 from new_operations import Products
 
 import zoo
@@ -20,53 +20,8 @@ from zoo.export.c_model import c_program
 from zoo.export.c_source import CWriter, identifier_prefix, number_literal, string_literal
 from zoo.export.exported_model import exported_model
 
-CC = shutil.which("cc")
-needs_compiler = pytest.mark.skipif(CC is None, reason="there is no C compiler")
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1")
 SINGLE, DOUBLE = 5e-6, 1e-13
 CARD = zoo.Card(title="None", authors="The tests", year=2026, url="https://example.org")
-
-
-def build(folder, *options):
-    """Compile everything in a folder."""
-    command = [CC, *STRICT, *map(str, sorted(folder.glob("*.c"))), *map(str, options), "-lm"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-class Machine:
-    """An exported model as a shared library."""
-
-    def __init__(self, model, folder, tokens=None):
-        self.files = zoo.export.to_c(model, folder / "model.c", tokens=tokens)
-        build(folder, "-shared", "-fPIC", "-o", folder / "model.so")
-        self.library, self.subject = ctypes.CDLL(str(folder / "model.so")), exported_model(model, tokens)
-
-    def start(self):
-        """The states before the first step, as they lie in the struct."""
-        state = np.full(self.files.sizes["states"] // self.subject.dtype.itemsize, np.nan, self.subject.dtype)
-        self.library.model_init(pointer(state))
-        return state
-
-    def run(self, x, state, inputs=()):
-        """The outputs of all steps of one sequence, and the state after the last."""
-        y, state = np.empty((len(x), self.subject.output_size), self.subject.dtype), state.copy()
-        aux = [value.reshape(len(x), -1).copy() for value in dict(inputs).values()]
-        for t in range(len(x)):
-            given = ctypes.c_int(int(x[t])) if self.subject.tokens else pointer(x[t])
-            self.library.model_step(
-                pointer(state), given, *(pointer(value[t]) for value in aux), pointer(y[t])
-            )
-        return y, state
-
-
-def pointer(array):
-    return ctypes.c_void_p(array.ctypes.data)
-
-
-def flat(states):
-    """States of one sequence, one after the other."""
-    return np.concatenate([value.ravel() for value in states])
 
 
 # What it makes

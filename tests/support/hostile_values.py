@@ -393,8 +393,16 @@ def calls(folder: Path) -> dict[str, Call]:
         "split": (zoo.data.split, {"tokens": corpus.tokens, "fractions": zoo.data.parse_split("90,5,5")}),
         "to_c": (
             zoo.export.to_c,
-            {"model": language, "path": folder / "model.c", "name": None, "tokens": None, "force": True},
+            {
+                "model": language,
+                "path": folder / "model.c",
+                "name": None,
+                "tokens": None,
+                "weights": "float",
+                "force": True,
+            },
         ),
+        "int8_weights": (zoo.export.int8_weights, {"model": language, "tokens": None}),
         "to_onnx": (
             zoo.export.to_onnx,
             {

@@ -5,5 +5,6 @@
 """
 
 from zoo.export.api import CFiles, OnnxFile, to_c, to_onnx
+from zoo.export.int8_weights import int8_weights
 
-__all__ = ["CFiles", "OnnxFile", "to_c", "to_onnx"]
+__all__ = ["CFiles", "OnnxFile", "int8_weights", "to_c", "to_onnx"]

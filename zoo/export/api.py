@@ -7,12 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from zoo.arguments import as_bool, as_path, short_repr
+from zoo.arguments import as_bool, as_choice, as_path, short_repr
 from zoo.errors import UsageError
 from zoo.export.c_model import c_program
 from zoo.export.c_source import MAX_PREFIX, identifier_prefix
 from zoo.export.exported_model import AnyModel, exported_model
+from zoo.export.int8_weights import int8_weights
 from zoo.export.onnx_graph import require_onnx
 from zoo.export.onnx_model import OPSET, onnx_model, used_operators
 from zoo.storage.atomic import write_files
@@ -36,6 +38,10 @@ def check_writable(paths: list[Path], force: bool) -> None:
 
 # Characters without a special meaning in an #include.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+-]+", re.ASCII)
+
+
+WEIGHTS = "float", "int8"
+"""How C stores matrices."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,7 @@ def to_c(
     *,
     name: str | None = None,
     tokens: bool | None = None,
+    weights: Literal["float", "int8"] = "float",
     force: bool = False,
 ) -> CFiles:
     """Write a model as a C99 source file and its header.
@@ -143,6 +150,8 @@ def to_c(
         name: Prefix of all public names: ASCII letters, digits and single underscores, with a letter in
             front; by default from the name of the file.
         tokens: Whether the input is a token, not features; always true for a language model.
+        weights: ``"int8"`` stores matrices as integers with a scale for each row, about a quarter of the
+            bytes. States and arithmetic keep the dtype. :func:`int8_weights` has the same outputs.
         force: Whether existing files may be replaced.
 
     Raises:
@@ -169,6 +178,8 @@ def to_c(
             f"with a letter in front, at most {MAX_PREFIX} in all and none of l0, l1, ..., initial, layer "
             f"and readout, such as {prefix!r}."
         )
-    program = c_program(exported_model(model, tokens), prefix, header.name)
+    is_int8 = as_choice(weights, "export: weights", WEIGHTS) == "int8"
+    subject = exported_model(int8_weights(model, tokens) if is_int8 else model, tokens)
+    program = c_program(subject, prefix, header.name, is_int8)
     write_files({header: program.header.encode("ascii"), source: program.source.encode("ascii")})
     return CFiles(source, header, prefix, program.sizes)

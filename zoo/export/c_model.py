@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 import zoo
 from zoo.array_types import Array
 from zoo.data import Vocabulary
+from zoo.export.c_model_matrices import ModelMatrices
 from zoo.export.c_raw import RawFunctions
 from zoo.export.c_sequence import SequenceFunction
 from zoo.export.c_source import (
@@ -20,7 +21,7 @@ from zoo.export.c_source import (
     array_definition,
     c_names,
     c_type,
-    embedding_lines,
+    helper_of,
     string_literal,
 )
 from zoo.export.c_step import CLayer, state_field, write_layer
@@ -305,24 +306,26 @@ class CProgram:
     sizes: Mapping[str, int]
 
 
-def c_program(model: ExportedModel, prefix: str, header: str) -> CProgram:
+def c_program(model: ExportedModel, prefix: str, header: str, int8: bool = False) -> CProgram:
     """Write a model.
 
     Args:
         model: The model.
         prefix: Prefix of all public names.
         header: Name of the header file.
+        int8: Whether matrices of products are int8 numbers with scales.
 
     Raises:
         UsageError: if a step uses an operation without a template.
     """
     layers = [
-        write_layer(direction, prefix, model.first_layer_reads_tokens and direction.spec.index == 0)
+        write_layer(direction, prefix, model.first_layer_reads_tokens and direction.spec.index == 0, int8)
         for direction in model.directions
     ]
-    emitter, sequence = _ModelEmitter(model, prefix, layers), None
+    matrices = ModelMatrices.make(model, int8)
+    emitter, sequence = _ModelEmitter(model, prefix, layers, matrices), None
     if model.is_bidirectional:
-        sequence = SequenceFunction(model, prefix, layers, aux_input_names(model))
+        sequence = SequenceFunction(model, prefix, layers, matrices, aux_input_names(model))
         step = list(sequence.source_lines())
         emitter.helpers |= sequence.helpers
     else:
@@ -351,8 +354,10 @@ def c_program(model: ExportedModel, prefix: str, header: str) -> CProgram:
 
 
 class _ModelEmitter:
-    def __init__(self, model: ExportedModel, prefix: str, layers: list[CLayer]) -> None:
-        self.model, self.prefix, self.layers = model, prefix, layers
+    def __init__(
+        self, model: ExportedModel, prefix: str, layers: list[CLayer], matrices: ModelMatrices
+    ) -> None:
+        self.model, self.prefix, self.layers, self.matrices = model, prefix, layers, matrices
         self.layer_outputs: dict[str, int] = {}  # lengths of arrays for outputs that the next layer reads
         self.constants: dict[str, Array] = {}
         for layer in layers:
@@ -363,10 +368,7 @@ class _ModelEmitter:
                 f"initial_{state_field(direction, name)}": v for name, v in direction.initial.items()
             }
             self.helpers |= {"copy"} if direction.initial else set()
-        if model.embedding is not None:
-            self.constants["embedding"] = model.embedding
-        if model.readout is not None:
-            self.constants |= dict(zip(("readout_Why", "readout_by"), model.readout, strict=True))
+        self.constants |= matrices.constants
 
     def init_lines(self) -> Iterator[str]:
         """The function that sets the initial states: zeros, or the learned ones."""
@@ -391,13 +393,12 @@ class _ModelEmitter:
 
     def _calls(self) -> Iterator[str]:
         x = "token" if self.model.tokens else "x"
-        if self.model.categories is not None:
-            x = "embedded"
-            self.layer_outputs[x] = self.model.categories.embedded_size
-            self.helpers |= {"copy", "clear", "add_product"}
-            yield from (f"    {line}" for line in embedding_lines(self.model.categories, "x", x))
+        if self.matrices.has_embedded_array:
+            size = self.model.layers[0].spec.input_size
+            yield from self._registered(self.matrices.embedded_lines("x", "token", "embedded"))
+            x, self.layer_outputs["embedded"] = "embedded", size
         elif self.model.embedding is not None:
-            x = f"&embedding[(size_t)token * {self.model.embedding.shape[1]}]"
+            x = self.matrices.embedding_row("token")
         for function, layer in zip(self.layers, self.model.layers, strict=True):
             x, lines = self._layer(function, layer, x)
             yield from lines
@@ -435,24 +436,30 @@ class _ModelEmitter:
 
     def _output(self, y: str) -> Iterator[str]:
         """The lines that compute the output of the model from that of the last layer."""
-        size, width = self.model.layers[-1].spec.output_size, self.model.output_size
         if self.model.readout is not None:
-            self.helpers |= {"copy", "add_product"}
-            name = self.model.output
-            yield f"    copy(readout_by, {name}, {width});"
-            yield f"    add_product({y}, readout_Why, {name}, {size}, {width});"
+            yield from self._registered(self.matrices.readout_lines(y, self.model.output))
         elif y != "y":
             self.helpers.add("copy")
-            yield f"    copy({y}, y, {size});"
+            yield f"    copy({y}, y, {self.model.layers[-1].spec.output_size});"
+
+    def _registered(self, calls: Iterable[str]) -> Iterator[str]:
+        """Indented calls of helpers, which are registered."""
+        for call in calls:
+            self.helpers.add(helper_of(call))
+            yield f"    {call}"
 
     def sizes(self) -> dict[str, int]:
         """Bytes, as :class:`Program` has them."""
-        elements = {
-            "weights": sum(value.size for value in self.constants.values()),
-            "states": sum(math.prod(shape) for shape in self.model.states.values()),
-            "scratch": sum(self.layer_outputs.values()) + max(layer.scratch for layer in self.layers),
+        size = self.model.dtype.itemsize
+        states = sum(math.prod(shape) for shape in self.model.states.values())
+        scratch = sum(self.layer_outputs.values()) + max(layer.scratch for layer in self.layers)
+        return {
+            "weights": sum(
+                value.size * (1 if value.dtype == np.int8 else size) for value in self.constants.values()
+            ),
+            "states": states * size,
+            "scratch": scratch * size,
         }
-        return {name: count * self.model.dtype.itemsize for name, count in elements.items()}
 
     def constant_lines(self) -> Iterator[str]:
         """The constants."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from zoo.export.c_source import c_type, embedding_lines
+from zoo.export.c_model_matrices import ModelMatrices
+from zoo.export.c_source import c_type, helper_of
 from zoo.export.c_step import CLayer
 from zoo.export.exported_model import DirectionExport, ExportedModel, LayerExport
 
@@ -21,6 +22,7 @@ class SequenceFunction:
         model: The model.
         prefix: Prefix of all public names.
         directions: The function of each direction of its layers.
+        matrices: The embedding and the readout.
         aux: The C names of the auxiliary inputs.
 
     Attributes:
@@ -32,10 +34,11 @@ class SequenceFunction:
         model: ExportedModel,
         prefix: str,
         directions: list[CLayer],
+        matrices: ModelMatrices,
         aux: dict[str, str],
     ) -> None:
         self.model, self.prefix, self.upper = model, prefix, prefix.upper()
-        self.real, self.aux = c_type(model.dtype), aux
+        self.real, self.matrices, self.aux = c_type(model.dtype), matrices, aux
         self.functions = {
             direction.name: function for direction, function in zip(model.directions, directions, strict=True)
         }
@@ -43,8 +46,8 @@ class SequenceFunction:
         self.arrays = {f"y{layer.spec.index}": layer.spec.output_size for layer in model.layers}
         if model.readout is None:
             self.arrays.popitem()  # the last layer writes to the outputs
-        if model.categories is not None:
-            self.arrays = {"embedded": model.categories.embedded_size, **self.arrays}
+        if matrices.has_embedded_array:
+            self.arrays = {"embedded": model.layers[0].spec.input_size, **self.arrays}
 
     @property
     def work(self) -> int:
@@ -78,11 +81,10 @@ class SequenceFunction:
             address = f"{name} + count * {size}"
         yield from (*["    (void)work;"] * (not self.arrays), f"    {self.prefix}_init(state);")
         x, width = ("tokens" if self.model.tokens else "x"), self.model.input_size
-        if self.model.categories is not None:
-            self.helpers |= {"copy", "clear", "add_product"}
-            size = self.model.categories.embedded_size
-            rows = f"x + t * {width}", f"embedded + t * {size}"
-            yield from self._loop([f"    {line}" for line in embedding_lines(self.model.categories, *rows)])
+        if self.matrices.has_embedded_array:
+            size = self.model.layers[0].spec.input_size
+            rows = f"x + t * {width}", "tokens[t]", f"embedded + t * {size}"
+            yield from self._loop(self._registered(self.matrices.embedded_lines(*rows)))
             x, width = "embedded", size
         for layer in self.model.layers:
             y = f"y{layer.spec.index}"
@@ -90,12 +92,15 @@ class SequenceFunction:
             yield from self._layer(layer, x, width, y)
             x, width = y, layer.spec.output_size
         if self.model.readout is not None:
-            self.helpers |= {"copy", "add_product"}
-            outputs = self.model.output_size
-            to = f"outputs + t * {outputs}"
-            product = f"add_product({x} + t * {width}, readout_Why, {to}, {width}, {outputs});"
-            yield from self._loop([f"    copy(readout_by, {to}, {outputs});", f"    {product}"])
+            y, to = f"{x} + t * {width}", f"outputs + t * {self.model.output_size}"
+            yield from self._loop(self._registered(self.matrices.readout_lines(y, to)))
         yield "}"
+
+    def _registered(self, calls: Iterable[str]) -> list[str]:
+        """Indented calls of helpers, which are registered."""
+        lines = [f"    {call}" for call in calls]
+        self.helpers |= {helper_of(line) for line in lines}
+        return lines
 
     def _layer(self, layer: LayerExport, x: str, width: int, y: str) -> Iterator[str]:
         """The loops of the directions of a layer, and of its residual connection."""
@@ -103,7 +108,7 @@ class SequenceFunction:
         is_tokens = x == "tokens" and self.model.embedding is None
         row = "tokens[t]" if is_tokens else f"{x} + t * {width}"
         if x == "tokens" and not is_tokens:
-            row = f"&embedding[(size_t)tokens[t] * {layer.spec.input_size}]"
+            row = self.matrices.embedding_row("tokens[t]")
         for direction in layer.directions:
             function, own = self.functions[direction.name], direction.spec.output_size
             to = f"{y} + t * {size}{f' + {first}' * (first > 0)}"

@@ -17,7 +17,6 @@ from zoo.array_types import Array
 from zoo.compiler.codegen.writer import Names, Writer
 from zoo.compiler.ir.op_table import Op
 from zoo.compiler.ir.structural_ops import DOT, DOT_HEADS
-from zoo.model.category_inputs import CategoryInputs
 
 # The functions of math.h with one or two numbers.
 _MATH_H = """
@@ -27,9 +26,8 @@ fmax fmin fmod hypot lgamma log log10 log1p log2 pow rint round sin sinh sqrt ta
 FUNCTIONS = tuple(_MATH_H.split())
 """Functions of ``math.h``, without the suffix of their dtype."""
 
-# The matrix that multiplies row `at`: `{0}` is the first one, `{1}` the number of its elements, and each
-# multiplies `{2}` rows.
-MATMULS: Mapping[Op, str] = {DOT: "{0}", DOT_HEADS: "{0} + at / {2} * {1}"}
+# The index of the matrix that multiplies row `at`, if each multiplies `{0}` rows; empty for one matrix.
+MATMULS: Mapping[Op, str] = {DOT: "", DOT_HEADS: "at / {0}"}
 
 # Operations without a C operator or a function of math.h. Each propagates NaN.
 HELPERS: Mapping[str, str] = {
@@ -123,32 +121,61 @@ static void add_product_transposed(const real *restrict a, const real *restrict 
             to[n] += a[k] * w[n * depth + k];
 }
 """,
+    "copy_row_int8": """\
+static void copy_row_int8(const int8_t *restrict row, real scale, real *restrict to, size_t width)
+{
+    for (size_t n = 0; n < width; n++)
+        to[n] = scale * row[n];
+}
+""",
+    "add_row_int8": """\
+static void add_row_int8(const int8_t *restrict row, real scale, real *restrict to, size_t width)
+{
+    for (size_t n = 0; n < width; n++)
+        to[n] += scale * row[n];
+}
+""",
+    "add_column_int8": """\
+/* to += a column of a matrix whose rows are depth long and have scales */
+static void add_column_int8(const int8_t *restrict column, const real *restrict scales, real *restrict to,
+                            size_t depth, size_t width)
+{
+    for (size_t n = 0; n < width; n++)
+        to[n] += scales[n] * column[n * depth];
+}
+""",
+    "add_product_int8": """\
+/* to += a @ w, for w of depth rows with scales and width columns */
+static void add_product_int8(const real *restrict a, const int8_t *restrict w, const real *restrict scales,
+                             real *restrict to, size_t depth, size_t width)
+{
+    for (size_t k = 0; k < depth; k++) {
+        const real factor = a[k] * scales[k];
+        for (size_t n = 0; n < width; n++)
+            to[n] += factor * w[k * width + n];
+    }
+}
+""",
+    "add_product_transposed_int8": """\
+/* to += w @ a, for w of width rows with scales and depth columns */
+static void add_product_transposed_int8(const real *restrict a, const int8_t *restrict w,
+                                        const real *restrict scales, real *restrict to, size_t depth,
+                                        size_t width)
+{
+    for (size_t n = 0; n < width; n++) {
+        real sum = 0;
+        for (size_t k = 0; k < depth; k++)
+            sum += a[k] * w[n * depth + k];
+        to[n] += scales[n] * sum;
+    }
+}
+""",
 }
 
 
-def embedding_lines(categories: CategoryInputs, x: str, to: str) -> Iterator[str]:
-    """The lines that write the input of the first layer: numbers, and the vectors of categories.
-
-    They call the helpers ``copy``, ``clear`` and ``add_product``.
-
-    Args:
-        categories: The inputs that are codes of categories.
-        x: Expression for a row of inputs.
-        to: Expression for the row of the first layer.
-    """
-    size = categories.size
-    for part in categories.parts():
-        count = part.inputs.stop - part.inputs.start
-        source, target = (
-            f"{row} + {each.start}" if each.start else row
-            for row, each in ((x, part.inputs), (to, part.embedded))
-        )
-        if part.rows is None:
-            yield f"copy({source}, {target}, {count});"
-        else:
-            vectors = f"embedding + {part.rows.start * size}"
-            yield f"clear({target}, {size});"
-            yield f"add_product({source}, {vectors}, {target}, {count}, {size});"
+def helper_of(call: str) -> str:
+    """The name of the helper that a line calls."""
+    return call.strip().partition("(")[0]
 
 
 _KEYWORDS = """
@@ -223,12 +250,13 @@ def _numbers(values: Array, dtype: np.dtype[Any]) -> Iterator[str]:
 
 
 def array_definition(name: str, value: Array, dtype: np.dtype[Any]) -> Iterator[str]:
-    """The lines that define a constant array in row-major order."""
+    """The lines that define a constant array of a dtype, or of int8, in row-major order."""
     shape = " x ".join(map(str, value.shape))
-    kind = c_type(dtype)
+    is_int8 = value.dtype == np.int8
+    kind, numbers = ("int8_t", map(str, value.flat)) if is_int8 else (c_type(dtype), _numbers(value, dtype))
     note = f" /* {shape} */" if value.ndim > 1 else ""
     yield f"static const {kind} {name}[{value.size}] = {{{note}"
-    yield from fill_lines(_numbers(value, dtype), ", ")
+    yield from fill_lines(numbers, ", ")
     yield "};"
 
 

@@ -35,6 +35,7 @@ from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop
 from zoo.compiler.schedule.phases import MatmulItem
 from zoo.compiler.schedule.sections import decode_schedule, step_with_copies
 from zoo.errors import UsageError
+from zoo.export.c_matrix import CMatrix, int8_rows
 from zoo.export.c_source import (
     FUNCTIONS,
     MATMULS,
@@ -42,6 +43,7 @@ from zoo.export.c_source import (
     c_names,
     c_type,
     fill_lines,
+    helper_of,
     number_literal,
 )
 from zoo.export.exported_model import DirectionExport
@@ -80,15 +82,18 @@ def _c_name(direction: DirectionExport) -> str:
     return direction.name.replace(".", "_")
 
 
-def write_layer(direction: DirectionExport, prefix: str, is_tokens: bool) -> CLayer:
+def write_layer(direction: DirectionExport, prefix: str, is_tokens: bool, int8: bool) -> CLayer:
     """Write a layer.
 
     Args:
         direction: The layer direction.
         prefix: Prefix of public names.
         is_tokens: Whether its input is a token.
+        int8: Whether matrices of products are int8 numbers with scales.
     """
     spec, step = direction.spec, CStepEmitter(direction, is_tokens)
+    if int8:
+        step.store_int8()
     body = _body(step)
     sizes = step.scratch()
     if is_tokens and "x" in identifiers_in(body):
@@ -171,6 +176,7 @@ class CStepEmitter(FunctionVariables):
     Attributes:
         constants: Constant arrays by name.
         helpers: Names of the helpers that it calls.
+        scales: The array of scales of each constant array of int8 numbers.
     """
 
     def __init__(self, direction: DirectionExport, is_tokens: bool) -> None:
@@ -182,6 +188,7 @@ class CStepEmitter(FunctionVariables):
         self.direction, self.dtype, self.is_tokens = direction, direction.dtype, is_tokens
         self.constants: dict[str, Array] = {}
         self.helpers: set[str] = set()
+        self.scales: dict[str, str] = {}
         self._shared = direction.folded(step_graph.outputs)
         self.states = {name: self.names.fresh(name) for name in step_graph.states}
         self.inputs = {name: self.names.fresh(name) for name in step_graph.inputs}
@@ -218,6 +225,37 @@ class CStepEmitter(FunctionVariables):
             self.bind(node, name, ArrayLayout.SHARED)
         return self.arrays[node]
 
+    def matrix_parameters(self) -> dict[str, str]:
+        """The parameters of which only products read rows, by the names of their arrays."""
+        matrices, others = dict[str, str](), set[str]()
+        for item in self.schedule.sections["step"].items:
+            if not isinstance(item, MatmulItem):
+                for loop in item.loops:
+                    others |= {access.array.name for access in collect_loads(self, loop).values()}
+                continue
+            a, w, *addend = item.node.inputs
+            view = _view(_stored(w))
+            name = self.array_of(view.base).name
+            if view.base.op == PARAM and view.shape[-1] == view.base.shape[-1]:
+                matrices[name] = str(view.base.attr)
+            else:
+                others.add(name)
+            operands = addend if a.op == X and self.is_tokens else [a, *addend]
+            others |= {self.array_of(_view(operand).base).name for operand in operands}
+        others |= {self.array_of(node).name for node in self.step_graph.new_states.values()}
+        return {name: param for name, param in matrices.items() if name not in others}
+
+    def store_int8(self) -> None:
+        """Store the matrices of products as int8 numbers and scales."""
+        matrices, constants = self.matrix_parameters(), self.constants
+        self.constants = {}
+        for name, value in constants.items():
+            if name not in matrices:
+                self.constants[name] = value
+                continue
+            scales = self.scales[name] = self.names.fresh(f"{name}_scales")
+            self.constants[name], self.constants[scales] = int8_rows(value)
+
     def _preferred_name(self, node: Node, layout: ArrayLayout) -> str:  # noqa: ARG002 - one name for all kinds of arrays
         return self._base_name(node)
 
@@ -233,6 +271,11 @@ class CStepEmitter(FunctionVariables):
         """Register a helper; its name."""
         self.helpers.add(helper)
         return helper
+
+    def register(self, call: str) -> str:
+        """Register the helper that a line calls; the line."""
+        self.helpers.add(helper_of(call))
+        return call
 
     def code(self, node: Node) -> str:
         """The C code of an operation, whose functions have the suffix of the dtype.
@@ -377,10 +420,10 @@ def _write_lookup(node: Node, step: CStepEmitter, writer: CWriter) -> None:
     elif matrix.is_transposed:
         writer.line(f"{step.call('clear')}({target}, {width});")
     if matrix.is_transposed:
-        writer.line(f"{step.call('add_column')}({matrix.text} + token, {target}, {symbols}, {width});")
+        writer.line(step.register(matrix.add_column("token", target, symbols, width)))
     else:
-        helper = step.call("add" if base else "copy")
-        writer.line(f"{helper}({matrix.text} + (size_t)token * {width}, {target}, {width});")
+        write_row = matrix.add_row if base else matrix.copy_row
+        writer.line(step.register(write_row("token", target, width)))
 
 
 def _write_copy(source: Node, target: ArrayVar, step: CStepEmitter, writer: CWriter) -> None:
@@ -396,33 +439,31 @@ def _write_rows(node: Node, step: CStepEmitter, writer: CWriter) -> None:
     depth, width = a.shape[-1], node.shape[-1]
     rows = product(a.shape[:-1])
     source = _pointer(step.array_of(view.base), view)
-    helper = step.call("add_product_transposed" if matrix.is_transposed else "add_product")
     if rows == as_dim(1):
-        writer.line(f"{helper}({source}, {matrix.text}, {target.name}, {depth}, {width});")
+        writer.line(step.register(matrix.add_product(source, target.name, depth, width)))
         return
-    weights = MATMULS[node.op].format(matrix.text, depth * width, a.shape[-2])
+    if index := MATMULS[node.op].format(a.shape[-2]):
+        stored = (width, depth) if matrix.is_transposed else (depth, width)
+        matrix = matrix.part(index, *stored)
+    to = f"{target.name} + at * {width}"
     with writer.block(f"for (size_t at = 0; at < {rows}; at++)"):
-        arguments = f"{source} + at * {depth}, {weights}, {target.name} + at * {width}, {depth}, {width}"
-        writer.line(f"{helper}({arguments});")
+        writer.line(step.register(matrix.add_product(f"{source} + at * {depth}", to, depth, width)))
 
 
-@dataclass(frozen=True)
-class _Matrix:
-    """A matrix, or a stack of them.
-
-    Args:
-        text: Pointer to its first element.
-        is_transposed: Whether the array holds the transpose.
-    """
-
-    text: str
-    is_transposed: bool
-
-
-def _matrix(w: Node, step: CStepEmitter) -> _Matrix:
-    inner = transpose_last(w) if swaps_last_axes(w) else w
+def _matrix(w: Node, step: CStepEmitter) -> CMatrix:
+    inner = _stored(w)
     view = _view(inner)
-    return _Matrix(_pointer(step.array_of(view.base), view), inner is not w)
+    array = step.array_of(view.base)
+    if array.name not in step.scales:
+        return CMatrix(_pointer(array, view), is_transposed=inner is not w)
+    width = int(view.shape[-1].evaluate({}))
+    first = int(view.offset.evaluate({})) // width
+    return CMatrix(array.name, step.scales[array.name], inner is not w).rows_from(first, width)
+
+
+def _stored(w: Node) -> Node:
+    """The matrix whose rows an array holds: ``w`` or its transpose."""
+    return transpose_last(w) if swaps_last_axes(w) else w
 
 
 def _pointer(array: ArrayVar, view: View) -> str:

@@ -106,6 +106,7 @@ class ExportedModel:
         vocabulary: Symbols of the tokens, if known.
         metadata: Cell, options and sizes, as JSON values.
         data: The columns and units of the table of training; None for a bare model.
+        is_tied: Whether the weights of the readout are the transposed embedding.
     """
 
     layers: tuple[LayerExport, ...]
@@ -119,6 +120,7 @@ class ExportedModel:
     categories: CategoryInputs | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     data: DataExport | None = None
+    is_tied: bool = False
 
     @property
     def directions(self) -> tuple[DirectionExport, ...]:
@@ -230,6 +232,7 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
         model.categories if isinstance(model, SequenceModel) else None,
         _metadata(model),
         data,
+        not isinstance(model, Recurrent) and model.tie,
     )
 
 

@@ -132,6 +132,11 @@ def _warn_of_change(trained: LoadedModel, task: Task) -> None:
     help="Draw dropout and the noise of cells as in training, with this seed.  [no dropout; noise is its "
     "expectation]",
 )
+@option(
+    "--weights",
+    type=click.Choice(["float", "int8"]),
+    help="int8: round the weights as `zoo export --format c --weights int8` stores them.  [float]",
+)
 @option("--cell", **CELL_FILE)
 @option("--task", **TASK_FILE)
 @format_options
@@ -145,6 +150,7 @@ def command(
     assignments: Sequence[str],
     batches: int | None,
     noise: int | None,
+    weights: str | None,
     cell: str | None,
     task: str | None,
     form: str | None,
@@ -164,7 +170,8 @@ def command(
     if noise is not None:
         _check_noise(trained, noise)
     config = trained.config or Config()
-    options = _Options(classes, own, sources, glob, part, on_unknown, assignments, batches, noise)
+    options = _Options(classes, own, sources, glob, part, on_unknown, assignments, batches, noise, weights)
+    trained = replace(trained, model=options.with_weights(trained.model))
     facts, lines = _EVALUATIONS[config.data_kind](trained, config, options)
     if form is not None:
         print_facts({"run": path, **facts}, form)
@@ -192,6 +199,15 @@ class _Options(NamedTuple):
     set: Sequence[str]
     eval_batches: int | None
     noise: int | None
+    weights: str | None
+
+    def with_weights(self, model: Any) -> Any:
+        """The model, rounded if ``--weights int8`` is given."""
+        if self.weights != "int8":
+            return model
+        from zoo.export import int8_weights
+
+        return int8_weights(model)
 
     def check(self, reason: str, *inapplicable: str) -> None:
         """Raise an error if a flag is given that does not apply to the data of the model."""
@@ -227,6 +243,7 @@ def _on_text(trained: LoadedModel, _: Config, options: _Options) -> _Evaluation:
 
 def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evaluation:
     from zoo.data.table_files import read_table
+    from zoo.data.training_files import check_training_files
     from zoo.forecasting.api import backtest, open_forecaster
 
     reason = f"{trained.source} was trained on the table {' '.join(config.data)}"
@@ -235,8 +252,10 @@ def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evalu
         raise UsageError(f"{reason}; --data takes one table.")
     run: Any = trained.source
     data = None
+    if options.data or options.weights:
+        run = options.with_weights(open_forecaster(run, options.cells))
+        check_training_files(trained.source, [] if options.data else [run.data])
     if options.data:
-        run = open_forecaster(run, options.cells)
         data = read_table(options.data[0], run.spec.identifiers)
         if data.sha256 == trained.sha256:  # a file that was moved since training
             run, data = replace(run, data=data), None
@@ -253,7 +272,7 @@ def _on_sequences(trained: LoadedModel, config: Config, options: _Options) -> _E
     if len(options.data) > 1:
         raise UsageError(f"{reason}; --data takes one file.")
     data = options.data[0] if options.data else None
-    predictor = open_predictor(trained.source, options.cells)
+    predictor = options.with_weights(open_predictor(trained.source, options.cells))
     if data is not None and predictor.open_data(data)[0].sha256 == trained.sha256:  # moved since training
         predictor, data = replace(predictor, data=data), None
     advice = (

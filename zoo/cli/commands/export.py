@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -48,6 +48,12 @@ _NOTE = (
     help="Export a model that reads tokens. Models with a vocabulary or an embedding always do.",
 )
 @option("--name", metavar="NAME", help="C: prefix of all names.  [from the file]")
+@option(
+    "--weights",
+    type=click.Choice(["float", "int8"]),
+    help="C: int8 stores matrices as integers with a scale for each row, about a quarter of the bytes; `zoo "
+    "eval RUN --weights int8` measures the loss.  [float]",
+)
 @option("--force", is_flag=True, help="Replace existing files.")
 @option("--cell", **CELL_FILE)
 @plugin_option
@@ -59,6 +65,7 @@ def command(
     raw: bool,
     tokens: bool,
     name: str | None,
+    weights: Literal["float", "int8"] | None,
     force: bool,
     cell: str | None,
 ) -> None:
@@ -75,6 +82,11 @@ def command(
         raise UsageError(f"{flag} is for --format onnx: C source always has a function for {kind}.")
     if form == "onnx" and name is not None:
         raise UsageError("--name is for --format c: an ONNX graph has the names of the model.")
+    if form == "onnx" and weights is not None:
+        raise UsageError(
+            "--weights is for --format c; to quantize an ONNX file, use quantize_dynamic of "
+            "onnxruntime.quantization."
+        )
 
     from zoo.export import to_c, to_onnx
     from zoo.export.exported_data import exported_data
@@ -89,7 +101,8 @@ def command(
     if form == "onnx":
         rows = _onnx_rows(to_onnx(model, target, step=step, raw=raw, tokens=tokens or None, force=force))
     else:
-        rows = _c_rows(to_c(model, target, name=name, tokens=tokens or None, force=force))
+        files = to_c(model, target, name=name, tokens=tokens or None, weights=weights or "float", force=force)
+        rows = _c_rows(files)
     has_interval = (raw or form == "c") and getattr(exported_data(model), "offsets", None) is not None
     echo("\n".join(align([*rows, *[_NOTE] * has_interval])))
 

@@ -1,0 +1,103 @@
+"""The matrices of a model besides its layers, in C: the embedding and the readout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from zoo.array_types import Array
+from zoo.export.c_matrix import CMatrix, int8_rows
+from zoo.export.exported_model import ExportedModel
+from zoo.model.category_inputs import CategoryInputs
+
+
+@dataclass(frozen=True)
+class ModelMatrices:
+    """The embedding and the readout in C.
+
+    Args:
+        model: The model.
+        constants: Constant arrays by name.
+        embedding: The vectors of tokens or of categories; None without an embedding.
+        readout: The weights of the readout; None without a readout.
+    """
+
+    model: ExportedModel
+    constants: Mapping[str, Array]
+    embedding: CMatrix | None
+    readout: CMatrix | None
+
+    @classmethod
+    def make(cls, model: ExportedModel, int8: bool) -> ModelMatrices:
+        """Store the matrices of a model. A tied readout reads the embedding."""
+        constants: dict[str, Array] = {}
+
+        def store(name: str, value: Array) -> CMatrix:
+            if not int8:
+                constants[name] = value
+                return CMatrix(name)
+            numbers, scales = int8_rows(value)
+            constants.update({name: numbers, f"{name}_scales": scales})
+            return CMatrix(name, f"{name}_scales")
+
+        embedding = None if model.embedding is None else store("embedding", model.embedding)
+        if model.readout is None:
+            return cls(model, constants, embedding, None)
+        weights, constants["readout_by"] = model.readout
+        if model.is_tied and embedding is not None:
+            return cls(model, constants, embedding, replace(embedding, is_transposed=True))
+        return cls(model, constants, embedding, store("readout_Why", weights))
+
+    @property
+    def has_embedded_array(self) -> bool:
+        """Whether the input of the first layer is an array, not a row of the embedding."""
+        return self.model.categories is not None or bool(self.embedding and self.embedding.scales)
+
+    def embedding_row(self, token: str) -> str:
+        """Expression for the vector of a token."""
+        return f"&embedding[(size_t){token} * {self.model.layers[0].spec.input_size}]"
+
+    def embedded_lines(self, x: str, token: str, to: str) -> Iterator[str]:
+        """The lines that write the input of the first layer.
+
+        Args:
+            x: Expression for a row of inputs with categories.
+            token: Expression for a token, if the inputs are tokens.
+            to: Expression for the row of the first layer.
+        """
+        assert self.embedding is not None
+        if self.model.categories is None:
+            yield self.embedding.copy_row(token, to, self.model.layers[0].spec.input_size)
+        else:
+            yield from _category_lines(self.model.categories, self.embedding, x, to)
+
+    def readout_lines(self, y: str, to: str) -> Iterator[str]:
+        """The lines that write the output of the model, from the output of the last layer."""
+        assert self.readout is not None
+        width = self.model.output_size
+        yield f"copy(readout_by, {to}, {width});"
+        yield self.readout.add_product(y, to, self.model.layers[-1].spec.output_size, width)
+
+
+def _category_lines(categories: CategoryInputs, embedding: CMatrix, x: str, to: str) -> Iterator[str]:
+    """The lines that write the input of the first layer: numbers, and the vectors of categories.
+
+    Args:
+        categories: The inputs that are codes of categories.
+        embedding: Their vectors.
+        x: Expression for a row of inputs.
+        to: Expression for the row of the first layer.
+    """
+    size = categories.size
+    for part in categories.parts():
+        count = part.inputs.stop - part.inputs.start
+        source, target = (
+            f"{row} + {each.start}" if each.start else row
+            for row, each in ((x, part.inputs), (to, part.embedded))
+        )
+        if part.rows is None:
+            yield f"copy({source}, {target}, {count});"
+        else:
+            vectors = embedding.rows_from(part.rows.start, size)
+            yield f"clear({target}, {size});"
+            yield vectors.add_product(source, target, count, size)
