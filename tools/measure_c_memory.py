@@ -48,9 +48,7 @@ def measure(cell: str, folder: Path) -> Memory:
     sizes = zoo.export.to_c(model, folder / "model.c", force=True).sizes
     flash, weights = compiled_size(folder), sizes["weights"]
     stack = deepest_stack((folder / "model.su").read_text(encoding="utf-8"))
-    return Memory(
-        cell, model.theta.size, weights, flash - weights, flash, int8_flash, sizes["states"], stack
-    )
+    return Memory(cell, model.theta.size, weights, flash - weights, flash, int8_flash, sizes["states"], stack)
 
 
 def compiled_size(folder: Path) -> int:
