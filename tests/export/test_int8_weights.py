@@ -124,7 +124,9 @@ def test_tied_readout_reads_embedding(weights, tmp_path):
 
 def test_bytes_are_those_of_the_arrays(tmp_path):
     model = zoo.SequenceModel("lstm", 3, 2, hidden_size=16)
-    sizes = zoo.export.to_c(model, tmp_path / "model.c", weights="int8").sizes
+    files = zoo.export.to_c(model, tmp_path / "model.c", weights="int8")
+    assert "16 units, lstm, float32, matrices in int8." in files.header.read_text()
+    sizes = files.sizes
     params = {name: value for name, value in model.params.items() if value.ndim == 2}
     numbers = sum(value.size + 4 * len(value) for value in params.values())
     assert sizes["weights"] == numbers + 4 * (model.params["l0.b"].size + model.params["by"].size)

@@ -78,6 +78,7 @@ def header_lines(
     sizes: Mapping[str, int],
     raw: RawFunctions | None,
     sequence: SequenceFunction | None,
+    int8: bool,
 ) -> Iterator[str]:
     """The lines of the header.
 
@@ -87,11 +88,12 @@ def header_lines(
         sizes: Bytes, as in ``CProgram``.
         raw: The functions that read rows of a table; None for a bare model.
         sequence: The function of a bidirectional model over a whole sequence; None for a step function.
+        int8: Whether matrices of products are int8 numbers with scales.
     """
     upper = prefix.upper()
     into = "different tokens" if model.tokens else "features"
     out = "scores" if model.output == "logits" else "features"
-    yield from _comment(model, prefix, sizes, raw)
+    yield from _comment(model, prefix, sizes, raw, int8)
     yield _OPEN.format(upper=upper)
     yield f"#define {upper}_INPUTS {model.input_size} /* {into} */"
     yield f"#define {upper}_OUTPUTS {model.output_size} /* {out} */"
@@ -107,13 +109,14 @@ def header_lines(
 
 
 def _comment(
-    model: ExportedModel, prefix: str, sizes: Mapping[str, int], raw: RawFunctions | None
+    model: ExportedModel, prefix: str, sizes: Mapping[str, int], raw: RawFunctions | None, int8: bool
 ) -> Iterator[str]:
     metadata = model.metadata
     layers = f"{metadata['num_layers']} layer{'s' * (metadata['num_layers'] != 1)}"
     cells = ", ".join(dict.fromkeys(direction.spec.cell.name for direction in model.directions))
     symbols = "" if model.vocabulary is None else ", in addition to the table of symbols"
-    yield f"/* {prefix}: {layers} of {metadata['hidden_size']} units, {cells}, {metadata['dtype']}."
+    dtype = f"{metadata['dtype']}{', matrices in int8' * int8}"
+    yield f"/* {prefix}: {layers} of {metadata['hidden_size']} units, {cells}, {dtype}."
     yield f" * Made by zoo {zoo.__version__}. Do not edit: export again."
     yield " *"
     yield " * Bytes:"
@@ -349,7 +352,7 @@ def c_program(model: ExportedModel, prefix: str, header: str, int8: bool = False
     if raw is not None:
         source += ["", *raw.source_lines()]
     return CProgram(
-        _joined_lines(source), _joined_lines(header_lines(model, prefix, sizes, raw, sequence)), sizes
+        _joined_lines(source), _joined_lines(header_lines(model, prefix, sizes, raw, sequence, int8)), sizes
     )
 
 
