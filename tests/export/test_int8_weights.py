@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 import zoo
 from zoo.errors import UsageError
-from zoo.export.c_matrix import int8_rows, rounded_rows
+from zoo.export.c_matrix import quantize_rows, rounded_rows
 from zoo.export.int8_weights import int8_parameters
 
 CARD = zoo.Card(title="None", authors="The tests", year=2026, url="https://example.org")
@@ -26,23 +26,36 @@ def matrices(dtype):
 
 @given(st.sampled_from([np.float32, np.float64]).flatmap(matrices))
 def test_rows_are_rounded_to_half_a_scale(matrix):
-    numbers, scales = int8_rows(matrix)
-    assert (numbers.dtype, scales.dtype, scales.shape) == (np.int8, matrix.dtype, matrix.shape[:-1])
-    assert numbers.min() >= -127
+    integers, scales = quantize_rows(matrix)
+    assert (integers.dtype, scales.dtype, scales.shape) == (np.int8, matrix.dtype, matrix.shape[:-1])
+    assert integers.min() >= -127
     assert (scales > 0).all()
     error = np.abs(rounded_rows(matrix) - matrix)
     largest = np.abs(matrix).max(axis=-1, keepdims=True)
-    smallest = np.finfo(matrix.dtype).smallest_subnormal
-    assert (error <= largest * (0.5 / 127 + 1e-5) + 64 * smallest).all()
+    assert (error <= largest * (0.5 / 127 + 1e-5) + 127 * np.finfo(matrix.dtype).tiny).all()
 
 
 @given(st.sampled_from([np.float32, np.float64]).flatmap(matrices))
-def test_rounded_rows_keep_their_numbers(matrix):
-    tiny = np.abs(matrix).max(axis=-1, keepdims=True) < np.finfo(matrix.dtype).tiny * 1e4
-    matrix = np.where(tiny, 0, matrix)  # scales near the smallest number are not precise
+def test_rounded_rows_keep_their_integers(matrix):
+    """Except where a scale is so small that rounded rows become zero."""
+    scales = quantize_rows(matrix)[1]
+    matrix = np.where(scales[..., None] < 2 * np.finfo(matrix.dtype).tiny, 0, matrix)
     rounded = rounded_rows(matrix)
-    np.testing.assert_array_equal(int8_rows(rounded)[0], int8_rows(matrix)[0])
+    np.testing.assert_array_equal(quantize_rows(rounded)[0], quantize_rows(matrix)[0])
     np.testing.assert_allclose(rounded_rows(rounded), rounded, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_extreme_rows_stay_finite(dtype):
+    limits = np.finfo(dtype)
+    matrix = np.array(
+        [[limits.max, -limits.max], [limits.smallest_subnormal, 0], [0, 0], [limits.tiny, -limits.tiny]],
+        dtype,
+    )
+    integers, scales = quantize_rows(matrix)
+    assert integers.tolist() == [[127, -127], [0, 0], [0, 0], [0, 0]]
+    np.testing.assert_allclose(rounded_rows(matrix)[0], matrix[0], rtol=1e-5)
+    assert (scales >= limits.tiny).all()
 
 
 class Columns(zoo.Cell):
@@ -50,17 +63,20 @@ class Columns(zoo.Cell):
 
     card = CARD
     W = zoo.Param("H", "I", init="glorot_uniform")
+    v = zoo.Param("H", help="a vector in a product")
+    u = zoo.Param("H", 1, init="glorot_uniform", help="rows of one number")
     R = zoo.Param(2, "H/2", "H/2", init="glorot_uniform")
     E = zoo.Param("H", "H", init="glorot_uniform", help="also read element by element")
     h = zoo.State("H")
 
     def step(self, x, h):
         heads = (h.reshape(2, 1, -1) @ self.R.transpose(0, 2, 1)).reshape(-1)
-        return np.tanh(x @ self.W.T + heads + h @ self.E + np.sum(self.E * h, axis=1))
+        outer = ((h @ self.u).reshape(-1, 1) @ self.v.reshape(1, -1)).reshape(-1)
+        return np.tanh(x @ self.W.T + heads + h @ self.E + np.sum(self.E * h, axis=1) + outer)
 
 
-def random_layers(cells, size=8, **options):
-    rnn = zoo.Recurrent(cells, size, size, dtype="float64", seed=1, **options)
+def random_layers(cells, size=8, dtype="float64", **options):
+    rnn = zoo.Recurrent(cells, size, size, dtype=dtype, seed=1, **options)
     rnn.theta = rnn.theta + np.random.default_rng(0).normal(0, 0.2, rnn.theta.shape)
     return rnn
 
@@ -81,6 +97,19 @@ def test_c_of_int8_weights_is_rounded_model(cells, tokens, tmp_path):
     np.testing.assert_allclose(state, flat(last.values()), atol=1e-11)
     exact, _ = rnn.forward(x, numbers.state)
     assert np.abs(exact - y).max() > 1e-6  # rounding has an effect
+
+
+@needs_compiler
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("cells", [["gru", "cfc"], "rhn"])
+def test_float32_learned_states_and_aux_inputs(cells, tmp_path):
+    rnn = random_layers(cells, dtype="float32", learned_state=True)
+    numbers = case(rnn, 4, 1)
+    y, _ = zoo.export.int8_weights(rnn).forward(numbers.x, **numbers.inputs)
+    machine = Machine(rnn, tmp_path, weights="int8")
+    inputs = {name: value[:, 0] for name, value in numbers.inputs.items()}
+    outputs, _ = machine.run(numbers.x[:, 0], machine.start(), inputs)
+    np.testing.assert_allclose(outputs, y[:, 0], atol=5e-6)
 
 
 def test_only_matrices_of_products_are_rounded():
@@ -122,14 +151,38 @@ def test_tied_readout_reads_embedding(weights, tmp_path):
     assert "readout_Why" not in machine.files.source.read_text()
 
 
+@needs_compiler
+@pytest.mark.usefixtures("plain_python")
+def test_outputs_of_different_units_keep_their_precision(tmp_path):
+    """Each output of the readout has a scale."""
+    model = zoo.SequenceModel("gru", 3, 2, hidden_size=16, loss="squared_error", dtype="float64", seed=1)
+    model.params["Why"][:, 1] *= 1e-6
+    x = np.random.default_rng(0).normal(size=(5, 1, 3))
+    machine = Machine(model, tmp_path, weights="int8")
+    outputs, _ = machine.run(x[:, 0], machine.start())
+    exact = model.outputs(x)[0][:, 0]
+    np.testing.assert_allclose(outputs, zoo.export.int8_weights(model).outputs(x)[0][:, 0], rtol=1e-10)
+    assert (np.abs(outputs - exact).max(axis=0) < 0.05 * np.abs(exact).max(axis=0)).all()
+
+
+@pytest.mark.usefixtures("plain_python")
 def test_bytes_are_those_of_the_arrays(tmp_path):
     model = zoo.SequenceModel("lstm", 3, 2, hidden_size=16)
     files = zoo.export.to_c(model, tmp_path / "model.c", weights="int8")
-    assert "16 units, lstm, float32, matrices in int8." in files.header.read_text()
-    sizes = files.sizes
-    params = {name: value for name, value in model.params.items() if value.ndim == 2}
-    numbers = sum(value.size + 4 * len(value) for value in params.values())
-    assert sizes["weights"] == numbers + 4 * (model.params["l0.b"].size + model.params["by"].size)
+    assert "16 units, lstm, float32, weights in int8." in files.header.read_text()
+    assert files.float_matrices == ()
+    layer = [model.params[name] for name in ("l0.Wx", "l0.Wh")]
+    integers = sum(value.size + 4 * len(value) for value in layer) + 2 * 16 + 4 * 2
+    assert files.sizes["weights"] == integers + 4 * (model.params["l0.b"].size + 2)
+
+
+def test_matrices_that_are_not_quantized_are_listed(tmp_path):
+    model = zoo.SequenceModel("ei_rnn", 3, 1, hidden_size=8)
+    files = zoo.export.to_c(model, tmp_path / "model.c", weights="int8")
+    assert len(files.float_matrices) == 1
+    assert f"static const float {files.float_matrices[0]}[64]" in files.source.read_text()
+    nothing = zoo.export.to_c(zoo.Recurrent("ltc", 3, 8), tmp_path / "ltc.c", weights="int8")
+    assert "int8" not in nothing.header.read_text()
 
 
 def test_rounded_model_is_a_copy():

@@ -16,7 +16,7 @@ import zoo
 from zoo.export.exported_model import exported_model
 
 needs_compiler = pytest.mark.skipif(CC is None, reason="there is no C compiler")
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1")
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic", "-O1")
 
 
 def build(folder: Path, *options: object) -> None:

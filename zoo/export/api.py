@@ -77,12 +77,14 @@ class CFiles:
             the stack while a step runs; of a bidirectional model ``work``, memory of the caller for each step
             of a sequence; and of a model of a table ``raw``, in addition on the stack while ``predict_raw``
             runs.
+        float_matrices: Names in the source of the matrices that are not int8.
     """
 
     source: Path
     header: Path
     prefix: str
     sizes: Mapping[str, int]
+    float_matrices: tuple[str, ...] = ()
 
 
 def to_onnx(
@@ -150,8 +152,9 @@ def to_c(
         name: Prefix of all public names: ASCII letters, digits and single underscores, with a letter in
             front; by default from the name of the file.
         tokens: Whether the input is a token, not features; always true for a language model.
-        weights: ``"int8"`` stores matrices as integers with a scale for each row, about a quarter of the
-            bytes. States and arithmetic keep the dtype. :func:`int8_weights` has the same outputs.
+        weights: ``"int8"`` quantizes the matrices of products to integers and scales: a quarter of the bytes
+            of large matrices. States and arithmetic keep the dtype. The outputs are those of
+            :func:`int8_weights`, to rounding.
         force: Whether existing files may be replaced.
 
     Raises:
@@ -182,4 +185,5 @@ def to_c(
     subject = exported_model(int8_weights(model, tokens) if is_int8 else model, tokens)
     program = c_program(subject, prefix, header.name, is_int8)
     write_files({header: program.header.encode("ascii"), source: program.source.encode("ascii")})
-    return CFiles(source, header, prefix, program.sizes)
+    float_matrices = tuple(name for name, is_int8 in program.matrices.items() if not is_int8)
+    return CFiles(source, header, prefix, program.sizes, float_matrices)

@@ -12,30 +12,31 @@ from zoo.compiler.ir.dims import Dim
 _LARGEST = 127
 
 
-def int8_rows(matrix: Array) -> tuple[Array, Array]:
-    """Round a matrix to int8 numbers and a scale for each row, ``matrix ≈ numbers * scales[..., None]``.
+def quantize_rows(matrix: Array) -> tuple[Array, Array]:
+    """Quantize a matrix to integers and a scale for each row, ``matrix ≈ integers * scales[..., None]``.
 
-    The largest magnitude of a row becomes 127. On three models of text (vanilla, gru and lstm with 64 units),
-    scales for rows and for columns changed the loss equally little, by at most 0.001 nats. With scales for
-    rows, a product in C needs no memory for sums.
+    The largest magnitude of a row becomes 127. Rows of subnormal numbers become zero.
 
     Args:
         matrix: ``(..., K, N)``, finite.
 
     Returns:
-        ``numbers (..., K, N)``, int8, and ``scales (..., K)`` in the dtype of the matrix.
+        ``integers (..., K, N)``, int8, and ``scales (..., K)`` in the dtype of the matrix.
     """
+    limits = np.finfo(matrix.dtype)
     scales = np.abs(matrix).max(axis=-1) / matrix.dtype.type(_LARGEST)
-    scales[scales == 0] = 1
-    # A subnormal row may exceed 127 scales.
-    numbers = np.clip(np.rint(matrix / scales[..., None]), -_LARGEST, _LARGEST)
-    return numbers.astype(np.int8), scales
+    scales = np.minimum(scales, np.nextafter(limits.max / _LARGEST, 0, dtype=matrix.dtype))
+    is_zero = scales < limits.tiny
+    divisors = np.where(is_zero, 1, scales)[..., None]
+    integers = np.clip(np.rint(matrix / divisors), -_LARGEST, _LARGEST).astype(np.int8)
+    integers[is_zero] = 0
+    return integers, divisors[..., 0]
 
 
 def rounded_rows(matrix: Array) -> Array:
-    """The values of a matrix after :func:`int8_rows`."""
-    numbers, scales = int8_rows(matrix)
-    return numbers * scales[..., None]
+    """The values of a matrix after :func:`quantize_rows`."""
+    integers, scales = quantize_rows(matrix)
+    return integers * scales[..., None]
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,12 @@ class CMatrix:
         arrays = ", ".join([f"{self.pointer} + {column}", *self._scales(), to])
         return f"add_column{self._suffix}({arrays}, {depth}, {width});"
 
-    def rows_from(self, first: int, width: int) -> CMatrix:
+    def slice_rows(self, first: int, width: int) -> CMatrix:
         """The rows from one on."""
         scales = f"{self.scales} + {first}" if self.scales else ""
         return replace(self, pointer=f"{self.pointer} + {first * width}", scales=scales) if first else self
 
-    def part(self, index: str, rows: Dim, width: Dim) -> CMatrix:
+    def matrix_at(self, index: str, rows: Dim, width: Dim) -> CMatrix:
         """One matrix of a stack.
 
         Args:

@@ -115,7 +115,7 @@ def _comment(
     layers = f"{metadata['num_layers']} layer{'s' * (metadata['num_layers'] != 1)}"
     cells = ", ".join(dict.fromkeys(direction.spec.cell.name for direction in model.directions))
     symbols = "" if model.vocabulary is None else ", in addition to the table of symbols"
-    dtype = f"{metadata['dtype']}{', matrices in int8' * int8}"
+    dtype = f"{metadata['dtype']}{', weights in int8' * int8}"
     yield f"/* {prefix}: {layers} of {metadata['hidden_size']} units, {cells}, {dtype}."
     yield f" * Made by zoo {zoo.__version__}. Do not edit: export again."
     yield " *"
@@ -302,11 +302,13 @@ class CProgram:
         source: The text of the source file.
         header: The text of the header.
         sizes: Bytes, as in :class:`zoo.export.CFiles`.
+        matrices: Whether each matrix is int8 numbers with scales, by name.
     """
 
     source: str
     header: str
     sizes: Mapping[str, int]
+    matrices: Mapping[str, bool]
 
 
 def c_program(model: ExportedModel, prefix: str, header: str, int8: bool = False) -> CProgram:
@@ -351,9 +353,9 @@ def c_program(model: ExportedModel, prefix: str, header: str, int8: bool = False
         source += ["", sampling_lines(prefix, c_type(model.dtype)).rstrip()]
     if raw is not None:
         source += ["", *raw.source_lines()]
-    return CProgram(
-        _joined_lines(source), _joined_lines(header_lines(model, prefix, sizes, raw, sequence, int8)), sizes
-    )
+    matrix_types = emitter.matrix_types()
+    header_text = header_lines(model, prefix, sizes, raw, sequence, any(matrix_types.values()))
+    return CProgram(_joined_lines(source), _joined_lines(header_text), sizes, matrix_types)
 
 
 class _ModelEmitter:
@@ -396,7 +398,7 @@ class _ModelEmitter:
 
     def _calls(self) -> Iterator[str]:
         x = "token" if self.model.tokens else "x"
-        if self.matrices.has_embedded_array:
+        if self.matrices.copies_embedding:
             size = self.model.layers[0].spec.input_size
             yield from self._registered(self.matrices.embedded_lines("x", "token", "embedded"))
             x, self.layer_outputs["embedded"] = "embedded", size
@@ -462,6 +464,14 @@ class _ModelEmitter:
             ),
             "states": states * size,
             "scratch": scratch * size,
+        }
+
+    def matrix_types(self) -> dict[str, bool]:
+        """Whether each constant of two numbers or more in a row and a column is int8, by name."""
+        return {
+            name: value.dtype == np.int8
+            for name, value in self.constants.items()
+            if value.ndim > 1 and min(value.shape[-2:]) > 1
         }
 
     def constant_lines(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The matrices of a model besides its layers, in C: the embedding and the readout."""
+"""The embedding and the readout in C."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from zoo.array_types import Array
-from zoo.export.c_matrix import CMatrix, int8_rows
+from zoo.export.c_matrix import CMatrix, quantize_rows
 from zoo.export.exported_model import ExportedModel
 from zoo.model.category_inputs import CategoryInputs
 
@@ -33,23 +33,27 @@ class ModelMatrices:
         constants: dict[str, Array] = {}
 
         def store(name: str, value: Array) -> CMatrix:
-            if not int8:
+            if not int8 or value.shape[-1] == 1:
                 constants[name] = value
                 return CMatrix(name)
-            numbers, scales = int8_rows(value)
-            constants.update({name: numbers, f"{name}_scales": scales})
+            constants[name], constants[f"{name}_scales"] = quantize_rows(value)
             return CMatrix(name, f"{name}_scales")
 
         embedding = None if model.embedding is None else store("embedding", model.embedding)
         if model.readout is None:
             return cls(model, constants, embedding, None)
-        weights, constants["readout_by"] = model.readout
+        weights, bias = model.readout
         if model.is_tied and embedding is not None:
-            return cls(model, constants, embedding, replace(embedding, is_transposed=True))
-        return cls(model, constants, embedding, store("readout_Why", weights))
+            readout = replace(embedding, is_transposed=True)
+        elif int8:  # outputs may have different units, so each has a scale
+            readout = replace(store("readout_Why", weights.T), is_transposed=True)
+        else:
+            readout = store("readout_Why", weights)
+        constants["readout_by"] = bias
+        return cls(model, constants, embedding, readout)
 
     @property
-    def has_embedded_array(self) -> bool:
+    def copies_embedding(self) -> bool:
         """Whether the input of the first layer is an array, not a row of the embedding."""
         return self.model.categories is not None or bool(self.embedding and self.embedding.scales)
 
@@ -98,6 +102,6 @@ def _category_lines(categories: CategoryInputs, embedding: CMatrix, x: str, to: 
         if part.rows is None:
             yield f"copy({source}, {target}, {count});"
         else:
-            vectors = embedding.rows_from(part.rows.start, size)
+            vectors = embedding.slice_rows(part.rows.start, size)
             yield f"clear({target}, {size});"
             yield vectors.add_product(source, target, count, size)

@@ -185,26 +185,26 @@ class RawFunctions:
             yield f"const {prefix}_scaling {prefix}_scalings[{upper}_SERIES] = {{"
             arrays = (data.scaling.mean, data.scaling.scale, data.scaling.change, data.scaling.output)
             for each in zip(*arrays, strict=True):
-                yield f"    {{{', '.join(_braces(values) for values in each)}}},"
+                yield f"    {{{', '.join(self._braces(values) for values in each)}}},"
             yield from ("};", "")
             if data.spec.lags:
                 sizes = f"[{upper}_TARGETS][{data.spec.lags}][{upper}_HORIZON]"
                 yield "/* weights of the changes from the last value over 1, 2, ... rows, and a constant */"
                 yield f"static const {prefix}_raw autoregression{sizes} = {{"
                 for weights in data.spec.autoregression:
-                    yield from ("    {", *(f"        {_braces(each)}," for each in weights), "    },")
+                    yield from ("    {", *(f"        {self._braces(each)}," for each in weights), "    },")
                 yield from ("};", "")
             if data.offsets is not None:
                 yield "/* what the interval adds to the outputs at both ends, in the unit of the outputs */"
                 yield f"static const {prefix}_raw offsets[{upper}_HORIZON][{upper}_TARGETS] = {{"
-                yield from (f"    {_braces(each)}," for each in data.offsets)
+                yield from (f"    {self._braces(each)}," for each in data.offsets)
                 yield from ("};", "")
             return
         spec = data.spec
         if spec.classes:
             yield from self._strings("classes", spec.classes, "CLASSES")
         for name, values in (("mean", spec.mean), ("scale", spec.scale)):
-            yield f"static const {prefix}_raw {name}[{len(values)}] = {_braces(values)};"
+            yield f"static const {prefix}_raw {name}[{len(values)}] = {self._braces(values)};"
         yield ""
         if spec.missing == "mask":
             marks = ", ".join(
@@ -380,6 +380,10 @@ class RawFunctions:
             scaled = f"({value} - unit->mean[{n}]) / unit->scale[{n}]"
             yield f"{x}[{first}] = ({c_type(self.model.dtype)})({scaled});"
 
+    def _braces(self, values: Iterable[float]) -> str:
+        """Numbers in braces. The casts avoid warnings of compilers if raw values are ``float``."""
+        return f"{{{', '.join(f'({self.prefix}_raw){number_literal(value, _DOUBLE)}' for value in values)}}}"
+
     def _sequence_text(self, data: SequencesExport) -> dict[str, Any]:
         spec, upper = data.spec, self.upper
         classes = bool(spec.classes)
@@ -471,7 +475,3 @@ class RawFunctions:
             first += len(codes) or 1
         for n, name in enumerate(spec.masked):
             yield f"    x[{first + n}] = isnan(row[{self.columns[name]}]) ? 1 : 0;"
-
-
-def _braces(values: Iterable[float]) -> str:
-    return f"{{{', '.join(number_literal(value, _DOUBLE) for value in values)}}}"

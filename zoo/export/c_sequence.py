@@ -46,7 +46,7 @@ class SequenceFunction:
         self.arrays = {f"y{layer.spec.index}": layer.spec.output_size for layer in model.layers}
         if model.readout is None:
             self.arrays.popitem()  # the last layer writes to the outputs
-        if matrices.has_embedded_array:
+        if matrices.copies_embedding:
             self.arrays = {"embedded": model.layers[0].spec.input_size, **self.arrays}
 
     @property
@@ -81,7 +81,7 @@ class SequenceFunction:
             address = f"{name} + count * {size}"
         yield from (*["    (void)work;"] * (not self.arrays), f"    {self.prefix}_init(state);")
         x, width = ("tokens" if self.model.tokens else "x"), self.model.input_size
-        if self.matrices.has_embedded_array:
+        if self.matrices.copies_embedding:
             size = self.model.layers[0].spec.input_size
             rows = f"x + t * {width}", "tokens[t]", f"embedded + t * {size}"
             yield from self._loop(self._registered(self.matrices.embedded_lines(*rows)))
@@ -123,7 +123,7 @@ class SequenceFunction:
         if layer.spec.is_residual:
             self.helpers |= set() if is_tokens else {"add"}
             added = (
-                f"{y}[t * {size} + tokens[t]] += 1;"
+                f"{y}[t * {size} + (size_t)tokens[t]] += 1;"
                 if is_tokens
                 else f"add({row}, {y} + t * {size}, {size});"
             )

@@ -35,7 +35,7 @@ from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop
 from zoo.compiler.schedule.phases import MatmulItem
 from zoo.compiler.schedule.sections import decode_schedule, step_with_copies
 from zoo.errors import UsageError
-from zoo.export.c_matrix import CMatrix, int8_rows
+from zoo.export.c_matrix import CMatrix, quantize_rows
 from zoo.export.c_source import (
     FUNCTIONS,
     MATMULS,
@@ -225,36 +225,36 @@ class CStepEmitter(FunctionVariables):
             self.bind(node, name, ArrayLayout.SHARED)
         return self.arrays[node]
 
-    def matrix_parameters(self) -> dict[str, str]:
-        """The parameters of which only products read rows, by the names of their arrays."""
-        matrices, others = dict[str, str](), set[str]()
+    def product_parameters(self) -> dict[str, str]:
+        """The parameters that nothing but products reads, by array name: their rows have scales with int8."""
+        in_products, elsewhere = dict[str, str](), set[str]()
         for item in self.schedule.sections["step"].items:
             if not isinstance(item, MatmulItem):
                 for loop in item.loops:
-                    others |= {access.array.name for access in collect_loads(self, loop).values()}
+                    elsewhere |= {access.array.name for access in collect_loads(self, loop).values()}
                 continue
             a, w, *addend = item.node.inputs
             view = _view(_stored(w))
             name = self.array_of(view.base).name
-            if view.base.op == PARAM and view.shape[-1] == view.base.shape[-1]:
-                matrices[name] = str(view.base.attr)
+            if _has_whole_rows(view):
+                in_products[name] = str(view.base.attr)
             else:
-                others.add(name)
+                elsewhere.add(name)
             operands = addend if a.op == X and self.is_tokens else [a, *addend]
-            others |= {self.array_of(_view(operand).base).name for operand in operands}
-        others |= {self.array_of(node).name for node in self.step_graph.new_states.values()}
-        return {name: param for name, param in matrices.items() if name not in others}
+            elsewhere |= {self.array_of(_view(operand).base).name for operand in operands}
+        elsewhere |= {self.array_of(node).name for node in self.step_graph.new_states.values()}
+        return {name: param for name, param in in_products.items() if name not in elsewhere}
 
     def store_int8(self) -> None:
         """Store the matrices of products as int8 numbers and scales."""
-        matrices, constants = self.matrix_parameters(), self.constants
+        in_products, constants = self.product_parameters(), self.constants
         self.constants = {}
         for name, value in constants.items():
-            if name not in matrices:
+            if name not in in_products:
                 self.constants[name] = value
                 continue
             scales = self.scales[name] = self.names.fresh(f"{name}_scales")
-            self.constants[name], self.constants[scales] = int8_rows(value)
+            self.constants[name], self.constants[scales] = quantize_rows(value)
 
     def _preferred_name(self, node: Node, layout: ArrayLayout) -> str:  # noqa: ARG002 - one name for all kinds of arrays
         return self._base_name(node)
@@ -444,7 +444,7 @@ def _write_rows(node: Node, step: CStepEmitter, writer: CWriter) -> None:
         return
     if index := MATMULS[node.op].format(a.shape[-2]):
         stored = (width, depth) if matrix.is_transposed else (depth, width)
-        matrix = matrix.part(index, *stored)
+        matrix = matrix.matrix_at(index, *stored)
     to = f"{target.name} + at * {width}"
     with writer.block(f"for (size_t at = 0; at < {rows}; at++)"):
         writer.line(step.register(matrix.add_product(f"{source} + at * {depth}", to, depth, width)))
@@ -458,12 +458,23 @@ def _matrix(w: Node, step: CStepEmitter) -> CMatrix:
         return CMatrix(_pointer(array, view), is_transposed=inner is not w)
     width = int(view.shape[-1].evaluate({}))
     first = int(view.offset.evaluate({})) // width
-    return CMatrix(array.name, step.scales[array.name], inner is not w).rows_from(first, width)
+    return CMatrix(array.name, step.scales[array.name], inner is not w).slice_rows(first, width)
 
 
 def _stored(w: Node) -> Node:
     """The matrix whose rows an array holds: ``w`` or its transpose."""
     return transpose_last(w) if swaps_last_axes(w) else w
+
+
+def _has_whole_rows(view: View) -> bool:
+    """Whether a view consists of whole rows of a parameter, of two numbers or more: their scales fit it."""
+    base = view.base
+    return (
+        base.op == PARAM
+        and len(base.shape) > 1
+        and view.shape[-1] == base.shape[-1]
+        and base.shape[-1] != ONE
+    )
 
 
 def _pointer(array: ArrayVar, view: View) -> str:

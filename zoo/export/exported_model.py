@@ -29,7 +29,8 @@ from zoo.model.checkpoint import CellClasses, read_checkpoint
 from zoo.training import Run
 
 BareModel: TypeAlias = LanguageModel | SequenceModel | Recurrent
-AnyModel: TypeAlias = BareModel | Forecaster | Predictor | Run
+LoadedModel: TypeAlias = BareModel | Forecaster | Predictor
+AnyModel: TypeAlias = LoadedModel | Run
 """A model or layers; a model with the columns and units of its table, as :func:`zoo.fit` returns it; or a run
 of :func:`zoo.train`."""
 
@@ -167,7 +168,7 @@ class ExportedModel:
             )
 
 
-def load_trained(path: str | os.PathLike[str], cell: CellClasses = None) -> AnyModel:
+def load_trained(path: str | os.PathLike[str], cell: CellClasses = None) -> LoadedModel:
     """Load the best model of a run directory, or the one in a file, with the columns and units of its table.
 
     Args:
@@ -208,7 +209,7 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
             )
         raise UsageError(
             f"export: found a {type(model).__name__}; expected a zoo.LanguageModel, a zoo.SequenceModel, a "
-            f"zoo.Recurrent, or the result of zoo.fit or zoo.train."
+            f"zoo.Recurrent, zoo.Run(path) of a run directory, or the result of zoo.fit or zoo.train."
         )
     if data is not None and tokens:
         raise UsageError("export: a model of a table reads numbers; leave out tokens.")

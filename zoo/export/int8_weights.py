@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, TypeVar, overload
+from typing import TypeVar, overload
 
 import numpy as np
 
@@ -13,27 +12,27 @@ from zoo.classification.predictor import Predictor
 from zoo.errors import UsageError
 from zoo.export.c_matrix import rounded_rows
 from zoo.export.c_step import CStepEmitter
-from zoo.export.exported_model import BareModel, exported_model, load_trained
+from zoo.export.exported_model import AnyModel, LoadedModel, exported_model, load_trained
 from zoo.forecasting.forecaster import Forecaster
 from zoo.training import Run
 
-LoadedT = TypeVar("LoadedT", bound=BareModel | Forecaster | Predictor)
+LoadedT = TypeVar("LoadedT", bound=LoadedModel)
 
 
 @overload
 def int8_weights(model: LoadedT, tokens: bool | None = None) -> LoadedT: ...
 @overload
-def int8_weights(model: Run, tokens: bool | None = None) -> BareModel | Forecaster | Predictor: ...
-def int8_weights(model: Any, tokens: bool | None = None) -> Any:
-    """A copy of a model with the weights of its int8 export, to evaluate before you export it.
+def int8_weights(model: Run, tokens: bool | None = None) -> LoadedModel: ...
+def int8_weights(model: AnyModel, tokens: bool | None = None) -> LoadedModel:
+    """A copy of a model with the quantized weights of its int8 export, to evaluate before you export it.
 
-    The matrices that multiply inputs, states and outputs, and embeddings, become integers from -127 to 127
-    with a scale for each row, the largest magnitude of the row divided by 127. Other parameters keep their
-    values, for example biases, and matrices that a cell transforms or reads element by element, and so do
-    buffers. The copy computes in the dtype of the model.
+    The matrices that multiply inputs and states, and embeddings, become integers from -127 to 127 with a
+    scale for each row, the largest magnitude of the row divided by 127. The readout has a scale for each
+    output. Other parameters keep their values, for example biases, and matrices that a cell transforms or
+    reads element by element. Buffers keep theirs too. The copy has the dtype and precision of the model.
 
     >>> rounded = zoo.export.int8_weights(model)
-    >>> zoo.export.to_c(model, "small.c", weights="int8")  # the same outputs as ``rounded``
+    >>> zoo.export.to_c(model, "small.c", weights="int8")  # the outputs of ``rounded``, to rounding
 
     Args:
         model: As for :func:`to_c`. The result for a run is its best model.
@@ -43,32 +42,35 @@ def int8_weights(model: Any, tokens: bool | None = None) -> Any:
         UsageError: if it is not a model, a cell has no step, or a matrix holds NaN or infinity.
         DefinitionError: if a cell's step cannot be compiled.
     """
-    if isinstance(model, Run):
-        model = load_trained(model.path, model.cell)
-    exported_model(model, tokens)  # raises the errors of an export
-    if isinstance(model, Forecaster | Predictor):
-        return replace(model, model=int8_weights(model.model))
-    rounded = copy.deepcopy(model)
-    for name in int8_parameters(rounded, tokens):
+    loaded = load_trained(model.path, model.cell) if isinstance(model, Run) else model
+    quantized = int8_parameters(loaded, tokens)
+    if isinstance(loaded, Forecaster | Predictor):
+        return replace(loaded, model=int8_weights(loaded.model))
+    rounded = copy.deepcopy(loaded)
+    for name in quantized:
         value = rounded.params[name]
         if not np.isfinite(value).all():
             raise UsageError(
                 f"export: {name!r} holds NaN or infinity; expected finite numbers for int8 weights."
             )
-        value[...] = rounded_rows(value)
+        value[...] = rounded_rows(value.T).T if name == "Why" else rounded_rows(value)
     return rounded
 
 
-def int8_parameters(model: BareModel, tokens: bool | None = None) -> Iterator[str]:
-    """The names of the parameters that an int8 export rounds.
+def int8_parameters(model: AnyModel, tokens: bool | None = None) -> list[str]:
+    """The names of the parameters that an int8 export quantizes.
 
     Args:
-        model: A model or layers.
+        model: As for :func:`to_c`.
         tokens: As for :func:`to_c`.
     """
     exported = exported_model(model, tokens)
+    names = list[str]()
     for direction in exported.directions:
-        reads_tokens = exported.first_layer_reads_tokens and direction.spec.index == 0
-        step = CStepEmitter(direction, reads_tokens)
-        yield from (f"{direction.spec.prefix}{param}" for param in step.matrix_parameters().values())
-    yield from (name for name in ("embedding", "Why") if name in model.params)
+        step = CStepEmitter(direction, exported.first_layer_reads_tokens and direction.spec.index == 0)
+        names += (f"{direction.spec.prefix}{param}" for param in step.product_parameters().values())
+    if exported.embedding is not None and exported.embedding.shape[1] > 1:
+        names.append("embedding")
+    if exported.readout is not None and not exported.is_tied and len(exported.readout[0]) > 1:
+        names.append("Why")
+    return names

@@ -135,7 +135,7 @@ def _warn_of_change(trained: LoadedModel, task: Task) -> None:
 @option(
     "--weights",
     type=click.Choice(["float", "int8"]),
-    help="int8: round the weights as `zoo export --format c --weights int8` stores them.  [float]",
+    help="int8: quantize the weights as `zoo export --format c --weights int8` does.  [float]",
 )
 @option("--cell", **CELL_FILE)
 @option("--task", **TASK_FILE)
@@ -173,10 +173,11 @@ def command(
     options = _Options(classes, own, sources, glob, part, on_unknown, assignments, batches, noise, weights)
     trained = replace(trained, model=options.with_weights(trained.model))
     facts, lines = _EVALUATIONS[config.data_kind](trained, config, options)
+    quantized = weights == "int8"
     if form is not None:
-        print_facts({"run": path, **facts}, form)
+        print_facts({"run": path, **({"weights": weights} if quantized else {}), **facts}, form)
     else:
-        echo("\n".join(lines))
+        echo("\n".join([*lines, *["weights quantized to int8"] * quantized]))
 
 
 def _check_noise(trained: LoadedModel, seed: int) -> None:
@@ -202,7 +203,7 @@ class _Options(NamedTuple):
     weights: str | None
 
     def with_weights(self, model: Any) -> Any:
-        """The model, rounded if ``--weights int8`` is given."""
+        """The model, quantized if ``--weights int8`` is given."""
         if self.weights != "int8":
             return model
         from zoo.export import int8_weights

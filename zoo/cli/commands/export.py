@@ -51,8 +51,8 @@ _NOTE = (
 @option(
     "--weights",
     type=click.Choice(["float", "int8"]),
-    help="C: int8 stores matrices as integers with a scale for each row, about a quarter of the bytes; `zoo "
-    "eval RUN --weights int8` measures the loss.  [float]",
+    help="C: int8 quantizes matrices to integers and scales, a quarter of the bytes of large matrices; `zoo "
+    "eval RUN --weights int8` evaluates the quantized model.  [float]",
 )
 @option("--force", is_flag=True, help="Replace existing files.")
 @option("--cell", **CELL_FILE)
@@ -82,7 +82,7 @@ def command(
         raise UsageError(f"{flag} is for --format onnx: C source always has a function for {kind}.")
     if form == "onnx" and name is not None:
         raise UsageError("--name is for --format c: an ONNX graph has the names of the model.")
-    if form == "onnx" and weights is not None:
+    if form == "onnx" and weights == "int8":
         raise UsageError(
             "--weights is for --format c; to quantize an ONNX file, use quantize_dynamic of "
             "onnxruntime.quantization."
@@ -102,7 +102,7 @@ def command(
         rows = _onnx_rows(to_onnx(model, target, step=step, raw=raw, tokens=tokens or None, force=force))
     else:
         files = to_c(model, target, name=name, tokens=tokens or None, weights=weights or "float", force=force)
-        rows = _c_rows(files)
+        rows = _c_rows(files, weights == "int8")
     has_interval = (raw or form == "c") and getattr(exported_data(model), "offsets", None) is not None
     echo("\n".join(align([*rows, *[_NOTE] * has_interval])))
 
@@ -143,7 +143,7 @@ def _onnx_rows(file: OnnxFile) -> Iterator[tuple[str, str]]:
     yield "outputs", ", ".join(file.outputs)
 
 
-def _c_rows(files: CFiles) -> Iterator[tuple[str, str]]:
+def _c_rows(files: CFiles, int8: bool) -> Iterator[tuple[str, str]]:
     sizes = files.sizes
     yield "files", f"{files.source}, {files.header}"
     functions = ["predict_raw"] if "raw" in sizes else []
@@ -153,3 +153,5 @@ def _c_rows(files: CFiles) -> Iterator[tuple[str, str]]:
         functions += ["step_raw" if "raw" in sizes else "init", "step"]
     yield "names", f"{', '.join(f'{files.prefix}_{function}' for function in functions)}, ..."
     yield "bytes", ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+    if int8 and files.float_matrices:
+        yield "note", f"not quantized: {', '.join(files.float_matrices)}"
