@@ -96,6 +96,9 @@ def test_figure_of_a_layer_has_a_heat_map_of_each_gate(run, tmp_path):
     for figure, states in zip(layers, np.split(np.array(block.states), 2), strict=True):
         rows, maps = panels(figure)
         assert rows == ["mean", *LABELS[cell]]
+        figure.canvas.draw()
+        title, legend = (each.get_window_extent() for each in (figure._suptitle, figure.axes[0].get_legend()))
+        assert title.y0 >= legend.y1, "the title is above the legend"
         for label, state in zip(LABELS[cell], states, strict=True):
             np.testing.assert_allclose(maps[label], values_of(block, state), rtol=1e-12)
     if cell == "gru":
@@ -164,6 +167,12 @@ def test_chart_of_means_has_gaps_and_a_limit():
     assert "the first 1,000 steps" in chart.title
     short = gates.means_chart({"l0.forget_gate": np.ones((2, 5))}, (0,), "examples", "step")
     assert short.title == "Means of the gates over examples"
+
+
+@pytest.mark.parametrize(("scale", "ends"), [(0.5, (0, 1)), (3.0, (0, 3)), (-2.0, (-2, 1))])
+def test_chart_of_means_has_the_range_of_a_gate_or_a_wider_one(scale, ends):
+    chart = gates.means_chart({"l0.input_gate": np.array([[0.0, scale]])}, (0,), "examples", "step")
+    assert (chart.y.low, chart.y.high) == ends
 
 
 def test_equal_gates_of_one_layer_are_joined():

@@ -141,7 +141,8 @@ def draw_gate_rows(
     means.set_ylim(_draw_maps(figure, maps, gates))
     for axes, name in zip(maps, gates, strict=True):
         _name_row(axes, name, starts)
-    rows[0].set_title(plain_text(title), loc="left", fontsize=9)
+    if title:
+        figure.suptitle(plain_text(title), x=0.01, ha="left", fontsize=9)
     if 0 < len(symbols) <= _MAX_SYMBOLS:
         _write_symbols(rows[-1], symbols)
     else:

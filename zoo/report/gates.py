@@ -57,10 +57,12 @@ def means_chart(gates: Mapping[str, Array], starts: Sequence[int], source: str, 
         source: Description of the inputs.
         noun: Name of a step.
     """
-    series, slots = [], dict[str, int]()
+    series, slots, low, high = [], dict[str, int](), 0.0, 1.0
     for name, values in gates.items():
         *layer, gate = gate_label(name).rsplit(", ", 1)
-        x, y = zip(*_points(values[:, :MAX_CHART_STEPS].mean(axis=0), starts), strict=True)
+        means = values[:, :MAX_CHART_STEPS].mean(axis=0)
+        low, high = min(low, float(means.min())), max(high, float(means.max()))
+        x, y = zip(*_points(means, starts), strict=True)
         slot = slots.setdefault(gate, len(slots))
         series.append(Series(gate, x, y, slot=slot, group=", ".join(layer)))
     shown = (
@@ -72,7 +74,7 @@ def means_chart(gates: Mapping[str, Array], starts: Sequence[int], source: str, 
         "gate-means",
         f"Means of the gates over {source}{shown}",
         Axis(noun, "integer", switch=False, low=0),
-        Axis("mean over units", low=0, high=1, switch=False),
+        Axis("mean over units", low=low, high=high, switch=False),
         tuple(series),
         note=_MEANS_NOTE,
         choose="layer",
