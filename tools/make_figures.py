@@ -423,6 +423,48 @@ def draw_two_paths() -> str:
     return canvas.svg()
 
 
+def draw_lstm_step() -> str:
+    """One step of an LSTM: the memory cell, the gates that multiply it, and its gradient."""
+    canvas = Canvas(760, 372, "One step of an LSTM: the memory cell, its gates, and its gradient")
+    canvas.text((20, 24), "forward", "title")
+    canvas.arrow([(85, 24), (125, 24)])
+    canvas.text((160, 24), "gradient of the memory cell", "title")
+    canvas.arrow([(408, 24), (368, 24)], 1, "dashed")
+    cell, candidate, gates, sums, bottom = 84, 158, 232, 288, 340
+    canvas.box((60, cell), 64, 40, "c_{t-1}", "box")
+    canvas.box((700, cell), 64, 40, "c_{t}", "box")
+    canvas.box((700, 196), 64, 40, "h_{t}", "box")
+    for middle, sign in (((190, cell), "×"), ((360, cell), "+"), ((360, candidate), "×"), ((590, 196), "×")):
+        canvas.box(middle, 30, 30, sign)
+    canvas.arrow([(92, cell - 8), (174, cell - 8)])
+    canvas.arrow([(205, cell - 8), (344, cell - 8)])
+    canvas.arrow([(375, cell - 8), (667, cell - 8)])
+    canvas.arrow([(667, cell + 8), (376, cell + 8)], 1, "dashed")
+    canvas.arrow([(345, cell + 8), (206, cell + 8)], 1, "dashed")
+    canvas.arrow([(175, cell + 8), (93, cell + 8)], 1, "dashed")
+    canvas.math((280, cell + 26), "dc_{t}", colour=1)
+    canvas.math((132, cell + 26), "dc_{t} f_{t}", colour=1)
+    canvas.box((590, 138), 56, 30, "tanh")
+    canvas.arrow([(590, cell - 8), (590, 122)])
+    canvas.arrow([(590, 153), (590, 180)])
+    canvas.arrow([(605, 196), (667, 196)])
+    canvas.arrow([(360, candidate - 15), (360, cell + 16)])
+    columns = {"f": 190, "i": 316, "g": 404, "o": 500}
+    for name, x in columns.items():
+        canvas.box((x, gates), 58, 30, f"{name}_{{t}}", "box")
+        canvas.box((x, sums), 58, 30, "tanh" if name == "g" else "σ")
+        canvas.arrow([(x, sums - 15), (x, gates + 16)])
+        canvas.arrow([(x, bottom - 10), (x, sums + 16)])
+    canvas.arrow([(190, gates - 15), (190, cell + 16)])
+    canvas.arrow([(316, gates - 15), (316, candidate), (344, candidate)])
+    canvas.arrow([(404, gates - 15), (404, candidate), (376, candidate)])
+    canvas.arrow([(500, gates - 15), (500, 196), (574, 196)])
+    canvas.path([(136, bottom - 10), (500, bottom - 10)], "edge")
+    canvas.box((90, bottom - 10), 92, 40, "x_{t} , h_{t-1}", "box")
+    canvas.math((520, bottom - 10), "a = x_{t} W_{x} + h_{t-1} W_{h} + b", "start")
+    return canvas.svg()
+
+
 def draw_truncation() -> str:
     """Windows of truncated back-propagation through time."""
     canvas = Canvas(720, 190, "Windows of a text: the state crosses the border, the gradient does not")
@@ -514,6 +556,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "unrolled": draw_unrolled,
     "two-paths": draw_two_paths,
     "gradient-check": draw_gradient_check,
+    "lstm-step": draw_lstm_step,
     "truncation": draw_truncation,
     "gradient-lag": draw_gradient_lag,
 }

@@ -18,7 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "docs" / "notebooks"
-PAGES = ("rnn-from-scratch", "bptt")
+PAGES = ("rnn-from-scratch", "bptt", "lstm-from-scratch")
 
 Cell = dict[str, Any]
 

@@ -13,6 +13,7 @@ import zoo
 from zoo.analysis import (
     fixed_points,
     gate_saturation,
+    gate_traces,
     gradient_by_lag,
     jacobian,
     jacobian_spectrum,
@@ -364,6 +365,25 @@ def test_saturation_counts_values_near_bounds():
         gate_saturation(rnn, random(5, 3, 2), margin=0.5)
 
 
+@pytest.mark.parametrize("name", ["gru", "lstm", "mgu", "slstm", "peephole_lstm"])
+def test_traces_of_gates_are_those_that_cells_declare(name):
+    rnn = zoo.Recurrent(name, 2, 4, num_layers=2, bidirectional=True)
+    x = random(5, 3, 2)
+    state = rnn(x)[1]
+    declared = [gate for gate in zoo.get_cell(name).gates.sources() if gate != "candidate"]
+    prefixes = ("l0", "l0.reverse", "l1", "l1.reverse")
+    gates = gate_traces(rnn, x, state=state)
+    assert set(gates) == {f"{prefix}.{gate}" for prefix in prefixes for gate in declared}
+    values = trace(rnn, x, list(declared), state=state)
+    for gate, of_gate in gates.items():
+        np.testing.assert_array_equal(of_gate, values[gate])
+
+
+def test_cells_without_gates_have_no_traces_of_gates():
+    assert dict(gate_traces(vanilla(np.eye(2)), random(5, 3, 2))) == {}
+    assert gate_traces(zoo.LanguageModel("abc", "lstm", 2), "abca")["l0.forget_gate"].shape == (4, 1, 2)
+
+
 def test_saturating_values_are_derived_from_step():
     rnn = zoo.Recurrent(Hard, 2, 2, dtype="float64")
     rnn.params["l0.b"] = [-9, 9, 9, 0]
@@ -565,7 +585,15 @@ def test_analysis_changes_nothing():
     model = zoo.LanguageModel("abc", "gru", 4, seed=1)
     theta = model.theta.copy()
     model.grad[:] = 7
-    for look in (gate_saturation, gradient_by_lag, jacobian, lyapunov_exponents, trace, trace_grads):
+    for look in (
+        gate_saturation,
+        gate_traces,
+        gradient_by_lag,
+        jacobian,
+        lyapunov_exponents,
+        trace,
+        trace_grads,
+    ):
         look(model, "abcab")
     fixed_points(model, "a", starts=2)
     assert np.array_equal(model.theta, theta)

@@ -434,6 +434,10 @@ def calls(folder: Path) -> dict[str, Call]:
             zoo.analysis.gate_saturation,
             {"model": zoo.Recurrent("gru", I, H), "inputs": x, "state": None, "names": None, "margin": 0.1},
         ),
+        "gate_traces": (
+            zoo.analysis.gate_traces,
+            {"model": zoo.Recurrent("gru", I, H), "inputs": x, "state": None},
+        ),
         "gradient_by_lag": (
             zoo.analysis.gradient_by_lag,
             {"model": rnn, "inputs": x, "targets": None, "lags": 2, "state": None, "times": 1, "seed": 0},
@@ -513,6 +517,10 @@ def calls(folder: Path) -> dict[str, Call]:
                 "vanilla", "copying", seeds=1, hidden=2, steps=1, lr=0.1, jobs=0, **given
             ),
             {"out": None, "options": None, "on": None, "engine": Stopping(), "on_event": None},
+        ),
+        "draw_gates": (
+            zoo.report.draw_gates,
+            {"traces": {"f": x}, "sequence": 0, "symbols": None, "lines": {"x": x[:, 0, 0]}},
         ),
         "write_page": (zoo.report.write_page, {"report": EMPTY, "out": folder / "page.html"}),
         "write_figures": (

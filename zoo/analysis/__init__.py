@@ -18,7 +18,7 @@ _EXPORTS = {
     "fixed_point_search": "FixedPoints fixed_points",
     "jacobians": "jacobian jacobian_spectrum lyapunov_exponents state_slices",
     "loss_gradients": "gradient_by_lag",
-    "traces": "gate_saturation trace trace_grads",
+    "traces": "gate_saturation gate_traces trace trace_grads",
 }
 
 __getattr__, __dir__, __all__ = attach(__name__, _EXPORTS)

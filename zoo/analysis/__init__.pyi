@@ -14,6 +14,7 @@ from zoo.analysis.loss_gradients import (
 )
 from zoo.analysis.traces import (
     gate_saturation as gate_saturation,
+    gate_traces as gate_traces,
     trace as trace,
     trace_grads as trace_grads,
 )

@@ -55,6 +55,37 @@ def trace(
 
 
 @takes_inputs_by_name
+def gate_traces(
+    model: AnalysisTarget, inputs: ArrayLike, *, state: GivenState | None = None, **aux: ArrayLike
+) -> Mapping[str, Array]:
+    """Trace every gate of every layer at every step, under the names of :class:`zoo.Gates`.
+
+    Args:
+        model: A ``zoo.Recurrent`` or a model.
+        inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
+        state: States before the first step; zeros if None.
+        **aux: As for :func:`trace`.
+
+    Returns:
+        ``{"l0.forget_gate": (T, B, ...), ...}``, without candidates; empty if no cell declares gates.
+
+    Raises:
+        UsageError: if an argument does not fit.
+    """
+    return run(model, inputs_of(model, inputs), state, gate_names(model), aux).traces
+
+
+def gate_names(model: AnalysisTarget) -> list[str]:
+    """Full names of the gates that the cells of all layers declare, without candidates."""
+    return [
+        layer.prefix + name
+        for layer in stack_of(model).directions
+        for name in cell_gates(layer.cell)
+        if name != "candidate"
+    ]
+
+
+@takes_inputs_by_name
 def trace_grads(
     model: AnalysisTarget,
     inputs: ArrayLike,

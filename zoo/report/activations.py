@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
@@ -20,7 +20,9 @@ from zoo.array_types import Array
 from zoo.base import Task
 from zoo.data import Vocabulary
 from zoo.model import AnyModel
-from zoo.report.blocks import StateUnits, Trace, Units, array_location, readable
+from zoo.report.blocks import Chart, StateUnits, Trace, Units, array_location, readable
+from zoo.report.gate_figures import gate_label
+from zoo.report.gates import means_chart, read_gates
 from zoo.report.history import number
 from zoo.tables import Number
 from zoo.training.evaluation import declared_aux, run_freely
@@ -49,6 +51,7 @@ class Activations:
         traces: Numeric inputs.
         starts: First step of each example of numeric inputs.
         answers: Steps of numeric inputs with a target.
+        gates: Gates at each step, ``(units, N)`` by name; empty for cells without gates.
     """
 
     source: str
@@ -60,6 +63,7 @@ class Activations:
     traces: tuple[Trace, ...] = ()
     starts: tuple[int, ...] = ()
     answers: tuple[int, ...] = ()
+    gates: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,10 @@ def read_text(model: AnyModel, vocabulary: Vocabulary, tokens: Array, symbols: i
     names, features = text_features([symbol if isinstance(symbol, str) else chr(symbol) for symbol in text])
     bits = [None, *map(number, costs[:-1, 0].tolist())][start:]
     states = {name: values[start:, 0].T for name, values in all_states.items()}
+    gates = {name: values[start:, 0].T for name, values in read_gates(model, tokens[:stop, None]).items()}
     source = f"{len(text):,} symbols of the {part} text"
-    return Activations(source, tuple(map(_display_symbol, text)), tuple(bits), states, names, features)
+    shown = tuple(map(_display_symbol, text))
+    return Activations(source, shown, tuple(bits), states, names, features, gates=gates)
 
 
 def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
@@ -134,14 +140,16 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
     bits = map(number, _concatenate_examples(costs).tolist())
     names, features = example_features(batch.inputs, batch.weights)
     source = f"{source}; ? marks a step with a target"
-    states = {name: _concatenate_examples(values).T for name, values in all_states.items()}
     return Activations(
         source,
         tuple(_display_inputs(batch.inputs, weighted.T.reshape(-1))),
         tuple(bits),
-        states,
+        {name: _concatenate_examples(values).T for name, values in all_states.items()},
         names,
         features,
+        gates={
+            name: _concatenate_examples(values).T for name, values in read_gates(model, batch.inputs).items()
+        },
     )
 
 
@@ -176,6 +184,10 @@ def read_numeric(model: AnyModel, examples: NumericExamples) -> Activations:
         ),
         tuple(np.concatenate([[0], np.cumsum(lengths)[:-1]]).tolist()),
         tuple(np.flatnonzero(weights.T.reshape(-1)[inside] > 0).tolist()),
+        {
+            name: _concatenate_examples(each)[inside].T
+            for name, each in read_gates(model, examples.inputs, examples.aux).items()
+        },
     )
 
 
@@ -269,6 +281,12 @@ _NOTE = (
 )
 
 
+_GATES_NOTE = (
+    "A gate is a factor: no colour is 0, closed, and blue is 1, open. The overview has a line for each unit. "
+    "Click a line to choose its unit. r is the correlation over these steps."
+)
+
+
 _NUMERIC_NOTE = (
     "The first line is the unit after reading each step, the others are the inputs. A dashed line begins a "
     "new example, and a tick marks a step with a target. The overview has a line for each unit, blue above "
@@ -276,28 +294,38 @@ _NUMERIC_NOTE = (
 )
 
 
-def units_block(activations: Activations) -> Units:
-    """The block of hidden units."""
-    return Units(
+def unit_blocks(activations: Activations) -> Iterator[Units | Chart]:
+    """Yield the block of hidden units and, for cells with gates, the chart and the block of gates."""
+    source, starts, gates = activations.source, activations.starts, activations.gates
+    units = Units(
         "units",
-        f"Hidden units over {activations.source}",
+        f"Hidden units over {source}",
         activations.symbols,
         activations.surprise,
         tuple(_states(activations.states, activations.features)),
         activations.feature_names,
         _NUMERIC_NOTE if activations.traces else _NOTE,
         activations.traces,
-        activations.starts,
+        starts,
         activations.answers,
     )
+    yield units
+    if gates:
+        yield means_chart(gates, starts, source, "step" if activations.traces else "symbol")
+        states = tuple(
+            replace(state, label=gate_label(state.name))
+            for state in _states(gates, activations.features, least_peak=1.0)
+        )
+        title = f"Gates over {source}"
+        yield replace(units, name="gates", title=title, states=states, note=_GATES_NOTE, gates=True)
 
 
-def _states(states: Mapping[str, Array], features: Array) -> Iterator[StateUnits]:
+def _states(states: Mapping[str, Array], features: Array, least_peak: float = 0.0) -> Iterator[StateUnits]:
     length = next(iter(states.values())).shape[1]
     limit = max(1, MAX_BYTES // length // len(states))
     for name, values in states.items():
         indices = _most_varied(values, limit)
-        yield _state(name, values[indices], indices, len(values), features)
+        yield _state(name, values[indices], indices, len(values), features, least_peak)
 
 
 def _most_varied(values: Array, limit: int) -> Array:
@@ -305,8 +333,10 @@ def _most_varied(values: Array, limit: int) -> Array:
     return np.sort(np.argsort(-values.std(axis=1), kind="stable")[:limit])
 
 
-def _state(name: str, values: Array, numbers: Array, total: int, features: Array) -> StateUnits:
-    peaks = np.abs(values).max(axis=1)
+def _state(
+    name: str, values: Array, numbers: Array, total: int, features: Array, least_peak: float
+) -> StateUnits:
+    peaks = np.maximum(np.abs(values).max(axis=1), least_peak)
     levels = np.rint(_LEVELS * values / np.where(peaks > 0, peaks, 1.0)[:, None]).astype(np.int8)
     nearest, correlations = best_feature(values, features)
     return StateUnits(

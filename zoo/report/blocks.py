@@ -60,6 +60,7 @@ class Units:
         traces: Numeric inputs of N steps; empty for a text.
         starts: First step of each example of numeric inputs.
         answers: Steps of numeric inputs with a target.
+        gates: Whether the states are gates. A figure has a heat map for each.
     """
 
     kind: ClassVar[str] = "units"
@@ -73,6 +74,7 @@ class Units:
     traces: tuple[Trace, ...] = ()
     starts: tuple[int, ...] = ()
     answers: tuple[int, ...] = ()
+    gates: bool = False
 
     @property
     def length(self) -> int:

@@ -8,7 +8,7 @@ import importlib.util
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ _MAX_FIGURES = 6
 _MAX_LINES = 16  # of text in a figure
 
 _MAX_TRACES = 8  # inputs in a figure
+
+_MAX_SYMBOLS = 100  # below the heat maps of gates
+
+_MAX_STEPS = 200  # of numeric inputs above the heat maps of gates
 
 _WIDTH = 84  # characters of a line
 
@@ -74,20 +78,142 @@ def _trace_figure(units: Units, values: Array, title: str) -> Any:
     figure = figures.Figure(figsize=(7.0, 1.2 + 0.6 * len(inputs)), layout="constrained")
     rows = figure.subplots(1 + len(inputs), 1, sharex=True, height_ratios=[1.6, *[1.0] * len(inputs)])
     lines = [("unit", values.tolist()), *((trace.name, trace.values) for trace in inputs)]
-    starts = np.array(units.starts[1:], int)
-    # One line with gaps and one collection: with two lines for each of 360 sequences, a page took 7 s.
-    steps = np.insert(np.arange(float(units.length)), starts, np.nan)
-    style = {"colors": "0.6", "linewidth": 0.6, "linestyles": [(0, _REFERENCE_DASHES[0])]}
     for row, (axes, (name, line)) in enumerate(zip(np.atleast_1d(rows), lines, strict=True)):
-        colour = palette.SERIES[0][0] if row == 0 else "0.25"
-        gapped = np.insert(np.array(line, float), starts, np.nan)
-        axes.plot(steps, gapped, color=colour, linewidth=1.5 if row == 0 else 0.9)
-        axes.vlines(starts - 0.5, 0, 1, transform=axes.get_xaxis_transform(), **style)
-        axes.set_ylabel(plain_text(name), rotation=0, ha="right", va="center", fontsize=8)
-        axes.tick_params(labelsize=7)
+        style = _UNIT_LINE if row == 0 else _INPUT_LINE
+        _plot_steps(axes, np.array(line, float), units.starts, **style)
+        _name_row(axes, name, units.starts)
     rows[0].set_title(title, loc="left", fontsize=9)
     rows[-1].set_xlabel("step")
     return figure
+
+
+_UNIT_LINE = {"color": palette.SERIES[0][0], "linewidth": 1.5}
+_INPUT_LINE = {"color": "0.25", "linewidth": 0.9}
+
+
+def _plot_steps(axes: Any, values: Array, starts: Sequence[int], **style: Any) -> None:
+    """Plot values over steps, with a gap before each example but the first."""
+    # One line with gaps and one collection: with two lines for each of 360 sequences, a page took 7 s.
+    gaps = np.array(starts[1:], int)
+    axes.plot(
+        np.insert(np.arange(float(len(values))), gaps, np.nan), np.insert(values, gaps, np.nan), **style
+    )
+
+
+def _name_row(axes: Any, name: str, starts: Sequence[int]) -> None:
+    """Write the name of a row at its left, and mark the starts of examples."""
+    style = {"colors": "0.6", "linewidth": 0.6, "linestyles": [(0, _REFERENCE_DASHES[0])]}
+    axes.vlines(np.array(starts[1:], int) - 0.5, 0, 1, transform=axes.get_xaxis_transform(), **style)
+    axes.set_ylabel(plain_text(name), rotation=0, ha="right", va="center", fontsize=8)
+    axes.tick_params(labelsize=7)
+
+
+def draw_gate_rows(
+    gates: Mapping[str, Array],
+    *,
+    symbols: Sequence[str] = (),
+    lines: Sequence[tuple[str, Array]] = (),
+    starts: Sequence[int] = (0,),
+    title: str = "",
+) -> Any:
+    """Draw lines, the mean of each gate over its units, and a heat map of each gate, over the same steps.
+
+    Args:
+        gates: Name to values, ``(units, N)``.
+        symbols: Texts of the steps; empty for numbers.
+        lines: Names and values of lines, ``(N,)``.
+        starts: First step of each example.
+        title: Title above the first row.
+    """
+    figures: Any = importlib.import_module("matplotlib.figure")
+    heights = [*[0.5] * len(lines), 1.0, *[0.9] * len(gates)]
+    figure = figures.Figure(figsize=(7.0, 0.9 + sum(heights)), layout="constrained")
+    rows = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    for axes, (name, values) in zip(rows, lines, strict=False):
+        _plot_steps(axes, values, starts, **_INPUT_LINE)
+        _name_row(axes, name, starts)
+    means, maps = rows[len(lines)], rows[len(lines) + 1 :]
+    for slot, (name, values) in enumerate(gates.items()):
+        style = _line_style(Series(name, (), (), slot=slot))
+        _plot_steps(means, values.mean(axis=0), starts, label=plain_text(name), **style)
+    _name_row(means, "mean", starts)
+    means.legend(frameon=False, fontsize=7, ncols=4, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
+    means.set_ylim(_draw_maps(figure, maps, gates))
+    for axes, name in zip(maps, gates, strict=True):
+        _name_row(axes, name, starts)
+    if title:
+        figure.suptitle(plain_text(title), x=0.01, ha="left", fontsize=9)
+    if 0 < len(symbols) <= _MAX_SYMBOLS:
+        _write_symbols(rows[-1], symbols)
+    else:
+        rows[-1].set_xlabel("step")
+    return figure
+
+
+def _write_symbols(axes: Any, symbols: Sequence[str]) -> None:
+    """Write the texts of the steps below the last row; as labels of ticks they take three times as long."""
+    axes.set_xticks([])
+    bottom = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top"}
+    for step, symbol in enumerate(symbols):
+        shown = symbol.replace("\n", "↵").replace("\t", " ")
+        axes.text(step, -0.04, shown, family="monospace", fontsize=7, parse_math=False, **bottom)
+
+
+def _draw_maps(figure: Any, maps: Sequence[Any], gates: Mapping[str, Array]) -> tuple[float, float]:
+    """Draw a heat map for each gate, all with one scale: white at zero, blue above and orange below.
+
+    Returns:
+        The ends of the scale: 0 and 1, unless values are outside.
+    """
+    colors: Any = importlib.import_module("matplotlib.colors")
+    blue, orange = palette.SERIES[0][0], palette.SERIES[1][0]
+    scale = colors.LinearSegmentedColormap.from_list("gates", [orange, "#ffffff", blue])
+    low = min([0.0, *(float(values.min()) for values in gates.values())])
+    high = max([1.0, -low, *(float(values.max()) for values in gates.values())])
+    for axes, values in zip(maps, gates.values(), strict=True):
+        count, length = values.shape
+        image = axes.imshow(
+            values, aspect="auto", cmap=scale, vmin=-high, vmax=high,
+            extent=(-0.5, length - 0.5, count - 0.5, -0.5),
+        )  # fmt: skip
+        axes.set_yticks([0, count - 1] if count > 1 else [0])
+    ends = (-high if low < 0 else 0.0, high)
+    bar = figure.colorbar(image, ax=list(maps), aspect=12 * len(maps), fraction=0.03, pad=0.01)
+    bar.ax.set_ylim(ends)
+    bar.ax.tick_params(labelsize=7)
+    bar.set_label("0 is closed, 1 is open", fontsize=7)
+    return ends
+
+
+def _block_gates(units: Units) -> Iterator[tuple[str, Any]]:
+    """Yield names and figures of the gates of each layer, over the first steps or whole examples."""
+    stop = _shown_steps(units)
+    starts = [start for start in units.starts if start < stop] or [0]
+    lines = [(trace.name, np.array(trace.values[:stop], float)) for trace in units.traces[:_MAX_TRACES]]
+    layers: dict[str, dict[str, Array]] = {}
+    for state in units.states:
+        layer, _, gate = state.label.rpartition(", ")
+        values = np.stack(
+            [
+                _unit_values(state, row, units.length)[:stop] * state.peaks[row]
+                for row in range(len(state.numbers))
+            ]
+        )
+        layers.setdefault(layer, {})[gate] = values
+    for layer, gates in layers.items():
+        title = f"Gates of {layer}"
+        yield (
+            f"gates-{layer}",
+            draw_gate_rows(gates, symbols=units.symbols[:stop], lines=lines, starts=starts, title=title),
+        )
+
+
+def _shown_steps(units: Units) -> int:
+    """Number of steps in a figure: symbols that have room, or whole examples of numeric inputs."""
+    if not units.traces:
+        return min(units.length, _MAX_SYMBOLS)
+    ends = [end for end in (*units.starts[1:], units.length) if end <= _MAX_STEPS]
+    return ends[-1] if ends else _MAX_STEPS
 
 
 def _text_figure(symbols: tuple[str, ...], values: Array, title: str) -> Any:
@@ -314,7 +440,7 @@ _DOTS_PER_INCH = 200
 
 # No date and no random names: the same report gives the same files. Fonts of type 42, since many journals
 # reject those of type 3.
-_SETTINGS = {
+SETTINGS = {
     "svg.hashsalt": "zoo",
     "pdf.fonttype": 42,
     "axes.spines.top": False,
@@ -332,8 +458,17 @@ def check_figures(ending: str) -> None:
         UsageError: if the ending is unknown, or matplotlib is not installed.
     """
     as_choice(ending, "report: the ending of figures", ENDINGS)
+    check_matplotlib("report")
+
+
+def check_matplotlib(owner: str) -> None:
+    """Check that matplotlib is installed.
+
+    Raises:
+        UsageError: if it is not.
+    """
     if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError(f"report: figures need matplotlib; {install_hint('report')} brings it.")
+        raise UsageError(f"{owner}: figures need matplotlib; {install_hint('report')} brings it.")
 
 
 def write_figures(report: ReportPage, directory: str | Path, ending: str = "svg") -> list[Path]:
@@ -360,7 +495,7 @@ def write_figures(report: ReportPage, directory: str | Path, ending: str = "svg"
     except OSError as error:
         raise cannot_write(folder, error) from error
     files = []
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(SETTINGS):
         for name, figure in _figures(report):
             files.append(folder / f"{_file_name(name)}.{ending}")
             write_bytes(files[-1], _render(figure, ending))
@@ -378,7 +513,7 @@ def _figures(report: ReportPage) -> Iterator[tuple[str, Any]]:
         elif isinstance(block, Table) and sum(column.heat for column in block.columns) > 1:
             yield block.name, draw_heat(block)
         elif isinstance(block, Units):
-            yield from draw_text(block)
+            yield from _block_gates(block) if block.gates else draw_text(block)
 
 
 def _render(figure: Any, ending: str) -> bytes:

@@ -23,7 +23,7 @@ from zoo.errors import DataError, DefinitionError
 from zoo.model import AnyModel, LanguageModel
 from zoo.model.checkpoint import CellClasses
 from zoo.report import forecasts, labels
-from zoo.report.activations import Activations, read_examples, read_text, units_block
+from zoo.report.activations import Activations, read_examples, read_text, unit_blocks
 from zoo.report.blocks import (
     KeyValue,
     KeyValues,
@@ -89,7 +89,7 @@ def _sections(run: RunData, symbols: int) -> Iterator[PageSection]:
     elif run.config.data_kind == "sequences":
         yield PageSection("labels", "Labels", or_reason("Labels", lambda: labels.label_blocks(run)))
     if symbols:
-        units = or_reason("Hidden units", lambda: (_units(run, symbols),))
+        units = or_reason("Hidden units", lambda: _units(run, symbols))
         yield PageSection("hidden-units", "Hidden units", units)
     if samples := run.history.events_of("sample"):
         yield PageSection("samples", "Samples", (_samples(samples),))
@@ -113,13 +113,14 @@ def _event_text(event: Event) -> str:
     return f"diverged: loss {event.get('loss')}, norm of the gradient {event.get('grad_norm')}."
 
 
-def _units(run: RunData, symbols: int) -> PageBlock:
+def _units(run: RunData, symbols: int) -> tuple[PageBlock, ...]:
     if run.model is None:
-        return TextBlock("There is no checkpoint yet, and so no model whose units could be shown.")
+        return (TextBlock("There is no checkpoint yet, and so no model whose units could be shown."),)
     if run.model.config.bidirectional:
-        return TextBlock("The layers are bidirectional, so no unit has a value after each step of an input.")
+        text = "The layers are bidirectional, so no unit has a value after each step of an input."
+        return (TextBlock(text),)
     result = _ACTIVATIONS[run.config.data_kind](run, run.model, symbols)
-    return result if isinstance(result, TextBlock) else units_block(result)
+    return (result,) if isinstance(result, TextBlock) else tuple(unit_blocks(result))
 
 
 def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | TextBlock:

@@ -7,10 +7,10 @@ function decoded(text) {
   return Int8Array.from(atob(text), (letter) => (letter.charCodeAt(0) << 24) >> 24);
 }
 
-/** A state with its values by row and symbol. */
+/** A state with its values by row and symbol; `low` is 0 if no value is negative, else -1. */
 function openState(state, length) {
   const levels = decoded(state.levels);
-  return {...state, peak: state.peaks.reduce((a, b) => Math.max(a, b), 0),
+  return {...state, low: levels.some((level) => level < 0) ? -1 : 0, peak: state.peaks.reduce((a, b) => Math.max(a, b), 0),
     value: (row, step) => (levels[row * length + step] / LEVELS) * state.peaks[row]};
 }
 

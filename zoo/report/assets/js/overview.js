@@ -29,9 +29,9 @@ class ScaleBar {
     this.node = el("div", {class: "scale-bar", "aria-hidden": "true"}, this.low, this.bar, this.high);
   }
 
-  show(low, high, surprise) {
+  show(low, high, looks) {
     this.low.textContent = low;
     this.high.textContent = high;
-    this.bar.classList.toggle("surprised", surprise);
+    this.bar.className = `gradient ${looks}`;
   }
 }

@@ -103,13 +103,13 @@ class UnitsPanel {
 
   move(position) {
     this.position = (position + this.rows.length) % this.rows.length;
-    const row = this.rows[this.position], most = this.most(row);
+    const row = this.rows[this.position], most = this.most(row), low = this.state.low && -most;
     this.letters.forEach((node, step) => shade(node, this.state.value(row, step) / most));
     this.inputs?.show(`${this.state.label}, unit ${this.state.numbers[row]}`,
-      this.block.surprise.map((_, step) => this.state.value(row, step)), [-most, most]);
+      this.block.surprise.map((_, step) => this.state.value(row, step)), [low, most]);
     this.description.textContent = this.sentence(row);
     this.step.show(String(this.state.numbers[row]));
-    this.bar.show(shown(-most), `+${shown(most)}`, false);
+    this.bar.show(shown(low), `+${shown(most)}`, low ? "" : "unsigned");
     this.overview.point(this.position);
   }
 
@@ -125,7 +125,7 @@ class UnitsPanel {
     this.letters.forEach((node, step) => shade(node, (this.block.surprise[step] || 0) / MOST_BITS, SURPRISE));
     this.inputs?.show("surprise in bits", this.block.surprise, extent([0, ...this.block.surprise]));
     this.description.textContent = "The surprise of each symbol: minus the logarithm of its predicted probability, in bits.";
-    this.bar.show("0 bits", `${MOST_BITS} bits or more`, true);
+    this.bar.show("0 bits", `${MOST_BITS} bits or more`, "surprised");
   }
 
   peek(event) {

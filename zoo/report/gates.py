@@ -1,0 +1,91 @@
+"""Gates over time: trace them, and average them over units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from zoo.analysis.target import inputs_of, run
+from zoo.analysis.traces import gate_names
+from zoo.array_types import Array
+from zoo.model import AnyModel
+from zoo.report.blocks import Axis, Chart, Series
+from zoo.report.gate_figures import gate_label, merge_equal
+from zoo.tables import Number
+
+MAX_CHART_STEPS = 1000
+"""Largest number of steps in the chart of means."""
+
+_STEPS = 256  # traced together: all values of a step are in memory
+
+_MEANS_NOTE = (
+    "Mean over the units of the layer. An open gate is 1, a closed one 0. A forget gate near 1 keeps the "
+    "state, and near 0 erases it."
+)
+
+
+def read_gates(model: AnyModel, inputs: Array, aux: Mapping[str, Any] | None = None) -> dict[str, Array]:
+    """Trace the gates of all layers, those with equal values once.
+
+    Args:
+        model: The model.
+        inputs: ``(T, B)`` or ``(T, B, I)``.
+        aux: Auxiliary inputs, ``(T, B, ...)``.
+
+    Returns:
+        Name to values, ``(T, B, units)``; empty if no cell declares gates.
+    """
+    names = gate_names(model)
+    parts, state = [], None
+    for start in range(0, len(inputs) if names else 0, _STEPS):
+        steps = slice(start, start + _STEPS)
+        aux_of_steps = {name: values[steps] for name, values in (aux or {}).items()}
+        result = run(model, inputs_of(model, inputs[steps]), state, names, aux_of_steps)
+        state = result.final
+        parts.append({name: values.reshape(*values.shape[:2], -1) for name, values in result.traces.items()})
+    return merge_equal({name: np.concatenate([part[name] for part in parts]) for name in names})
+
+
+def means_chart(gates: Mapping[str, Array], starts: Sequence[int], source: str, noun: str) -> Chart:
+    """Chart of the mean of each gate over the units, for the first steps.
+
+    Args:
+        gates: Name to values, ``(units, N)``.
+        starts: First step of each example; a line has a gap there.
+        source: Description of the inputs.
+        noun: Name of a step.
+    """
+    series, slots, low, high = [], dict[str, int](), 0.0, 1.0
+    for name, values in gates.items():
+        *layer, gate = gate_label(name).rsplit(", ", 1)
+        means = values[:, :MAX_CHART_STEPS].mean(axis=0)
+        low, high = min(low, float(means.min())), max(high, float(means.max()))
+        x, y = zip(*_points(means, starts), strict=True)
+        slot = slots.setdefault(gate, len(slots))
+        series.append(Series(gate, x, y, slot=slot, group=", ".join(layer)))
+    shown = (
+        f", the first {MAX_CHART_STEPS:,} steps"
+        if next(iter(gates.values())).shape[1] > MAX_CHART_STEPS
+        else ""
+    )
+    return Chart(
+        "gate-means",
+        f"Means of the gates over {source}{shown}",
+        Axis(noun, "integer", switch=False, low=0),
+        Axis("mean over units", low=low, high=high, switch=False),
+        tuple(series),
+        note=_MEANS_NOTE,
+        choose="layer",
+        wide=True,
+    )
+
+
+def _points(means: Array, starts: Sequence[int]) -> Iterator[tuple[Number, Number]]:
+    """Steps and means, with a gap before each example but the first."""
+    begins = set(starts[1:])
+    for step, mean in enumerate(means.tolist()):
+        if step in begins:
+            yield step - 0.5, None
+        yield step, float(f"{mean:.3g}")
