@@ -14,7 +14,7 @@ from evaluate_cells import FILES, SETTINGS, TASKS, Pair, Point, Row
 
 from zoo.base import Task
 from zoo.comparison.rank_bootstrap import RankDraws
-from zoo.comparison.results import OverallRow, RunRecord, SummaryRow
+from zoo.comparison.records import OverallRow, RunRecord, SummaryRow
 from zoo.comparison.statistics import mean_rank_draws, overall, summarize
 from zoo.registry import registry_of
 from zoo.training.rate_search import MIN_PROGRESS

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from comparison_records import RECORDS, record
 
+from zoo.comparison.records import TargetRow
 from zoo.comparison.result_warnings import list_warnings
-from zoo.comparison.results import Comparison, TargetRow, write_results
+from zoo.comparison.results import Comparison, write_results
 from zoo.comparison.setup_description import describe_setup
 from zoo.comparison.statistics import overall, summarize
 from zoo.comparison.tables import make_tables, overall_table

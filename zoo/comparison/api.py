@@ -23,8 +23,9 @@ from zoo.comparison.jobs import Executor, OnEvent
 from zoo.comparison.metadata import make_metadata
 from zoo.comparison.model_info import override_options
 from zoo.comparison.plan import DATA_SETTINGS, CompareRequest, Plan, Specs, read_plan
+from zoo.comparison.records import RunRecord
 from zoo.comparison.resolve import ResolvedPlan, resolve_plan
-from zoo.comparison.results import Comparison, RunRecord, with_worst_scores, write_results
+from zoo.comparison.results import Comparison, with_worst_scores, write_results
 from zoo.comparison.runner import ComparisonRunner
 from zoo.comparison.statistics import overall, summarize, summarize_targets
 from zoo.comparison.workers import LOCAL, Backend, SerialExecutor, WorkerPool, check_jobs, parse_backend

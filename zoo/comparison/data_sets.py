@@ -17,7 +17,7 @@ from zoo.array_types import Array
 from zoo.classification.metrics import HIGHER_IS_BETTER
 from zoo.classification.spec import SequenceSpec
 from zoo.comparison.plan import PlanEntry
-from zoo.comparison.results import RunRecord
+from zoo.comparison.records import RunRecord
 from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.table import DataColumn, as_table, is_table_like
 from zoo.errors import CheckpointError, UsageError

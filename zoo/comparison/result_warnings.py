@@ -14,7 +14,8 @@ from zoo.comparison.sweep import pairs_with_verdict
 from zoo.comparison.tables import assignments
 
 if TYPE_CHECKING:
-    from zoo.comparison.results import Comparison, RunRecord
+    from zoo.comparison.records import RunRecord
+    from zoo.comparison.results import Comparison
 
 
 def list_warnings(results: Comparison) -> Iterator[str]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.comparison.rank_bootstrap import RankDraws, draw_ranks, mean_costs, rank_costs
-from zoo.comparison.results import OverallRow, RunRecord, SummaryRow, TargetRow
+from zoo.comparison.records import OverallRow, RunRecord, SummaryRow, TargetRow
 from zoo.comparison.student import student_interval, student_quantile
 from zoo.storage.record_schema import is_bounded_float
 

@@ -15,7 +15,8 @@ from zoo.comparison.student import student_interval
 from zoo.training.rate_search import is_on_plateau
 
 if TYPE_CHECKING:
-    from zoo.comparison.results import Comparison, RunRecord, SummaryRow, TargetRow
+    from zoo.comparison.records import RunRecord, SummaryRow, TargetRow
+    from zoo.comparison.results import Comparison
 
 
 Info = Mapping[str, Any]

@@ -29,7 +29,8 @@ from zoo.comparison.table_notes import (
 from zoo.tables import Column, Number, Table, TableCell, TextTable
 
 if TYPE_CHECKING:
-    from zoo.comparison.results import Comparison, OverallRow, SummaryRow, TargetRow
+    from zoo.comparison.records import OverallRow, SummaryRow, TargetRow
+    from zoo.comparison.results import Comparison
 
 
 _NOTHING = TableCell(None, NO_VALUE)
