@@ -140,6 +140,7 @@ def test_arguments_from_flags(monkeypatch):
     words = "--cells slow=leaky_rnn,lru --tasks copying --hidden 4 --seconds 2.5 --seeds 2 --lr-grid 0.1,0.01"
     words += " --block bare,glu --set slow.leak=0.5 --set beta1=0.8 --set copying.delay=2 --optimizer adamw"
     words += " --layers 2 --data a.csv --data b.csv --target load --horizon 3 --set loss.low=0.2"
+    words += " --reference lru"
     run(*words.split())
     (given,) = calls
     del given["on_event"]
@@ -159,6 +160,7 @@ def test_arguments_from_flags(monkeypatch):
         "target": "load",
         "horizon": 3,
         "loss_options": {"low": 0.2},
+        "reference": "lru",
     }
 
 

@@ -81,6 +81,11 @@ def _valid_time(outputs: Array, targets: Array, weights: Array) -> float:
     return float((is_valid * weights).sum() / weights.sum())
 
 
+def is_share(metric: str) -> bool:
+    """Whether differences of a metric are percentage points."""
+    return metric.endswith("accuracy") or metric in ("macro_f1", "auroc")
+
+
 METRICS = {
     "accuracy": Metric(_accuracy, higher_is_better=True, perfect=1.0),
     "sequence_accuracy": Metric(_sequence_accuracy, higher_is_better=True, perfect=1.0),

@@ -76,7 +76,8 @@ class SummaryRow:
 
     ``spread`` is the standard deviation, ``low`` and ``high`` bound the 95 % interval of the mean, ``lost``
     counts the runs without a score. ``gain`` is the mean of the runs, and its interval covers the test part
-    and the seeds.
+    and the seeds. ``difference`` is the mean over the seeds of the score less the score of the reference cell
+    with the same seed, if the comparison has one. Its interval is None for fewer than two seeds.
     """
 
     task: str
@@ -103,6 +104,9 @@ class SummaryRow:
     gain: BoundedFloat | None = None
     gain_low: BoundedFloat | None = None
     gain_high: BoundedFloat | None = None
+    difference: BoundedFloat | None = None
+    difference_low: BoundedFloat | None = None
+    difference_high: BoundedFloat | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,9 @@ class OverallRow:
     """A cell over all tasks: its mean rank, the 95 % interval of the rank, and totals.
 
     ``rank_gap`` is the mean rank less the best mean rank of the other cells, so it is negative for the best
-    cell. Its interval ``rank_gap_low`` to ``rank_gap_high`` is None if there are too few tasks for a verdict.
+    cell. ``rank_difference`` is the mean rank less the one of the reference cell, if the comparison has one.
+    The interval of either, for example ``rank_gap_low`` to ``rank_gap_high``, is None if there are too few
+    tasks for a verdict.
     """
 
     cell: str
@@ -144,6 +150,9 @@ class OverallRow:
     rank_gap: BoundedFloat | None = None
     rank_gap_low: BoundedFloat | None = None
     rank_gap_high: BoundedFloat | None = None
+    rank_difference: BoundedFloat | None = None
+    rank_difference_low: BoundedFloat | None = None
+    rank_difference_high: BoundedFloat | None = None
 
 
 def schema_of(kind: type[Any]) -> dict[str, str]:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo.arguments import as_choice, as_path, short_repr
 from zoo.base.tracker import Event
+from zoo.comparison.plan import BEST_CELL
 from zoo.comparison.records import OverallRow, RunRecord, SummaryRow, TargetRow, schema_of
+from zoo.comparison.statistics import overall, summarize
 from zoo.comparison.tables import keep_columns, make_tables
 from zoo.errors import CheckpointError
 from zoo.storage import write_bytes, write_json
@@ -218,9 +220,12 @@ class Comparison:
 
     Args:
         path: The directory.
+        reference: Label of the cell with which tables compare the others, or ``"best"`` for the best cell of
+            each table; None for the reference of ``zoo compare``.
 
     Attributes:
         path: The directory.
+        reference: Label of the cell with which the others are compared; None for the best one of each table.
         metadata: All but the records: ``command``, ``plan``, ``cells``, ``tasks``, ``machine``, ``versions``
             and others.
         runs: Records of the runs.
@@ -231,9 +236,10 @@ class Comparison:
 
     Raises:
         CheckpointError: if the results are missing, damaged, or from another version.
+        UsageError: if ``reference`` is none of the cells.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, reference: str | None = None) -> None:
         self.path = as_path(path, "Comparison: path")
         file = self.path / RESULTS_FILE
         stored: dict[str, Any] = read_json(file, max_bytes=MAX_BYTES)
@@ -254,6 +260,17 @@ class Comparison:
             if task not in tasks:
                 raise CheckpointError(f"{file}, tasks lacks {quote(task)}, which a record names.")
         self.metadata: Mapping[str, Any] = stored
+        self.reference: str | None = check_record(self.plan, {"reference": "str | None"}, f"{file}, plan")[
+            "reference"
+        ]
+        if reference is not None:
+            as_choice(reference, "Comparison: reference", (*self.cells, BEST_CELL))
+            self._compare_with(reference if reference in self.cells else None)
+
+    def _compare_with(self, reference: str | None) -> None:
+        """Compute the differences to another reference cell, or to none."""
+        self.reference = reference
+        self.summary, self.overall = summarize(self.runs, reference), overall(self.runs, reference)
 
     def __repr__(self) -> str:
         return f"Comparison({str(self.path)!r})"

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from zoo.arguments import as_choice
 from zoo.base.card import SCOPES
+from zoo.base.metric import is_share
 from zoo.comparison.model_info import merge_layers
-from zoo.comparison.number_text import NO_VALUE, gain_text, number_text, score_text
-from zoo.comparison.rank_sentences import rank_conclusions
+from zoo.comparison.number_text import NO_VALUE, difference_text, gain_text, number_text, score_text
+from zoo.comparison.rank_sentences import rank_conclusions, rank_verdict
 from zoo.comparison.sweep import sweep_verdict
 from zoo.comparison.table_notes import (
-    GAIN_VERDICTS,
     UNFINISHED_MARK,
     Info,
     cell_sentences,
     customary_cells,
     gain_sentences,
-    gain_verdict,
     has_unfinished_runs,
     is_near_baseline,
     legend_text,
     size_sentences,
     unfinished_sentences,
 )
+from zoo.comparison.verdicts import verdict
 from zoo.tables import Column, Number, Table, TableCell, TextTable
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 
 _NOTHING = TableCell(None, NO_VALUE)
-_PAPER_COLUMNS = ("scope", "options", "parameters", "lr", "95 %", "gain", "clear", "solved", "mean rank")
+_PAPER_COLUMNS = (
+    *("scope", "options", "parameters", "lr", "95 %", "gain", "clear", "difference", "verdict", "solved"),
+    *("mean rank", "rank difference"),
+)
 _SCOPE = Column("scope", help="; ".join(f"{scope}: {meaning}" for scope, meaning in SCOPES.items()))
 
 
@@ -87,7 +90,7 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
         _SCOPE,
         Column("mean rank", "number", "over the tasks; 1 is the best"),
         Column("95 %", "number", "interval of the mean rank, over tasks and seeds", spare=1),
-        Column("rank gap", "number", "ranks behind the best other cell, with its interval", spare=3),
+        *(_rank_difference_columns(results.reference) if results.reference else [_RANK_GAP]),
         *(Column(task, "number", "mean score over the seeds", heat=True) for task in tasks),
         Column("solved", "number", "runs that reached the threshold of their task"),
         Column("training s", "seconds", "time of all updates of all runs", spare=2),
@@ -108,8 +111,12 @@ def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Ite
     yield from _name_and_scope(results, row.cell)
     yield _cell(row.rank, ".2f")
     yield _interval(row.rank, row.low, row.high, ".1f")
-    gap = "" if row.rank_gap_low is None else f" [{row.rank_gap_low:.1f}, {row.rank_gap_high:.1f}]"
-    yield TableCell(row.rank_gap, number_text(row.rank_gap, ".1f") + gap)
+    if results.reference is None:
+        yield _rank_with_interval(row.rank_gap, row.rank_gap_low, row.rank_gap_high)
+    else:
+        difference = row.rank_difference, row.rank_difference_low, row.rank_difference_high
+        yield _rank_with_interval(*difference)
+        yield TableCell(_verdict_text(results, row.cell, rank_verdict(row)))
     rows_by_task = {each.task: each for each in results.summary if each.cell == row.cell}
     for task in results.tasks:
         each = rows_by_task.get(task)
@@ -119,6 +126,11 @@ def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Ite
         yield TableCell(each.mean if each else None, score + solved, **_background(results, each))
     yield TableCell(row.solved, _fraction(row.solved, row.solvable))
     yield TableCell(row.seconds, _seconds(row.seconds))
+
+
+def _rank_with_interval(value: float | None, low: float | None, high: float | None) -> TableCell:
+    interval = "" if low is None or high is None else f" [{low:.1f}, {high:.1f}]"
+    return TableCell(value, number_text(value, ".1f") + interval)
 
 
 def task_tables(results: Comparison, task: str) -> Iterator[Table]:
@@ -169,6 +181,7 @@ def task_table(results: Comparison, task: str) -> Table:
         Column("lr", "number", "the chosen learning rate; edge or plateau if the sweep has not decided"),
         Column(info["metric"], "number", "mean score over the seeds ± standard deviation", heat=True),
         Column("95 %", "number", "Student's interval of the mean over three or more seeds", spare=9),
+        *(_difference_columns(results.reference) if results.reference else ()),
         *(_GAIN_COLUMNS if baselines else ()),
         Column("worst", "number", "score of the worst run", spare=2),
         Column("best", "number", "score of the best run", spare=3),
@@ -200,6 +213,28 @@ def task_table(results: Comparison, task: str) -> Table:
     return Table(f"{task}-scores", title, columns, rows, note, hatch=hatch, marks=marks)
 
 
+_RANK_GAP = Column("rank gap", "number", "ranks behind the best other cell, with its interval", spare=3)
+
+
+def _rank_difference_columns(reference: str) -> list[Column]:
+    return [
+        Column("rank difference", "number", f"mean rank less the one of {reference}, with its interval"),
+        Column("verdict", "text", f"whether the interval of the rank difference to {reference} excludes 0"),
+    ]
+
+
+def _difference_columns(reference: str) -> list[Column]:
+    return [
+        Column(
+            "difference",
+            "number",
+            f"mean of the score less the score of {reference} with the same seed, "
+            "with a 95 % interval over the seeds",
+        ),
+        Column("verdict", "text", f"whether the interval of the difference to {reference} excludes 0"),
+    ]
+
+
 _OPTIONS = Column(
     "options", help="options that are not the defaults, and those with a customary value", spare=10
 )
@@ -224,7 +259,10 @@ _GAIN_COLUMNS = (
 def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
     """The cells of a row by heading."""
     deviation = "" if row.spread is None else f" ± {row.spread:.2g}"
-    gain, clear = _gain_cells(row, results.section("tasks")[row.task]["higher_is_better"])
+    higher_is_better = results.section("tasks")[row.task]["higher_is_better"]
+    gain, clear = _gain_cells(row, higher_is_better)
+    difference = row.difference, row.difference_low, row.difference_high
+    word = verdict(row.difference_low, row.difference_high, higher_is_better)
     has_failed = row.mean is None
     seeds = 0 if has_failed or results.threshold(row.task) is None else row.seeds
     name, scope = _name_and_scope(results, row.cell)
@@ -239,6 +277,8 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
         "lr": _NOTHING if has_failed else _rate(results, row),
         row.metric: TableCell(row.mean, _mean_text(results, row, deviation), **_background(results, row)),
         "95 %": _interval(row.mean, row.low, row.high, ".4g"),
+        "difference": TableCell(row.difference, _difference_text(row.metric, *difference)),
+        "verdict": TableCell(_verdict_text(results, row.cell, word)),
         "gain": gain,
         "clear": clear,
         "worst": _cell(row.worst, ".4g"),
@@ -259,7 +299,16 @@ def _rate(results: Comparison, row: SummaryRow) -> TableCell:
 def _gain_cells(row: SummaryRow | TargetRow, in_points: bool = False) -> tuple[TableCell, TableCell]:
     """The gain with its interval, and the verdict."""
     text = gain_text(row.gain, row.gain_low, row.gain_high, in_points)
-    return TableCell(row.gain, text), TableCell(GAIN_VERDICTS[gain_verdict(row)])
+    return TableCell(row.gain, text), TableCell(verdict(row.gain_low, row.gain_high))
+
+
+def _difference_text(metric: str, value: float | None, low: float | None, high: float | None) -> str:
+    """The difference to the reference cell with its interval, of shares in percentage points."""
+    return gain_text(value, low, high, True) if is_share(metric) else difference_text(value, low, high)
+
+
+def _verdict_text(results: Comparison, cell: str, word: str) -> str:
+    return "reference" if cell == results.reference else word
 
 
 def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableCell]:

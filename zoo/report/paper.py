@@ -487,9 +487,11 @@ def _score_sentences(results: Comparison, cite: Citation) -> Iterator[str]:
             metric = str(info["metric"]).replace("_", " ")
             yield f"A run solves {task} with a test score ({metric}) of {limit} {threshold:g}."
     if seeds > 1 and len(results.cells) > 1:
+        reference = results.reference
+        called = f"better or worse than {reference}" if reference else "worse than the best one"
         yield (
-            "A cell is called clearly worse than the best one if the 95 % Student interval of the paired "
-            "differences over the seeds excludes zero."
+            f"A cell is called clearly {called} if the 95 % Student interval of the paired differences over "
+            f"the seeds excludes zero."
         )
     yield from rank_methods(results, cite)
     yield from unfinished_sentences(results, results.tasks)

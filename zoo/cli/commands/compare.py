@@ -234,6 +234,13 @@ _FLAGS: list[click.Parameter] = [
         "the run at the best rate is repeated with another seed.  [8; 0 with --lr-grid or --sweep-steps]",
     ),
     *_TRAINING,
+    Flag(
+        "--reference",
+        section=_WORK,
+        metavar="CELL",
+        help="The cell with which tables compare all others, by its name or label; changes no run. "
+        "`best` is the best cell of each table.  [best]",
+    ),
     Flag("--jobs", section=_WORK, type=int, metavar="N", help="Worker processes.  [every processor]"),
     Flag(
         "--on",
