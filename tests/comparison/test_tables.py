@@ -95,7 +95,7 @@ def test_overall_table_and_table_per_task():
     )
     assert adding.title == "adding"
     assert adding.legend == (
-        "squared_error, lower is better; without memory 0.1667. Cells, by paired differences over the seeds: "
+        "squared error, lower is better; without memory 0.1667. Cells, by paired differences over the seeds: "
         "gru has the best mean. Not clearly different: lem (2 seeds)."
     )
     assert [row[0] for row in adding.rows] == ["gru", "lem"], "the best first"
@@ -248,13 +248,13 @@ def test_each_target_has_a_verdict():
     ]
     _, _, _, targets = (table.as_text() for table in make_tables(results(targets=rows)))
     assert targets.title == "adding: each target"
-    assert targets.headings == ("target", "cell", "mase", "best baseline", "its score", "gain", "clear")
+    assert targets.headings == ("target", "cell", "MASE", "best baseline", "its score", "gain", "clear")
     assert targets.rows == (
         ("temp", "gru", "0.7", "last value", "0.5", "-40.0% [-50.0%, -30.0%]", "worse"),
         ("power", "gru", "0.35", "moving average", "0.5", "+30.0% [+20.0%, +40.0%]", "better"),
     )
     latex = results(targets=rows).table("latex")
-    assert r"target & cell & mase & gain & clear \\" in latex
+    assert r"target & cell & MASE & gain & clear \\" in latex
     with pytest.raises(CheckpointError, match="tasks lacks 'other', which a record names"):
         results(targets=[replace(rows[0], task="other")])
 

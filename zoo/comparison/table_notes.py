@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zoo.arguments import counted
+from zoo.base.metric import metric_text
 from zoo.comparison.number_text import NO_VALUE, score_text
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.rank_sentences import VERDICTS, share_or_has
@@ -63,9 +64,9 @@ def gain_sentences(rows: Sequence[SummaryRow], info: Info) -> Iterator[str]:
         return
     name = next((name for name, each in info["baselines"].items() if each["value"] == best), "")
     unit = (
-        f"the difference in {info['metric']} in percentage points"
+        f"the difference in {metric_text(info['metric'])} in percentage points"
         if info["higher_is_better"]
-        else f"the share by which {info['metric']} is lower"
+        else f"the share by which {metric_text(info['metric'])} is lower"
     )
     yield f"The best baseline is {name}, {score_text(best)}. Gain over it: {unit}, with a 95 % interval."
     for word, sentence in _GAIN_VERDICTS.items():
@@ -155,7 +156,7 @@ def customary_cells(results: Comparison) -> dict[str, list[str]]:
 def legend_text(info: Info) -> str:
     """The metric of a task, its direction, and the scores without memory and at the threshold."""
     direction = "higher" if info["higher_is_better"] else "lower"
-    parts = [f"{info['metric']}, {direction} is better"]
+    parts = [f"{metric_text(info['metric'])}, {direction} is better"]
     if info["baseline"] is not None and not info["baselines"]:
         parts.append(f"without memory {score_text(info['baseline'])}")
     if info["threshold"] is not None:

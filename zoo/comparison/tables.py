@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from zoo.arguments import as_choice
 from zoo.base.card import SCOPES
-from zoo.base.metric import is_share
+from zoo.base.metric import is_share, metric_text
 from zoo.comparison.model_info import merge_layers
 from zoo.comparison.number_text import NO_VALUE, difference_text, gain_text, number_text, score_text
 from zoo.comparison.rank_sentences import rank_conclusions, rank_verdict
@@ -146,7 +146,7 @@ def _target_table(results: Comparison, rows: Sequence[TargetRow], task: str) -> 
     columns = (
         Column("target"),
         Column("cell"),
-        Column(rows[0].metric, "number", "mean score over the seeds", heat=True),
+        Column(metric_text(rows[0].metric), "number", "mean score over the seeds", heat=True),
         Column("best baseline", "text", "the best baseline of this target"),
         Column("its score", "number"),
         *_GAIN_COLUMNS,
@@ -170,7 +170,7 @@ def _target_table(results: Comparison, rows: Sequence[TargetRow], task: str) -> 
 def task_table(results: Comparison, task: str) -> Table:
     """The table of a task: a row for each cell, and of a data set for each baseline, the best first."""
     info = results.section("tasks")[task]
-    baselines = info["baselines"]
+    baselines, metric = info["baselines"], metric_text(info["metric"])
     columns = (
         Column("cell"),
         _SCOPE,
@@ -179,7 +179,7 @@ def task_table(results: Comparison, task: str) -> Table:
         Column("parameters", "integer", "of all layers, the readout and an embedding"),
         *_part_columns(results),
         Column("lr", "number", "the chosen learning rate; edge or plateau if the sweep has not decided"),
-        Column(info["metric"], "number", "mean score over the seeds ± standard deviation", heat=True),
+        Column(metric, "number", "mean score over the seeds ± standard deviation", heat=True),
         Column("95 %", "number", "Student's interval of the mean over three or more seeds", spare=9),
         *(_difference_columns(results.reference) if results.reference else ()),
         *(_GAIN_COLUMNS if baselines else ()),
@@ -263,6 +263,7 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
     gain, clear = _gain_cells(row, higher_is_better)
     difference = row.difference, row.difference_low, row.difference_high
     word = verdict(row.difference_low, row.difference_high, higher_is_better)
+    metric, mean = metric_text(row.metric), _mean_text(results, row, deviation)
     has_failed = row.mean is None
     seeds = 0 if has_failed or results.threshold(row.task) is None else row.seeds
     name, scope = _name_and_scope(results, row.cell)
@@ -275,7 +276,7 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
         "parameters": _cell(row.parameters, ","),
         **_parts(results, row),
         "lr": _NOTHING if has_failed else _rate(results, row),
-        row.metric: TableCell(row.mean, _mean_text(results, row, deviation), **_background(results, row)),
+        metric: TableCell(row.mean, mean, **_background(results, row)),
         "95 %": _interval(row.mean, row.low, row.high, ".4g"),
         "difference": TableCell(row.difference, _difference_text(row.metric, *difference)),
         "verdict": TableCell(_verdict_text(results, row.cell, word)),
@@ -314,7 +315,7 @@ def _verdict_text(results: Comparison, cell: str, word: str) -> str:
 def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableCell]:
     """The cells of a baseline by heading."""
     score = TableCell(estimate["value"], score_text(estimate["value"]))
-    return {"cell": TableCell(name), "scope": TableCell("baseline"), info["metric"]: score}
+    return {"cell": TableCell(name), "scope": TableCell("baseline"), metric_text(info["metric"]): score}
 
 
 def _parts(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
