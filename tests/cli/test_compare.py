@@ -62,6 +62,26 @@ def comparison(made, tmp_path):
             2,
             "--lr-grid '0.1,x'; expected numbers with commas",
         ),
+        (
+            "--cells gru,lru,gru --tasks copying",
+            2,
+            "two cells are called 'gru'; give one of them a label of its",
+        ),
+        (
+            "--cells gru --tasks copying,copying",
+            2,
+            "two tasks are called 'copying'; give one of them a label",
+        ),
+        (
+            "--cells gru --block glu,glu --tasks copying",
+            2,
+            "--cells and --block give the cell 'glu(gru)' twice",
+        ),
+        (
+            "--cells gru --data no.csv --data no.csv --target y",
+            2,
+            "two data sets are called 'no'; leave out one",
+        ),
         ("--cells vanilla --tasks copying --lr 0.1 --lr-grid 0.1", 2, "--lr and --lr-grid are both given"),
         ("--cells vanilla --tasks copying --params 9 --hidden 9", 2, "--params and --hidden are both given"),
         ("--cells lru --tasks copying --set lru.rmin=1", 2, "unknown option 'rmin': cell 'lru' has"),

@@ -236,6 +236,14 @@ def test_cells_tasks_and_seeds_can_be_added(two, go):
     assert [row.tasks for row in more.overall] == [2, 2, 2]
 
 
+def test_one_cell_under_two_labels_is_named(two):
+    warnings = [line for line in list_warnings(two) if "the same" in line]
+    assert warnings == [
+        "a and b are the same cell with the same options, so their results are equal, and mean ranks count "
+        "them several times."
+    ]
+
+
 def test_reference_changes_tables_and_no_run(two, go):
     """It stays until it is replaced. Other readers of the directory see it too."""
     before = files(two.path)
@@ -697,6 +705,18 @@ def test_products_in_bfloat16(go, any_processor):
         ({"cells": "a/b=vanilla"}, "compare: 'a/b' cannot name a cell; use letters, digits and _ . + -"),
         ({"cells": ["a=vanilla", "a=gru"]}, "two cells are called 'a'; give one of them a label of its own"),
         ({"cells": ["gru", "gru"]}, "two cells are called 'gru'; give one of them a label of its own, as in"),
+        (
+            {"cells": ["2*gru", "(gru,gru)"]},
+            "two cells are called '2xgru'; give one of them a label of its own",
+        ),
+        (
+            {"cells": ["gru", "lstm"], "block": ["glu", "bare", "glu"]},
+            "compare: `cells` and `block` give the cell 'glu(gru)' twice; leave out one of them, or give a",
+        ),
+        (
+            {"cells": ["gru", "glu(gru)"], "block": ["bare", "glu"]},
+            "give the cell 'glu(gru)' twice; leave out",
+        ),
         ({"tasks": ["copying"] * 2}, "two tasks are called 'copying'; give one of them a label of its own"),
         (
             {"cells": [3]},

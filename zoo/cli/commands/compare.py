@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 
 def split_names(text: str | None) -> list[str]:
-    """Split a comma-separated list, whose items may be stacks; drop duplicates and empty parts."""
-    return list(dict.fromkeys(filter(None, split_at_commas(text or ""))))
+    """Split a comma-separated list, whose items may be stacks; drop empty parts."""
+    return list(filter(None, split_at_commas(text or "")))
 
 
 def parse_rates(text: str | None) -> list[float] | None:
