@@ -424,6 +424,26 @@ def test_task_tables_compare_with_the_reference():
     assert "Not clearly different: lru (3 seeds). Clearly worse: lem (3 seeds)." in table.legend
 
 
+def test_difference_stays_in_a_narrow_table_of_a_data_set():
+    """The gains over the baselines are wide, too, and lose their verdict first."""
+    info = {**TASKS["adding"], "metric": "mae", "baseline": 0.5}
+    info["baselines"] = {"linear autoregression": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    gains = {"metric": "mae", "gain": 0.05, "gain_low": -0.01, "gain_high": 0.11, "parameters": 19_876}
+    records = [
+        record("adding", cell, seed, 0.5 + (cell == "lem") / 10 + seed / 9, high=False, **gains)
+        for cell in ("gru", "lem")
+        for seed in (0, 1, 2)
+    ]
+    shown = {}
+    for reference in (None, "gru"):
+        (table,) = text_tables(records, tasks={"adding": info}, plan={**PLAN, "reference": reference})
+        narrow = table.fit(120)
+        assert narrow.width <= 120
+        shown[reference] = {"gain", "clear", "difference", "verdict"}.intersection(narrow.headings)
+        assert {"cell", "parameters", "lr", "MAE"} <= set(narrow.headings)
+    assert shown == {None: {"gain", "clear"}, "gru": {"difference", "verdict", "gain"}}
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from zoo.arguments import as_choice
@@ -182,7 +183,7 @@ def task_table(results: Comparison, task: str) -> Table:
         Column(metric, "number", "mean score over the seeds ± standard deviation", heat=True),
         Column("95 %", "number", "Student's interval of the mean over three or more seeds", spare=9),
         *(_difference_columns(results.reference) if results.reference else ()),
-        *(_GAIN_COLUMNS if baselines else ()),
+        *(_gain_columns(results.reference) if baselines else ()),
         Column("worst", "number", "score of the worst run", spare=2),
         Column("best", "number", "score of the best run", spare=3),
         *(() if baselines else _THRESHOLD_COLUMNS),
@@ -217,6 +218,7 @@ _RANK_GAP = Column("rank gap", "number", "ranks behind the best other cell, with
 
 
 def _rank_difference_columns(reference: str) -> list[Column]:
+    """Columns of the table over all tasks."""
     return [
         Column("rank difference", "number", f"mean rank less the one of {reference}, with its interval"),
         Column("verdict", "text", f"whether the interval of the rank difference to {reference} excludes 0"),
@@ -224,13 +226,10 @@ def _rank_difference_columns(reference: str) -> list[Column]:
 
 
 def _difference_columns(reference: str) -> list[Column]:
+    """Columns of the table of a task."""
+    meaning = f"mean of the score less the score of {reference} with the same seed, with a 95 % interval"
     return [
-        Column(
-            "difference",
-            "number",
-            f"mean of the score less the score of {reference} with the same seed, "
-            "with a 95 % interval over the seeds",
-        ),
+        Column("difference", "number", meaning),
         Column("verdict", "text", f"whether the interval of the difference to {reference} excludes 0"),
     ]
 
@@ -254,6 +253,12 @@ _GAIN_COLUMNS = (
     Column("gain", "share", "over the best baseline, with a 95 % interval over the test part and the seeds"),
     Column("clear", "text", "whether the interval of the gain excludes 0"),
 )
+
+
+def _gain_columns(reference: str | None) -> Iterator[Column]:
+    """The columns of the gain, which a narrow terminal leaves out last if there is a reference cell."""
+    for column, spare in zip(_GAIN_COLUMNS, (12, 11), strict=True):  # the verdict first, which needs the gain
+        yield replace(column, spare=spare) if reference else column
 
 
 def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
