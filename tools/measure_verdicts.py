@@ -48,17 +48,20 @@ def wrong_verdicts(tasks: int, deviations: Array) -> tuple[float, float]:
     )
 
 
+def table_row(cells: int, tasks: int) -> tuple[str, ...]:
+    """A row of the table."""
+    vary_more = np.arange(cells) < 1 + cells // 3
+    shares = [
+        *wrong_verdicts(tasks, np.ones(cells)),
+        *wrong_verdicts(tasks, np.where(vary_more, LARGE_DEVIATION, 1.0)),
+    ]
+    return str(cells), str(tasks), *(f"{100 * share:.1f} %" for share in shares)
+
+
 def main() -> None:
     """Print the table."""
-    rows = []
-    for cells, tasks in SETTINGS:
-        vary_more = np.arange(cells) < 1 + cells // 3
-        shares = [
-            *wrong_verdicts(tasks, np.ones(cells)),
-            *wrong_verdicts(tasks, np.where(vary_more, LARGE_DEVIATION, 1.0)),
-        ]
-        rows.append((str(cells), str(tasks), *(f"{100 * share:.1f} %" for share in shares)))
-    print("\n".join(TextTable("", _HEADINGS, tuple(rows), right=tuple(range(6))).markdown()))
+    rows = tuple(table_row(*setting) for setting in SETTINGS)
+    print("\n".join(TextTable("", _HEADINGS, rows, right=tuple(range(6))).markdown()))
 
 
 if __name__ == "__main__":

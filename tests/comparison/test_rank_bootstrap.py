@@ -222,10 +222,12 @@ def test_tasks_are_drawn_from_three_on():
     assert draw_ranks([first, second, first]).interval(0) == (1.0, 2.0)
 
 
-@pytest.mark.parametrize("luck", [0.0, 1.0])
-@pytest.mark.parametrize(("cells", "tasks"), [(2, 6), (2, 7), (4, 3), (6, 2), (6, 5), (10, 3), (10, 7)])
+@pytest.mark.parametrize(("cells", "tasks", "luck"), [(2, 6, 1.0), (4, 3, 0.0), (10, 7, 1.0)])
 def test_equal_cells_are_rarely_clearly_worse(cells, tasks, luck):
-    """Cells with the same distribution of scores, on each task (no luck) or on average over tasks."""
+    """Cells with the same distribution of scores, on each task (no luck) or on average over tasks.
+
+    tests/tools/test_measure_verdicts.py has more cells and repetitions, of ranks without scores.
+    """
     rng = np.random.default_rng(1)
     verdicts, on_reference = [], []
     for _ in range(60):

@@ -116,6 +116,7 @@ zoo trains every cell on every task with several seeds and an equal number of pa
 is the best of a grid in short runs. Without --block, layers have no norms and, without --residual, no
 residual connections. A comparison is a directory: the same command continues after an interruption and runs
 only what is missing. You can add cells, tasks and seeds later; settings that you leave out stay as they were.
+The tables compare each cell with the best one, or with the cell that --reference names.
 
 A table to forecast, or labelled sequences, take the place of a task: --data with the flags of `zoo train`.
 Several files are data sets of their own. The scores of simple baselines are rows of the table.
@@ -123,6 +124,7 @@ Several files are data sets of their own. The scores of simple baselines are row
 \b
   zoo compare --cells vanilla,gru,lem --tasks copying,adding --out runs/memory
   zoo compare --out runs/memory --cells lstm --seeds 10
+  zoo compare --out runs/memory --reference vanilla
   zoo compare --cells lstm,gru --block bare,prenorm --tasks copying
   zoo compare --cells '(2*griffin(rg_lru),griffin(lstm)),griffin(lstm)' --tasks copying
   zoo compare --cells lstm,gru --data load.csv --target load --horizon 24
