@@ -24,7 +24,7 @@ import zoo
 import zoo.testing
 from zoo import kernels
 from zoo.cli.app import cli
-from zoo.comparison.results import RunRecord
+from zoo.comparison.records import RunRecord
 from zoo.registry import hookspecs, plugins
 
 ROOT = Path(__file__).parents[1]

@@ -13,8 +13,9 @@ from csv_rows import read_rows
 from evaluate_cells import FILES, SETTINGS, TASKS, Pair, Point, Row
 
 from zoo.base import Task
+from zoo.base.metric import metric_text
 from zoo.comparison.rank_bootstrap import RankDraws
-from zoo.comparison.results import OverallRow, RunRecord, SummaryRow
+from zoo.comparison.records import OverallRow, RunRecord, SummaryRow
 from zoo.comparison.statistics import mean_rank_draws, overall, summarize
 from zoo.registry import registry_of
 from zoo.training.rate_search import MIN_PROGRESS
@@ -51,7 +52,7 @@ class TaskFacts:
     @property
     def unit(self) -> str:
         """The metric in words."""
-        return self.metric.replace("_", " ")
+        return metric_text(self.metric)
 
     def is_reached(self, score: float) -> bool:
         """Whether a score reaches the threshold."""

@@ -24,6 +24,7 @@ from typing import Any
 from csv_rows import append_rows, read_rows
 
 import zoo
+from zoo.base.metric import metric_text
 from zoo.registry import resolve_cell, split_name
 from zoo.storage.document_marker import DocumentMarker
 from zoo.tables import TextTable
@@ -506,7 +507,7 @@ def table(rows: Sequence[Row]) -> TextTable:
                     f"{layers} × {claim.settings['hidden']}, {own[0].parameters:,} parameters, "
                     f"{own[0].steps:,} updates",
                     f"{published}: {model.published}" if model.published else published,
-                    f"{mean(scores):.3g} {own[0].metric.replace('_', ' ')}" if scores else "–",
+                    f"{mean(scores):.3g} {metric_text(own[0].metric)}" if scores else "–",
                     f"{sum(row.solved for row in own)}/{len(own)}",
                     verdict(model, own),
                 )

@@ -9,7 +9,7 @@ from paper_agreement import agreements
 from result_tables import block_pairs, count_sentences, is_higher_ranked, some_names
 
 from zoo.comparison.plan import TOLERANCE
-from zoo.comparison.results import OverallRow
+from zoo.comparison.records import OverallRow
 
 SWEEPS = ("edge", "plateau")
 

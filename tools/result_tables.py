@@ -11,7 +11,7 @@ from evaluate_cells import CELL_OPTIONS, all_pairs
 
 from zoo.base import Cell
 from zoo.cell_pages.cell_page import wrapped
-from zoo.comparison.results import OverallRow
+from zoo.comparison.records import OverallRow
 from zoo.registry import registry_of
 from zoo.tables import TextTable
 

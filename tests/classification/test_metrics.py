@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from zoo.base.metric import metric_text
 from zoo.classification import metrics
 from zoo.classification.metrics import (
-    CLASS_METRICS,
     LabelScores,
     _Bootstrap,
     _scores_of_classes,
@@ -180,7 +180,7 @@ def test_the_comparison_uses_the_chosen_score(main):
     scores = class_scores("y", actual, probabilities, main)
     model, baseline = (scores.metrics[name][main].value for name in ("model", "majority class"))
     assert scores.improvement.value == pytest.approx(model - baseline)
-    assert f": {CLASS_METRICS[main]} {model:.1%} against {baseline:.1%}, " in scores.sentence
+    assert f": {metric_text(main)} {model:.1%} against {baseline:.1%}, " in scores.sentence
     assert metric_value(main, actual, probabilities["model"]) == pytest.approx(model)
 
 

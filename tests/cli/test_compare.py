@@ -62,6 +62,26 @@ def comparison(made, tmp_path):
             2,
             "--lr-grid '0.1,x'; expected numbers with commas",
         ),
+        (
+            "--cells gru,lru,gru --tasks copying",
+            2,
+            "two cells are called 'gru'; give one of them a label of its",
+        ),
+        (
+            "--cells gru --tasks copying,copying",
+            2,
+            "two tasks are called 'copying'; give one of them a label",
+        ),
+        (
+            "--cells gru --block glu,glu --tasks copying",
+            2,
+            "--cells and --block give the cell 'glu(gru)' twice",
+        ),
+        (
+            "--cells gru --data no.csv --data no.csv --target y",
+            2,
+            "two data sets are called 'no'; leave out one",
+        ),
         ("--cells vanilla --tasks copying --lr 0.1 --lr-grid 0.1", 2, "--lr and --lr-grid are both given"),
         ("--cells vanilla --tasks copying --params 9 --hidden 9", 2, "--params and --hidden are both given"),
         ("--cells lru --tasks copying --set lru.rmin=1", 2, "unknown option 'rmin': cell 'lru' has"),
@@ -140,6 +160,7 @@ def test_arguments_from_flags(monkeypatch):
     words = "--cells slow=leaky_rnn,lru --tasks copying --hidden 4 --seconds 2.5 --seeds 2 --lr-grid 0.1,0.01"
     words += " --block bare,glu --set slow.leak=0.5 --set beta1=0.8 --set copying.delay=2 --optimizer adamw"
     words += " --layers 2 --data a.csv --data b.csv --target load --horizon 3 --set loss.low=0.2"
+    words += " --reference lru"
     run(*words.split())
     (given,) = calls
     del given["on_event"]
@@ -159,6 +180,7 @@ def test_arguments_from_flags(monkeypatch):
         "target": "load",
         "horizon": 3,
         "loss_options": {"low": 0.2},
+        "reference": "lru",
     }
 
 

@@ -236,6 +236,35 @@ def test_cells_tasks_and_seeds_can_be_added(two, go):
     assert [row.tasks for row in more.overall] == [2, 2, 2]
 
 
+def test_one_cell_under_two_labels_is_named(two):
+    warnings = [line for line in list_warnings(two) if "the same" in line]
+    assert warnings == [
+        "a and b are the same cell with the same options, so their results are equal, and mean ranks count "
+        "them several times."
+    ]
+
+
+def test_reference_changes_tables_and_no_run(two, go):
+    """It stays until it is replaced. Other readers of the directory see it too."""
+    before = files(two.path)
+    compared = go(engine=Idle(), reference="b")
+    assert files(two.path) == before
+    assert compared.reference == zoo.Comparison(two.path).reference == go(engine=Idle()).reference == "b"
+    assert "--lr-grid 0.001,0.01 --reference b --batch 4" in compared.metadata["command"]
+    assert [(row.cell, row.difference) for row in compared.summary] == [("a", 0.0), ("b", None)]
+    assert (compared.runs, compared.sweep) == (two.runs, two.sweep)
+    assert go(engine=Idle(), reference="a").reference == "a"
+    assert go(engine=Idle(), reference="best").reference is None
+    assert zoo.Comparison(two.path).table() == two.table()
+
+
+def test_plan_without_a_reference_compares_with_the_best_cell(two, go):
+    plan = json.loads((two.path / PLAN_FILE).read_text(encoding="utf-8"))
+    del plan["reference"]  # as in older plans
+    (two.path / PLAN_FILE).write_text(json.dumps(plan), encoding="utf-8")
+    assert go(engine=Idle()).reference is None
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -676,6 +705,18 @@ def test_products_in_bfloat16(go, any_processor):
         ({"cells": "a/b=vanilla"}, "compare: 'a/b' cannot name a cell; use letters, digits and _ . + -"),
         ({"cells": ["a=vanilla", "a=gru"]}, "two cells are called 'a'; give one of them a label of its own"),
         ({"cells": ["gru", "gru"]}, "two cells are called 'gru'; give one of them a label of its own, as in"),
+        (
+            {"cells": ["2*gru", "(gru,gru)"]},
+            "two cells are called '2xgru'; give one of them a label of its own",
+        ),
+        (
+            {"cells": ["gru", "lstm"], "block": ["glu", "bare", "glu"]},
+            "compare: `cells` and `block` give the cell 'glu(gru)' twice; leave out one of them, or give a",
+        ),
+        (
+            {"cells": ["gru", "glu(gru)"], "block": ["bare", "glu"]},
+            "give the cell 'glu(gru)' twice; leave out",
+        ),
         ({"tasks": ["copying"] * 2}, "two tasks are called 'copying'; give one of them a label of its own"),
         (
             {"cells": [3]},
@@ -684,6 +725,19 @@ def test_products_in_bfloat16(go, any_processor):
         ({"cells": "copying=vanilla"}, "compare: 'copying' is a cell and a task"),
         ({"options": {"vanila": {}}}, "given for 'vanila', which is none of vanilla, copying. Did you mean"),
         ({"options": {"copying": {"lag": 1}}}, "task 'copying' has no option 'lag'"),
+        (
+            {"cells": ["vanilla", "gru"], "reference": "gruu"},
+            "compare: reference is 'gruu'; expected one of the cells vanilla, gru, or 'best' for the best "
+            "cell of each table. Did you mean 'gru'?",
+        ),
+        (
+            {"block": "prenorm", "reference": "vanilla"},
+            "expected one of the cells prenorm(vanilla), or 'best'",
+        ),
+        (
+            {"reference": ["vanilla"]},
+            "compare: reference is ['vanilla']; expected the name or label of a cell.",
+        ),
         ({"epochs": 3}, "compare: unknown setting 'epochs'; expected one of layers, "),
         ({"nsteps": 3}, "Did you mean 'steps'?"),
         ({"layers": 0}, "layers is 0; expected an integer of at least 1."),
@@ -1049,6 +1103,8 @@ HOSTILE_PLANS = {
     "no rates": {"rates": None},
     "a rate in words": {"rates": ["fast"]},
     "a rate that is no number": {"rates": [True]},
+    "a reference that is no cell": {"reference": "c"},
+    "a reference that is no text": {"reference": ["a"]},
 }
 
 

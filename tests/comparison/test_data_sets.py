@@ -246,7 +246,10 @@ def test_other_settings_are_another_comparison(copy):
         ({"data": [1, 2], "target": "load"}, "data has the type list; expected a file, several"),
         ({"data": "FILE", "tasks": "load=copying", "target": "load"}, "'load' is a task and a data set"),
         ({"data": "FILE", "target": "load", "bidirectional": True}, "a forecast reads the past only"),
-        ({"data": ["FILE", "FILE"], "target": "load"}, "two data sets are called 'load'"),
+        (
+            {"data": ["FILE", "FILE"], "target": "load"},
+            "two data sets are called 'load'; leave out one of them, since they are one file",
+        ),
         ({"data": "FILE"}, "target is missing"),
         ({"data": "FILE", "target": "load", "label": "load"}, "label is given with|applies to"),
         ({"data": "FILE", "target": "load", "seq": 3}, "seq is given with a table; it applies to texts and "),
@@ -288,6 +291,12 @@ def test_every_loss_of_a_run_is_one_of_a_comparison(tmp_path, loss, settings):
 
 
 def test_labels_are_names_of_directories():
+    for files, advice in (
+        (["a.csv", "b/../a.csv"], "leave out one of them, since they are one file."),
+        (["a.csv", "b/a.csv"], "rename a file."),
+    ):
+        with pytest.raises(UsageError, match=f"^compare: two data sets are called 'a'; {advice}$"):
+            label_data_sets(files)
     assert label_data_sets(["a/My load (2).csv", "b/.hidden.csv"]) == {
         "My-load-2-": "a/My load (2).csv",
         "hidden": "b/.hidden.csv",

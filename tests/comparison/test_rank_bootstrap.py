@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.comparison import rank_bootstrap
-from zoo.comparison.rank_bootstrap import MIN_TASKS_OF_PAIR, draw_ranks, mean_costs, min_tasks, rank_costs
+from zoo.comparison.rank_bootstrap import (
+    MIN_TASKS_OF_PAIR,
+    RankDraws,
+    draw_ranks,
+    mean_costs,
+    min_tasks,
+    min_tasks_with_reference,
+    rank_costs,
+)
 
 SCORES = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, np.nan])  # equal scores and failed runs are frequent
 
@@ -65,6 +75,7 @@ def test_intervals_contain_the_value_itself(costs):
         (draws.rank(0), draws.interval(0)),
         (draws.rank_gap(0), draws.rank_gap_interval(0)),
         (draws.difference(0, last), draws.difference_interval(0, last)),
+        (draws.difference(0, last), draws.reference_interval(0, last)),
     ):
         assert interval is None or interval[0] <= value <= interval[1]
     assert np.all(draws.drawn.sum(axis=1) == draws.sums.sum()), "all draws have the same sum of ranks"
@@ -79,6 +90,7 @@ def test_the_order_of_cells_changes_nothing(costs, random):
     for new, old in enumerate(order):
         assert permuted.interval(new) == draws.interval(old)
         assert permuted.rank_gap_interval(new) == draws.rank_gap_interval(old)
+        assert permuted.reference_interval(new, 0) == draws.reference_interval(old, order[0])
 
 
 @settings(max_examples=20, deadline=None)
@@ -151,7 +163,7 @@ def test_a_verdict_needs_as_many_tasks_as_a_permutation_test(cells):
 
 @settings(max_examples=20, deadline=None)
 @given(cost_tables(tasks=(3, 6), cells=(3, 5)))
-def test_the_critical_difference_is_one_of_all_pairs(costs):
+def test_thecritical_difference_is_one_of_all_pairs(costs):
     """Every interval has this width, where it is not cut at the largest possible difference."""
     draws = draw_ranks(costs)
     largest = len(draws.sums) - 1
@@ -162,6 +174,47 @@ def test_the_critical_difference_is_one_of_all_pairs(costs):
     assert np.ptp(widths) < 1e-9 if widths else True
 
 
+@settings(max_examples=20, deadline=None)
+@given(cost_tables(tasks=(2, 7), cells=(2, 5)))
+def test_a_reference_chosen_before_has_narrower_intervals_than_the_best_cell(costs):
+    """They hold for fewer pairs of cells. With two cells there is one pair, and both intervals are equal."""
+    draws = draw_ranks(costs)
+    best = int(draws.sums.argmin())
+    for cell in range(len(draws.sums)):
+        narrow, wide = draws.reference_interval(cell, best), draws.rank_gap_interval(cell)
+        if cell != best and wide:
+            assert wide[0] <= narrow[0] <= narrow[1] <= wide[1]
+            assert narrow == wide or len(draws.sums) > 2
+
+
+@pytest.mark.parametrize("cells", range(2, 8))
+def test_a_verdict_on_a_reference_needs_as_many_tasks_as_a_permutation_test(cells):
+    """The reference is first and another cell last on all tasks in 2 K^-T (K - 1)^(1 - T) of cases."""
+    fewest = min_tasks_with_reference(cells)
+    first_and_last = [2 / cells**tasks / (cells - 1) ** (tasks - 1) for tasks in (fewest - 1, fewest)]
+    assert first_and_last[1] < 0.05 <= first_and_last[0]
+    for tasks in (fewest - 1, fewest):
+        draws = draw_ranks([np.arange(cells)[None] * 1.0] * tasks)
+        interval = draws.reference_interval(cells - 1, 0)
+        assert (interval is not None) is (tasks == fewest)
+
+
+@pytest.mark.parametrize(
+    "ranks", [[(1, 2, 3)] * 3, [(1, 2, 3)] * 5, [(1, 2.5, 2.5)] * 4, [(1, 2, 3, 4)] * 2, [(1, 2, 3, 4)] * 3]
+)
+def test_permutations_agree_with_all_orders_of_the_cells(ranks, monkeypatch):
+    """At most 5 % of all orders have a larger difference to the reference, and more have one as large."""
+    monkeypatch.setattr(rank_bootstrap, "DRAWS", 20_000)
+    orders = [np.array(list(itertools.permutations(task_ranks))) for task_ranks in ranks]
+    sums = orders[0]
+    for task_orders in orders[1:]:
+        sums = (sums[:, None] + task_orders).reshape(-1, sums.shape[1])
+    differences = np.abs(sums[:, 1:] - sums[:, :1]).max(axis=1)
+    draws = RankDraws(np.empty((0, len(ranks[0]))), np.array(ranks, float), 1)
+    margin = draws.critical_difference_to_reference
+    assert np.mean(differences > margin) <= 0.05 < np.mean(differences >= margin)
+
+
 def test_tasks_are_drawn_from_three_on():
     """The order of the cells depends on the task alone, so only drawn tasks change a mean rank."""
     first, second = np.tile([0.0, 1.0], (3, 1)), np.tile([1.0, 0.0], (3, 1))
@@ -169,18 +222,23 @@ def test_tasks_are_drawn_from_three_on():
     assert draw_ranks([first, second, first]).interval(0) == (1.0, 2.0)
 
 
-@pytest.mark.parametrize("luck", [0.0, 1.0])
-@pytest.mark.parametrize(("cells", "tasks"), [(2, 6), (2, 7), (4, 3), (6, 2), (6, 5), (10, 3), (10, 7)])
+@pytest.mark.parametrize(("cells", "tasks", "luck"), [(2, 6, 1.0), (4, 3, 0.0), (10, 7, 1.0)])
 def test_equal_cells_are_rarely_clearly_worse(cells, tasks, luck):
-    """Cells with the same distribution of scores, on each task (no luck) or on average over tasks."""
+    """Cells with the same distribution of scores, on each task (no luck) or on average over tasks.
+
+    tests/tools/test_measure_verdicts.py has more cells and repetitions, of ranks without scores.
+    """
     rng = np.random.default_rng(1)
-    verdicts = []
+    verdicts, on_reference = [], []
     for _ in range(60):
         noise = rng.normal(size=(tasks, 3, cells)) / 2
         draws = draw_ranks(list(luck * rng.normal(size=(tasks, 1, cells)) + noise))
         intervals = [draws.rank_gap_interval(cell) for cell in range(cells)]
         verdicts.append(any(interval and interval[0] > 0 for interval in intervals))
+        intervals = [draws.reference_interval(cell, 0) for cell in range(1, cells)]
+        on_reference.append(any(not low <= 0 <= high for low, high in intervals))
     assert np.mean(verdicts) <= 0.15, "5 %: 9 of 60 have a probability of 0.3 %"
+    assert np.mean(on_reference) <= 0.15
 
 
 def test_the_interval_covers_the_mean_rank_over_all_tasks():

@@ -201,7 +201,7 @@ def test_layers_by_name_have_customary_values_and_cells_keep_their_own(tmp_path)
 
 
 def test_options_of_a_stack_on_the_command_line():
-    cells = split_names("(gru,lstm), my=2*lstm,gru,,gru")
+    cells = split_names("(gru,lstm), my=2*lstm,gru,,")
     assert cells == ["(gru,lstm)", "my=2*lstm", "gru"]
     assignments = ["gru-lstm.forget_bias=2", "my.l1.forget_bias=0", "my.forget_bias=3"]
     options, _ = parse_options(cells, ["adding"], {}, assignments)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from comparison_records import RECORDS, record
 
+from zoo.comparison.records import TargetRow
 from zoo.comparison.result_warnings import list_warnings
-from zoo.comparison.results import Comparison, TargetRow, write_results
+from zoo.comparison.results import Comparison, write_results
 from zoo.comparison.setup_description import describe_setup
 from zoo.comparison.statistics import overall, summarize
 from zoo.comparison.tables import make_tables, overall_table
@@ -59,8 +60,10 @@ METADATA = {
 
 def results(records=RECORDS, sweep=(), targets=(), **changes):
     with tempfile.TemporaryDirectory() as folder:
-        rows = summarize(records), overall(records), targets
-        write_results(Path(folder), {**METADATA, **changes}, records, sweep, *rows)
+        metadata = {**METADATA, **changes}
+        reference = metadata["plan"].get("reference")
+        rows = summarize(records, reference), overall(records, reference), targets
+        write_results(Path(folder), metadata, records, sweep, *rows)
         return Comparison(folder)
 
 
@@ -92,7 +95,7 @@ def test_overall_table_and_table_per_task():
     )
     assert adding.title == "adding"
     assert adding.legend == (
-        "squared_error, lower is better; without memory 0.1667. Cells, by paired differences over the seeds: "
+        "squared error, lower is better; without memory 0.1667. Cells, by paired differences over the seeds: "
         "gru has the best mean. Not clearly different: lem (2 seeds)."
     )
     assert [row[0] for row in adding.rows] == ["gru", "lem"], "the best first"
@@ -245,13 +248,13 @@ def test_each_target_has_a_verdict():
     ]
     _, _, _, targets = (table.as_text() for table in make_tables(results(targets=rows)))
     assert targets.title == "adding: each target"
-    assert targets.headings == ("target", "cell", "mase", "best baseline", "its score", "gain", "clear")
+    assert targets.headings == ("target", "cell", "MASE", "best baseline", "its score", "gain", "clear")
     assert targets.rows == (
         ("temp", "gru", "0.7", "last value", "0.5", "-40.0% [-50.0%, -30.0%]", "worse"),
         ("power", "gru", "0.35", "moving average", "0.5", "+30.0% [+20.0%, +40.0%]", "better"),
     )
     latex = results(targets=rows).table("latex")
-    assert r"target & cell & mase & gain & clear \\" in latex
+    assert r"target & cell & MASE & gain & clear \\" in latex
     with pytest.raises(CheckpointError, match="tasks lacks 'other', which a record names"):
         results(targets=[replace(rows[0], task="other")])
 
@@ -282,10 +285,11 @@ def test_gains_have_a_sign_and_a_unit(higher_is_better, gain, unit):
     assert texts["mean"]["gain"].text == "–"
 
 
-def scored(seeds, tasks, **shifts):
+def scored(seeds, tasks, reference=None, **shifts):
     """Records of cells whose scores differ by the same amounts for all tasks and seeds."""
     rng = np.random.default_rng(0)
-    tasks = {task: {**TASKS["copying"], "name": task} for task in ("one", "two", "three", "four")[:tasks]}
+    names = ("one", "two", "three", "four", "five", "six")
+    tasks = {task: {**TASKS["copying"], "name": task} for task in names[:tasks]}
     luck = {(task, seed): rng.random() / 10 for task in tasks for seed in range(seeds)}
     records = [
         record(task, cell, seed, 0.5 + shift + luck[task, seed])
@@ -293,7 +297,7 @@ def scored(seeds, tasks, **shifts):
         for cell, shift in shifts.items()
         for seed in range(seeds)
     ]
-    return results(records, tasks=tasks)
+    return results(records, tasks=tasks, plan={**PLAN, "reference": reference})
 
 
 @pytest.mark.parametrize(
@@ -333,6 +337,150 @@ def test_cells_that_are_equal_are_not_clearly_worse():
         ("gru", "recurrence", "1.50", "1.5 to 1.5", "0.0 [-1.1, 1.1]"),
         ("lru", "–", "3.00", "3.0 to 3.0", "1.5 [0.4, 2.0]"),
     ]
+
+
+def with_headings(table):
+    """The texts of the rows by cell and heading."""
+    return {row[0]: dict(zip(table.headings, row, strict=True)) for row in table.rows}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "tasks", "reference", "sentences", "differences"),
+    [
+        (
+            2,
+            3,
+            "gru",
+            "rank difference: the mean rank less the mean rank of gru, with an interval: in 95 % of "
+            "comparisons of 3 equal cells on 3 tasks, no cell differs from gru by more. Not clearly "
+            "different: lem, lru. The verdicts do",
+            {"lem": "-1.0 [-2.0, 0.7] no", "gru": "– reference", "lru": "1.0 [-0.7, 2.0] no"},
+        ),
+        (
+            2,
+            3,
+            "lru",
+            "no cell differs from lru by more. Clearly better: lem. Not clearly different: gru. The verdicts",
+            {"lem": "-2.0 [-2.0, -0.3] better", "gru": "-1.0 [-2.0, 0.7] no", "lru": "– reference"},
+        ),
+        (
+            2,
+            3,
+            "lem",
+            "no cell differs from lem by more. Not clearly different: gru. Clearly worse: lru. The verdicts",
+            {"lem": "– reference", "gru": "1.0 [-0.7, 2.0] no", "lru": "2.0 [0.3, 2.0] worse"},
+        ),
+        (
+            1,
+            2,
+            "gru",
+            "rank difference: the mean rank less the mean rank of gru. A verdict on 3 cells with a reference "
+            "cell needs 3 tasks.",
+            {"lem": "-1.0 –", "gru": "– reference", "lru": "1.0 –"},
+        ),
+    ],
+)
+def test_overall_table_compares_with_the_reference(seeds, tasks, reference, sentences, differences):
+    compared = scored(seeds, tasks, reference, lem=0.3, gru=0.2, lru=0.1)
+    table = overall_table(compared).as_text()
+    assert sentences in table.legend
+    rows = with_headings(table)
+    assert {cell: f"{row['rank difference']} {row['verdict']}" for cell, row in rows.items()} == differences
+    assert "rank gap" not in table.headings
+
+
+def test_task_tables_compare_with_the_reference():
+    """Differences of accuracies are in points; of errors, they have the unit of the error."""
+    scores = {"gru": (0.2, 0.5, 0.8), "lem": (0.301, 0.599, 0.9), "lru": (0.22, 0.49, 0.81)}
+    records = [
+        record("copying", cell, seed, score)
+        for cell, values in scores.items()
+        for seed, score in enumerate(values)
+    ]
+    plan = {**PLAN, "reference": "gru"}
+    compared = results(records, plan=plan)
+    (table,) = (each.as_text() for each in make_tables(compared))
+    shown = {cell: f"{row['difference']} {row['verdict']}" for cell, row in with_headings(table).items()}
+    assert shown == {
+        "lem": "+10.0 points [+9.8, +10.2] better",
+        "lru": "+0.7 points [-3.1, +4.5] no",
+        "gru": "– reference",
+    }
+    assert table.legend.endswith(
+        "difference: the score less the score of gru with the same seed, as a mean over the seeds with a "
+        "95 % interval. Clearly better: lem (3 seeds). Not clearly different: lru (3 seeds)."
+    )
+    for form in ("text", "markdown", "html", "csv", "latex"):
+        assert "+10.0 points [+9.8, +10.2]" in compared.table(form)
+    errors = [
+        replace(each, task="adding", higher_is_better=False, metric="squared_error") for each in records
+    ]
+    (table,) = text_tables(errors, plan=plan)
+    assert [row["difference"] for row in with_headings(table).values()] == [
+        "–",
+        "+0.00667 [-0.0313, +0.0446]",
+        "+0.1 [+0.0975, +0.102]",
+    ]
+    assert "Not clearly different: lru (3 seeds). Clearly worse: lem (3 seeds)." in table.legend
+
+
+def test_difference_stays_in_a_narrow_table_of_a_data_set():
+    """The gains over the baselines are wide, too, and lose their verdict first."""
+    info = {**TASKS["adding"], "metric": "mae", "baseline": 0.5}
+    info["baselines"] = {"linear autoregression": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    gains = {"metric": "mae", "gain": 0.05, "gain_low": -0.01, "gain_high": 0.11, "parameters": 19_876}
+    records = [
+        record("adding", cell, seed, 0.5 + (cell == "lem") / 10 + seed / 9, high=False, **gains)
+        for cell in ("gru", "lem")
+        for seed in (0, 1, 2)
+    ]
+    shown = {}
+    for reference in (None, "gru"):
+        (table,) = text_tables(records, tasks={"adding": info}, plan={**PLAN, "reference": reference})
+        narrow = table.fit(120)
+        assert narrow.width <= 120
+        shown[reference] = {"gain", "clear", "difference", "verdict"}.intersection(narrow.headings)
+        assert {"cell", "parameters", "lr", "MAE"} <= set(narrow.headings)
+    assert shown == {None: {"gain", "clear"}, "gru": {"difference", "verdict", "gain"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"seed": 0}, "with a 95 % interval. Verdicts need at least two seeds."),
+        ({"status": "failed", "score": None}, "interval. Without a verdict: lem (0 seeds), lru (0 seeds)."),
+    ],
+)
+def test_reference_without_a_pair_of_seeds_has_no_verdict(changes, sentence):
+    records = [
+        replace(
+            record("copying", cell, seed, 0.5 + seed / 10),
+            **(changes if cell == "gru" or "seed" in changes else {}),
+        )
+        for cell in ("gru", "lem", "lru")
+        for seed in ((0,) if "seed" in changes else (0, 1))
+    ]
+    (table,) = text_tables(records, plan={**PLAN, "reference": "gru"})
+    assert sentence in table.legend
+    assert {row["verdict"] for row in with_headings(table).values()} == {"–", "reference"}
+
+
+def test_results_can_be_read_with_another_reference(tmp_path):
+    """The rows are computed again; the file stays as it is."""
+    rows = summarize(RECORDS, "gru"), overall(RECORDS, "gru")
+    write_results(tmp_path, {**METADATA, "plan": {**PLAN, "reference": "gru"}}, RECORDS, (), *rows)
+    before = (tmp_path / "results.json").read_bytes()
+    stored, other, best = Comparison(tmp_path), Comparison(tmp_path, "lem"), Comparison(tmp_path, "best")
+    assert (stored.reference, other.reference, best.reference) == ("gru", "lem", None)
+    assert (stored.summary, stored.overall) == rows
+    assert (other.summary, other.overall) == (summarize(RECORDS, "lem"), overall(RECORDS, "lem"))
+    assert best.table() == results().table()
+    assert (tmp_path / "results.json").read_bytes() == before
+    for invalid in ("lru", "", 3, ["gru"]):
+        with pytest.raises(
+            UsageError, match=r"^Comparison: reference is .*; expected one of 'gru', 'lem', 'best'"
+        ):
+            Comparison(tmp_path, invalid)
 
 
 def test_one_task_has_no_overall_table():

@@ -227,6 +227,10 @@ def test_methods_state_every_setting_that_changes_results(comparison, tmp_path, 
             "1 layer of 2 hidden units, a trained vector of 8 numbers for each token of the input, and a",
         ),
         ({"settings": {"eval_batches": 5}}, "A validation on a task had 5 batches."),
+        (
+            {"reference": "vanilla"},
+            "A cell is called clearly better or worse than vanilla if the 95 % Student",
+        ),
         ({"settings": {"stop_when_solved": True}}, "ended at the first validation that solved its task"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -242,6 +246,19 @@ def test_methods_follow_the_plan(comparison, tmp_path, change, sentence):
     assert sentence in methods_text(changed)
     if "constraints" in change.get("settings", {}):
         assert "song2016training" in references(changed)
+
+
+def test_methods_name_the_reference_of_mean_ranks(comparison):
+    """Four cells with a reference need two tasks for a verdict, and without a reference three."""
+    compared = zoo.Comparison(comparison.path, "vanilla")
+    sentence = (
+        "A mean rank is called clearly better or worse than the mean rank of vanilla, the control "
+        "(Demšar 2006), if their difference exceeds the largest difference of any cell to the control in "
+        "95 % of 10,000 random permutations of the ranks on each task."
+    )
+    assert sentence in methods_text(compared)
+    assert "demsar" in references(compared)
+    assert "Demšar" not in methods_text(comparison) + references(comparison)
 
 
 def test_repeated_runs_of_the_sweep_are_reported(comparison, tmp_path):

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.comparison.statistics import summarize
+from zoo.comparison.statistics import overall, summarize
 from zoo.report import ReportPage, activations, make_report
 from zoo.report.activations import FEATURES, best_feature, text_features
 from zoo.report.blocks import Chart, Intervals, KeyValues, Samples, TextBlock, Units, to_json, value_text
@@ -397,6 +397,23 @@ def test_comparison_report_has_all_sections(comparison):
         "accuracy, higher is better; without memory 0.1; solved at 0.99 (nobody, https://example.org)."
     )
     assert verdicts.startswith(f"{table.rows[0][0].value} has the best mean. ")
+
+
+def test_reference_cell_is_in_the_tables(comparison, tmp_path):
+    """The report compares with the cell that the comparison has stored."""
+    shutil.copytree(comparison, tmp_path / "compared")
+    file = tmp_path / "compared" / "results.json"
+    stored, runs = json.loads(file.read_text()), zoo.Comparison(comparison).runs
+    reference = runs[0].cell
+    stored["plan"]["reference"] = reference
+    stored["summary"] = [vars(row) for row in summarize(runs, reference)]
+    stored["overall"] = [vars(row) for row in overall(runs, reference)]
+    file.write_text(json.dumps(stored))
+    report = make_report(tmp_path / "compared")
+    for section in ("overview", *(f"task-{task}" for task in examples.TASKS)):
+        table = blocks(report, Table, section)[0]
+        index = [column.label for column in table.columns].index("verdict")
+        assert [row[0].value for row in table.rows if row[index].value == "reference"] == [reference]
 
 
 def test_rates_have_one_point_each_and_a_mark_at_the_chosen_one():

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from zoo.comparison.results import RunRecord
+from zoo.comparison.records import RunRecord
 
 
 def record(task, cell, seed, score, high=True, **more):

@@ -277,7 +277,10 @@ def calls(folder: Path) -> dict[str, Call]:
         "load": (zoo.load, {"path": file, "cell": None, "threads": 1}),
         "Run": (lambda path, cell: zoo.Run(path, cell).history, {"path": folder, "cell": None}),
         "Run.model": (lambda path, cell: zoo.Run(path, cell).model, {"path": folder, "cell": None}),
-        "Comparison": (lambda path: zoo.Comparison(path).table(), {"path": folder}),
+        "Comparison": (
+            lambda path, reference: zoo.Comparison(path, reference).table(),
+            {"path": folder, "reference": None},
+        ),
         "modify": (zoo.modify, {"cell": "lstm", "modifier": "zoneout"}),
         **{
             f"list_{kind}s": (getattr(zoo, f"list_{kind}s"), {"pattern": "*"})
@@ -516,7 +519,8 @@ def calls(folder: Path) -> dict[str, Call]:
             lambda **given: zoo.compare(
                 "vanilla", "copying", seeds=1, hidden=2, steps=1, lr=0.1, jobs=0, **given
             ),
-            {"out": None, "options": None, "on": None, "engine": Stopping(), "on_event": None},
+            {"out": None, "options": None, "on": None, "engine": Stopping(), "on_event": None}
+            | {"reference": None},
         ),
         "draw_gates": (
             zoo.report.draw_gates,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.comparison.results import FORMAT, RunRecord
+from zoo.comparison.records import RunRecord
+from zoo.comparison.results import FORMAT
 from zoo.comparison.statistics import overall, summarize
 
 TEXT = "\n".join(f'He said "number {n}", that is {n * n} (squared).' for n in range(120))

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from run_asserts import without_clock
 
 import zoo
+from zoo.base.metric import metric_text
 from zoo.classification.api import open_predictor
 from zoo.classification.evaluation import score_model
 from zoo.classification.metrics import CLASS_METRICS, HIGHER_IS_BETTER, NUMBER_METRICS
@@ -291,7 +292,7 @@ def test_the_metric_chooses_the_best_model_and_the_comparison(metric, tmp_path):
         assert event["metric"] == metric
         assert event["best"] == (value > best)
         best = max(best, value)
-    part = f"validation {(CLASS_METRICS | NUMBER_METRICS)[metric]} {abs(best):.4g}, at step "
+    part = f"validation {metric_text(metric)} {abs(best):.4g}, at step "
     assert best_loss(run.history[-1], run.history[0]).startswith(part)
     (scores,) = run.history[-1]["test"]["targets"]
     assert scores["main"] == metric

@@ -81,6 +81,22 @@ def _valid_time(outputs: Array, targets: Array, weights: Array) -> float:
     return float((is_valid * weights).sum() / weights.sum())
 
 
+_TEXTS = {"macro_f1": "macro F1", "auroc": "AUROC", "mae": "MAE", "rmse": "RMSE", "mase": "MASE"}
+
+
+def metric_text(metric: str) -> str:
+    """The name of a metric for readers, ``macro F1`` for ``macro_f1`` and ``MAE`` for ``mae``.
+
+    Settings, JSON and CSV have the name with underscores.
+    """
+    return _TEXTS.get(metric, metric.replace("_", " "))
+
+
+def is_share(metric: str) -> bool:
+    """Whether differences of a metric are percentage points."""
+    return "accuracy" in metric or metric in ("macro_f1", "auroc")
+
+
 METRICS = {
     "accuracy": Metric(_accuracy, higher_is_better=True, perfect=1.0),
     "sequence_accuracy": Metric(_sequence_accuracy, higher_is_better=True, perfect=1.0),

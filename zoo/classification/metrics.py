@@ -10,21 +10,17 @@ import numpy as np
 
 from zoo.arguments import counted
 from zoo.array_types import Array
+from zoo.base.metric import metric_text
 from zoo.field_repr import one_line_repr
 from zoo.forecasting.metrics import RESAMPLES, Estimate, change_text, gain_text
 
 _CHUNK = 2**22
 
-CLASS_METRICS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "auroc": "AUROC",
-}
-"""Scores of classes, higher is better, and their names in texts."""
+CLASS_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
+"""Scores of classes, higher is better."""
 
-NUMBER_METRICS = {"mae": "MAE", "rmse": "RMSE"}
-"""Errors of numbers, lower is better, and their names in texts."""
+NUMBER_METRICS = ("mae", "rmse")
+"""Errors of numbers, lower is better."""
 
 HIGHER_IS_BETTER = {**dict.fromkeys(CLASS_METRICS, True), **dict.fromkeys(NUMBER_METRICS, False)}
 
@@ -76,12 +72,11 @@ class LabelScores:
         unit = "" if is_error else " points"
         points = f"{abs(gain.value) * 100:.1f} points {'more' if gain.value > 0 else 'less'}"
         change = change_text(gain.value) if is_error else points
+        form = ".4g" if is_error else ".1%"
         shown = (
-            f"{NUMBER_METRICS[self.main]} {ours:.4g} against {theirs:.4g}"
-            if is_error
-            else f"{CLASS_METRICS[self.main]} {ours:.1%} against {theirs:.1%}"
+            f"{metric_text(self.main)} {ours:{form}} against {theirs:{form}}, "
+            f"{change if gain.value else 'no difference'}"
         )
-        shown = f"{shown}, {change if gain.value else 'no difference'}"
         verdict, rest = self._verdict(unit)
         perfect = ""
         if not is_error and self.main != "auroc" and ours == 1.0 and not self.is_stepwise:

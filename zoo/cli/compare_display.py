@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from zoo.arguments import counted
+from zoo.base.metric import metric_text
 from zoo.base.tracker import Event
 from zoo.cli.errors import echo_err
 from zoo.cli.format import clock, data_header, duration
@@ -181,7 +182,7 @@ def _outcome(record: Event) -> str:
         return f"failed: {record['error']}"
     solved = ", solved" if record["solved"] else ""
     value = record["score"]
-    shown = "no score" if value is None else f"{record['metric']} {value:.4g}"
+    shown = "no score" if value is None else f"{metric_text(record['metric'])} {value:.4g}"
     score = f"{shown}{solved}, {duration(record['seconds'])}"
     return f"{score}, diverged" if record["status"] == "diverged" else score  # notes give the reason
 

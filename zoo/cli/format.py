@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.arguments import counted
+from zoo.base.metric import metric_text
 from zoo.base.tracker import Event
 from zoo.tables import align
 from zoo.training.config import number_format
@@ -116,7 +117,7 @@ def _task_header(start: Event) -> dict[str, str]:
     baseline = f"{task['baseline']:.4g} without memory{solved}"
     return {
         "task": f"{named}: {task['inputs']} in, {task['outputs']} out",
-        "score": f"{_spaced(task['metric'])}, {better} is better: {baseline}",
+        "score": f"{metric_text(task['metric'])}, {better} is better: {baseline}",
     }
 
 
@@ -235,10 +236,6 @@ def _split(data: Event, noun: str) -> str:
 _SHOWN_CLASSES = 12
 
 
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _model(start: Event) -> str:
     config = start["config"]
     options = [
@@ -313,7 +310,7 @@ def _loss_details(event: Event, start: Event) -> Iterator[str]:
         bits, unit = bits_unit(event, start)
         yield f"{decimal(bits, 3)} {unit}"
     if "score" in event:
-        yield f"{_METRICS.get(event['metric'], _spaced(event['metric']))} {event['score']:.4g}"
+        yield f"{metric_text(event['metric'])} {event['score']:.4g}"
         yield from ["solved"] * event["solved"]
     if "penalty" in event:
         yield f"penalty {decimal(event['penalty'])}"
@@ -364,7 +361,7 @@ def _best(event: Event, start: Event) -> str:
     if (criterion := event.get("criterion")) is None:
         return f"{part} loss {decimal(event['best'])}"
     metric = start["config"]["metric"]
-    return f"{part} {_METRICS[metric]} {abs(criterion):.4g}"
+    return f"{part} {metric_text(metric)} {abs(criterion):.4g}"
 
 
 def best_mark(start: Event) -> str:
@@ -431,17 +428,11 @@ def _needs_data(command: str, start: Event) -> bool:
     return (is_piped and command != "sample") or (command == "forecast" and bool(known_future))
 
 
-_METRICS = {
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "mase": "MASE",
-    "pinball": "pinball",
-    "coverage": "coverage",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "auroc": "AUROC",
-}
+_METRICS = (
+    *("mae", "rmse", "mase", "pinball", "coverage"),
+    *("accuracy", "balanced_accuracy", "macro_f1", "auroc"),
+)
+"""The scores of a part of the data, in the order of the columns."""
 
 
 def score_lines(test: Mapping[str, Any]) -> Iterator[str]:
@@ -460,7 +451,7 @@ def score_lines(test: Mapping[str, Any]) -> Iterator[str]:
             [name, *(_estimate(values[metric]) if metric in values else "" for metric in names)]
             for name, values in scores["metrics"].items()
         ]
-        yield from (f"  {line}" for line in align([["", *map(_METRICS.__getitem__, names)], *rows]))
+        yield from (f"  {line}" for line in align([["", *map(metric_text, names)], *rows]))
     if test["part"] == "train":
         yield ("note: the model and the baselines were fitted to this part, so new data have other errors")
     if "note" in test:

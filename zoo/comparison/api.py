@@ -23,8 +23,9 @@ from zoo.comparison.jobs import Executor, OnEvent
 from zoo.comparison.metadata import make_metadata
 from zoo.comparison.model_info import override_options
 from zoo.comparison.plan import DATA_SETTINGS, CompareRequest, Plan, Specs, read_plan
+from zoo.comparison.records import RunRecord
 from zoo.comparison.resolve import ResolvedPlan, resolve_plan
-from zoo.comparison.results import Comparison, RunRecord, with_worst_scores, write_results
+from zoo.comparison.results import Comparison, with_worst_scores, write_results
 from zoo.comparison.runner import ComparisonRunner
 from zoo.comparison.statistics import overall, summarize, summarize_targets
 from zoo.comparison.workers import LOCAL, Backend, SerialExecutor, WorkerPool, check_jobs, parse_backend
@@ -61,6 +62,7 @@ def compare(
     lr_grid: Sequence[float] | None = None,
     sweep_steps: int | None = None,
     sweep_rounds: int | None = None,
+    reference: str | None = None,
     jobs: int | None = None,
     on: str | None = None,
     engine: Executor | None = None,
@@ -107,6 +109,9 @@ def compare(
             rate is better than the memoryless baseline, then with a rate beyond the grid while the best one
             is at its edge. Then the run at the best rate is repeated with another seed, and a rate counts by
             its worse run. None for 8, or for 0 if ``lr_grid`` or ``sweep_steps`` is given.
+        reference: Label of the cell with which tables and notes compare all others, for example the cell
+            without a change; ``"best"`` for the best cell of each table, as at first. It changes no run, so a
+            finished comparison trains nothing.
         jobs: Worker processes, of one thread each; None for one per processor; 0 to run everything serially
             in this process. With ``on="dask+slurm"``, the number of SLURM jobs to submit.
         on: ``"local"`` (the same as None); ``"dask://HOST:PORT"`` for the workers of a Dask scheduler, on
@@ -156,6 +161,7 @@ def compare(
             sweep_rounds=sweep_rounds,
             settings=settings,
             optimizer_spec=optimizer_spec,
+            reference=reference,
         )
         backend = parse_backend(on)
         check_jobs(backend, jobs)
@@ -279,7 +285,8 @@ def _write_results(folder: Path, runner: ComparisonRunner, count: int | None, se
             metadata["tasks"][label] |= read_baselines(folder, label_runs)
             target_records += read_targets(folder, label_runs) if info.has_several_targets else ()
     targets = summarize_targets(target_records)
-    write_results(folder, metadata, runs, sweep, summarize(runs), overall(runs), targets)
+    summary, ranking = summarize(runs, plan.reference), overall(runs, plan.reference)
+    write_results(folder, metadata, runs, sweep, summary, ranking, targets)
 
 
 def sort_records(records: Iterable[RunRecord], plan: Plan) -> list[RunRecord]:

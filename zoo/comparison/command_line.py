@@ -42,6 +42,7 @@ def command_line(plan: Plan, resolved: ResolvedPlan, folder: Path) -> str:
     flags += ["--sweep-rounds", str(plan.sweep_rounds)] if plan.sweep_rounds and len(plan.rates) > 1 else []
     optimizer = specs.spec_for_commands(plan.optimizer_spec) or plan.settings["optimizer"]
     settings = {**plan.settings, "optimizer": optimizer}
+    flags += ["--reference", plan.reference] if plan.reference else []
     flags += [*_setting_flags(settings), *_set_flags(settings, options)]
     plugins = [
         word for file in specs.plugin_files() for word in ("--plugin", specs.path_for_commands(Path(file)))

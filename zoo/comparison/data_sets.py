@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import counted
+from zoo.arguments import counted, real_path
 from zoo.array_types import Array
 from zoo.classification.metrics import HIGHER_IS_BETTER
 from zoo.classification.spec import SequenceSpec
 from zoo.comparison.plan import PlanEntry
-from zoo.comparison.results import RunRecord
+from zoo.comparison.records import RunRecord
 from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.table import DataColumn, as_table, is_table_like
 from zoo.errors import CheckpointError, UsageError
@@ -251,7 +251,9 @@ def label_data_sets(data: Any) -> dict[str, str]:
         if not label:
             raise UsageError(f"compare: data is {file!r}; expected the name of a file.")
         if label in labels:
-            raise UsageError(f"compare: two data sets are called {label!r}; rename a file.")
+            is_same = real_path(file) == real_path(labels[label])
+            advice = "leave out one of them, since they are one file" if is_same else "rename a file"
+            raise UsageError(f"compare: two data sets are called {label!r}; {advice}.")
         labels[label] = file
     return labels
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypedDict
 from zoo.comparison.data_sets import DataSetInfo
 from zoo.comparison.model_info import layer_options
 from zoo.comparison.plan import Plan, PlanEntry
-from zoo.comparison.results import RunRecord
+from zoo.comparison.records import RunRecord
 from zoo.comparison.specs import TaskInfo
 from zoo.comparison.sweep import next_runs
 from zoo.registry import is_stack, layer_names

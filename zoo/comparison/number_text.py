@@ -29,3 +29,13 @@ def gain_text(value: float | None, low: float | None, high: float | None, in_poi
         return gain + unit
     interval = f"{100 * low:+.1f}, {100 * high:+.1f}" if in_points else f"{low:+.1%}, {high:+.1%}"
     return f"{gain}{unit} [{interval}]"
+
+
+def difference_text(value: float | None, low: float | None, high: float | None) -> str:
+    """Format a difference of scores with its interval.
+
+    >>> difference_text(-0.01234, -0.02, 0.001), difference_text(0.5, None, None)
+    ('-0.0123 [-0.02, +0.001]', '+0.5')
+    """
+    interval = "" if low is None or high is None else f" [{low:+.3g}, {high:+.3g}]"
+    return number_text(value, "+.3g") + interval

@@ -33,6 +33,8 @@ DATA_SETTINGS = tuple(
 MAX_SEEDS = 2**16
 MAX_ROUNDS = 20
 """Largest number of rounds that continue a sweep."""
+BEST_CELL = "best"
+"""The reference of a comparison without a reference cell."""
 MAX_COUNT = 2**53
 """Largest size, budget or number of updates: a float holds every integer up to it."""
 
@@ -58,6 +60,7 @@ class CompareRequest:
         options: Options of cells and tasks by label.
         settings: Other arguments of every run, see `SETTINGS`.
         optimizer_spec: ``FILE.py:Class`` of the optimizer that the settings name; empty for a registered one.
+        reference: Label of the cell with which the others are compared, or `BEST_CELL`.
     """
 
     cells: Specs = field(default_factory=dict)
@@ -76,6 +79,7 @@ class CompareRequest:
     sweep_rounds: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     optimizer_spec: str = ""
+    reference: str | None = None
 
     def __post_init__(self) -> None:
         """Validate; raises `UsageError`."""
@@ -89,6 +93,10 @@ class CompareRequest:
         if self.sweep_rounds is not None:
             rounds = as_integer(self.sweep_rounds, "compare: sweep_rounds", 0, MAX_ROUNDS)
             object.__setattr__(self, "sweep_rounds", rounds)
+        if not (self.reference is None or isinstance(self.reference, str)):
+            raise UsageError(
+                f"compare: reference is {short_repr(self.reference)}; expected the name or label of a cell."
+            )
         for name, value in (("seconds", self.seconds), ("lr", self.lr)):
             _check_positive(name, value)
         if self.lr_grid is not None and not self.lr_grid:
@@ -222,6 +230,8 @@ class Plan:
             built in, ``loss:NAME``; empty in plans of older versions.
         optimizer_spec: ``FILE.py:Class`` of the optimizer, which ``compare.json`` does not store; empty for a
             registered one.
+        reference: Label of the cell with which tables compare the others; None for the best cell of a table.
+            It changes no run.
     """
 
     cells: Mapping[str, PlanEntry]
@@ -236,6 +246,7 @@ class Plan:
     run_sizes: Mapping[str, Mapping[str, RunSize]] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     optimizer_spec: str = field(default="", compare=False)
+    reference: str | None = None
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for more than `MAX_RUNS` runs."""
@@ -274,6 +285,7 @@ class Plan:
                 for task, sizes in self.run_sizes.items()
             },
             "sources": dict(self.sources),
+            "reference": self.reference,
         }
 
     def write(self, folder: Path) -> None:
@@ -320,8 +332,11 @@ def _parse_plan(stored: dict[str, Any]) -> Plan:
     )
     if request.seeds is None or request.size is None or request.length is None or request.rates is None:
         raise ValueError("its seeds, size, length or rates are missing")
+    cells, reference = _read_entries(stored["cells"]), stored.get("reference")  # older plans lack it
+    if not (reference is None or reference in cells):
+        raise ValueError(f"its reference is {short_repr(reference)}, which is none of its cells")
     return Plan(
-        cells=_read_entries(stored["cells"]),
+        cells=cells,
         tasks=_read_entries(tasks),
         seeds=request.seeds,
         size=request.size,
@@ -335,6 +350,7 @@ def _parse_plan(stored: dict[str, Any]) -> Plan:
             for task, sizes in stored["settled"].items()
         },
         sources={name: str(digest) for name, digest in stored.get("sources", {}).items()},
+        reference=reference,
     )
 
 

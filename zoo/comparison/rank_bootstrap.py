@@ -6,12 +6,15 @@ initialised, so scores of one seed are related. R. Agarwal et al., "Deep Reinfor
 the Statistical Precipice", NeurIPS 2021, https://arxiv.org/abs/2108.13264, draw the runs of each task again.
 Their library rliable can draw the tasks too (``task_bootstrap``), for the uncertainty on other tasks.
 
-Verdicts on the best cell do not come from the bootstrap, whose draws of few tasks are too alike: if a cell is
-last on every task, it is last in every draw. They come from a permutation test. Equal cells have any order on
-a task with the same probability, so the ranks of each task are permuted at random, and a difference of mean
-ranks is clear if 95 % of the permutations have no larger one between any two cells. This is the critical
-difference of J. Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7, 2006,
-https://jmlr.org/papers/v7/demsar06a.html, for any number of tasks and cells, and for ranks that are shared.
+Verdicts do not come from the bootstrap, whose draws of few tasks are too alike: if a cell is last on every
+task, it is last in every draw. They come from a permutation test. Equal cells have any order on a task with
+the same probability, so the ranks of each task are permuted at random. A difference to the best cell is clear
+if 95 % of the permutations have no larger one between any two cells, and a difference to one reference cell
+if 95 % of them have no larger one between this cell and another. J. Demšar, "Statistical Comparisons of
+Classifiers over Multiple Data Sets", JMLR 7, 2006, https://jmlr.org/papers/v7/demsar06a.html, calls the
+former the critical difference, and corrects the latter, comparisons with a control, for the number of cells
+as Bonferroni and Dunn do. Permutations need no correction, since they contain the largest difference of all
+cells, and they fit any number of tasks and cells, and ranks that are shared.
 
 Percentiles of few values give intervals that are too narrow. The percentiles are therefore the expanded ones
 of T. Hesterberg, "What Teachers Should Know about the Bootstrap", 2014, https://arxiv.org/abs/1411.5279, at
@@ -22,7 +25,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
@@ -44,7 +47,7 @@ MIN_TASKS_OF_PAIR = 6
 five tasks with a probability of 6 %, on all of six with 3 %."""
 
 _LEVEL = 0.05
-"""Share of comparisons of equal cells in which some cell is clearly worse than the best one."""
+"""Share of comparisons of equal cells with a wrong verdict on some cell."""
 
 _SEED = 0  # the same results give the same intervals
 
@@ -119,25 +122,54 @@ class RankDraws:
         holds for all pairs of cells at once. A cell is clearly worse than the best one if its interval is
         above 0.
         """
-        cells = len(self.sums)
-        if cells < 2 or self.tasks < min_tasks(cells):
+        if not self._has_verdicts(min_tasks):
             return None
-        value, largest = self._rank_gap(cell), self.tasks * (cells - 1)
-        ends = (
-            max(value - self._critical_difference, -largest),
-            min(value + self._critical_difference, largest),
-        )
+        return self._permutation_interval(self._rank_gap(cell), self.critical_difference)
+
+    def reference_interval(self, cell: int, reference: int) -> Interval | None:
+        """The 95 % interval of `difference` to a reference cell that was chosen before.
+
+        It holds for the differences of all cells to the reference at once. None for fewer tasks than
+        :func:`min_tasks_with_reference`.
+        """
+        if not self._has_verdicts(min_tasks_with_reference):
+            return None
+        difference = float(self.sums[cell] - self.sums[reference])
+        return self._permutation_interval(difference, self.critical_difference_to_reference)
+
+    def _has_verdicts(self, fewest: Callable[[int], int]) -> bool:
+        cells = len(self.sums)
+        return cells > 1 and self.tasks >= fewest(cells)
+
+    def _permutation_interval(self, value: float, margin: float) -> Interval:
+        """A difference of sums of ranks less and plus a margin, within the possible ones, for each task."""
+        largest = self.tasks * (len(self.sums) - 1)
+        ends = max(value - margin, -largest), min(value + margin, largest)
         return ends[0] / self.tasks, ends[1] / self.tasks
 
     @cached_property
-    def _critical_difference(self) -> float:
+    def critical_difference(self) -> float:
         """The difference of sums of ranks that no two cells exceed in 95 % of random permutations."""
+        sums = self._permuted_sums
+        return _critical_value(sums.max(axis=1) - sums.min(axis=1))
+
+    @cached_property
+    def critical_difference_to_reference(self) -> float:
+        """The difference of sums of ranks to one cell that no other exceeds in 95 % of the permutations.
+
+        All cells have the same permutations, so the first one stands for any reference.
+        """
+        sums = self._permuted_sums
+        return _critical_value(np.abs(sums[:, 1:] - sums[:, :1]).max(axis=1))
+
+    @cached_property
+    def _permuted_sums(self) -> Array:
+        """Sums of ranks that are permuted at random on each task, ``(DRAWS, cells)``."""
         rng = np.random.default_rng(_SEED)
         sums = np.zeros((DRAWS, len(self.sums)))
         for ranks in self.ranks:  # sorted, so that the order of the cells does not matter
             sums += rng.permuted(np.broadcast_to(np.sort(ranks), sums.shape), axis=1)
-        ranges = sums.max(axis=1) - sums.min(axis=1)
-        return float(np.quantile(ranges, 1 - _LEVEL, method="higher"))
+        return sums
 
     def _percentiles(self, drawn: Array) -> Interval | None:
         """The expanded percentiles of a value in the draws."""
@@ -159,6 +191,24 @@ def min_tasks(cells: int) -> int:
     ``(cells * (cells - 1)) ** (1 - tasks)``, which must be below 5 %.
     """
     return next(tasks for tasks in itertools.count(2) if (cells * (cells - 1)) ** (1 - tasks) < _LEVEL)
+
+
+def min_tasks_with_reference(cells: int) -> int:
+    """The smallest number of tasks on which a cell can be clearly better or worse than a reference cell.
+
+    The reference is the best of equal cells on all tasks, and another cell the worst, or the other way round,
+    with the probability ``2 * cells ** -tasks * (cells - 1) ** (1 - tasks)``, which must be below 5 %.
+    """
+    return next(
+        tasks
+        for tasks in itertools.count(2)
+        if 2 * float(cells) ** -tasks * float(cells - 1) ** (1 - tasks) < _LEVEL
+    )
+
+
+def _critical_value(differences: Array) -> float:
+    """The smallest difference that at most 5 % of the permutations exceed."""
+    return float(np.quantile(differences, 1 - _LEVEL, method="higher"))
 
 
 def are_tasks_drawn(tasks: int) -> bool:

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from zoo.arguments import counted
 from zoo.base import Card
-from zoo.comparison.rank_bootstrap import DRAWS, MIN_UNITS, are_tasks_drawn, min_tasks
+from zoo.comparison.number_text import NO_VALUE
+from zoo.comparison.rank_bootstrap import (
+    DRAWS,
+    MIN_UNITS,
+    are_tasks_drawn,
+    min_tasks,
+    min_tasks_with_reference,
+)
+from zoo.comparison.verdicts import BETTER, UNCLEAR, WORSE, verdict
 
 if TYPE_CHECKING:
+    from zoo.comparison.records import OverallRow
     from zoo.comparison.results import Comparison
 
 Citation: TypeAlias = Callable[[Card], str]
@@ -33,6 +42,15 @@ CRITICAL_DIFFERENCE = Card(
 """The source of the verdicts on mean ranks."""
 
 
+VERDICTS = {
+    BETTER: "Clearly better",
+    WORSE: "Clearly worse",
+    UNCLEAR: "Not clearly different",
+    NO_VALUE: "Without a verdict",
+}
+"""Sentences about the difference of two cells by its verdict."""
+
+
 def share_or_has(cells: Sequence[str], value: str) -> str:
     """``gru has the best mean``, or ``gru and lstm share the best mean``."""
     if len(cells) == 1:
@@ -41,12 +59,10 @@ def share_or_has(cells: Sequence[str], value: str) -> str:
 
 
 def rank_conclusions(results: Comparison) -> Iterator[str]:
-    """The meaning of the intervals, and the cells that are clearly worse than the best one."""
+    """The meaning of the intervals, and the verdicts on the reference cell or the best one."""
     if len(results.overall) < 2 or not results.overall[0].tasks:
         return
-    best, *others = results.overall
-    equal = [row.cell for row in results.overall if row.rank == best.rank]
-    has_best = share_or_has(equal, "the best mean rank")
+    best = results.overall[0]
     if best.low is not None:
         is_drawn = are_tasks_drawn(best.tasks)
         reason = "" if is_drawn else f" Tasks are not resampled, since that needs {MIN_UNITS} of them."
@@ -54,6 +70,16 @@ def rank_conclusions(results: Comparison) -> Iterator[str]:
             f"95 %: a paired bootstrap interval, which resamples {_drawn_units(results)}, the same for all "
             f"cells.{reason}"
         )
+    yield from _conclusions_on_reference(results) if results.reference else _conclusions_on_best(results)
+    if _has_verdicts(results):
+        yield "The verdicts do not cover other kinds of tasks, the sweep and the choice of test examples."
+
+
+def _conclusions_on_best(results: Comparison) -> Iterator[str]:
+    """The cells that are clearly worse than the best one."""
+    best, *others = results.overall
+    equal = [row.cell for row in results.overall if row.rank == best.rank]
+    has_best = share_or_has(equal, "the best mean rank")
     count, gap = len(results.overall), "rank gap: how many ranks a cell is behind the best other cell"
     if best.rank_gap_low is None or best.rank_gap_high is None:
         interval = f" An interval needs {MIN_UNITS} tasks or {MIN_UNITS} seeds." if best.low is None else ""
@@ -73,7 +99,31 @@ def rank_conclusions(results: Comparison) -> Iterator[str]:
     for words, cells in verdicts.items():
         if cells:
             yield f"{words}: {', '.join(cells)}."
-    yield "The verdicts do not cover other kinds of tasks, the sweep and the choice of test examples."
+
+
+def _conclusions_on_reference(results: Comparison) -> Iterator[str]:
+    """The cells that are clearly better or worse than the reference cell."""
+    rows = [row for row in results.overall if row.cell != results.reference]
+    count, tasks = len(results.overall), results.overall[0].tasks
+    meaning = f"rank difference: the mean rank less the mean rank of {results.reference}"
+    if not _has_verdicts(results):
+        fewest = min_tasks_with_reference(count)
+        yield f"{meaning}. A verdict on {count} cells with a reference cell needs {fewest} tasks."
+        return
+    yield (
+        f"{meaning}, with an interval: in 95 % of comparisons of {count} equal cells on {tasks} tasks, no "
+        f"cell differs from {results.reference} by more."
+    )
+    cells: dict[str, list[str]] = {}
+    for row in rows:
+        cells.setdefault(VERDICTS[rank_verdict(row)], []).append(row.cell)
+    for text, names in cells.items():
+        yield f"{text}: {', '.join(names)}."
+
+
+def rank_verdict(row: OverallRow) -> str:
+    """The verdict on the mean rank of a cell and of the reference cell."""
+    return verdict(row.rank_difference_low, row.rank_difference_high, higher_is_better=False)
 
 
 def has_rank_intervals(results: Comparison) -> bool:
@@ -82,7 +132,8 @@ def has_rank_intervals(results: Comparison) -> bool:
 
 
 def _has_verdicts(results: Comparison) -> bool:
-    return _has_ranks(results) and results.overall[0].rank_gap_low is not None
+    name = "rank_difference_low" if results.reference else "rank_gap_low"
+    return _has_ranks(results) and any(getattr(row, name) is not None for row in results.overall)
 
 
 def _has_ranks(results: Comparison) -> bool:
@@ -102,11 +153,17 @@ def rank_methods(results: Comparison, cite: Citation) -> Iterator[str]:
             f"{_drawn_units(results)}, the same for all cells, with expanded percentiles"
             f"{cite(EXPANDED_PERCENTILES)}."
         )
-    if _has_verdicts(results):
+    permutations = f"95 % of {DRAWS:,} random permutations of the ranks on each task"
+    if _has_verdicts(results) and results.reference:
+        yield (
+            f"A mean rank is called clearly better or worse than the mean rank of {results.reference}, the "
+            f"control{cite(CRITICAL_DIFFERENCE)}, if their difference exceeds the largest difference of any "
+            f"cell to the control in {permutations}."
+        )
+    elif _has_verdicts(results):
         yield (
             f"A mean rank is called clearly worse than the best one if their difference exceeds the critical "
-            f"difference{cite(CRITICAL_DIFFERENCE)}, which no two cells exceed in 95 % of {DRAWS:,} random "
-            f"permutations of the ranks on each task."
+            f"difference{cite(CRITICAL_DIFFERENCE)}, which no two cells exceed in {permutations}."
         )
 
 

@@ -13,11 +13,20 @@ from typing import Any, TypeVar
 
 from zoo.arguments import counted, short_repr
 from zoo.base import Cell, Optimizer
-from zoo.base.names import matching_names
+from zoo.base.names import did_you_mean, matching_names
 from zoo.comparison import specs as specs_module
 from zoo.comparison.data_sets import DataSetInfo, check_unchanged, find_data_set
 from zoo.comparison.model_info import ModelInfo, override_options
-from zoo.comparison.plan import DEFAULTS, TOLERANCE, CompareRequest, Plan, PlanEntry, RunSize, Specs
+from zoo.comparison.plan import (
+    BEST_CELL,
+    DEFAULTS,
+    TOLERANCE,
+    CompareRequest,
+    Plan,
+    PlanEntry,
+    RunSize,
+    Specs,
+)
 from zoo.comparison.specs import TaskInfo
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.kernels.losses import BUILT_IN_LOSSES
@@ -88,6 +97,7 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     tasks, task_changes = _resolve_tasks(request, before[1])
     changes += task_changes
     specs_module.check_labels(request.options, cells, tasks)
+    reference = _find_reference(request.reference, stored.reference if stored else None, cells)
     changes += _request_changes(request, stored) if stored else []
     _raise_if_changed(changes, folder)
     instances = {label: cell for label, (_, cell) in cells.items()}
@@ -102,7 +112,7 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
         plan = _extended_plan(request, stored, cells, tasks, changed_cells)
     else:
         plan = _new_plan(request, cells, tasks, settings, optimizer)
-    plan = dataclasses.replace(plan, sources={**plan.sources, **sources})
+    plan = dataclasses.replace(plan, sources={**plan.sources, **sources}, reference=reference)
     check_precision(plan.settings["precision"], plan.settings["dtype"], "compare")
     for info in task_infos.values():
         info.category_inputs(plan.settings["embedding"])  # raises an error if there is nothing to embed
@@ -116,6 +126,24 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
         _check_residual(plan, instances, task_infos)
     _check_patterns(plan, instances, task_infos, optimizer)
     return ResolvedPlan(plan, instances, task_infos, optimizer)
+
+
+def _find_reference(requested: str | None, stored: str | None, cells: Collection[str]) -> str | None:
+    """The label of the reference cell; None for the best cell.
+
+    Raises:
+        UsageError: if the requested one is none of the cells.
+    """
+    if requested is None:
+        return stored
+    if requested in cells:
+        return requested
+    if requested == BEST_CELL:
+        return None
+    raise UsageError(
+        f"compare: reference is {short_repr(requested)}; expected one of the cells {', '.join(cells)}, or "
+        f"{BEST_CELL!r} for the best cell of each table.{did_you_mean(requested, cells)}"
+    )
 
 
 def _find_optimizer(request: CompareRequest, settings: Mapping[str, Any], *, is_stored: bool) -> Optimizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,8 @@ from zoo.comparison.sweep import pairs_with_verdict
 from zoo.comparison.tables import assignments
 
 if TYPE_CHECKING:
-    from zoo.comparison.results import Comparison, RunRecord
+    from zoo.comparison.records import RunRecord
+    from zoo.comparison.results import Comparison
 
 
 def list_warnings(results: Comparison) -> Iterator[str]:
@@ -28,6 +30,7 @@ def list_warnings(results: Comparison) -> Iterator[str]:
             else ""
         )
         yield f"{run.cell} on {run.task} {run.status} ({runs}): {run.error.removesuffix('.')}.{advice}"
+    yield from _equal_entries(results)
     yield from _solved_in_validation_only(results)
     yield from _off_budget(results)
     yield from _fixed_sizes(results)
@@ -42,6 +45,21 @@ def _group_failures(results: Comparison) -> list[list[RunRecord]]:
         reason = run.error if run.status == "failed" else ""  # of divergence it names the step and the rate
         groups.setdefault((run.task, run.cell, run.status, reason), []).append(run)
     return list(groups.values())
+
+
+def _equal_entries(results: Comparison) -> Iterator[str]:
+    """Cells, tasks and data sets that have several labels, and the same code, data and options."""
+    for name, noun in (("cells", "cell"), ("tasks", "task or data set")):
+        labels = dict[str, list[str]]()
+        for entry in results.plan.get(name, ()):
+            key = [None if "data" in entry else entry["name"], entry["source"], entry["options"]]
+            labels.setdefault(json.dumps(key, sort_keys=True), []).append(entry["label"])
+        for equal in labels.values():
+            if len(equal) > 1:
+                yield (
+                    f"{', '.join(equal[:-1])} and {equal[-1]} are the same {noun} with the same options, so "
+                    f"their results are equal, and mean ranks count them several times."
+                )
 
 
 def _solved_in_validation_only(results: Comparison) -> Iterator[str]:

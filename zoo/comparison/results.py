@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo.arguments import as_choice, as_path, short_repr
 from zoo.base.tracker import Event
+from zoo.comparison.plan import BEST_CELL
+from zoo.comparison.records import OverallRow, RunRecord, SummaryRow, TargetRow, schema_of
+from zoo.comparison.statistics import overall, summarize
 from zoo.comparison.tables import keep_columns, make_tables
 from zoo.errors import CheckpointError
 from zoo.storage import write_bytes, write_json
@@ -30,146 +32,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 RECORD_FILE = "result.json"
 """The last file written into a run directory: a run that has it is done."""
-BoundedFloat = float
-"""A finite number of at most `zoo.storage.record_schema.MAX_BOUNDED_FLOAT`."""
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """One run. None stands for a value that a failed run lacks.
-
-    Attributes:
-        task: Label of the task.
-        cell: Label of the cell.
-        seed: The seed.
-        lr: Learning rate.
-        hidden: ``H``.
-        steps: Updates.
-        parameters: ``P``.
-        score: Value of the metric on the test split, for the model with the best validation.
-        loss: The loss of this model.
-        valid_score: Its score in validation.
-        metric: Name of the metric.
-        higher_is_better: Direction of the metric.
-        threshold: The score that counts as solved.
-        baseline: Score of the memoryless baseline.
-        solved: Whether the threshold was reached.
-        seconds: Training time.
-        steps_to_threshold: Updates until a validation first reached the threshold.
-        seconds_to_threshold: Training time until then.
-        symbols_per_s: Speed.
-        status: ``"finished"``, ``"diverged"`` or ``"failed"``.
-        error: Reason why the run did not finish; empty if it did.
-        path: Run directory within the directory of the comparison.
-        gain: Of a data set, the share by which ``score`` is lower than ``baseline``, or the difference of the
-            accuracies. ``gain_low`` and ``gain_high`` are its 95 % interval over the test part.
-        examples: Of a task, the number of examples that ``score`` is a mean of; None if unknown.
-    """
-
-    task: str
-    cell: str
-    seed: int | None
-    lr: float | None
-    hidden: int | None
-    steps: int | None
-    parameters: int
-    score: BoundedFloat | None
-    loss: BoundedFloat | None
-    valid_score: float | None
-    metric: str
-    higher_is_better: bool
-    threshold: float | None
-    baseline: float | None
-    solved: bool
-    seconds: BoundedFloat
-    steps_to_threshold: int | None
-    seconds_to_threshold: BoundedFloat | None
-    symbols_per_s: BoundedFloat | None
-    status: str
-    error: str
-    path: str
-    gain: BoundedFloat | None = None
-    gain_low: BoundedFloat | None = None
-    gain_high: BoundedFloat | None = None
-    examples: int | None = None
-
-
-@dataclass(frozen=True)
-class SummaryRow:
-    """A cell on a task over its seeds: statistics of the score, and means of times.
-
-    ``spread`` is the standard deviation, ``low`` and ``high`` bound the 95 % interval of the mean, ``lost``
-    counts the runs without a score. ``gain`` is the mean of the runs, and its interval covers the test part
-    and the seeds.
-    """
-
-    task: str
-    cell: str
-    parameters: int
-    hidden: int
-    lr: float | None
-    steps: int | None
-    metric: str
-    mean: BoundedFloat | None
-    spread: BoundedFloat | None
-    low: BoundedFloat | None
-    high: BoundedFloat | None
-    best: BoundedFloat | None
-    worst: BoundedFloat | None
-    rank: BoundedFloat
-    solved: int
-    seeds: int
-    lost: int
-    seconds: BoundedFloat | None
-    steps_to_threshold: BoundedFloat | None
-    seconds_to_threshold: BoundedFloat | None
-    symbols_per_s: BoundedFloat | None
-    gain: BoundedFloat | None = None
-    gain_low: BoundedFloat | None = None
-    gain_high: BoundedFloat | None = None
-
-
-@dataclass(frozen=True)
-class TargetRow:
-    """A cell on one target of a data set of several targets: means over its finished runs.
-
-    ``best_baseline`` is the best baseline of this target, and ``baseline`` its score.
-    """
-
-    task: str
-    cell: str
-    target: str
-    metric: str
-    mean: BoundedFloat | None
-    best_baseline: str
-    baseline: BoundedFloat | None
-    gain: BoundedFloat | None
-    gain_low: BoundedFloat | None
-    gain_high: BoundedFloat | None
-
-
-@dataclass(frozen=True)
-class OverallRow:
-    """A cell over all tasks: its mean rank, the 95 % interval of the rank, and totals.
-
-    ``rank_gap`` is the mean rank less the best mean rank of the other cells, so it is negative for the best
-    cell. Its interval ``rank_gap_low`` to ``rank_gap_high`` is None if there are too few tasks for a verdict.
-    """
-
-    cell: str
-    rank: BoundedFloat | None
-    low: BoundedFloat | None
-    high: BoundedFloat | None
-    tasks: int
-    solved: int
-    solvable: int
-    runs: int
-    seconds: BoundedFloat
-    rank_gap: BoundedFloat | None = None
-    rank_gap_low: BoundedFloat | None = None
-    rank_gap_high: BoundedFloat | None = None
-
-
 _TASK_SCHEMA = {
     "name": "str",
     "summary": "str",
@@ -188,13 +50,6 @@ _BASELINE_SCHEMA = {
 }
 
 R = TypeVar("R", RunRecord, SummaryRow, TargetRow, OverallRow)
-
-
-def _schema(kind: type[Any]) -> dict[str, str]:
-    return {
-        field.name: str(field.type).replace("BoundedFloat", "bounded_float")
-        for field in dataclasses.fields(kind)
-    }
 
 
 _NO_SCORE = math.nan, math.nan
@@ -337,7 +192,7 @@ def read_record(root: Path, job: Job) -> RunRecord | None:
     raw, expected = read_json(path).get("record"), make_record(job, "expected")
     if not isinstance(raw, dict) or not _REQUIRED <= raw.keys() <= vars(expected).keys():
         raise CheckpointError(f"{path} is not the result of a run of this version of zoo.")
-    record = RunRecord(**check_record(raw, _schema(RunRecord), str(path)))
+    record = RunRecord(**check_record(raw, schema_of(RunRecord), str(path)))
     for name in _IDENTITY:
         value = getattr(record, name)
         if value != getattr(expected, name):
@@ -365,9 +220,12 @@ class Comparison:
 
     Args:
         path: The directory.
+        reference: Label of the cell with which tables compare the others, or ``"best"`` for the best cell of
+            each table; None for the reference of ``zoo compare``.
 
     Attributes:
         path: The directory.
+        reference: Label of the cell with which the others are compared; None for the best one of each table.
         metadata: All but the records: ``command``, ``plan``, ``cells``, ``tasks``, ``machine``, ``versions``
             and others.
         runs: Records of the runs.
@@ -378,9 +236,10 @@ class Comparison:
 
     Raises:
         CheckpointError: if the results are missing, damaged, or from another version.
+        UsageError: if ``reference`` is none of the cells.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, reference: str | None = None) -> None:
         self.path = as_path(path, "Comparison: path")
         file = self.path / RESULTS_FILE
         stored: dict[str, Any] = read_json(file, max_bytes=MAX_BYTES)
@@ -389,7 +248,7 @@ class Comparison:
             raise CheckpointError(f"{file} is not a results file of this version of zoo.")
 
         def read(name: str, kind: type[R]) -> list[R]:
-            rows = check_records(stored.pop(name, None), _schema(kind), f"{file}, {name}")
+            rows = check_records(stored.pop(name, None), schema_of(kind), f"{file}, {name}")
             return [kind(**row) for row in rows]
 
         self.runs, self.sweep = read("runs", RunRecord), read("sweep", RunRecord)
@@ -401,6 +260,17 @@ class Comparison:
             if task not in tasks:
                 raise CheckpointError(f"{file}, tasks lacks {quote(task)}, which a record names.")
         self.metadata: Mapping[str, Any] = stored
+        self.reference: str | None = check_record(self.plan, {"reference": "str | None"}, f"{file}, plan")[
+            "reference"
+        ]
+        if reference is not None:
+            as_choice(reference, "Comparison: reference", (*self.cells, BEST_CELL))
+            self._compare_with(reference if reference in self.cells else None)
+
+    def _compare_with(self, reference: str | None) -> None:
+        """Compute the differences to another reference cell, or to none."""
+        self.reference = reference
+        self.summary, self.overall = summarize(self.runs, reference), overall(self.runs, reference)
 
     def __repr__(self) -> str:
         return f"Comparison({str(self.path)!r})"

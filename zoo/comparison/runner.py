@@ -9,8 +9,9 @@ from pathlib import Path
 from zoo.comparison.execute import failed_record
 from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Record
 from zoo.comparison.plan import Plan
+from zoo.comparison.records import RunRecord
 from zoo.comparison.resolve import ResolvedPlan
-from zoo.comparison.results import RunRecord, read_record
+from zoo.comparison.results import read_record
 from zoo.comparison.sweep import Pair, decided_rate, max_stages
 from zoo.errors import CheckpointError
 

@@ -147,7 +147,7 @@ def in_blocks(labelled: LabelledSpecs, blocks: Any) -> LabelledSpecs:
         blocks: A name, or a sequence of names or ``FILE.py:Class``; None or an empty one for no block.
 
     Raises:
-        UsageError: if a block is not a string.
+        UsageError: if a block is not a string, or two cells have the same name in their blocks.
         ZooError: if a file or its class is missing.
     """
     names = [blocks] if isinstance(blocks, str) else list(blocks or ())
@@ -161,6 +161,11 @@ def in_blocks(labelled: LabelledSpecs, blocks: Any) -> LabelledSpecs:
                 raise UsageError(f"compare: block is {short_repr(name)}; expected the name of a block.")
             block = load_class_file(name, Block).name if is_file_spec(name) else name
             new = label if block == BARE else f"{block}({label})"
+            if new in specs:
+                raise UsageError(
+                    f"compare: `cells` and `block` give the cell {new!r} twice; leave out one of them, or "
+                    f"give a cell a label, as in other={spec}."
+                )
             specs[new] = spec if block == BARE else _map_layers(spec, partial(_in_block, name))
             options |= {new: labelled[1][label]} if label in labelled[1] else {}
     return specs, options

@@ -18,30 +18,39 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.comparison.rank_bootstrap import RankDraws, draw_ranks, mean_costs, rank_costs
-from zoo.comparison.results import OverallRow, RunRecord, SummaryRow, TargetRow
+from zoo.comparison.records import OverallRow, RunRecord, SummaryRow, TargetRow
 from zoo.comparison.student import student_interval, student_quantile
+from zoo.comparison.verdicts import paired_difference
 from zoo.storage.record_schema import is_bounded_float
 
 MIN_SEEDS = 3
 """Fewer scores have no interval: of two, it would be 18 standard deviations wide."""
 
 
-def summarize(records: Sequence[RunRecord]) -> list[SummaryRow]:
+def summarize(records: Sequence[RunRecord], reference: str | None = None) -> list[SummaryRow]:
     """Compute a row for each task and cell, in the order of the records.
 
     Args:
         records: All runs.
+        reference: Label of the cell with which the others are compared; None for no such cell.
     """
     groups = _groups(records)
     ranks = _ranks_by_pair(groups)
-    return [_row(pair, group, ranks[pair]) for pair, group in groups.items()]
+    references = {task: group for (task, cell), group in groups.items() if cell == reference}
+    return [
+        _row(pair, group, ranks[pair], [] if pair[1] == reference else references.get(pair[0], []))
+        for pair, group in groups.items()
+    ]
 
 
-def _row(pair: tuple[str, str], group: Sequence[RunRecord], rank: float) -> SummaryRow:
+def _row(
+    pair: tuple[str, str], group: Sequence[RunRecord], rank: float, reference: Sequence[RunRecord]
+) -> SummaryRow:
     scores, first = _values(group, "score"), group[0]
     high = first.higher_is_better
     best, worst = (max, min) if high else (min, max)
     low, top = _mean_interval(scores)
+    difference = paired_difference(group, reference)
     return SummaryRow(
         task=pair[0],
         cell=pair[1],
@@ -65,6 +74,9 @@ def _row(pair: tuple[str, str], group: Sequence[RunRecord], rank: float) -> Summ
         seconds_to_threshold=_mean(_values(group, "seconds_to_threshold")),
         symbols_per_s=_mean(_values(group, "symbols_per_s")),
         **dict(zip(("gain", "gain_low", "gain_high"), mean_gain(group), strict=True)),
+        difference=difference.mean,
+        difference_low=difference.low,
+        difference_high=difference.high,
     )
 
 
@@ -115,14 +127,24 @@ def summarize_targets(scores: Iterable[tuple[RunRecord, str, str]]) -> list[Targ
     return rows
 
 
-def overall(records: Sequence[RunRecord]) -> list[OverallRow]:
-    """Compute a row for each cell over the tasks that all cells have, the best mean rank first."""
+def overall(records: Sequence[RunRecord], reference: str | None = None) -> list[OverallRow]:
+    """Compute a row for each cell over the tasks that all cells have, the best mean rank first.
+
+    Args:
+        records: All runs.
+        reference: Label of the cell with which the others are compared; None for no such cell.
+    """
     cells, columns = _complete_tasks(records)
     draws = draw_ranks([_costs(column) for column in columns]) if columns else None
-    rows = [
-        _overall_row(cell, index, [record for column in columns for record in column[index]], draws)
-        for index, cell in enumerate(cells)
-    ]
+    rows = []
+    for index, cell in enumerate(cells):
+        ranks: dict[str, float | None] = {"rank": None, "low": None, "high": None}
+        if draws:
+            ranks = _rank_fields(draws, index)
+            if reference in cells and cell != reference:
+                ranks |= _reference_fields(draws, index, cells.index(reference))
+        own = [record for column in columns for record in column[index]]
+        rows.append(_overall_row(cell, own, draws.tasks if draws else 0, ranks))
     return sorted(rows, key=lambda row: (row.rank is None, row.rank or 0.0))
 
 
@@ -146,15 +168,17 @@ def _complete_tasks(records: Sequence[RunRecord]) -> tuple[list[str], list[list[
     ]
 
 
-def _overall_row(cell: str, index: int, own: Sequence[RunRecord], draws: RankDraws | None) -> OverallRow:
+def _overall_row(
+    cell: str, own: Sequence[RunRecord], tasks: int, ranks: dict[str, float | None]
+) -> OverallRow:
     return OverallRow(
         cell=cell,
-        tasks=draws.tasks if draws else 0,
+        tasks=tasks,
         solved=sum(record.solved for record in own),
         solvable=sum(record.threshold is not None for record in own),
         runs=len(own),
         seconds=math.fsum(_values(own, "seconds")),
-        **(_rank_fields(draws, index) if draws else {"rank": None, "low": None, "high": None}),
+        **ranks,
     )
 
 
@@ -165,6 +189,15 @@ def _rank_fields(draws: RankDraws, index: int) -> dict[str, float | None]:
         return fields
     low, high = draws.rank_gap_interval(index) or (None, None)
     return {**fields, "rank_gap": draws.rank_gap(index), "rank_gap_low": low, "rank_gap_high": high}
+
+
+def _reference_fields(draws: RankDraws, index: int, reference: int) -> dict[str, float | None]:
+    low, high = draws.reference_interval(index, reference) or (None, None)
+    return {
+        "rank_difference": draws.difference(index, reference),
+        "rank_difference_low": low,
+        "rank_difference_high": high,
+    }
 
 
 def _ranks_by_pair(groups: Mapping[tuple[str, str], Sequence[RunRecord]]) -> dict[tuple[str, str], float]:

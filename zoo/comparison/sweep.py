@@ -22,7 +22,8 @@ from zoo.training.rate_search import (
 
 if TYPE_CHECKING:
     from zoo.comparison.plan import Plan
-    from zoo.comparison.results import Comparison, RunRecord, SummaryRow
+    from zoo.comparison.records import RunRecord, SummaryRow
+    from zoo.comparison.results import Comparison
 
 Pair = tuple[str, str]
 SweepRun = tuple[float, int]

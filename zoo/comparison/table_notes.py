@@ -8,26 +8,28 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zoo.arguments import counted
+from zoo.base.metric import metric_text
 from zoo.comparison.number_text import NO_VALUE, score_text
 from zoo.comparison.plan import TOLERANCE
-from zoo.comparison.rank_sentences import share_or_has
-from zoo.comparison.student import student_interval
+from zoo.comparison.rank_sentences import VERDICTS, share_or_has
+from zoo.comparison.verdicts import BETTER, UNCLEAR, WORSE, paired_difference, verdict
 from zoo.training.rate_search import is_on_plateau
 
 if TYPE_CHECKING:
-    from zoo.comparison.results import Comparison, RunRecord, SummaryRow, TargetRow
+    from zoo.comparison.records import SummaryRow
+    from zoo.comparison.results import Comparison
 
 
 Info = Mapping[str, Any]
 
 
-GAIN_VERDICTS = {
-    "Clearly better": "better",
-    "Clearly worse": "worse",
-    "Not clearly better or worse": "no",
-    "Without an interval, since the test part is too small or runs have failed": NO_VALUE,
+_GAIN_VERDICTS = {
+    BETTER: "Clearly better",
+    WORSE: "Clearly worse",
+    UNCLEAR: "Not clearly better or worse",
+    NO_VALUE: "Without an interval, since the test part is too small or runs have failed",
 }
-"""Sentences about the gain, and their words in the column ``clear``."""
+"""Sentences about the gain by its verdict."""
 
 
 UNFINISHED_MARK = "†"
@@ -56,54 +58,57 @@ def unfinished_sentences(results: Comparison, tasks: Sequence[str]) -> Iterator[
             yield f"Runs that {status}: {', '.join(each)}. {score}"
 
 
-def gain_verdict(row: SummaryRow | TargetRow) -> str:
-    """Whether a cell is better or worse than the best baseline, by the interval of its gain."""
-    better, worse, unclear, unknown = GAIN_VERDICTS
-    if row.gain_low is None or row.gain_high is None:
-        return unknown
-    return better if row.gain_low > 0 else worse if row.gain_high < 0 else unclear
-
-
 def gain_sentences(rows: Sequence[SummaryRow], info: Info) -> Iterator[str]:
     """The meaning of the gain, and the cells that are clearly better or worse than the best baseline."""
     if (best := info["baseline"]) is None or not info["baselines"]:
         return
     name = next((name for name, each in info["baselines"].items() if each["value"] == best), "")
     unit = (
-        f"the difference in {info['metric']} in percentage points"
+        f"the difference in {metric_text(info['metric'])} in percentage points"
         if info["higher_is_better"]
-        else f"the share by which {info['metric']} is lower"
+        else f"the share by which {metric_text(info['metric'])} is lower"
     )
     yield f"The best baseline is {name}, {score_text(best)}. Gain over it: {unit}, with a 95 % interval."
-    for sentence in GAIN_VERDICTS:
-        if cells := ", ".join(row.cell for row in rows if gain_verdict(row) == sentence):
+    for word, sentence in _GAIN_VERDICTS.items():
+        if cells := ", ".join(row.cell for row in rows if verdict(row.gain_low, row.gain_high) == word):
             yield f"{sentence}: {cells}."
 
 
 def cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[str]:
-    """The best cell, and the cells that are clearly worse, by paired differences over the seeds."""
+    """The cells that are clearly better or worse than the reference cell, or else than the best cell.
+
+    Verdicts come from paired differences over the seeds.
+
+    Args:
+        results: The comparison.
+        rows: The rows of a task, the best first.
+    """
     if len(rows) < 2 or rows[0].mean is None:
         return
-    best, *others = (
-        {run.seed: run for run in results.runs_of(row.task) if run.cell == row.cell and run.score is not None}
-        for row in rows
-    )
+    runs = [run for run in results.runs_of(rows[0].task) if run.score is not None]
+    by_cell = {row.cell: [run for run in runs if run.cell == row.cell] for row in rows}
     equal = [row.cell for row in rows if row.mean == rows[0].mean]
-    if max(len(runs) for runs in (best, *others)) < 2:
-        yield f"Cells: {share_or_has(equal, 'the best score')}. Verdicts need at least two seeds."
+    have_verdicts = max(map(len, by_cell.values())) > 1
+    if results.reference:
+        reference, left_out = results.reference, [results.reference]
+        yield (
+            f"difference: the score less the score of {reference} with the same seed, as a mean over the "
+            f"seeds with a 95 % interval."
+        )
+    else:
+        reference, left_out = rows[0].cell, equal
+        best = share_or_has(equal, "the best mean" if have_verdicts else "the best score")
+        yield f"Cells{', by paired differences over the seeds' * have_verdicts}: {best}."
+    if not have_verdicts:
+        yield "Verdicts need at least two seeds."
         return
     cells: dict[str, list[str]] = {}
-    for row, runs in zip(rows[1:], others, strict=True):
-        if row.cell in equal:
-            continue
-        differences = _paired_differences(best, runs)
-        interval = student_interval(differences)
-        word = "Clearly worse" if interval and interval[0] > 0 else "Not clearly different"
-        word = word if interval else "Without a verdict"
-        cells.setdefault(word, []).append(f"{row.cell} ({counted(len(differences), 'seed')})")
-    verdicts = [f"{word}: {', '.join(names)}" for word, names in cells.items()]
-    sentences = [share_or_has(equal, "the best mean"), *verdicts]
-    yield f"Cells, by paired differences over the seeds: {'. '.join(sentences)}."
+    for cell in by_cell:
+        if cell not in left_out:
+            difference = paired_difference(by_cell[cell], by_cell.get(reference, []))
+            word = verdict(difference.low, difference.high, runs[0].higher_is_better)
+            cells.setdefault(VERDICTS[word], []).append(f"{cell} ({counted(difference.seeds, 'seed')})")
+    yield from (f"{text}: {', '.join(names)}." for text, names in cells.items())
     if is_near_baseline(results, rows[0]):
         yield "The best mean is near the score without memory, so the order of the cells may be chance."
 
@@ -120,17 +125,6 @@ def is_near_baseline(results: Comparison, row: SummaryRow) -> bool:
     known |= {"score": row.mean, "solved": row.solved > 0, "status": "finished"}
     run = replace(results.runs_of(row.task)[0], **known)
     return run.baseline is not None and is_on_plateau([run])
-
-
-def _paired_differences(best: Mapping[Any, RunRecord], others: Mapping[Any, RunRecord]) -> list[float]:
-    """The amount by which each run of the best cell is better than the run of another one with its seed."""
-    pairs = ((run, others[seed]) for seed, run in best.items() if seed in others)
-    return [
-        (first.score or 0.0) - (second.score or 0.0)
-        if first.higher_is_better
-        else (second.score or 0.0) - (first.score or 0.0)
-        for first, second in pairs
-    ]
 
 
 def size_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[str]:
@@ -162,7 +156,7 @@ def customary_cells(results: Comparison) -> dict[str, list[str]]:
 def legend_text(info: Info) -> str:
     """The metric of a task, its direction, and the scores without memory and at the threshold."""
     direction = "higher" if info["higher_is_better"] else "lower"
-    parts = [f"{info['metric']}, {direction} is better"]
+    parts = [f"{metric_text(info['metric'])}, {direction} is better"]
     if info["baseline"] is not None and not info["baselines"]:
         parts.append(f"without memory {score_text(info['baseline'])}")
     if info["threshold"] is not None:

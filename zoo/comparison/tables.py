@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from zoo.arguments import as_choice
 from zoo.base.card import SCOPES
+from zoo.base.metric import is_share, metric_text
 from zoo.comparison.model_info import merge_layers
-from zoo.comparison.number_text import NO_VALUE, gain_text, number_text, score_text
-from zoo.comparison.rank_sentences import rank_conclusions
+from zoo.comparison.number_text import NO_VALUE, difference_text, gain_text, number_text, score_text
+from zoo.comparison.rank_sentences import rank_conclusions, rank_verdict
 from zoo.comparison.sweep import sweep_verdict
 from zoo.comparison.table_notes import (
-    GAIN_VERDICTS,
     UNFINISHED_MARK,
     Info,
     cell_sentences,
     customary_cells,
     gain_sentences,
-    gain_verdict,
     has_unfinished_runs,
     is_near_baseline,
     legend_text,
     size_sentences,
     unfinished_sentences,
 )
+from zoo.comparison.verdicts import verdict
 from zoo.tables import Column, Number, Table, TableCell, TextTable
 
 if TYPE_CHECKING:
-    from zoo.comparison.results import Comparison, OverallRow, SummaryRow, TargetRow
+    from zoo.comparison.records import OverallRow, SummaryRow, TargetRow
+    from zoo.comparison.results import Comparison
 
 
 _NOTHING = TableCell(None, NO_VALUE)
-_PAPER_COLUMNS = ("scope", "options", "parameters", "lr", "95 %", "gain", "clear", "solved", "mean rank")
+_PAPER_COLUMNS = (
+    *("scope", "options", "parameters", "lr", "95 %", "gain", "clear", "difference", "verdict", "solved"),
+    *("mean rank", "rank difference"),
+)
 _SCOPE = Column("scope", help="; ".join(f"{scope}: {meaning}" for scope, meaning in SCOPES.items()))
 
 
@@ -86,7 +91,7 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
         _SCOPE,
         Column("mean rank", "number", "over the tasks; 1 is the best"),
         Column("95 %", "number", "interval of the mean rank, over tasks and seeds", spare=1),
-        Column("rank gap", "number", "ranks behind the best other cell, with its interval", spare=3),
+        *(_rank_difference_columns(results.reference) if results.reference else [_RANK_GAP]),
         *(Column(task, "number", "mean score over the seeds", heat=True) for task in tasks),
         Column("solved", "number", "runs that reached the threshold of their task"),
         Column("training s", "seconds", "time of all updates of all runs", spare=2),
@@ -107,8 +112,12 @@ def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Ite
     yield from _name_and_scope(results, row.cell)
     yield _cell(row.rank, ".2f")
     yield _interval(row.rank, row.low, row.high, ".1f")
-    gap = "" if row.rank_gap_low is None else f" [{row.rank_gap_low:.1f}, {row.rank_gap_high:.1f}]"
-    yield TableCell(row.rank_gap, number_text(row.rank_gap, ".1f") + gap)
+    if results.reference is None:
+        yield _rank_with_interval(row.rank_gap, row.rank_gap_low, row.rank_gap_high)
+    else:
+        difference = row.rank_difference, row.rank_difference_low, row.rank_difference_high
+        yield _rank_with_interval(*difference)
+        yield TableCell(_verdict_text(results, row.cell, rank_verdict(row)))
     rows_by_task = {each.task: each for each in results.summary if each.cell == row.cell}
     for task in results.tasks:
         each = rows_by_task.get(task)
@@ -118,6 +127,11 @@ def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Ite
         yield TableCell(each.mean if each else None, score + solved, **_background(results, each))
     yield TableCell(row.solved, _fraction(row.solved, row.solvable))
     yield TableCell(row.seconds, _seconds(row.seconds))
+
+
+def _rank_with_interval(value: float | None, low: float | None, high: float | None) -> TableCell:
+    interval = "" if low is None or high is None else f" [{low:.1f}, {high:.1f}]"
+    return TableCell(value, number_text(value, ".1f") + interval)
 
 
 def task_tables(results: Comparison, task: str) -> Iterator[Table]:
@@ -133,7 +147,7 @@ def _target_table(results: Comparison, rows: Sequence[TargetRow], task: str) -> 
     columns = (
         Column("target"),
         Column("cell"),
-        Column(rows[0].metric, "number", "mean score over the seeds", heat=True),
+        Column(metric_text(rows[0].metric), "number", "mean score over the seeds", heat=True),
         Column("best baseline", "text", "the best baseline of this target"),
         Column("its score", "number"),
         *_GAIN_COLUMNS,
@@ -157,7 +171,7 @@ def _target_table(results: Comparison, rows: Sequence[TargetRow], task: str) -> 
 def task_table(results: Comparison, task: str) -> Table:
     """The table of a task: a row for each cell, and of a data set for each baseline, the best first."""
     info = results.section("tasks")[task]
-    baselines = info["baselines"]
+    baselines, metric = info["baselines"], metric_text(info["metric"])
     columns = (
         Column("cell"),
         _SCOPE,
@@ -166,9 +180,10 @@ def task_table(results: Comparison, task: str) -> Table:
         Column("parameters", "integer", "of all layers, the readout and an embedding"),
         *_part_columns(results),
         Column("lr", "number", "the chosen learning rate; edge or plateau if the sweep has not decided"),
-        Column(info["metric"], "number", "mean score over the seeds ± standard deviation", heat=True),
+        Column(metric, "number", "mean score over the seeds ± standard deviation", heat=True),
         Column("95 %", "number", "Student's interval of the mean over three or more seeds", spare=9),
-        *(_GAIN_COLUMNS if baselines else ()),
+        *(_difference_columns(results.reference) if results.reference else ()),
+        *(_gain_columns(results.reference) if baselines else ()),
         Column("worst", "number", "score of the worst run", spare=2),
         Column("best", "number", "score of the best run", spare=3),
         *(() if baselines else _THRESHOLD_COLUMNS),
@@ -199,6 +214,26 @@ def task_table(results: Comparison, task: str) -> Table:
     return Table(f"{task}-scores", title, columns, rows, note, hatch=hatch, marks=marks)
 
 
+_RANK_GAP = Column("rank gap", "number", "ranks behind the best other cell, with its interval", spare=3)
+
+
+def _rank_difference_columns(reference: str) -> list[Column]:
+    """Columns of the table over all tasks."""
+    return [
+        Column("rank difference", "number", f"mean rank less the one of {reference}, with its interval"),
+        Column("verdict", "text", f"whether the interval of the rank difference to {reference} excludes 0"),
+    ]
+
+
+def _difference_columns(reference: str) -> list[Column]:
+    """Columns of the table of a task."""
+    meaning = f"mean of the score less the score of {reference} with the same seed, with a 95 % interval"
+    return [
+        Column("difference", "number", meaning),
+        Column("verdict", "text", f"whether the interval of the difference to {reference} excludes 0"),
+    ]
+
+
 _OPTIONS = Column(
     "options", help="options that are not the defaults, and those with a customary value", spare=10
 )
@@ -220,10 +255,20 @@ _GAIN_COLUMNS = (
 )
 
 
+def _gain_columns(reference: str | None) -> Iterator[Column]:
+    """The columns of the gain, which a narrow terminal leaves out last if there is a reference cell."""
+    for column, spare in zip(_GAIN_COLUMNS, (12, 11), strict=True):  # the verdict first, which needs the gain
+        yield replace(column, spare=spare) if reference else column
+
+
 def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
     """The cells of a row by heading."""
     deviation = "" if row.spread is None else f" ± {row.spread:.2g}"
-    gain, clear = _gain_cells(row, results.section("tasks")[row.task]["higher_is_better"])
+    higher_is_better = results.section("tasks")[row.task]["higher_is_better"]
+    gain, clear = _gain_cells(row, higher_is_better)
+    difference = row.difference, row.difference_low, row.difference_high
+    word = verdict(row.difference_low, row.difference_high, higher_is_better)
+    metric, mean = metric_text(row.metric), _mean_text(results, row, deviation)
     has_failed = row.mean is None
     seeds = 0 if has_failed or results.threshold(row.task) is None else row.seeds
     name, scope = _name_and_scope(results, row.cell)
@@ -236,8 +281,10 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
         "parameters": _cell(row.parameters, ","),
         **_parts(results, row),
         "lr": _NOTHING if has_failed else _rate(results, row),
-        row.metric: TableCell(row.mean, _mean_text(results, row, deviation), **_background(results, row)),
+        metric: TableCell(row.mean, mean, **_background(results, row)),
         "95 %": _interval(row.mean, row.low, row.high, ".4g"),
+        "difference": TableCell(row.difference, _difference_text(row.metric, *difference)),
+        "verdict": TableCell(_verdict_text(results, row.cell, word)),
         "gain": gain,
         "clear": clear,
         "worst": _cell(row.worst, ".4g"),
@@ -258,13 +305,22 @@ def _rate(results: Comparison, row: SummaryRow) -> TableCell:
 def _gain_cells(row: SummaryRow | TargetRow, in_points: bool = False) -> tuple[TableCell, TableCell]:
     """The gain with its interval, and the verdict."""
     text = gain_text(row.gain, row.gain_low, row.gain_high, in_points)
-    return TableCell(row.gain, text), TableCell(GAIN_VERDICTS[gain_verdict(row)])
+    return TableCell(row.gain, text), TableCell(verdict(row.gain_low, row.gain_high))
+
+
+def _difference_text(metric: str, value: float | None, low: float | None, high: float | None) -> str:
+    """The difference to the reference cell with its interval, of shares in percentage points."""
+    return gain_text(value, low, high, True) if is_share(metric) else difference_text(value, low, high)
+
+
+def _verdict_text(results: Comparison, cell: str, word: str) -> str:
+    return "reference" if cell == results.reference else word
 
 
 def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableCell]:
     """The cells of a baseline by heading."""
     score = TableCell(estimate["value"], score_text(estimate["value"]))
-    return {"cell": TableCell(name), "scope": TableCell("baseline"), info["metric"]: score}
+    return {"cell": TableCell(name), "scope": TableCell("baseline"), metric_text(info["metric"]): score}
 
 
 def _parts(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:

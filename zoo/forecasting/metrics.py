@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo.array_types import Array
+from zoo.base.metric import metric_text
 
 RESAMPLES = 2000
 _MIN_GROUPS = 5
@@ -197,7 +198,7 @@ class TargetScores:
         """Whether the model is better than the best baseline, by how much, and how certain that is."""
         share, name = self.improvement, self.best_baseline
         ours, theirs = (self.metrics[key][self.metric].value for key in ("model", name))
-        errors = f"{self.metric.upper()} {ours:.4g} against {theirs:.4g}"
+        errors = f"{metric_text(self.metric)} {ours:.4g} against {theirs:.4g}"
         change = change_text(share.value)
         if share.low is None or share.high is None:
             word = "better" if share.value > 0 else "not better"

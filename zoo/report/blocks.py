@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar
 
+from zoo.base.metric import is_share, metric_text
 from zoo.tables import Number, Table
 
 
@@ -353,9 +354,9 @@ def array_location(name: str) -> str:
 
 
 def score_axis(metric: str, higher_is_better: bool) -> Axis:
-    """The axis of a metric; accuracies are shares."""
+    """The axis of a metric."""
     better = "higher is better" if higher_is_better else "lower is better"
-    return Axis(f"{readable(metric)}, {better}", "share" if "accuracy" in metric else "number")
+    return Axis(f"{metric_text(metric)}, {better}", "share" if is_share(metric) else "number")
 
 
 def reference_levels(

@@ -10,7 +10,8 @@ from statistics import fmean
 from typing import Any
 
 from zoo.comparison.rank_sentences import has_rank_intervals
-from zoo.comparison.results import Comparison, RunRecord
+from zoo.comparison.records import RunRecord
+from zoo.comparison.results import Comparison
 from zoo.comparison.table_notes import is_one_size
 from zoo.comparison.tables import overall_table, task_tables
 from zoo.errors import CheckpointError, ZooWarning

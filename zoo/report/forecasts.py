@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.arguments import counted
 from zoo.array_types import Array
+from zoo.base.metric import metric_text
 from zoo.data.panel import Panel
 from zoo.forecasting import Backtest, Forecaster
 from zoo.forecasting.baselines import History, seasonal_naive
@@ -32,7 +33,7 @@ _MAX_LAGS = 100
 _MIN_RESIDUALS = 20
 """Fewer residuals have no autocorrelation worth a chart."""
 
-_METRICS = {"mae": "MAE", "rmse": "RMSE", "mase": "MASE", "pinball": "pinball loss", "coverage": "coverage"}
+_METRICS = ("mae", "rmse", "mase", "pinball", "coverage")
 
 
 def forecast_blocks(run: RunData) -> tuple[PageBlock, ...]:
@@ -248,7 +249,7 @@ def _errors(scores: Mapping[str, Any], part: str) -> Table:
         (TableCell(name), *(_cell(values.get(metric)) for metric in metrics))
         for name, values in scores["metrics"].items()
     )
-    columns = (Column("forecast"), *(Column(_METRICS[name], "number") for name in metrics))
+    columns = (Column("forecast"), *(Column(metric_text(name), "number") for name in metrics))
     title = f"Errors of {scores['target']}, {part}"
     note = (
         "Lower is better, except for coverage, which should be the share of the interval. MASE is the MAE "

@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.arguments import counted
 from zoo.array_types import Array
+from zoo.base.metric import metric_text
 from zoo.classification import Predictor
 from zoo.classification.evaluation import last_part, predict, step_weights
 from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
@@ -19,7 +20,7 @@ from zoo.report.history import number
 from zoo.report.run_data import RunData
 from zoo.tables import Column, Table, TableCell
 
-_METRICS = {**CLASS_METRICS, **NUMBER_METRICS}
+_METRICS = (*CLASS_METRICS, *NUMBER_METRICS)
 
 _MAX_CLASSES = 30
 _BINS = 10
@@ -209,7 +210,7 @@ def _scores(scores: Mapping[str, Any], part: str) -> Table:
         (TableCell(name), *(_cell(values[metric]) for metric in metrics))
         for name, values in scores["metrics"].items()
     )
-    columns = (Column("prediction"), *(Column(_METRICS[name], "number") for name in metrics))
+    columns = (Column("prediction"), *(Column(metric_text(name), "number") for name in metrics))
     better = "Higher" if "accuracy" in metrics else "Lower"
     note = f"{better} is better. Brackets hold 95 % intervals, if there are enough sequences."
     return Table("scores", f"Scores of {scores['target']}, {part} part", columns, rows, note)

@@ -17,6 +17,7 @@ from zoo.arguments import as_path, counted
 from zoo.base import Block, Cell, Component, Constraint, Modifier, Optimizer, Penalty, Task
 from zoo.base.block import PLACEMENT_OPTIONS
 from zoo.base.card import Card, bibtex_entry, bibtex_key, split_authors, surname, unique_entries
+from zoo.base.metric import metric_text
 from zoo.comparison.model_info import layer_options
 from zoo.comparison.paper_files import is_replaceable, write_with_command
 from zoo.comparison.plan import TOLERANCE
@@ -484,12 +485,14 @@ def _score_sentences(results: Comparison, cite: Citation) -> Iterator[str]:
         if (threshold := results.threshold(task)) is not None:
             info = results.section("tasks")[task]
             limit = "at least" if info["higher_is_better"] else "at most"
-            metric = str(info["metric"]).replace("_", " ")
+            metric = metric_text(str(info["metric"]))
             yield f"A run solves {task} with a test score ({metric}) of {limit} {threshold:g}."
     if seeds > 1 and len(results.cells) > 1:
+        reference = results.reference
+        called = f"better or worse than {reference}" if reference else "worse than the best one"
         yield (
-            "A cell is called clearly worse than the best one if the 95 % Student interval of the paired "
-            "differences over the seeds excludes zero."
+            f"A cell is called clearly {called} if the 95 % Student interval of the paired differences over "
+            f"the seeds excludes zero."
         )
     yield from rank_methods(results, cite)
     yield from unfinished_sentences(results, results.tasks)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from zoo.base.metric import metric_text
 from zoo.report import palette
 from zoo.report.blocks import (
     Axis,
@@ -18,7 +19,6 @@ from zoo.report.blocks import (
     Series,
     TextBlock,
     array_location,
-    readable,
     reference_levels,
     score_axis,
 )
@@ -53,7 +53,8 @@ def loss_charts(history: RunHistory) -> Iterator[Chart]:
         scores = Series(part, *history.points("eval", "score"), slot=1)
         axis = score_axis(metric, bool(task.get("higher_is_better")))
         marks = reference_levels(number(task.get("baseline")), number(task.get("threshold")))
-        yield from _chart("score", readable(metric).capitalize(), axis, scores, wide=True, references=marks)
+        title = metric_text(metric)
+        yield from _chart("score", title[:1].upper() + title[1:], axis, scores, wide=True, references=marks)
     unit = "loss (nats per symbol)" if "text" in history.last("start", "resume") else "loss"
     yield from _chart("loss", "Loss", Axis(unit), training, measured, wide=True)
 

@@ -16,6 +16,7 @@ from zoo.base import Cell, Task
 from zoo.base.card import SCOPES
 from zoo.base.component import printed_docstring
 from zoo.base.data_kinds import DATA_KINDS
+from zoo.base.metric import metric_text
 from zoo.base.tracker import Event
 from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cell_pages.diagram import draw
@@ -298,7 +299,7 @@ def _best(run: RunData) -> Iterator[Tile]:
     else:
         solved = "solved, " if event.get("solved") is True else ""
         yield Tile(
-            f"best {readable(str(event.get('metric')))}", f"{score:.4g}", f"{solved}validation, {step}"
+            f"best {metric_text(str(event.get('metric')))}", f"{score:.4g}", f"{solved}validation, {step}"
         )
 
 

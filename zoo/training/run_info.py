@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.base.metric import metric_text
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def steps_text(info: Info) -> str:
 
 def best_text(info: Info) -> str:
     """The metric of the validation with the lowest loss."""
-    return "-" if info["best"] is None else f"{info['metric'].replace('_', ' ')} {info['best']:.4g}"
+    return "-" if info["best"] is None else f"{metric_text(info['metric'])} {info['best']:.4g}"
 
 
 def state_text(info: Info) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from zoo.base.metric import metric_text
 from zoo.base.param_groups import AnyOptimizer
 from zoo.compiler.compiler_process import LOGGER
 from zoo.compiler.second_compiler import PreviewEnd, second_compiler
@@ -323,7 +324,7 @@ class Trainer:
         if worse <= _BAD_SCORE_FACTOR * max(better, 0.0):
             return None
         return (
-            f"the validation {task['metric'].replace('_', ' ')} {score:.4g} is far worse than "
+            f"the validation {metric_text(task['metric'])} {score:.4g} is far worse than "
             f"{baseline:.4g}, the score without memory; train longer, or change `lr` (now {self.lr:g}) or "
             f"`hidden`."
         )

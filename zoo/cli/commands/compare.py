@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 
 def split_names(text: str | None) -> list[str]:
-    """Split a comma-separated list, whose items may be stacks; drop duplicates and empty parts."""
-    return list(dict.fromkeys(filter(None, split_at_commas(text or ""))))
+    """Split a comma-separated list, whose items may be stacks; drop empty parts."""
+    return list(filter(None, split_at_commas(text or "")))
 
 
 def parse_rates(text: str | None) -> list[float] | None:
@@ -116,6 +116,7 @@ zoo trains every cell on every task with several seeds and an equal number of pa
 is the best of a grid in short runs. Without --block, layers have no norms and, without --residual, no
 residual connections. A comparison is a directory: the same command continues after an interruption and runs
 only what is missing. You can add cells, tasks and seeds later; settings that you leave out stay as they were.
+The tables compare each cell with the best one, or with the cell that --reference names.
 
 A table to forecast, or labelled sequences, take the place of a task: --data with the flags of `zoo train`.
 Several files are data sets of their own. The scores of simple baselines are rows of the table.
@@ -123,6 +124,7 @@ Several files are data sets of their own. The scores of simple baselines are row
 \b
   zoo compare --cells vanilla,gru,lem --tasks copying,adding --out runs/memory
   zoo compare --out runs/memory --cells lstm --seeds 10
+  zoo compare --out runs/memory --reference vanilla
   zoo compare --cells lstm,gru --block bare,prenorm --tasks copying
   zoo compare --cells '(2*griffin(rg_lru),griffin(lstm)),griffin(lstm)' --tasks copying
   zoo compare --cells lstm,gru --data load.csv --target load --horizon 24
@@ -234,6 +236,13 @@ _FLAGS: list[click.Parameter] = [
         "the run at the best rate is repeated with another seed.  [8; 0 with --lr-grid or --sweep-steps]",
     ),
     *_TRAINING,
+    Flag(
+        "--reference",
+        section=_WORK,
+        metavar="CELL",
+        help="The cell with which tables compare all others, by its name or label; changes no run. "
+        "`best` is the best cell of each table.  [best]",
+    ),
     Flag("--jobs", section=_WORK, type=int, metavar="N", help="Worker processes.  [every processor]"),
     Flag(
         "--on",

@@ -12,6 +12,7 @@ import click
 
 from zoo.arguments import check_seed, counted
 from zoo.base import Cell, Noise, Task
+from zoo.base.metric import metric_text
 from zoo.base.set_options import assign, component_target
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option, trained_task
@@ -303,7 +304,7 @@ def _score_report(facts: dict[str, Any]) -> list[str]:
     rows = [
         ("task", f"{task}, {facts['part']} part: {facts['examples']:,} examples"),
         ("loss", decimal(facts["loss"])),
-        (facts["metric"].replace("_", " "), f"{facts['score']:.4g}{', solved' if facts['solved'] else ''}"),
+        (metric_text(facts["metric"]), f"{facts['score']:.4g}{', solved' if facts['solved'] else ''}"),
         ("without memory", f"{facts['baseline']:.4g}"),
     ]
     solved = [] if facts["threshold"] is None else [("solved at", f"{facts['threshold']:g}")]

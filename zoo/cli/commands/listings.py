@@ -24,6 +24,7 @@ from zoo.base import (
 )
 from zoo.base.component import first_paragraph, printed_docstring
 from zoo.base.loss import TARGETS, row_loss_function
+from zoo.base.metric import metric_text
 from zoo.base.names import did_you_mean
 from zoo.base.task import reads_tokens
 from zoo.cell_pages.cell_info import (
@@ -83,7 +84,7 @@ _COMPONENT_COLUMNS: Columns = {
 _LOSS_COLUMNS: Columns = {
     "name": lambda info: info["name"],
     "targets": lambda info: info["targets"],
-    "metric": lambda info: info["metric"].replace("_", " "),
+    "metric": lambda info: metric_text(info["metric"]),
     "options": _options,
     "from": lambda info: info["distribution"],
 }
@@ -92,7 +93,7 @@ _TASK_COLUMNS: Columns = {
     "family": lambda info: info["family"],
     "year": lambda info: f"{info['year'] or '-'}",
     "inputs": lambda info: "-" if info["inputs"] is None else counted(info["inputs"], info["input_kind"]),
-    "score": lambda info: info["metric"].replace("_", " "),
+    "score": lambda info: metric_text(info["metric"]),
     "baseline": lambda info: _number(".3g", info["baseline"]),
     "solved": lambda info: _number(".3g", info["threshold"]),
     "description": lambda info: f"{info['summary']} {info['problem']}".rstrip(),
