@@ -29,7 +29,7 @@ from zoo.layers.sharding import shards
 from zoo.model.two_pass_step import ActivityPenalty
 from zoo.storage import RunDirectory
 from zoo.training.config_conversion import make_config
-from zoo.training.labelled_dataset import prepare_sequences
+from zoo.training.sequence_preparation import prepare_sequences
 from zoo.training.text_dataset import prepare_text
 
 LAUNCHER = shutil.which(

@@ -19,7 +19,7 @@ from zoo.cli.format import best_loss, header, score_lines
 from zoo.data import LabelledSequences
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.training.config_conversion import make_config
-from zoo.training.labelled_dataset import prepare_sequences
+from zoo.training.sequence_preparation import prepare_sequences
 
 SMALL = {"cell": "vanilla", "hidden": 8, "batch": 8, "lr": 0.01, "threads": 1, "pooling": "none"}
 
@@ -100,7 +100,7 @@ def test_windows_with_carried_states_have_the_loss_of_whole_sequences(learned):
         assert tokens == sizes.sum()
         losses.append(loss * weight)
         counts.append(weight)
-    whole = dataset._evaluate(model, dataset.parts["train"]).loss
+    whole = dataset._evaluate(model, dataset.parts.train).loss
     assert sum(losses) / sum(counts) == pytest.approx(whole, rel=1e-9)
 
 
@@ -158,7 +158,7 @@ def test_loss_and_score_are_those_of_the_predictions_of_labelled_steps(classes, 
         labels = numbers_of(labels)
     config, dataset = prepared(parts, labels, loss=None if classes else "absolute_error", **settings)
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
-    spec, numbers = dataset.scaled.spec, dataset.parts["valid"]
+    spec, numbers = dataset.scaled.spec, dataset.parts.valid
     losses, right, weights = [], [], []
     for number in numbers:
         outputs, _ = model.outputs(dataset.scaled.batch(np.array([number]))["inputs"])
@@ -189,7 +189,7 @@ def test_loss_and_score_are_those_of_the_predictions_of_labelled_steps(classes, 
 def test_balanced_weights_count_labelled_steps_of_training():
     parts, labels = recordings()
     _, dataset = prepared(parts, labels, class_weights="balanced")
-    items = dataset.scaled.items(dataset.parts["train"])
+    items = dataset.scaled.items(dataset.parts.train)
     counts = np.bincount(dataset.targets[items[dataset.weights[items] > 0]])
     np.testing.assert_allclose(counts * dataset.loss.class_weights, counts.sum() / 2)
 
@@ -209,7 +209,7 @@ def test_weights_of_steps_enter_the_loss():
     expected[0] = 0.0
     np.testing.assert_array_equal(dataset.weights, expected)
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
-    (number,) = dataset.parts["valid"][:1]
+    (number,) = dataset.parts.valid[:1]
     outputs, _ = model.outputs(dataset.scaled.batch(np.array([number]))["inputs"])
     logits = outputs[:, 0]
     codes = [dataset.scaled.spec.classes.index(label) for label in labels[number]]
@@ -242,7 +242,7 @@ def test_weights_of_sequences_enter_the_loss_of_steps():
     settings = {**SMALL, "data": ("x",), "kind": "sequences", "dtype": "float64"}
     config, dataset = prepare_sequences(make_config(settings), data)
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
-    numbers = dataset.parts["valid"]
+    numbers = dataset.parts.valid
     single = [dataset._evaluate(model, numbers[i : i + 1]).loss for i in range(len(numbers))]
     steps = [sum(each is not None for each in labels[number]) for number in numbers]
     expected = np.average(single, weights=weights[numbers] * steps)
@@ -273,7 +273,7 @@ def test_units_come_from_the_training_part_of_the_only_sequence():
     spec = dataset.scaled.spec
     assert (spec.mean[0], spec.scale[0]) == pytest.approx((np.arange(70).mean(), np.arange(70).std()))
     assert dataset.scaled.offsets.tolist() == [0, 70, 85, 100]
-    assert {part: each.tolist() for part, each in dataset.parts.items()} == {
+    assert {part: each.tolist() for part, each in dataset.parts.by_name().items()} == {
         "train": [0],
         "valid": [1],
         "test": [2],
@@ -547,7 +547,7 @@ def test_run_is_reported_compared_and_evaluated_on_other_data(trained, tmp_path)
         ("numbers", {"metric": "auroc"}, "metric is 'auroc', and the labels are numbers; expected mae or"),
         ("three", {"metric": "auroc"}, "the labels are 3 classes; expected accuracy, balanced_ac"),
         ("none", {}, "arrays has no labels; give one for each step."),
-        ("one class", {}, "arrays: all labels are 'up'; expected two classes or more."),
+        ("one class", {}, " steps is 'up'; expected two classes or more."),
         ("short", {}, "sequence '1' has 17 steps and 16 labels; give one for each step, None "),
         ("few", {}, "arrays has 40 sequences and 39 vectors of labels; give one for each sequence."),
         ("large", {}, "label of step 2 of sequence '1': found inf; expected a finite number"),
@@ -562,7 +562,7 @@ def test_invalid_labels_and_settings(labels, settings, sentence):
     parts[0], given[0] = np.zeros((2, 2)), np.array(["down", "up"], object)
     parts[1], given[1] = np.zeros((17, 2)), np.array(["up"] * 17, object)
     _, dataset = prepared(parts, given)
-    valid, test = dataset.parts["valid"], dataset.parts["test"]
+    valid, test = dataset.parts.valid, dataset.parts.test
     kinds = {
         None: lambda: given,
         "numbers": lambda: numbers_of(given),
@@ -613,7 +613,7 @@ def test_invalid_tables(settings, sentence):
 def test_the_auroc_needs_two_classes_to_choose_the_best_model(pooling):
     parts, _ = recordings(20)
     _, dataset = prepared(parts, ["a", "b"] * 10)
-    labels = ["a" if number in dataset.parts["valid"] else "ba"[number % 2] for number in range(20)]
+    labels = ["a" if number in dataset.parts.valid else "ba"[number % 2] for number in range(20)]
     given = {"metric": "auroc", "pooling": pooling}
     if pooling == "last":
         labels = ["a"] * 18 + ["b"] * 2  # one for the training part, one for the test part
@@ -626,7 +626,7 @@ def test_the_auroc_needs_two_classes_to_choose_the_best_model(pooling):
 def test_a_note_says_that_the_test_part_has_one_class():
     parts, labels = recordings(20)
     config, dataset = prepared(parts, labels, metric="auroc")
-    labels = [["up"] * len(each) if n in dataset.parts["test"] else each for n, each in enumerate(labels)]
+    labels = [["up"] * len(each) if n in dataset.parts.test else each for n, each in enumerate(labels)]
     config, dataset = prepared(parts, labels, metric="auroc")
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
     facts = score_model(model, dataset.given, dataset.scaled, dataset.parts, "test", "auroc")
@@ -677,7 +677,8 @@ def test_few_sequences_need_a_split_with_few_parts(count, split, sentence):
     labels = [np.where(np.arange(40) % 3 == 0, "a", "b") for _ in range(count)]
     if not sentence:
         _, dataset = prepared(parts, labels, split=split)
-        assert [len(each) for each in dataset.parts.values()] == ([1, 1, 0] if count == 2 else [1, 1, 1])
+        assert dataset.parts.sizes == ([1, 1, 0] if count == 2 else [1, 1, 1])
+        assert dataset.parts.is_cut == (count == 1)
         return
     with pytest.raises(DataError) as error:
         prepared(parts, labels, split=split)
