@@ -83,25 +83,36 @@ def trained(tmp_path_factory):
 # ---- training -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("missing", [0.2, 0.95])
 @pytest.mark.parametrize("learned", [False, True])
-def test_windows_with_carried_states_have_the_loss_of_whole_sequences(learned):
-    """Without updates, the losses of the windows of an epoch have the mean of the whole sequences."""
-    parts, labels = recordings(12, low=1)
+def test_windows_with_carried_states_have_the_loss_of_whole_sequences(learned, missing):
+    """Without updates, the losses of the training steps of an epoch have the mean of the whole sequences.
+
+    If most labels are missing, most windows have none, and only carry the states.
+    """
+    parts, labels = recordings(12, low=1, missing=missing, seed=1)
     # In one stream, no sequence is divided, so each of its windows but the first carries the state.
-    config, dataset = prepared(parts, labels, seq=5, batch=1, learned_state=learned)
+    config, dataset = prepared(parts, labels, seq=5, batch=1, learned_state=learned, split="100")
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
     if learned:
         model.params["l0.h.initial"][:] = 0.7
-    losses, counts, states = list[float](), list[float](), None
+    losses, counts, states, unlabelled = list[float](), list[float](), None, 0
     for step in range(dataset.steps_per_epoch):
-        starts, sizes, _ = dataset.windows.batch(step)
-        weight = dataset.weights[starts[0] : starts[0] + sizes[0]].sum()
+        numbers = dataset.windows.step_batches(step)
+        batches = [dataset.windows.batch(number) for number in numbers]
+        rows = [range(batch.starts[0], batch.starts[0] + batch.sizes[0]) for batch in batches]
         loss, states, tokens = dataset.loss_and_grad(model, step, states, (0, step))
-        assert tokens == sizes.sum()
+        assert tokens == sum(map(len, rows))
+        assert not any(dataset.weights[each].any() for each in rows[:-1])
+        weight = dataset.weights[rows[-1]].sum()
         losses.append(loss * weight)
         counts.append(weight)
+        unlabelled += len(numbers) - 1
+        assert min(loss, np.abs(model.grad).max()) > 0
     whole = dataset._evaluate(model, dataset.parts.train).loss
     assert sum(losses) / sum(counts) == pytest.approx(whole, rel=1e-9)
+    assert unlabelled > 5 if missing > 0.5 else dataset.windows.carries
 
 
 def test_rows_that_begin_a_sequence_begin_with_the_initial_state():
@@ -249,21 +260,33 @@ def test_weights_of_sequences_enter_the_loss_of_steps():
     assert dataset.evaluate(model).loss == pytest.approx(expected)
 
 
-def test_a_batch_without_labels_has_no_gradient_and_carries_its_states():
-    parts, labels = recordings(10, low=12, missing=0)
-    labels = [np.where(np.arange(len(each)) < 8, None, each) for each in labels]
-    config, dataset = prepared(parts, labels, seq=4, batch=1)
-    model = dataset.make_model(zoo.get_cell("vanilla"), config)
-    model.grad[:] = 1.0
-    states, seen = None, 0
-    for step in range(dataset.steps_per_epoch):
-        starts, sizes, _ = dataset.windows.batch(step)
-        loss, states, _ = dataset.loss_and_grad(model, step, states, (0, step))
-        if not dataset.weights[starts[0] : starts[0] + sizes[0]].any():
-            assert (loss, np.abs(model.grad).max()) == (0.0, 0.0)
-            seen += 1
-        assert np.abs(states["l0.h"]).max() > 0
-    assert seen > 3
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize(("optimizer", "seed"), [("adamw", 0), ("lion", 1), ("sgd", 2)])
+def test_windows_without_labels_make_no_update(optimizer, seed, tmp_path):
+    """Parameters and learning rates are those of the same recording without these windows.
+
+    A bidirectional model carries no states, and each window has the mean 0 and the standard deviation 1.
+    """
+    rng = np.random.default_rng(seed)
+    windows = rng.permuted(np.tile([-1.0, -1.0, 1.0, 1.0], (12, 1)), axis=1)
+    labels = np.where(windows > 0, "up", "down").astype(object)
+    has_label = rng.random(12) < 0.4
+    has_label[-1] = True
+    labels[~has_label] = None
+    settings = {"seq": 4, "batch": 1, "bidirectional": True, "split": "100", "optimizer": optimizer}
+    settings |= {"hidden": 3, "steps": 2 * int(has_label.sum()) + 1, "log_every": 1, "dtype": "float64"}
+    runs = [
+        train(
+            LabelledSequences.from_arrays([windows[chosen].reshape(-1, 1)], [labels[chosen].ravel()]),
+            tmp_path / str(chosen.sum()),
+            **{**settings, "schedule": "cosine"},
+        )
+        for chosen in (np.full(12, True), has_label)
+    ]
+    sparse, dense = (list(run.events("step")) for run in runs)
+    for name in ("step", "loss", "grad_norm", "lr", "epoch"):
+        assert [event[name] for event in sparse] == [event[name] for event in dense]
+    np.testing.assert_array_equal(runs[0].model.theta, runs[1].model.theta)
 
 
 def test_units_come_from_the_training_part_of_the_only_sequence():
@@ -305,8 +328,9 @@ def test_the_metric_chooses_the_best_model_and_the_comparison(metric, tmp_path):
 
 
 def test_resumed_run_with_carried_states_and_a_metric_is_the_same_to_the_bit(tmp_path):
-    path = csv_file(tmp_path / "x.csv", table(*recordings()))
-    every = {"eval_every": 5, "save_every": 5, "log_every": 5, "seq": 6, "metric": "macro_f1", "patience": 9}
+    path = csv_file(tmp_path / "x.csv", table(*recordings(missing=0.9)))
+    every = {"eval_every": 5, "save_every": 5, "log_every": 5, "metric": "macro_f1", "patience": 9}
+    every |= {"seq": 3, "batch": 2}  # some batches have no label
     whole = train(path, tmp_path / "whole", **every)
     train(path, tmp_path / "parts", **{**every, "steps": 10})
     resumed = train(path, tmp_path / "parts", resume=True, **every)

@@ -79,9 +79,9 @@ class LabelledDataset:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in an epoch."""
+        """Training steps of an epoch."""
         if self.windows is not None:
-            return self.windows.updates
+            return self.windows.steps_per_epoch
         return -(-len(self.parts.train) // self.batch_size)
 
     def metadata(self) -> dict[str, Any]:
@@ -171,26 +171,31 @@ class LabelledDataset:
     ) -> TrainStepResult:
         """Truncated BPTT: states are carried from one window of a sequence to the next, without a gradient.
 
-        A bidirectional model reads each window on its own, since its reverse layers begin at the end.
+        Batches without a label only pass on their states. A bidirectional model reads each window on its own,
+        since its reverse layers begin at the end.
         """
-        starts, sizes, continues = windows.batch(step)
-        is_carried = windows.may_continue and not model.config.bidirectional
-        state = None
-        if is_carried and carried_states is not None and continues.any():
-            initial = model.stack.initial_states(None, model.params, len(sizes), model.dtype, model.kind)
-            state = {
-                name: np.where(continues.reshape(-1, *[1] * (value.ndim - 1)), carried_states[name], value)
-                for name, value in initial.items()
-            }
-        arguments = self._window_arguments(model, starts, sizes)
-        has_label = bool(arguments["weights"].any())
-        if not has_label:  # the states after the window are needed all the same
-            arguments["weights"] = np.ones_like(arguments["weights"])
-        loss, final = self._carried_loss_and_grad(model, arguments, state, continues, noise)
-        if not has_label:
-            loss, model.grad[:] = 0.0, 0.0
-        states = self._all_rows(model, final, arguments.get("lengths")) if is_carried else {}
-        return TrainStepResult(loss, states, int(sizes.sum()))
+        numbers, states, tokens = windows.step_batches(step), dict(carried_states or {}), 0
+        final: State
+        for number in numbers:
+            starts, sizes, continues = windows.batch(number)
+            state = self._initial_states(model, states, continues) if states and continues.any() else None
+            arguments, key = self._window_arguments(model, starts, sizes), (noise[0], number)
+            if number < numbers[-1]:  # without a label
+                arguments["weights"] = step_weights(sizes, "last")
+                loss, final = model.loss(**arguments, state=state, noise=key)
+            else:
+                loss, final = self._carried_loss_and_grad(model, arguments, state, continues, key)
+            states = self._all_rows(model, final, arguments.get("lengths")) if windows.carries else {}
+            tokens += int(sizes.sum())
+        return TrainStepResult(loss, states, tokens)
+
+    def _initial_states(self, model: AnyModel, carried: State, continues: Array) -> State:
+        """The carried states of rows that continue a sequence, and the initial states of the others."""
+        initial = model.stack.initial_states(None, model.params, len(continues), model.dtype, model.kind)
+        return {
+            name: np.where(continues.reshape(-1, *[1] * (value.ndim - 1)), carried[name], value)
+            for name, value in initial.items()
+        }
 
     def _carried_loss_and_grad(
         self,
@@ -279,7 +284,10 @@ class LabelledDataset:
             return
         starts, sizes, _ = self.windows.batch(0)
         arguments = self._window_arguments(model, starts[:1], sizes[:1])
-        model.evaluate_batch(**{**arguments, "weights": np.ones_like(arguments["weights"])})
+        arguments["weights"] = np.ones_like(arguments["weights"])
+        model.evaluate_batch(**arguments)
+        if self.windows.reads_unlabelled:
+            model.loss(**arguments)
 
     def uniform_loss(self, model: AnyModel) -> float | None:
         """The loss of equal probabilities for all classes; None if labels are numbers."""
