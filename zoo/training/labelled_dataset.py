@@ -79,7 +79,7 @@ class LabelledDataset:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Training steps of an epoch."""
+        """Training steps of the first epoch, see :attr:`SequenceWindows.steps_per_epoch`."""
         if self.windows is not None:
             return self.windows.steps_per_epoch
         return -(-len(self.parts.train) // self.batch_size)
@@ -297,7 +297,7 @@ class LabelledDataset:
         """None: sequences of numbers have no symbols."""
 
     def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
-        """The number of epochs."""
+        """The number of epochs, each with the training steps of the first one."""
         return {"epoch": round(step / self.steps_per_epoch, 3)}
 
     def memoryless_loss(self) -> float | None:

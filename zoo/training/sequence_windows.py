@@ -32,6 +32,20 @@ class WindowBatch(NamedTuple):
     continues: Array
 
 
+class _Epoch(NamedTuple):
+    """The order of the windows in one epoch.
+
+    Attributes:
+        number: The number of the epoch.
+        streams: The windows of each stream, `(B, batches_per_epoch)`; -1 at the end of the last streams.
+        ends: One more than the index of each batch with a label, ascending.
+    """
+
+    number: int
+    streams: Array
+    ends: Array
+
+
 class SequenceWindows:
     """Windows of at most ``T`` steps, in ``B`` streams that are read side by side.
 
@@ -99,7 +113,7 @@ class SequenceWindows:
             batch = min(batch, max(1, total**2 // (_LEAST_WINDOWS * later)))
         self.batches_per_epoch = -(-total // batch)
         self.streams = -(-total // self.batches_per_epoch)
-        self._epoch, self._streams = -1, np.empty((0, 0), np.int64)
+        self._last_epoch: _Epoch | None = None
         self._epoch_steps = [0]  # the first training step of each epoch so far, and of the next one
 
     @property
@@ -113,41 +127,39 @@ class SequenceWindows:
 
         If windows have no label, another order may have a few more or fewer batches with one.
         """
-        return len(self._labelled_batches(0))
+        return len(self._epoch(0).ends)
 
     def step_batches(self, step: int) -> range:
         """The numbers of the batches that a training step reads; the last one has a label."""
         if self._all_labelled:
             return range(step, step + 1)
         while self._epoch_steps[-1] <= step:
-            count = len(self._labelled_batches(len(self._epoch_steps) - 1))
-            self._epoch_steps.append(self._epoch_steps[-1] + count)
+            ends = self._epoch(len(self._epoch_steps) - 1).ends
+            self._epoch_steps.append(self._epoch_steps[-1] + len(ends))
         epoch = bisect_right(self._epoch_steps, step) - 1
-        index = step - self._epoch_steps[epoch]
-        ends = np.concatenate([[0], self._labelled_batches(epoch) + 1]) + epoch * self.batches_per_epoch
-        begin, end = ends[index : index + 2].tolist()
-        return range(begin if self.carries else end - 1, end)
+        index, first = step - self._epoch_steps[epoch], epoch * self.batches_per_epoch
+        ends = self._epoch(epoch).ends
+        end = int(ends[index])
+        begin = end - 1 if not self.carries else int(ends[index - 1]) if index else 0
+        return range(first + begin, first + end)
 
     def batch(self, number: int) -> WindowBatch:
         """A batch of windows, which depends on its number alone; the epochs follow one another."""
         epoch, index = divmod(number, self.batches_per_epoch)
-        windows = self._epoch_streams(epoch)[:, index]
+        windows = self._epoch(epoch).streams[:, index]
         sizes = np.where(windows < 0, 0, self._sizes[windows])
         continues = (sizes > 0) & ~self._is_first[windows] & (self.carries and index > 0)
         return WindowBatch(self._starts[windows], sizes, continues)
 
-    def _epoch_streams(self, epoch: int) -> Array:
-        """The windows of each stream, `(B, batches_per_epoch)`; -1 at the end of the last streams."""
-        if epoch != self._epoch:
-            order = epoch_order(len(self._counts), self._seed, epoch)
+    def _epoch(self, number: int) -> _Epoch:
+        """The order of an epoch; the last one is stored, since steps follow one another."""
+        if self._last_epoch is None or self._last_epoch.number != number:
+            order = epoch_order(len(self._counts), self._seed, number)
             counts = self._counts[order]
             within = np.arange(len(self._starts)) - np.repeat(np.cumsum(counts) - counts, counts)
-            streams = np.full(self.streams * self.batches_per_epoch, -1)
-            streams[: len(within)] = np.repeat(self._first_windows[order], counts) + within
-            self._epoch, self._streams = epoch, streams.reshape(self.streams, self.batches_per_epoch)
-        return self._streams
-
-    def _labelled_batches(self, epoch: int) -> Array:
-        """The indices of the batches of an epoch that have a label, ascending."""
-        windows = self._epoch_streams(epoch)
-        return np.flatnonzero(((windows >= 0) & self._is_labelled[windows]).any(axis=0))
+            windows = np.full(self.streams * self.batches_per_epoch, -1)
+            windows[: len(within)] = np.repeat(self._first_windows[order], counts) + within
+            streams = windows.reshape(self.streams, self.batches_per_epoch)
+            has_label = ((streams >= 0) & self._is_labelled[streams]).any(axis=0)
+            self._last_epoch = _Epoch(number, streams, np.flatnonzero(has_label) + 1)
+        return self._last_epoch
