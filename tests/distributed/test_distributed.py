@@ -29,7 +29,7 @@ from zoo.layers.sharding import shards
 from zoo.model.two_pass_step import ActivityPenalty
 from zoo.storage import RunDirectory
 from zoo.training.config_conversion import make_config
-from zoo.training.labelled_dataset import prepare_sequences
+from zoo.training.sequence_preparation import prepare_sequences
 from zoo.training.text_dataset import prepare_text
 
 LAUNCHER = shutil.which(
@@ -192,11 +192,13 @@ def test_ranks_compute_the_bits_of_one_process_with_lengths(kind: str) -> None:
             assert (gradient == expected[1]).all()
 
 
-def window_losses(group: ProcessGroup) -> list[float]:
-    """Losses of windows of sequences with a label at each step, whose states are carried to the next."""
+def window_losses(group: ProcessGroup, unlabelled: int) -> list[float]:
+    """Losses of windows of sequences with labels of steps, whose states are carried to the next."""
     rng = np.random.default_rng(0)
-    parts = [rng.normal(size=(length, 2)) for length in rng.integers(2, 19, 30)]
-    labels = [np.where(part[:, 0] > 0, "a", "b") for part in parts]
+    parts = [rng.normal(size=(unlabelled + length, 2)) for length in rng.integers(2, 19, 30)]
+    labels = [np.where(part[:, 0] > 0, "a", "b").astype(object) for part in parts]
+    for row in labels:
+        row[:unlabelled] = None
     settings = {"data": ("x",), "kind": "sequences", "pooling": "none", "seq": 4, "batch": 9, "threads": 1}
     given = make_config({**settings, "dtype": "float64", "hidden": 3})
     config, dataset = prepare_sequences(given, LabelledSequences.from_arrays(parts, labels))
@@ -205,16 +207,21 @@ def window_losses(group: ProcessGroup) -> list[float]:
     for step in range(dataset.steps_per_epoch):
         loss, states, _ = dataset.loss_and_grad(model, step, states, (0, step))
         losses += [loss, *model.grad]
+    assert dataset.windows is not None
+    assert unlabelled == 0 or dataset.steps_per_epoch < dataset.windows.batches_per_epoch
     return losses
 
 
-def test_ranks_carry_states_of_windows_of_other_lengths() -> None:
+@pytest.mark.parametrize("unlabelled", [0, 20])
+def test_ranks_carry_states_of_windows_of_other_lengths(unlabelled: int) -> None:
     """A sequence that is shorter than others in a batch may belong to another rank in its next window."""
     ranks, barrier = [None, None], threading.Barrier(2, timeout=60)
     with pure_python(), ThreadPoolExecutor(2) as pool:
-        expected = window_losses(ProcessGroup())
+        expected = window_losses(ProcessGroup(), unlabelled)
         results = [
-            pool.submit(contextvars.copy_context().run, window_losses, ThreadRank(rank, ranks, barrier))
+            pool.submit(
+                contextvars.copy_context().run, window_losses, ThreadRank(rank, ranks, barrier), unlabelled
+            )
             for rank in range(2)
         ]
         for result in results:

@@ -84,6 +84,46 @@ def test_a_regression_without_rows_has_no_solution() -> None:
         regression.solve(1.0)
 
 
+@pytest.mark.parametrize(
+    ("features", "targets", "weights", "sentence"),
+    [
+        (
+            np.ones((3, 4)),
+            np.ones((3, 1)),
+            None,
+            "features are float64(3, 4); expected numbers of the shape (N,",
+        ),
+        (np.ones(2), np.ones((3, 1)), None, "features are float64(2,); expected numbers of the shape (N, 2)"),
+        ([["a", "b"]], [[1.0]], None, "features are texts(1, 2); expected numbers of the shape (N, 2)"),
+        (np.ones((3, 2)), np.ones(3), None, "targets are float64(3,); expected numbers of the shape (3, 1)"),
+        (np.ones((3, 2)), [[1.0]], None, "targets are float64(1, 1); expected numbers of the shape (3, 1)"),
+        (np.ones((1, 2)), [[1.0]], np.ones(2), "weights are float64(2,); expected numbers of the shape (1,)"),
+        (np.ones((1, 2)), [[1.0]], [-1.0], "weights run from -1.0 to -1.0; expected finite numbers, zero or"),
+    ],
+)
+def test_invalid_rows(features: Any, targets: Any, weights: Any, sentence: str) -> None:
+    """They are errors, and NumPy repeats none of them."""
+    with pytest.raises(UsageError, match=f"^RidgeRegression: {re.escape(sentence)}"):
+        RidgeRegression(2, 1).add(features, targets, weights)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
+def test_a_regression_of_values_that_are_too_large_has_no_solution(value: float) -> None:
+    """The error says so in place of NaN."""
+    regression = RidgeRegression(2, 1)
+    with np.errstate(all="ignore"):
+        regression.add([[value, 1.0], [-value, 2.0]], [[1.0], [2.0]])
+    with pytest.raises(UsageError, match=r"^RidgeRegression: features or targets are NaN or infinite, or to"):
+        regression.solve(1.0)
+
+
+@pytest.mark.parametrize(("size", "outputs"), [(0, 1), (2, 0), (2.5, 1), ("2", 1)])
+def test_invalid_sizes_of_a_regression(size: Any, outputs: Any) -> None:
+    """Both are positive integers."""
+    with pytest.raises(UsageError, match=r"^RidgeRegression: (features|targets) is "):
+        RidgeRegression(size, outputs)
+
+
 @pytest.mark.usefixtures("plain_python")
 @pytest.mark.parametrize("cell", ["vanilla", "esn"])
 @pytest.mark.parametrize("padded", [False, True])
@@ -123,6 +163,32 @@ def test_targets_of_the_last_step_are_fitted_there() -> None:
     weights, bias = least_squares(y[-1], classes, np.ones(N), 0.5)
     np.testing.assert_allclose(network.params["Why"], weights, atol=1e-12)
     np.testing.assert_allclose(network.params["by"], bias, atol=1e-12)
+
+
+@pytest.mark.usefixtures("plain_python")
+def test_a_regression_over_batches_is_the_fit_of_all_sequences() -> None:
+    """The loop of the page, with weights, lengths, and batches of one and of several sequences."""
+    x, y = sequences()
+    weights, lengths = np.random.default_rng(1).uniform(0.5, 2, (T, N)), np.array([6, 3, 5, 6, 4])
+    whole, parts = model(), model()
+    whole.fit_readout(x, y, weights, ridge=0.1, lengths=lengths)
+    regression = RidgeRegression(H, V)
+    for rows in ([0], [1, 2, 3], [4]):
+        given = x[:, rows], y[:, rows], weights[:, rows]
+        parts.add_to_regression(regression, *given, lengths=lengths[rows])
+    parts.params["Why"], parts.params["by"] = regression.solve(0.1)
+    np.testing.assert_allclose(parts.theta, whole.theta, rtol=1e-9, atol=1e-12)
+
+
+def test_a_regression_of_another_size_is_an_error() -> None:
+    """So are other losses, and values that are no regression."""
+    x, y = sequences()
+    with pytest.raises(UsageError, match=r"has 3 features and 2 targets; expected RidgeRegression\(4, 2\)"):
+        model().add_to_regression(RidgeRegression(3, V), x, y)
+    with pytest.raises(UsageError, match=r"regression is 1; expected a zoo\.model\.RidgeRegression"):
+        model().add_to_regression(1, x, y)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"^add_to_regression: the loss of the model is 'absolute_error'"):
+        model(loss="absolute_error").add_to_regression(RidgeRegression(H, V), x, y)
 
 
 @pytest.mark.usefixtures("plain_python")

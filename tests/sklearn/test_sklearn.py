@@ -23,7 +23,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from zoo.sklearn import SequenceClassifier, SequenceForecaster, SequenceRegressor, load
+from zoo.sklearn import (
+    SequenceClassifier,
+    SequenceForecaster,
+    SequenceRegressor,
+    StepClassifier,
+    StepRegressor,
+    load,
+)
 from zoo.sklearn.sequences import arguments_of, as_rows
 
 # In float64, so that what sums to the same in another order is the same to scikit-learn.
@@ -578,11 +585,12 @@ def test_cells_without_an_auxiliary_input_are_trained_without_its_feature(tmp_pa
 
 @pytest.mark.parametrize("estimator", [SequenceClassifier, SequenceRegressor])
 @pytest.mark.parametrize("convert", [list, tuple, lambda y: np.array(y, object)])
-def test_targets_at_each_step_name_the_model_for_them(estimator, convert):
+def test_targets_at_each_step_name_the_estimator_for_them(estimator, convert):
     """NumPy's error was about an inhomogeneous shape."""
     rows, _ = timed_sequences()
     y = convert([np.zeros(len(row), int) for row in rows])
-    with pytest.raises(ValueError, match=r"y holds vectors of 3 to 8 values; .* use zoo\.SequenceModel\."):
+    other = estimator.__name__.replace("Sequence", "Step")
+    with pytest.raises(ValueError, match=rf"y holds vectors of 3 to 8 values; .* use {other}\."):
         estimator().fit(rows, y)
 
 
@@ -928,7 +936,10 @@ def test_invalid_arguments_of_a_forecaster_raise(settings, given, words):
         SequenceForecaster(**{**FORECAST, **settings}).fit(**given)
 
 
-@pytest.mark.parametrize("estimator", [SequenceClassifier, SequenceRegressor, SequenceForecaster])
+@pytest.mark.parametrize(
+    "estimator",
+    [SequenceClassifier, SequenceRegressor, SequenceForecaster, StepClassifier, StepRegressor],
+)
 def test_unknown_argument_has_a_suggestion(estimator):
     with pytest.raises(TypeError, match=r"unknown argument 'hidden'\. Did you mean 'hidden_size'\?"):
         estimator(hidden=8)

@@ -10,7 +10,7 @@ from zoo.data import LabelledSequences
 from zoo.forecasting import Forecaster
 from zoo.forecasting.calibration import Calibration
 from zoo.training.config_conversion import make_config
-from zoo.training.labelled_dataset import prepare_sequences
+from zoo.training.sequence_preparation import prepare_sequences
 from zoo.training.series_dataset import prepare_table
 
 HORIZON, CONTEXT = 3, 6

@@ -115,6 +115,8 @@ def calls(folder: Path) -> dict[str, Call]:
     language = zoo.LanguageModel("ab", "vanilla", H, threads=1)
     sequence = zoo.SequenceModel("vanilla", I, V, H, threads=1)
     numbers = zoo.SequenceModel("vanilla", I, V, H, loss="squared_error", threads=1)
+    fitted = zoo.model.RidgeRegression(H, V)
+    fitted.add(np.ones((T, H)), np.ones((T, V)))
     file = folder / "model.safetensors"
     language.save(file)
     table_file = folder / "table.csv"
@@ -256,6 +258,22 @@ def calls(folder: Path) -> dict[str, Call]:
                 "seed": 0,
             },
         ),
+        "SequenceModel.add_to_regression": (
+            numbers.add_to_regression,
+            {
+                "regression": zoo.model.RidgeRegression(H, V),
+                "inputs": x,
+                "targets": np.ones((T, B, V)),
+                "weights": None,
+                "lengths": None,
+            },
+        ),
+        "RidgeRegression": (zoo.model.RidgeRegression, {"features": H, "targets": V}),
+        "RidgeRegression.add": (
+            zoo.model.RidgeRegression(H, V).add,
+            {"features": np.ones((T, H)), "targets": np.ones((T, V)), "weights": np.ones(T)},
+        ),
+        "RidgeRegression.solve": (fitted.solve, {"ridge": 1.0}),
         "SequenceModel.evaluate": (
             sequence.evaluate,
             {"inputs": x, "targets": np.zeros(B, int), "weights": None, "lengths": None, "aux": None},

@@ -14,7 +14,8 @@ import zoo
 from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
 from zoo.classification.baselines import summary_features
-from zoo.classification.spec import ScaledSequences, SequenceSpec
+from zoo.classification.scaling import ScaledSequences
+from zoo.classification.spec import SequenceSpec
 from zoo.cli.app import cli
 from zoo.cli.format import header
 from zoo.data import LabelledSequences
@@ -22,7 +23,7 @@ from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.kernels import pure_python
 from zoo.storage import load
 from zoo.training.config_conversion import make_config
-from zoo.training.labelled_dataset import prepare_sequences
+from zoo.training.sequence_preparation import prepare_sequences
 
 SMALL = {"cell": "vanilla", "hidden": 8, "batch": 8, "lr": 0.01, "threads": 1}
 
@@ -132,7 +133,7 @@ def test_padding_and_other_sequences_change_no_prediction(settings, tmp_path):
 def test_loss_of_a_padded_batch_is_the_mean_of_the_losses_of_its_sequences(pooling):
     config, dataset = prepared(*recordings(), pooling=pooling, dtype="float64")
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
-    numbers = dataset.parts["valid"]
+    numbers = dataset.parts.valid
     single = [dataset._evaluate(model, numbers[i : i + 1]).loss for i in range(len(numbers))]
     assert dataset.evaluate(model).loss == pytest.approx(np.mean(single))
 
@@ -141,8 +142,8 @@ def test_balanced_weights_give_every_class_the_same_sum():
     parts, _ = recordings(40)
     labels = ["rare" if number % 5 == 0 else "often" for number in range(40)]
     _, dataset = prepared(parts, labels, class_weights="balanced")
-    counts = np.bincount(dataset.targets[dataset.parts["train"]])
-    np.testing.assert_allclose(counts * dataset.loss.class_weights, len(dataset.parts["train"]) / 2)
+    counts = np.bincount(dataset.targets[dataset.parts.train])
+    np.testing.assert_allclose(counts * dataset.loss.class_weights, len(dataset.parts.train) / 2)
     assert dataset.main == "balanced_accuracy"
 
 
@@ -154,7 +155,7 @@ def test_weights_of_sequences_enter_the_loss():
         LabelledSequences.from_arrays(parts, labels, weights=weights),
     )
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
-    numbers = dataset.parts["valid"]
+    numbers = dataset.parts.valid
     single = [dataset._evaluate(model, numbers[i : i + 1]).loss for i in range(len(numbers))]
     expected = np.average(single, weights=weights[numbers])
     assert dataset.evaluate(model).loss == pytest.approx(expected)
@@ -189,7 +190,10 @@ def test_groups_that_cannot_be_divided_are_errors():
     alone = [f"p{number}" if label == "up" else "q" for number, label in enumerate(labels)]
     for groups, sentence in (
         (["a", "b"] * 40, "has 2 groups, fewer than the parts of the split '70,15,15'; give more groups"),
-        (alone, "no group of the training part has class 'down'; set another `split_seed`, which divides th"),
+        (
+            alone,
+            "no group of the training part has class 'down'; set another `split_seed`, or give more groups.",
+        ),
     ):
         data = LabelledSequences.from_arrays(parts, labels, groups=groups)
         errors = []
@@ -244,11 +248,11 @@ def test_units_come_from_the_training_part_only():
     parts, labels = recordings()
     _, dataset = prepared(parts, labels)
     later = [part.copy() for part in parts]
-    for number in (*dataset.parts["valid"], *dataset.parts["test"]):
+    for number in (*dataset.parts.valid, *dataset.parts.test):
         later[number] += 1e6
     _, other = prepared(later, labels)
     assert dataset.scaled.spec == other.scaled.spec
-    rows = np.concatenate([parts[number] for number in dataset.parts["train"]])
+    rows = np.concatenate([parts[number] for number in dataset.parts.train])
     np.testing.assert_allclose(dataset.scaled.spec.mean, rows.mean(axis=0))
     np.testing.assert_allclose(dataset.scaled.spec.scale, rows.std(axis=0))
 
@@ -274,7 +278,7 @@ def test_every_epoch_reads_every_training_sequence_once():
     assert dataset.steps_per_epoch == 3
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
     steps = [dataset.loss_and_grad(model, step, None, (0, step)).token_count for step in range(6)]
-    total = dataset.given.lengths[dataset.parts["train"]].sum()
+    total = dataset.given.lengths[dataset.parts.train].sum()
     assert sum(steps[:3]) == sum(steps[3:]) == total
     assert prepared(*recordings(), epochs=4, batch=16)[0].steps == 12
 
@@ -711,7 +715,7 @@ def test_data_frames_and_arrays_in_the_order_of_their_columns():
 @pytest.mark.parametrize(
     ("labels", "settings", "sentence"),
     [
-        (["a"] * 60, {}, "arrays: all 60 sequences have the label 'a'; expected two classes or more."),
+        (["a"] * 60, {}, "arrays: the label of all 60 sequences is 'a'; expected two classes or more."),
         (["a"] * 59 + ["b"], {}, "class 'b' has one sequence; expected two or more, to train and to test."),
         (
             [1] * 59 + [2],

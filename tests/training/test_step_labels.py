@@ -20,7 +20,7 @@ from zoo.cli.format import best_loss, header, score_lines
 from zoo.data import LabelledSequences
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.training.config_conversion import make_config
-from zoo.training.labelled_dataset import prepare_sequences
+from zoo.training.sequence_preparation import prepare_sequences
 
 SMALL = {"cell": "vanilla", "hidden": 8, "batch": 8, "lr": 0.01, "threads": 1, "pooling": "none"}
 
@@ -84,25 +84,36 @@ def trained(tmp_path_factory):
 # ---- training -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("missing", [0.2, 0.95])
 @pytest.mark.parametrize("learned", [False, True])
-def test_windows_with_carried_states_have_the_loss_of_whole_sequences(learned):
-    """Without updates, the losses of the windows of an epoch have the mean of the whole sequences."""
-    parts, labels = recordings(12, low=1)
+def test_windows_with_carried_states_have_the_loss_of_whole_sequences(learned, missing):
+    """Without updates, the losses of the training steps of an epoch have the mean of the whole sequences.
+
+    If most labels are missing, most windows have none, and only carry the states.
+    """
+    parts, labels = recordings(12, low=1, missing=missing, seed=1)
     # In one stream, no sequence is divided, so each of its windows but the first carries the state.
-    config, dataset = prepared(parts, labels, seq=5, batch=1, learned_state=learned)
+    config, dataset = prepared(parts, labels, seq=5, batch=1, learned_state=learned, split="100")
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
     if learned:
         model.params["l0.h.initial"][:] = 0.7
-    losses, counts, states = list[float](), list[float](), None
+    losses, counts, states, unlabelled = list[float](), list[float](), None, 0
     for step in range(dataset.steps_per_epoch):
-        starts, sizes, _ = dataset.windows.batch(step)
-        weight = dataset.weights[starts[0] : starts[0] + sizes[0]].sum()
+        numbers = dataset.windows.step_batches(step)
+        batches = [dataset.windows.batch(number) for number in numbers]
+        rows = [range(batch.starts[0], batch.starts[0] + batch.sizes[0]) for batch in batches]
         loss, states, tokens = dataset.loss_and_grad(model, step, states, (0, step))
-        assert tokens == sizes.sum()
+        assert tokens == sum(map(len, rows))
+        assert not any(dataset.weights[each].any() for each in rows[:-1])
+        weight = dataset.weights[rows[-1]].sum()
         losses.append(loss * weight)
         counts.append(weight)
-    whole = dataset._evaluate(model, dataset.parts["train"]).loss
+        unlabelled += len(numbers) - 1
+        assert min(loss, np.abs(model.grad).max()) > 0
+    whole = dataset._evaluate(model, dataset.parts.train).loss
     assert sum(losses) / sum(counts) == pytest.approx(whole, rel=1e-9)
+    assert unlabelled > 5 if missing > 0.5 else dataset.windows.carries
 
 
 def test_rows_that_begin_a_sequence_begin_with_the_initial_state():
@@ -159,7 +170,7 @@ def test_loss_and_score_are_those_of_the_predictions_of_labelled_steps(classes, 
         labels = numbers_of(labels)
     config, dataset = prepared(parts, labels, loss=None if classes else "absolute_error", **settings)
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
-    spec, numbers = dataset.scaled.spec, dataset.parts["valid"]
+    spec, numbers = dataset.scaled.spec, dataset.parts.valid
     losses, right, weights = [], [], []
     for number in numbers:
         outputs, _ = model.outputs(dataset.scaled.batch(np.array([number]))["inputs"])
@@ -190,7 +201,7 @@ def test_loss_and_score_are_those_of_the_predictions_of_labelled_steps(classes, 
 def test_balanced_weights_count_labelled_steps_of_training():
     parts, labels = recordings()
     _, dataset = prepared(parts, labels, class_weights="balanced")
-    items = dataset.scaled.items(dataset.parts["train"])
+    items = dataset.scaled.items(dataset.parts.train)
     counts = np.bincount(dataset.targets[items[dataset.weights[items] > 0]])
     np.testing.assert_allclose(counts * dataset.loss.class_weights, counts.sum() / 2)
 
@@ -210,7 +221,7 @@ def test_weights_of_steps_enter_the_loss():
     expected[0] = 0.0
     np.testing.assert_array_equal(dataset.weights, expected)
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
-    (number,) = dataset.parts["valid"][:1]
+    (number,) = dataset.parts.valid[:1]
     outputs, _ = model.outputs(dataset.scaled.batch(np.array([number]))["inputs"])
     logits = outputs[:, 0]
     codes = [dataset.scaled.spec.classes.index(label) for label in labels[number]]
@@ -243,28 +254,40 @@ def test_weights_of_sequences_enter_the_loss_of_steps():
     settings = {**SMALL, "data": ("x",), "kind": "sequences", "dtype": "float64"}
     config, dataset = prepare_sequences(make_config(settings), data)
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
-    numbers = dataset.parts["valid"]
+    numbers = dataset.parts.valid
     single = [dataset._evaluate(model, numbers[i : i + 1]).loss for i in range(len(numbers))]
     steps = [sum(each is not None for each in labels[number]) for number in numbers]
     expected = np.average(single, weights=weights[numbers] * steps)
     assert dataset.evaluate(model).loss == pytest.approx(expected)
 
 
-def test_a_batch_without_labels_has_no_gradient_and_carries_its_states():
-    parts, labels = recordings(10, low=12, missing=0)
-    labels = [np.where(np.arange(len(each)) < 8, None, each) for each in labels]
-    config, dataset = prepared(parts, labels, seq=4, batch=1)
-    model = dataset.make_model(zoo.get_cell("vanilla"), config)
-    model.grad[:] = 1.0
-    states, seen = None, 0
-    for step in range(dataset.steps_per_epoch):
-        starts, sizes, _ = dataset.windows.batch(step)
-        loss, states, _ = dataset.loss_and_grad(model, step, states, (0, step))
-        if not dataset.weights[starts[0] : starts[0] + sizes[0]].any():
-            assert (loss, np.abs(model.grad).max()) == (0.0, 0.0)
-            seen += 1
-        assert np.abs(states["l0.h"]).max() > 0
-    assert seen > 3
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize(("optimizer", "seed"), [("adamw", 0), ("lion", 1), ("sgd", 2)])
+def test_windows_without_labels_make_no_update(optimizer, seed, tmp_path):
+    """Parameters and learning rates are those of the same recording without these windows.
+
+    A bidirectional model carries no states, and each window has the mean 0 and the standard deviation 1.
+    """
+    rng = np.random.default_rng(seed)
+    windows = rng.permuted(np.tile([-1.0, -1.0, 1.0, 1.0], (12, 1)), axis=1)
+    labels = np.where(windows > 0, "up", "down").astype(object)
+    has_label = rng.random(12) < 0.4
+    has_label[-1] = True
+    labels[~has_label] = None
+    settings = {"seq": 4, "batch": 1, "bidirectional": True, "split": "100", "optimizer": optimizer}
+    settings |= {"hidden": 3, "steps": 2 * int(has_label.sum()) + 1, "log_every": 1, "dtype": "float64"}
+    runs = [
+        train(
+            LabelledSequences.from_arrays([windows[chosen].reshape(-1, 1)], [labels[chosen].ravel()]),
+            tmp_path / str(chosen.sum()),
+            **{**settings, "schedule": "cosine"},
+        )
+        for chosen in (np.full(12, True), has_label)
+    ]
+    sparse, dense = (list(run.events("step")) for run in runs)
+    for name in ("step", "loss", "grad_norm", "lr", "epoch"):
+        assert [event[name] for event in sparse] == [event[name] for event in dense]
+    np.testing.assert_array_equal(runs[0].model.theta, runs[1].model.theta)
 
 
 def test_units_come_from_the_training_part_of_the_only_sequence():
@@ -274,7 +297,7 @@ def test_units_come_from_the_training_part_of_the_only_sequence():
     spec = dataset.scaled.spec
     assert (spec.mean[0], spec.scale[0]) == pytest.approx((np.arange(70).mean(), np.arange(70).std()))
     assert dataset.scaled.offsets.tolist() == [0, 70, 85, 100]
-    assert {part: each.tolist() for part, each in dataset.parts.items()} == {
+    assert {part: each.tolist() for part, each in dataset.parts.by_name().items()} == {
         "train": [0],
         "valid": [1],
         "test": [2],
@@ -306,8 +329,9 @@ def test_the_metric_chooses_the_best_model_and_the_comparison(metric, tmp_path):
 
 
 def test_resumed_run_with_carried_states_and_a_metric_is_the_same_to_the_bit(tmp_path):
-    path = csv_file(tmp_path / "x.csv", table(*recordings()))
-    every = {"eval_every": 5, "save_every": 5, "log_every": 5, "seq": 6, "metric": "macro_f1", "patience": 9}
+    path = csv_file(tmp_path / "x.csv", table(*recordings(missing=0.9)))
+    every = {"eval_every": 5, "save_every": 5, "log_every": 5, "metric": "macro_f1", "patience": 9}
+    every |= {"seq": 3, "batch": 2}  # some batches have no label
     whole = train(path, tmp_path / "whole", **every)
     train(path, tmp_path / "parts", **{**every, "steps": 10})
     resumed = train(path, tmp_path / "parts", resume=True, **every)
@@ -548,7 +572,7 @@ def test_run_is_reported_compared_and_evaluated_on_other_data(trained, tmp_path)
         ("numbers", {"metric": "auroc"}, "metric is 'auroc', and the labels are numbers; expected mae or"),
         ("three", {"metric": "auroc"}, "the labels are 3 classes; expected accuracy, balanced_ac"),
         ("none", {}, "arrays has no labels; give one for each step."),
-        ("one class", {}, "arrays: all labels are 'up'; expected two classes or more."),
+        ("one class", {}, " steps is 'up'; expected two classes or more."),
         ("short", {}, "sequence '1' has 17 steps and 16 labels; give one for each step, None "),
         ("few", {}, "arrays has 40 sequences and 39 vectors of labels; give one for each sequence."),
         ("large", {}, "label of step 2 of sequence '1': found inf; expected a finite number"),
@@ -563,7 +587,7 @@ def test_invalid_labels_and_settings(labels, settings, sentence):
     parts[0], given[0] = np.zeros((2, 2)), np.array(["down", "up"], object)
     parts[1], given[1] = np.zeros((17, 2)), np.array(["up"] * 17, object)
     _, dataset = prepared(parts, given)
-    valid, test = dataset.parts["valid"], dataset.parts["test"]
+    valid, test = dataset.parts.valid, dataset.parts.test
     kinds = {
         None: lambda: given,
         "numbers": lambda: numbers_of(given),
@@ -614,7 +638,7 @@ def test_invalid_tables(settings, sentence):
 def test_the_auroc_needs_two_classes_to_choose_the_best_model(pooling):
     parts, _ = recordings(20)
     _, dataset = prepared(parts, ["a", "b"] * 10)
-    labels = ["a" if number in dataset.parts["valid"] else "ba"[number % 2] for number in range(20)]
+    labels = ["a" if number in dataset.parts.valid else "ba"[number % 2] for number in range(20)]
     given = {"metric": "auroc", "pooling": pooling}
     if pooling == "last":
         labels = ["a"] * 18 + ["b"] * 2  # one for the training part, one for the test part
@@ -627,7 +651,7 @@ def test_the_auroc_needs_two_classes_to_choose_the_best_model(pooling):
 def test_a_note_says_that_the_test_part_has_one_class():
     parts, labels = recordings(20)
     config, dataset = prepared(parts, labels, metric="auroc")
-    labels = [["up"] * len(each) if n in dataset.parts["test"] else each for n, each in enumerate(labels)]
+    labels = [["up"] * len(each) if n in dataset.parts.test else each for n, each in enumerate(labels)]
     config, dataset = prepared(parts, labels, metric="auroc")
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
     facts = score_model(model, dataset.given, dataset.scaled, dataset.parts, "test", "auroc")
@@ -678,7 +702,8 @@ def test_few_sequences_need_a_split_with_few_parts(count, split, sentence):
     labels = [np.where(np.arange(40) % 3 == 0, "a", "b") for _ in range(count)]
     if not sentence:
         _, dataset = prepared(parts, labels, split=split)
-        assert [len(each) for each in dataset.parts.values()] == ([1, 1, 0] if count == 2 else [1, 1, 1])
+        assert dataset.parts.sizes == ([1, 1, 0] if count == 2 else [1, 1, 1])
+        assert dataset.parts.is_cut == (count == 1)
         return
     with pytest.raises(DataError) as error:
         prepared(parts, labels, split=split)

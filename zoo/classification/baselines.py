@@ -6,6 +6,7 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.data.growing_array import allocate, row_chunks, sequence_chunks
+from zoo.model.ridge_regression import RidgeRegression
 
 _STEPS = 2000
 
@@ -158,10 +159,10 @@ def training_mean(actual: Array, train: Array) -> Array:
 def ridge_regression(features: Array, actual: Array, train: Array) -> Array:
     """Least squares from standardised features with a penalty of 1 for the squared weights, `(N,)`."""
     x = _standardised(features, train)
-    mean = actual[train].mean()
-    given = x[train]
-    weights = np.linalg.solve(given.T @ given + np.eye(x.shape[1]), given.T @ (actual[train] - mean))
-    predictions: Array = x @ weights + mean
+    regression = RidgeRegression(x.shape[1], 1)
+    regression.add(x[train], actual[train, None])
+    weights, bias = regression.solve(1.0)
+    predictions: Array = x @ weights[:, 0] + bias[0]
     return predictions
 
 

@@ -1,4 +1,4 @@
-"""The parts of labelled sequences, and the scores of a model and of the baselines."""
+"""Predictions for labelled sequences, and the scores of a model and of the baselines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.base.data_kinds import PARTS
 from zoo.classification.baselines import (
     logistic_regression,
     majority_class,
@@ -19,11 +18,11 @@ from zoo.classification.baselines import (
     training_mean,
 )
 from zoo.classification.metrics import LabelScores, class_scores, number_scores
-from zoo.classification.spec import ScaledSequences, SequenceSpec
+from zoo.classification.scaling import ScaledSequences
+from zoo.classification.sequence_parts import SequenceParts
+from zoo.classification.spec import SequenceSpec
 from zoo.data.growing_array import allocate
 from zoo.data.labelled_sequences import STEPWISE, LabelledSequences
-from zoo.data.split import parse_split, split, split_groups, split_items
-from zoo.data.table import DataColumn
 from zoo.errors import DataError
 from zoo.model import AnyModel
 
@@ -41,60 +40,12 @@ _BLOCKS = 20
 """Blocks of a single sequence whose steps are evaluated, for an interval."""
 
 
-def divide(given: LabelledSequences, spec: SequenceSpec) -> tuple[Array, dict[str, Array]]:
-    """Divide the sequences of training into parts.
-
-    A single sequence with a label at each step is cut by time, at the shares of the split.
-
-    Returns:
-        The offsets of the sequences, into which a single one is cut; and their numbers in each part.
-    """
-    if not spec.is_stepwise:
-        codes = spec.codes(given)
-        return given.offsets, split_sequences(codes, spec.split, spec.seed, bool(spec.classes), given.groups)
-    if len(given) > 1:
-        codes = np.zeros(len(given), np.int64)  # a sequence has no class
-        return given.offsets, split_sequences(codes, spec.split, spec.seed, False, given.groups)
-    sizes = [len(part) for part in split(np.arange(given.offsets[-1]), parse_split(spec.split))]
-    ends, numbers = np.cumsum([0, *(size for size in sizes if size)]), iter(range(len(sizes)))
-    return ends, {
-        name: np.array([next(numbers)] if size else [], np.int64)
-        for name, size in zip(PARTS, sizes, strict=True)
-    }
-
-
-def split_sequences(
-    codes: Array, shares: str, seed: int, stratify: bool, groups: DataColumn | None = None
-) -> dict[str, Array]:
-    """Numbers of the sequences of the training, validation and test parts.
-
-    Each class is divided by the same shares, in an order that the seed decides. A part with a share above
-    zero gets a sequence of each class if there are enough: first training, then test, then validation. With
-    groups, the groups are divided instead, whatever their sizes and classes.
-
-    Args:
-        codes: The labels, `(N,)`.
-        shares: The shares, as ``"70,15,15"``.
-        seed: Seed of the order.
-        stratify: Whether labels are classes; else all sequences are divided at once.
-        groups: The group of each sequence, all of whose sequences lie in one part; None for none.
-    """
-    if groups is None:
-        return split_items(codes, parse_split(shares), seed, stratify)
-    return split_groups(groups.values, parse_split(shares), seed)
-
-
 def balanced_weights(codes: Array, classes: int) -> list[float]:
     """Weights for which all classes have the same sum, with a mean of 1 over all; 1 for absent classes."""
     counts = np.bincount(codes, minlength=classes)
     mean = len(codes) / np.count_nonzero(counts)
     weights: list[float] = np.where(counts > 0, mean / np.maximum(counts, 1), 1.0).tolist()
     return weights
-
-
-def last_part(parts: dict[str, Array]) -> str:
-    """The test part, or the validation or training part if it is empty."""
-    return next(name for name in reversed(PARTS) if len(parts[name]))
 
 
 def evaluation_batches(offsets: Array, numbers: Array) -> list[Array]:
@@ -161,7 +112,7 @@ def score_model(
     model: AnyModel,
     given: LabelledSequences,
     scaled: ScaledSequences,
-    parts: dict[str, Array],
+    parts: SequenceParts,
     part: str,
     main: str = "accuracy",
 ) -> dict[str, Any]:
@@ -171,19 +122,43 @@ def score_model(
         model: The model.
         given: The sequences.
         scaled: The same, scaled.
-        parts: Numbers of the sequences of each part. Baselines are fitted to the training part.
+        parts: Their parts. Baselines are fitted to the training part.
         part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``.
         main: The score for the comparison of classes.
 
     Raises:
         DataError: if the part is empty, or has no labels.
     """
-    numbers = np.arange(len(scaled.offsets) - 1) if part == "all" else parts[part]
+    numbers = parts.numbers(part)
     if not len(numbers):
         raise DataError(f"{given.name} has no sequences in its {part} part; choose another part.")
-    scores, groups = _compare(given, scaled, parts["train"], numbers, model, main)
-    count = len(np.unique(_sequence_numbers(given, scaled, numbers)))
-    facts: dict[str, Any] = {"part": part, "sequences": count, "targets": [scores.to_json()]}
+    return {"part": part, **score_sequences(model, given, scaled, parts.train, numbers, main)}
+
+
+def score_sequences(
+    model: AnyModel,
+    given: LabelledSequences,
+    scaled: ScaledSequences,
+    fitted: Array,
+    scored: Array,
+    main: str,
+) -> dict[str, Any]:
+    """The scores of a model and of the baselines on some sequences, as plain JSON values.
+
+    Args:
+        model: The model.
+        given: The sequences.
+        scaled: The same, scaled.
+        fitted: Numbers of the sequences to which baselines are fitted.
+        scored: Numbers of the sequences to predict.
+        main: The score for the comparison of classes.
+
+    Raises:
+        DataError: if they have no labels.
+    """
+    scores, groups = _compare(given, scaled, fitted, scored, model, main)
+    count = len(np.unique(_sequence_numbers(given, scaled, scored)))
+    facts: dict[str, Any] = {"sequences": count, "targets": [scores.to_json()]}
     if scaled.spec.is_stepwise:
         facts["steps"] = scores.count
     notes = list[str]()

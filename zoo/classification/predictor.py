@@ -12,9 +12,11 @@ import numpy as np
 from zoo.arguments import as_choice, as_path, counted, short_repr
 from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
-from zoo.classification.evaluation import divide, last_part, predict, score_model
+from zoo.classification.evaluation import predict, score_model, score_sequences
 from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
-from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
+from zoo.classification.scaling import ScaledSequences
+from zoo.classification.sequence_parts import divide
+from zoo.classification.spec import SequenceSpec, class_texts
 from zoo.data.growing_array import allocate
 from zoo.data.labelled_sequences import LabelledSequences
 from zoo.data.sequence_reader import read_sequences
@@ -257,19 +259,19 @@ class Predictor:
         if data is not None and part not in (None, "all"):
             raise UsageError(f"part is {part!r}, but other data have no parts; leave it out.")
         given, scaled = self.open_data(None, needs_labels=True)
-        parts = self.parts(given)
+        parts = divide(given, self.spec)
         if data is None:
-            return score_model(self.model, given, scaled, parts, part or last_part(parts), self.main)
+            return score_model(self.model, given, scaled, parts, part or parts.last, self.main)
         other, _ = self.open_data(data, needs_labels=True)
         both = concatenated(given, other)
-        offsets = np.concatenate([scaled.offsets, other.offsets[1:] + given.offsets[-1]])
-        parts["other"] = np.arange(len(scaled.offsets) - 1, len(offsets) - 1)
+        offsets = np.concatenate([parts.offsets, other.offsets[1:] + given.offsets[-1]])
+        others = np.arange(len(parts.offsets) - 1, len(offsets) - 1)
         scaled = ScaledSequences.make(both, self.spec, self.model.dtype, offsets)
-        return {**score_model(self.model, both, scaled, parts, "other", self.main), "part": "all"}
+        return {"part": "all", **score_sequences(self.model, both, scaled, parts.train, others, self.main)}
 
     def parts(self, given: LabelledSequences) -> dict[str, Array]:
         """Numbers of the sequences of each part of the data of training, see :func:`divide`."""
-        return divide(given, self.spec)[1]
+        return divide(given, self.spec).by_name()
 
     def open_data(
         self, data: Any = None, needs_labels: bool = True
@@ -296,7 +298,7 @@ class Predictor:
         given = read_sequences(source, roles, self.spec.missing, needs_labels)
         if data is None:
             check_unchanged(given.name, given.sha256, self.sha256, "predict")
-        offsets = divide(given, self.spec)[0] if data is None else given.offsets
+        offsets = divide(given, self.spec).offsets if data is None else given.offsets
         return given, ScaledSequences.make(given, self.spec, self.model.dtype, offsets)
 
 

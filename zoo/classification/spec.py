@@ -10,15 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import counted
 from zoo.array_types import Array
-from zoo.data.growing_array import allocate, row_chunks
 from zoo.data.labelled_sequences import POOLING, STEPWISE, LabelledSequences
 from zoo.data.sequence_reader import SequenceRoles
 from zoo.data.table import DataColumn
 from zoo.data.time_kind import TimeKind, as_time_kind
 from zoo.errors import CheckpointError, DataError
-from zoo.field_repr import one_line_repr
 from zoo.model.category_inputs import CategoryInputs, category_inputs
 
 _TEXTS = ("channels", "masked", "classes")
@@ -165,6 +162,19 @@ class SequenceSpec:
         number, step = given.step_of(index)
         return f"step {step} of sequence {given.ids[number]!r}"
 
+    def items(self, numbers: Array, offsets: Array) -> Array:
+        """The indices of the labels of some sequences: their numbers, or the rows of all their steps.
+
+        Args:
+            numbers: The sequences, `(n,)`.
+            offsets: The first row of each sequence, and R, `(N + 1,)`.
+        """
+        if not self.is_stepwise:
+            return numbers
+        starts, sizes = offsets[numbers], np.diff(offsets)[numbers]
+        within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return np.asarray(np.repeat(starts, sizes) + within)
+
     def has_label(self, codes: Array) -> Array:
         """Whether each sequence or step has a label, from :meth:`codes`, `(n,)` booleans."""
         return codes >= 0 if self.classes else ~np.isnan(codes)
@@ -214,112 +224,3 @@ def class_texts(labels: DataColumn) -> Array:
     """The labels as texts, `(n,)`; a missing label is an empty text."""
     column = labels.as_category()
     return np.array([*column.categories, ""])[column.values]
-
-
-@one_line_repr
-@dataclass(frozen=True, eq=False)
-class ScaledSequences:
-    """Sequences in the units of a model.
-
-    Attributes:
-        spec: The inputs and outputs.
-        values: Inputs of all steps, `(R, I)`.
-        offsets: The first step of each sequence, and R, `(N + 1,)`. A single sequence with a label at each
-            step may be divided by time into several here.
-        dt: Time from the step before, `(R,)`; None without times.
-    """
-
-    spec: SequenceSpec
-    values: Array
-    offsets: Array
-    dt: Array | None
-
-    @classmethod
-    def make(
-        cls, given: LabelledSequences, spec: SequenceSpec, dtype: Any, offsets: Array | None = None
-    ) -> ScaledSequences:
-        """Scale sequences.
-
-        Args:
-            given: The sequences.
-            spec: The inputs and outputs, with the units.
-            dtype: The type of the values.
-            offsets: The offsets, if a sequence is divided.
-
-        Raises:
-            DataError: if a channel has missing values and had none in training.
-        """
-        if len(given.channels) != len(spec.channels):
-            raise DataError(
-                f"{given.name} has {counted(len(given.channels), 'channel')}; the model reads "
-                f"{len(spec.channels)}: {', '.join(spec.channels[:20])}."
-            )
-        for number in np.flatnonzero(given.has_missing):
-            if spec.channels[number] not in spec.masked:
-                step = int(np.isnan(given.values[:, number]).argmax())
-                sequence = given.ids[int(np.searchsorted(given.offsets, step, side="right")) - 1]
-                raise DataError(
-                    f"{given.name}: a value of channel {spec.channels[number]!r} is missing in sequence "
-                    f"{sequence!r}, and none was in training; fill it, for example with the value before, or "
-                    f"train with sequences that lack values of this channel."
-                )
-        values = allocate((len(given.values), spec.input_size), dtype)
-        masked = [spec.channels.index(name) for name in spec.masked]
-        for rows in row_chunks(*values.shape):
-            part = given.values[rows]
-            scaled = (part - np.array(spec.mean)) / np.array(spec.scale)
-            absent = np.isnan(part)
-            values[rows, : len(spec.channels)] = np.where(absent, 0.0, scaled)
-            values[rows, len(spec.channels) :] = absent[:, masked]
-        dt = None
-        if given.dt is not None:
-            unit, dt = spec.time_unit or given.time_unit, allocate(given.dt.shape, dtype)
-            for rows in row_chunks(len(dt)):
-                dt[rows] = given.dt[rows] * (given.time_unit / unit)
-        return cls(spec, values, given.offsets if offsets is None else offsets, dt)
-
-    @property
-    def lengths(self) -> Array:
-        """Steps of each sequence, `(N,)`."""
-        return np.diff(self.offsets)
-
-    def items(self, numbers: Array) -> Array:
-        """The indices of the labels of some sequences: their numbers, or the rows of all their steps."""
-        if not self.spec.is_stepwise:
-            return numbers
-        sizes = self.lengths[numbers]
-        within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        return np.asarray(np.repeat(self.offsets[numbers], sizes) + within)
-
-    def batch(self, numbers: Array, aux_names: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Inputs of some sequences, padded at the end to the longest of them, as for :meth:`windows`."""
-        return self.windows(self.offsets[numbers], self.lengths[numbers], aux_names)
-
-    def windows(self, starts: Array, sizes: Array, aux_names: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Inputs of successive steps, padded at the end to the longest window.
-
-        Args:
-            starts: The first row of each window, `(B,)`.
-            sizes: Its steps, `(B,)`.
-            aux_names: The auxiliary inputs that the cells declare.
-
-        Returns:
-            ``inputs (T, B, I)``; ``lengths (B,)``, unless all are equal; and ``dt (T, B)``, if it is among
-            the auxiliary inputs.
-        """
-        longest = int(sizes.max())
-        is_step, rows = window_rows(starts, sizes)
-        inputs = self.values[rows]
-        arguments: dict[str, Any] = {"inputs": inputs}
-        if (sizes != longest).any():
-            inputs[~is_step] = 0.0
-            arguments["lengths"] = sizes
-        if self.dt is not None and "dt" in aux_names:
-            arguments["dt"] = self.dt[rows]
-        return arguments
-
-
-def window_rows(starts: Array, sizes: Array) -> tuple[Array, Array]:
-    """Whether each step of a padded batch is in its window, and its row, or the last one, `(T, B)`."""
-    steps = np.arange(int(sizes.max()))[:, None]
-    return steps < sizes, starts + np.minimum(steps, np.maximum(sizes - 1, 0))

@@ -20,6 +20,8 @@ from zoo.classification.spec import SequenceSpec
 from zoo.compiler.codegen.writer import Names
 from zoo.data.table import MAX_NUMBER
 from zoo.export.c_raw_templates import (
+    BIDIRECTIONAL_HEADER,
+    BIDIRECTIONAL_SOURCE,
     CLASS_LINES,
     FILL,
     FORWARD,
@@ -36,8 +38,6 @@ from zoo.export.c_raw_templates import (
     TABLE_HEADER,
     TABLE_SOURCE,
     TYPE,
-    WHOLE_HEADER,
-    WHOLE_SOURCE,
 )
 from zoo.export.c_source import c_type, number_literal, string_literal
 from zoo.export.exported_data import TIME_STEP, SequencesExport, TableExport
@@ -74,8 +74,9 @@ class RawFunctions:
     def example_lines(self) -> Iterator[str]:
         """An example for the comment of the header."""
         prefix, upper = self.prefix, self.upper
-        is_whole, real = self.model.is_bidirectional, c_type(self.model.dtype)
-        work, memory = ", work" * is_whole, [f"static {real} work[MOST_ROWS * {upper}_WORK];"] * is_whole
+        work, memory, real = "", list[str](), c_type(self.model.dtype)
+        if self.model.is_bidirectional:
+            work, memory = ", work", [f"static {real} work[MOST_ROWS * {upper}_WORK];"]
         if isinstance(self.data, TableExport):
             future = "future, " if self.data.spec.roles.known_future else ""
             yield f"{prefix}_raw forecast[{upper}_HORIZON][{upper}_TARGETS][{upper}_QUANTILES];"
@@ -111,7 +112,7 @@ class RawFunctions:
             yield Template(TABLE_HEADER).substitute(self._text)
         else:
             yield from self._class_constants(self.data)
-            header = WHOLE_HEADER if self.model.is_bidirectional else SEQUENCE_HEADER
+            header = BIDIRECTIONAL_HEADER if self.model.is_bidirectional else SEQUENCE_HEADER
             yield Template(header).substitute(self._text)
 
     def _enum(self, note: str, names: list[str]) -> Iterator[str]:
@@ -167,7 +168,7 @@ class RawFunctions:
         sources = (
             [TABLE_SOURCE]
             if isinstance(self.data, TableExport)
-            else [STREAM_TYPE, SEQUENCE_SOURCE, WHOLE_SOURCE]
+            else [STREAM_TYPE, SEQUENCE_SOURCE, BIDIRECTIONAL_SOURCE]
             if self.model.is_bidirectional
             else [SEQUENCE_SOURCE, STEP_SOURCE]
         )
@@ -400,11 +401,11 @@ class RawFunctions:
         mask = "if (!may_be_missing[n])\n                return -1;"
         values = f"    for (size_t n = 0; n < {len(self.columns)}; n++)\n        stream->last[n] = "
         last = f"    {self.prefix}_raw last[{len(self.columns)}]; /* the last value of each column */\n"
-        is_whole, is_mean = self.model.is_bidirectional, spec.pooling == "mean"
+        is_bidirectional, is_mean = self.model.is_bidirectional, spec.pooling == "mean"
         return {
-            **self._whole_text(),
-            "linkage": "static " if is_whole else "",
-            "init": "" if is_whole else f"    {self.prefix}_init(&stream->state);\n",
+            **self._sequence_times(),
+            "linkage": "static " if is_bidirectional else "",
+            "init": "" if is_bidirectional else f"    {self.prefix}_init(&stream->state);\n",
             "stream": "stream, " if is_mean else "",
             "stream_parameter": f"{self.prefix}_stream *stream, " if is_mean else "",
             "missing": {"reject": REJECT, "forward": FORWARD, "mask": mask}[spec.missing],
@@ -419,39 +420,39 @@ class RawFunctions:
             "returns": "its number" if classes else "0",
             "output": f"probabilities[{upper}_CLASSES]" if classes else "*label",
             "output_name": "probabilities" if classes else "label",
-            **self._whole_outputs(spec),
+            **self._sequence_outputs(spec),
             "result_lines": Template(lines).substitute(names),
         }
 
-    def _whole_outputs(self, spec: SequenceSpec) -> dict[str, str]:
+    def _sequence_outputs(self, spec: SequenceSpec) -> dict[str, str]:
         """The results of ``predict_raw``: of a sequence, or of each of its rows."""
         size = f"{self.upper}_CLASSES"
         if not spec.is_stepwise:
             return {
-                "whole": "a sequence",
-                "whole_note": "",
-                "whole_returns": "its number" if spec.classes else "0",
-                "whole_output": f"probabilities[{size}]" if spec.classes else "*label",
+                "predicted": "a sequence",
+                "note": "",
+                "sequence_returns": "its number" if spec.classes else "0",
+                "sequence_output": f"probabilities[{size}]" if spec.classes else "*label",
                 "output_of_n": "probabilities" if spec.classes else "label",
             }
         if not spec.classes:
             return {
-                "whole": "each",
-                "whole_note": "",
-                "whole_returns": "0",
-                "whole_output": "*labels",
+                "predicted": "each",
+                "note": "",
+                "sequence_returns": "0",
+                "sequence_output": "*labels",
                 "output_of_n": "labels + n",
             }
         return {
-            "whole": "each",
-            "whole_note": f"\n * `probabilities` is memory for count * {size} numbers.",
-            "whole_returns": "the number of the class of the last row",
-            "whole_output": "*probabilities",
+            "predicted": "each",
+            "note": f"\n * `probabilities` is memory for count * {size} numbers.",
+            "sequence_returns": "the number of the class of the last row",
+            "sequence_output": "*probabilities",
             "output_of_n": f"probabilities + n * {size}",
         }
 
-    def _whole_text(self) -> dict[str, str]:
-        """The parts of the function over a whole sequence: the memory of the times between rows."""
+    def _sequence_times(self) -> dict[str, str]:
+        """The statements about the times between the rows of a sequence, for a bidirectional model."""
         real, size = c_type(self.model.dtype), f"outputs + count * {self.upper}_OUTPUTS"
         if not self.time:
             return {"steps": f"    {real} *const rest = {size};\n", "time_steps": "", "steps_argument": ""}

@@ -178,16 +178,16 @@ void ${p}_start(${p}_stream *stream);
 int ${p}_step_raw(${p}_stream *stream, const ${p}_raw row[${U}_COLUMNS],
     ${p}_raw ${output});
 
-/* Predict ${result} of ${whole} of `count` rows of ${U}_COLUMNS values, as `zoo predict` does.${whole_note}
- * Returns ${whole_returns}; or -1 if a value is invalid, or there are no rows. */
-int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${whole_output});
+/* Predict ${result} of ${predicted} of `count` rows of ${U}_COLUMNS values, as `zoo predict` does.${note}
+ * Returns ${sequence_returns}; or -1 if a value is invalid, or there are no rows. */
+int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${sequence_output});
 """
 
-WHOLE_HEADER = """\
-/* Predict ${result} of ${whole} of `count` rows of ${U}_COLUMNS values, as `zoo predict` does.${whole_note}
+BIDIRECTIONAL_HEADER = """\
+/* Predict ${result} of ${predicted} of `count` rows of ${U}_COLUMNS values, as `zoo predict` does.${note}
  * `work` is memory for count * ${U}_WORK numbers, which need no values.
- * Returns ${whole_returns}; or -1 if a value is invalid, or there are no rows. */
-int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${real} *work, ${p}_raw ${whole_output});
+ * Returns ${sequence_returns}; or -1 if a value is invalid, or there are no rows. */
+int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${real} *work, ${p}_raw ${sequence_output});
 """
 
 STREAM_TYPE = """\
@@ -232,7 +232,7 @@ ${time_step}    if (read_row(stream, row, x) < 0)
     return predict_row(${stream}outputs, ${output_name});
 }
 
-int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${whole_output})
+int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${sequence_output})
 {
     ${p}_stream stream;
     int result = -1;
@@ -246,8 +246,8 @@ int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${whole_output
 }
 """
 
-WHOLE_SOURCE = """\
-int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${real} *work, ${p}_raw ${whole_output})
+BIDIRECTIONAL_SOURCE = """\
+int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${real} *work, ${p}_raw ${sequence_output})
 {
     ${real} *const x = work, *const outputs = x + count * ${U}_INPUTS;
 ${steps}    ${p}_stream memory, *const stream = &memory;

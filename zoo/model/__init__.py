@@ -4,7 +4,7 @@ from zoo.model.category_inputs import CategoryInputs
 from zoo.model.checkpoint import AnyModel, load, load_model, model_from
 from zoo.model.language_model import LanguageModel, generate
 from zoo.model.model import Model
-from zoo.model.ridge_regression import ReadoutFit
+from zoo.model.ridge_regression import ReadoutFit, RidgeRegression
 from zoo.model.sampling import as_chain
 from zoo.model.sequence_model import SequenceModel
 from zoo.model.stepper import ModelStepper
@@ -16,6 +16,7 @@ __all__ = [
     "Model",
     "ModelStepper",
     "ReadoutFit",
+    "RidgeRegression",
     "SequenceModel",
     "as_chain",
     "generate",

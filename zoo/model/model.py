@@ -36,7 +36,6 @@ from zoo.model.batch_loss import BatchLoss, ReadoutRun, gather_final_states, sum
 from zoo.model.category_inputs import CategoryInputs
 from zoo.model.compiled_step import CompiledStep
 from zoo.model.readout import readout_kernels
-from zoo.model.ridge_regression import RidgeRegression
 from zoo.model.small_batch import small_batch
 from zoo.model.stepper import ModelStepper
 from zoo.model.targets import as_targets, as_weights, weights_of_classes
@@ -469,28 +468,6 @@ class Model(FlatParameters):
         batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)
         outputs, final = self._outputs(batch_loss.run)
         return batch_loss.from_outputs(outputs), outputs, final
-
-    def add_to_regression(
-        self,
-        regression: RidgeRegression,
-        inputs: ArrayLike,
-        targets: ArrayLike,
-        weights: ArrayLike | None = None,
-        *,
-        lengths: ArrayLike | None = None,
-        **aux: ArrayLike,
-    ) -> None:
-        """Add the outputs of the layers, ``(T, B, H)``, and the targets to a regression for the readout.
-
-        Args:
-            regression: The regression of V targets on H outputs.
-            inputs: As for ``loss``.
-            targets: As for ``loss``.
-            weights: As for ``loss``.
-            lengths: As for ``loss``.
-            **aux: As for ``loss``.
-        """
-        self._batch_loss(inputs, targets, weights, None, None, lengths, aux).add_to_regression(regression)
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the arrays, as plain JSON values."""

@@ -26,7 +26,7 @@ from zoo.model.model import (
     fit_functions,
     merged_fit_options,
 )
-from zoo.model.ridge_regression import ReadoutFit
+from zoo.model.ridge_regression import ReadoutFit, RidgeRegression
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -272,11 +272,60 @@ class SequenceModel(Model):
         Raises:
             UsageError: if an argument does not fit, or the loss is not the squared error.
         """
+        self._check_least_squares("fit_readout")
         data = inputs, targets, weights, lengths, aux, validation
         fit_result: ReadoutFit = importlib.import_module("zoo.training.readout_fit").fit_readout(
             self, *data, ridge=ridge, washout=washout, seed=seed
         )
         return fit_result
+
+    def add_to_regression(
+        self,
+        regression: RidgeRegression,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        **aux: ArrayLike,
+    ) -> None:
+        """Add the outputs of the layers and the targets of some sequences to a regression for the readout.
+
+        Use it in place of :meth:`fit_readout` for sequences that do not fit into memory:
+
+        >>> regression = zoo.model.RidgeRegression(features=300, targets=3)
+        >>> for x, y in batches:
+        ...     reservoir.add_to_regression(regression, x, y)
+        >>> reservoir.params["Why"], reservoir.params["by"] = regression.solve(ridge=1e-6)
+
+        Args:
+            regression: A regression of V targets on the H outputs of the layers.
+            inputs: As for :meth:`fit`.
+            targets: As for :meth:`fit`, numbers.
+            weights: As for :meth:`fit`. Steps with a weight of zero do not count, for example the first ones.
+            lengths: As for :meth:`fit`.
+            **aux: Auxiliary inputs of the cells by name, ``(T, N, ...)``.
+
+        Raises:
+            UsageError: if an argument does not fit, or the loss is not the squared error.
+        """
+        self._check_least_squares("add_to_regression")
+        owner, expected = "add_to_regression: regression", (self.stack.output_size, self.output_size)
+        as_instance(regression, owner, RidgeRegression, "a zoo.model.RidgeRegression")
+        if regression.shape != expected:
+            raise UsageError(
+                f"{owner} has {regression.shape[0]} features and {regression.shape[1]} targets; expected "
+                f"RidgeRegression{expected}, the outputs of the layers and of the model."
+            )
+        self._batch_loss(inputs, targets, weights, None, None, lengths, aux).add_to_regression(regression)
+
+    def _check_least_squares(self, owner: str) -> None:
+        """Raise an error for a loss that ridge regression does not minimise."""
+        if self.criterion.name != "squared_error":
+            raise UsageError(
+                f"{owner}: the loss of the model is {self.criterion.name!r}; least squares need "
+                f"loss='squared_error'. For classes, give one-hot targets to such a model."
+            )
 
     def evaluate(
         self,

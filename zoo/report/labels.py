@@ -11,9 +11,11 @@ from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.base.metric import metric_text
 from zoo.classification import Predictor
-from zoo.classification.evaluation import last_part, predict, step_weights
+from zoo.classification.evaluation import predict, step_weights
 from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
-from zoo.classification.spec import ScaledSequences, SequenceSpec, window_rows
+from zoo.classification.scaling import ScaledSequences, window_rows
+from zoo.classification.sequence_parts import divide
+from zoo.classification.spec import SequenceSpec
 from zoo.report.activations import Activations, NumericExamples, read_numeric
 from zoo.report.blocks import Axis, Chart, PageBlock, Series, TextBlock
 from zoo.report.history import number
@@ -47,7 +49,8 @@ def _blocks(predictor: Predictor) -> Iterator[PageBlock]:
     facts, spec = predictor.evaluate(), predictor.spec
     part, (scores,) = facts["part"], facts["targets"]
     given, scaled = predictor.open_data()
-    numbers = predictor.parts(given)[part]
+    parts = divide(given, spec)
+    numbers = parts.numbers(part)
     all_predicted, all_actual = (
         predict(predictor.model, scaled, numbers),
         spec.codes(given)[scaled.items(numbers)],
@@ -64,7 +67,7 @@ def _blocks(predictor: Predictor) -> Iterator[PageBlock]:
     if "note" in facts:
         yield TextBlock(f"Note: {facts['note']}.")
     if spec.is_stepwise:
-        ids = [given.ids[min(number, len(given) - 1)] for number in numbers[:_SHOWN_SEQUENCES]]
+        ids = [given.ids[0 if parts.is_cut else number] for number in numbers[:_SHOWN_SEQUENCES]]
         yield _over_time(scaled, ids, scaled.lengths[numbers], all_predicted, all_actual)
     if spec.classes:
         yield _calibration(predicted, actual, spec, data)
@@ -162,9 +165,8 @@ def sequence_activations(predictor: Predictor, steps: int) -> Activations:
         steps: Largest number of steps; at least one sequence is shown.
     """
     spec, (given, scaled) = predictor.spec, predictor.open_data()
-    parts = predictor.parts(given)
-    part = last_part(parts)
-    numbers = parts[part]
+    parts = divide(given, spec)
+    numbers = parts.numbers(parts.last)
     numbers = numbers[: max(1, int((np.cumsum(scaled.lengths[numbers]) <= steps).sum()))]
     starts, lengths = scaled.offsets[numbers], scaled.lengths[numbers]
     if spec.is_stepwise:  # one sequence may be long
@@ -181,7 +183,7 @@ def sequence_activations(predictor: Predictor, steps: int) -> Activations:
         weights = (is_step & spec.has_label(codes)[rows]).astype(np.float64)
         classes = np.where(weights > 0, codes[rows], 0) if spec.classes else None
     names = (*spec.channels, *(f"{name} missing" for name in spec.masked))
-    source = f"{len(numbers)} sequence{'s' * (len(numbers) > 1)}, {part} part"
+    source = f"{counted(len(numbers), 'sequence')}, {parts.last} part"
     return read_numeric(
         predictor.model, NumericExamples(source, names, inputs, lengths, batch, weights, classes)
     )

@@ -15,6 +15,7 @@ _EXPORTS = {
     "estimators": "SequenceClassifier SequenceRegressor",
     "forecaster": "SequenceForecaster",
     "saved": "load",
+    "step_estimators": "StepClassifier StepRegressor",
 }
 
 __getattr__, __dir__, __all__ = attach(__name__, _EXPORTS, library="scikit-learn")

@@ -9,3 +9,7 @@ from zoo.sklearn.forecaster import (
 from zoo.sklearn.saved import (
     load as load,
 )
+from zoo.sklearn.step_estimators import (
+    StepClassifier as StepClassifier,
+    StepRegressor as StepRegressor,
+)

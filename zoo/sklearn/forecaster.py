@@ -24,8 +24,8 @@ from zoo.forecasting import Forecast, Forecaster
 from zoo.model.checkpoint import CellClasses
 from zoo.registry import resolve_cell
 from zoo.registry.api import resolve
+from zoo.sklearn.base_estimator import LARGEST_SEED, fit_or_restore, positive, suggest_names
 from zoo.sklearn.checkpoint import restored_cell, save_estimator
-from zoo.sklearn.estimators import LARGEST_SEED, fit_or_restore, positive, suggest_names
 from zoo.sklearn.sequences import check_known_form
 from zoo.storage import Checkpoint
 from zoo.training.config import PREDICT

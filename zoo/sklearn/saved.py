@@ -9,6 +9,9 @@ from zoo.model.checkpoint import CellClasses
 from zoo.sklearn.checkpoint import load_estimator
 from zoo.sklearn.estimators import SequenceClassifier, SequenceRegressor
 from zoo.sklearn.forecaster import SequenceForecaster
+from zoo.sklearn.step_estimators import StepClassifier, StepRegressor
+
+_ESTIMATORS = (SequenceClassifier, SequenceRegressor, SequenceForecaster, StepClassifier, StepRegressor)
 
 
 def load(path: str | os.PathLike[str], cell: CellClasses = None) -> Any:
@@ -24,5 +27,4 @@ def load(path: str | os.PathLike[str], cell: CellClasses = None) -> Any:
     Raises:
         CheckpointError: if the file is damaged, or holds no estimator.
     """
-    estimators = {made.__name__: made for made in (SequenceClassifier, SequenceRegressor, SequenceForecaster)}
-    return load_estimator(path, estimators, cell)
+    return load_estimator(path, {made.__name__: made for made in _ESTIMATORS}, cell)

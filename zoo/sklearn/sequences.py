@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -181,7 +181,7 @@ def arguments_of(
 ) -> tuple[Array, Array | None, dict[str, Any]]:
     """Sequences as arguments of a model: padded inputs, lengths if they matter, and auxiliary inputs.
 
-    A layer that reads forwards needs no lengths, since only the last step of each sequence has a target.
+    A layer that reads forwards needs no lengths, since no step of the padding has a target.
     Without lengths the compiled training step runs: a fit of 150 sequences of 5 to 20 steps takes
     0.06 s in place of 0.17 s. With lengths, steps of padding are not computed, which saves more if most steps
     are padding.
@@ -202,13 +202,56 @@ def arguments_of(
     return inputs, lengths if needs_lengths else None, aux
 
 
+def at_last_step(
+    rows: Sequence[Array], targets: Array, weights: Array, shape: tuple[int, ...]
+) -> dict[str, Array]:
+    """Targets and weights of all steps, of which only the last one of each sequence has a weight.
+
+    Args:
+        rows: The sequences.
+        targets: Their targets, ``(N,)`` classes or ``(N, V)`` numbers.
+        weights: Their weights, ``(N,)``.
+        shape: ``(T, N)``.
+    """
+    last = np.array([len(row) - 1 for row in rows]), np.arange(len(rows))
+    of_steps = {"targets": np.zeros((*shape, *targets.shape[1:]), targets.dtype), "weights": np.zeros(shape)}
+    of_steps["targets"][last], of_steps["weights"][last] = targets, weights
+    return of_steps
+
+
+def at_each_step(
+    rows: Sequence[Array], targets: Array, weights: Array, shape: tuple[int, ...]
+) -> dict[str, Array]:
+    """Targets and weights of all steps; steps without a target have the weight zero.
+
+    Args:
+        rows: The sequences.
+        targets: N arrays of the targets of their steps, see :func:`has_target`.
+        weights: Their weights, ``(N,)``.
+        shape: ``(T, N)``.
+    """
+    first = targets[0]
+    of_steps = {"targets": np.zeros((*shape, *first.shape[1:]), first.dtype), "weights": np.zeros(shape)}
+    for n, (row, each) in enumerate(zip(rows, targets, strict=True)):
+        is_present = has_target(each)
+        of_steps["targets"][: len(row), n][is_present] = each[is_present]
+        of_steps["weights"][: len(row), n] = is_present * weights[n]
+    return of_steps
+
+
+def has_target(targets: Array) -> Array:
+    """Whether a step has a target, ``(T,)`` booleans.
+
+    Args:
+        targets: Classes ``(T,)``, -1 for none, or numbers ``(T, V)``, NaN for none.
+    """
+    return targets >= 0 if targets.ndim == 1 else ~np.isnan(targets[:, 0])
+
+
 def predict_outputs(model: SequenceModel, rows: Sequence[Array], columns: Mapping[str, int]) -> Array:
     """Outputs of the readout after the last step of each sequence, ``(N, V)``, float64."""
     result = np.empty((len(rows), model.output_size))
-    order = np.argsort([len(row) for row in rows], kind="stable")  # similar lengths need the least padding
-    for start in range(0, len(order), PREDICT_BATCH_SIZE):
-        indices = order[start : start + PREDICT_BATCH_SIZE]
-        batch = [rows[n] for n in indices]
+    for indices, batch in _batches_of_similar_lengths(rows):
         inputs, lengths, aux = arguments_of(batch, model, columns)
         last = np.array([len(row) - 1 for row in batch]), np.arange(len(batch))
         weights = np.zeros(inputs.shape[:2])
@@ -216,3 +259,27 @@ def predict_outputs(model: SequenceModel, rows: Sequence[Array], columns: Mappin
         outputs, _ = model.outputs(inputs, weights, lengths=lengths, **aux)
         result[indices] = outputs[last]
     return result
+
+
+def predict_step_outputs(
+    model: SequenceModel, rows: Sequence[Array], columns: Mapping[str, int]
+) -> list[Array]:
+    """Outputs of the readout at each step of each sequence, ``(T, V)``, float64."""
+    result = [np.empty(0)] * len(rows)
+    for indices, batch in _batches_of_similar_lengths(rows):
+        inputs, lengths, aux = arguments_of(batch, model, columns)
+        outputs, _ = model.outputs(inputs, lengths=lengths, **aux)
+        for position, (index, row) in enumerate(zip(indices.tolist(), batch, strict=True)):
+            result[index] = outputs[: len(row), position].astype(np.float64)
+    return result
+
+
+def _batches_of_similar_lengths(rows: Sequence[Array]) -> Iterator[tuple[Array, list[Array]]]:
+    """The numbers of sequences and the sequences of each batch of a prediction.
+
+    Similar lengths need the least padding.
+    """
+    order = np.argsort([len(row) for row in rows], kind="stable")
+    for start in range(0, len(order), PREDICT_BATCH_SIZE):
+        indices = order[start : start + PREDICT_BATCH_SIZE]
+        yield indices, [rows[n] for n in indices]

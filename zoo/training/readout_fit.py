@@ -18,8 +18,6 @@ from zoo.model.ridge_regression import ReadoutFit, RidgeRegression
 from zoo.training.array_dataset import EVALUATION_BATCH, Sequences, evaluate_sequences
 from zoo.training.fit import as_sequences, divide_validation
 
-_LOSS = "squared_error"
-
 
 def fit_readout(
     model: SequenceModel,
@@ -35,11 +33,6 @@ def fit_readout(
     seed: int,
 ) -> ReadoutFit:
     """Fit the readout; see ``SequenceModel.fit_readout``."""
-    if model.criterion.name != _LOSS:
-        raise UsageError(
-            f"fit_readout: the loss of the model is {model.criterion.name!r}; least squares need "
-            f"loss={_LOSS!r}. For classes, give one-hot targets to such a model."
-        )
     penalties = _as_penalties(ridge, has_validation=validation is not None)
     steps, seed = as_integer(washout, "fit_readout: washout", 0), check_seed(seed)
     sequences = as_sequences(model, inputs, targets, weights, lengths, aux)

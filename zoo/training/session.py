@@ -38,7 +38,6 @@ from zoo.training.config_conversion import make_config
 from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
 from zoo.training.initial_parameters import Encoding, open_initial
-from zoo.training.labelled_dataset import prepare_sequences
 from zoo.training.regularisation import (
     ParameterHooks,
     Regularisation,
@@ -49,6 +48,7 @@ from zoo.training.run import Interrupted, Run, new_directory
 from zoo.training.run_factory import RunFactory, join_process_group
 from zoo.training.run_text import save_corpus, stored_corpus
 from zoo.training.schedules import Schedule
+from zoo.training.sequence_preparation import prepare_sequences
 from zoo.training.series_dataset import prepare_table
 from zoo.training.signals import StopRequest, catch_stop_signals
 from zoo.training.state import TrainingState, restore
