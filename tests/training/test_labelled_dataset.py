@@ -723,6 +723,12 @@ def test_data_frames_and_arrays_in_the_order_of_their_columns():
             "or leave the class out. For labels that are numbers and not classes, give `loss=",
         ),
         (list(map(str, range(60))), {}, "class '0' has one sequence (60 classes have one); expected two"),
+        (
+            [2**53 + n % 3 for n in range(60)],
+            {},
+            "arrays: a label is 9007199254740992, and numbers beyond 2**53 are rounded, so that different "
+            "classes may be equal; give texts as labels, or smaller numbers.",
+        ),
         ([0.5] * 60, {}, "all labels of the training part (42 sequences) are equal"),
         (["a", "b"] * 30, {"loss": "squared_error"}, "loss is 'squared_error', a loss of numbers, but a"),
         (["a", "b"] * 30, {"loss": "interval"}, "loss is 'interval', which does not fit labels of"),

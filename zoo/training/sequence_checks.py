@@ -58,6 +58,7 @@ def check_labels(
     _check_parts(given, spec, parts, labelled)
     labels = codes[labelled["train"]]
     if spec.classes:
+        _check_exact(given)
         _check_classes(given, spec, parts, codes, labels)
     elif len(labels) < 2 or labels.std() == 0:
         unit = "step" if spec.is_stepwise else "sequence"
@@ -67,6 +68,20 @@ def check_labels(
         )
     if metric == "auroc":
         _check_auroc(given, parts, codes[labelled[parts.validated]])
+
+
+def _check_exact(given: LabelledSequences) -> None:
+    """Raise an error for classes that are numbers beyond 2**53: different ones may be equal as float64."""
+    labels = given.labels
+    if labels is None or labels.kind != "number":
+        return
+    is_rounded = np.abs(labels.values) >= 2**53
+    if is_rounded.any():
+        value = labels.values[int(is_rounded.argmax())]
+        raise DataError(
+            f"{given.name}: a label is {value:.0f}, and numbers beyond 2**53 are rounded, so that different "
+            f"classes may be equal; give texts as labels, or smaller numbers."
+        )
 
 
 def _check_parts(
