@@ -1116,6 +1116,7 @@ def test_results_of_wrong_type_raise(name, value, two, tmp_path):
         zoo.Comparison(tmp_path).table()
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_command_names_the_file_of_a_cell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(
