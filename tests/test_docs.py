@@ -307,12 +307,11 @@ def test_runner(page, complaint, tmp_path, monkeypatch):
     assert done.returncode == bool(complaint)
 
 
-@pytest.mark.parametrize("mark", ["", runner.PLAIN_PYTHON])
-def test_runner_runs_kernels_of_marked_pages_as_plain_python(mark, tmp_path, monkeypatch):
+def test_runner_runs_kernels_below_the_mark_as_plain_python(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # which a page replaces
     path = tmp_path / "page.md"
     block = "```python\nimport zoo\nprint(zoo.kernels.jit.is_pure_python())\n```\n\n```output\n{}\n```\n"
-    path.write_text(f"# Page\n\n{mark}\n{block.format(bool(mark))}", encoding="utf-8")
+    path.write_text(block.format(False) + f"\n{runner.PLAIN_PYTHON}\n" + block.format(True), encoding="utf-8")
     runner.Page(path).run()
     assert not kernels.jit.is_pure_python()
 
