@@ -307,6 +307,15 @@ def test_runner(page, complaint, tmp_path, monkeypatch):
     assert done.returncode == bool(complaint)
 
 
+def test_runner_runs_kernels_below_the_mark_as_plain_python(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # which a page replaces
+    path = tmp_path / "page.md"
+    block = "```python\nimport zoo\nprint(zoo.kernels.jit.is_pure_python())\n```\n\n```output\n{}\n```\n"
+    path.write_text(block.format(False) + f"\n{runner.PLAIN_PYTHON}\n" + block.format(True), encoding="utf-8")
+    runner.Page(path).run()
+    assert not kernels.jit.is_pure_python()
+
+
 def test_runner_writes_output(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "page.md"

@@ -173,7 +173,7 @@ def test_command_takes_cell_file(command, words, file, tmp_path):
 
 def test_bench_takes_cell_file(file):
     sizes = ("--shapes", "4x8x4", "--seconds", 0.001, "--no-compile", "--peers", "none")
-    result = run("bench", "--cells", f"{file}:Leaky,{file}:Leaky+{file}:Halved", *sizes)
+    result = run("bench", "--cells", f"vanilla,{file}:Leaky+{file}:Halved", *sizes)
     assert (result.exit_code, f"{file}:Leaky+{file}:Halved" in result.stdout) == (0, True)
 
 

@@ -287,6 +287,7 @@ def test_changed_settings_raise(two, go, changes, words):
     assert (two.path / "compare.json").read_bytes() == before
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_changed_cell_source_raises_after_its_first_run(tmp_path, go):
     source = '''
 import zoo
@@ -441,6 +442,7 @@ def test_failed_run_stops_no_other_run(go, monkeypatch):
     assert [record.status for record in go().runs] == ["finished"] * 3, "what failed is tried again"
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_runs_do_not_start_if_all_runs_of_their_sweep_failed(go, monkeypatch):
     train = execute.train
 
@@ -491,6 +493,7 @@ class Undefined(zoo.Cell):
 '''
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_cell_that_computes_nan_diverges_in_its_runs_and_ranks_last(go, tmp_path):
     events, file = [], tmp_path / "undefined.py"
     file.write_text(UNDEFINED)
@@ -813,6 +816,7 @@ def test_options_have_customary_values_unless_they_are_set(go):
     assert repeated["cells"] == stored["cells"]
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_customary_values_are_stated_in_results_and_command(go):
     cells, sizes = {"a": "lstm", "zero": "lstm"}, {"seeds": 1, **SIZES, "params": 400, "lr": 0.01}
     options = {"copying": TINY, "zero": {"forget_bias": 0.0}}
@@ -867,8 +871,9 @@ def test_residual_connections_reach_models_and_texts(go):
     assert go(engine=Idle(), residual=True).plan["settings"]["residual"] is True
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_embedding_of_tokens(go):
-    comparison = go("vanilla", "copying", options={"copying": TINY}, seeds=1, embedding=3, lr=0.01)
+    comparison = go("vanilla", "copying", options={"copying": TINY}, seeds=1, embedding=3, lr=0.01, **SIZES)
     (run,) = comparison.runs
     model = zoo.Run(comparison.path / run.path).model
     assert model.params["embedding"].shape == (model.input_size, 3)
@@ -879,9 +884,10 @@ def test_embedding_of_tokens(go):
         go("vanilla", "adding", embedding=3)
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_parameters_by_part_add_up_to_all(go):
     cells = ["prenorm(vanilla)", "vanilla"]
-    comparison = go(cells, "copying", options={"copying": TINY}, seeds=1, embedding=3, lr=0.01)
+    comparison = go(cells, "copying", options={"copying": TINY}, seeds=1, embedding=3, lr=0.01, **SIZES)
     (table,) = make_tables(comparison)
     headings = [column.label for column in table.columns]
     names = ("parameters", "of cells", "of blocks", "of readout", "of embedding")
@@ -1039,6 +1045,7 @@ def test_events_list_missing_and_finished_jobs(go):
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_kernels_of_all_cells_are_one_stage(go):
     events = []
     given = {"options": {"copying": TINY}, "seeds": 1, "on_event": events.append, **SIZES, "lr": 0.01}
@@ -1165,6 +1172,7 @@ def test_results_of_wrong_type_raise(name, value, two, tmp_path):
         zoo.Comparison(tmp_path).table()
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_command_names_the_file_of_a_cell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(

@@ -176,6 +176,7 @@ def text():
     return np.random.default_rng(0).integers(0, 4, (2, 12, 9))
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_language_model_draws_only_in_training(text):
     one = model()
     expected, _ = one.loss(*text)
@@ -269,6 +270,7 @@ def test_gaussian_noise_depends_on_position_only():
     np.testing.assert_allclose(plain, gaussian(steps=(0, 5), rows=(0, 3)), rtol=1e-14)
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_private_noise_of_a_rate_model(x):
     def rate(**options):
         return zoo.Recurrent(Rate, 3, H, num_layers=2, dtype="float64", seed=1, **options)
@@ -291,6 +293,7 @@ def test_private_noise_of_a_rate_model(x):
     assert np.ptp(np.array(parts) - expected[:3]) > 0.1
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_models_draw_noise_in_evaluation_on_request(x):
     model = zoo.SequenceModel(Rate, 3, 2, H, loss="squared_error", dtype="float64", threads=1)
     targets = np.zeros((T, B, 2))

@@ -127,6 +127,7 @@ def test_chunks_of_a_vocabulary(size, monkeypatch):
     np.testing.assert_allclose(chunked_grad, grad, rtol=1e-9, atol=1e-14)
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_other_losses_of_a_large_vocabulary_use_shards(monkeypatch):
     monkeypatch.setattr(vocabulary_loss, "LARGE_VOCABULARY", 2)
     model = zoo.SequenceModel("vanilla", 3, 4, loss="squared_error", hidden_size=5, threads=1)
@@ -147,6 +148,7 @@ def test_tied_readout_is_the_embedding():
 
 @pytest.mark.usefixtures("readout")
 @EITHER
+@pytest.mark.usefixtures("plain_python")
 def test_model_is_stored_copied_and_trained(sizes, tmp_path):
     model = model_of(sizes)
     model.fit([0, 1, 2, 3] * 50, epochs=30, lr=0.05, batch_size=4, seq=8)
@@ -164,6 +166,7 @@ def test_model_is_stored_copied_and_trained(sizes, tmp_path):
 
 
 @EITHER
+@pytest.mark.usefixtures("plain_python")
 def test_sampling_agrees_with_the_logits(sizes):
     model = model_of(sizes, num_layers=2)
     text = model.sample("AB", length=20, sampler="greedy")
@@ -224,6 +227,7 @@ def test_stored_sizes_that_do_not_fit(tmp_path):
             zoo.load(tmp_path / "m.safetensors")
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_training_with_a_tied_embedding_resumes(tmp_path):
     settings = {"hidden": 8, "embedding": 8, "tie": True, "batch": 4, "seq": 8, "threads": 1, "eval_every": 5}
     whole = zoo.train("builtin:hello", **{**settings, "batch": 1, "seq": 4}, steps=20, out=tmp_path / "whole")

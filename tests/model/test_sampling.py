@@ -72,7 +72,7 @@ def test_decoder_loop_equals_the_model(name):
 
 
 def test_compiled_decoder_loop_equals_the_model():
-    assert_follows(small("mgu", 2, "float32"))
+    assert_follows(small("gru", 2, "float32"))  # other tests compile its kernels
 
 
 @settings(deadline=None, max_examples=150)

@@ -35,6 +35,7 @@ SHOWN = frozenset({"output", "text", "toml", "json", "bibtex"})
 FLAGS = {"python": {"no-run"}, "console": {"no-run", "fails"}, **{name: {"no-run"} for name in SHELL}}
 
 NEEDS = "needs="
+PLAIN_PYTHON = "<!-- plain python -->"  # no other test compiles the kernels of the blocks below
 
 _FENCE = re.compile(r"(?P<ticks>```+)(?P<info>.*)")
 _REASON = re.compile(r"<!-- not run: (?P<reason>\S.*) -->")
@@ -260,6 +261,7 @@ class Page:
         self.path = path
         self.lines = path.read_text(encoding="utf-8").splitlines()
         self.blocks = read_page("\n".join(self.lines))
+        self.compiled_lines = [*self.lines, PLAIN_PYTHON].index(PLAIN_PYTHON)
         self.write = write
         self.edits: list[tuple[int, int, list[str]]] = []
         self.file = f"<{path.name}>"
@@ -296,7 +298,7 @@ class Page:
         stream = io.StringIO()
         try:
             code = compile("\n" * block.line + block.text, self.file, "exec", dont_inherit=True)
-            with contextlib.redirect_stdout(stream):
+            with contextlib.redirect_stdout(stream), self._kernels(block):
                 exec(code, self.module.__dict__)
         except BaseException as error:
             raise PageError(f"line {block.line}: the block raised\n{_traceback(error)}") from error
@@ -307,6 +309,14 @@ class Page:
             self._differs(
                 block.line, "", printed, block.end, block.end, ["", "```output", *printed.splitlines(), "```"]
             )
+
+    def _kernels(self, block: Block) -> contextlib.AbstractContextManager[None]:
+        """Run compiled kernels, or below the mark their source in Python, with the same results."""
+        if block.line <= self.compiled_lines:
+            return contextlib.nullcontext()
+        from zoo.kernels import pure_python
+
+        return pure_python()
 
     def _console(self, block: Block) -> None:
         for line, command, shown in commands(block):
