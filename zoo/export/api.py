@@ -182,8 +182,10 @@ def to_c(
             f"and readout, such as {prefix!r}."
         )
     is_int8 = as_choice(weights, "export: weights", WEIGHTS) == "int8"
+    # The model is rounded first, for constants that are computed from its parameters. Quantizing rounded rows
+    # again gives the same integers.
     subject = exported_model(int8_weights(model, tokens) if is_int8 else model, tokens)
     program = c_program(subject, prefix, header.name, is_int8)
     write_files({header: program.header.encode("ascii"), source: program.source.encode("ascii")})
-    float_matrices = tuple(name for name, is_int8 in program.matrices.items() if not is_int8)
+    float_matrices = tuple(name for name, is_int8 in program.is_int8.items() if not is_int8)
     return CFiles(source, header, prefix, program.sizes, float_matrices)

@@ -33,6 +33,11 @@ def quantize_rows(matrix: Array) -> tuple[Array, Array]:
     return integers, divisors[..., 0]
 
 
+def saves_bytes(width: int) -> bool:
+    """Whether rows of this length are smaller as integers: a scale and one integer take more than one number."""
+    return width > 1
+
+
 def rounded_rows(matrix: Array) -> Array:
     """The values of a matrix after :func:`quantize_rows`."""
     integers, scales = quantize_rows(matrix)

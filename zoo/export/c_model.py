@@ -302,13 +302,13 @@ class CProgram:
         source: The text of the source file.
         header: The text of the header.
         sizes: Bytes, as in :class:`zoo.export.CFiles`.
-        matrices: Whether each matrix is int8 numbers with scales, by name.
+        is_int8: Whether each matrix is int8 numbers with scales, by name.
     """
 
     source: str
     header: str
     sizes: Mapping[str, int]
-    matrices: Mapping[str, bool]
+    is_int8: Mapping[str, bool]
 
 
 def c_program(model: ExportedModel, prefix: str, header: str, int8: bool = False) -> CProgram:
@@ -353,9 +353,9 @@ def c_program(model: ExportedModel, prefix: str, header: str, int8: bool = False
         source += ["", sampling_lines(prefix, c_type(model.dtype)).rstrip()]
     if raw is not None:
         source += ["", *raw.source_lines()]
-    matrix_types = emitter.matrix_types()
-    header_text = header_lines(model, prefix, sizes, raw, sequence, any(matrix_types.values()))
-    return CProgram(_joined_lines(source), _joined_lines(header_text), sizes, matrix_types)
+    is_int8 = emitter.is_int8()
+    header_text = header_lines(model, prefix, sizes, raw, sequence, any(is_int8.values()))
+    return CProgram(_joined_lines(source), _joined_lines(header_text), sizes, is_int8)
 
 
 class _ModelEmitter:
@@ -398,7 +398,7 @@ class _ModelEmitter:
 
     def _calls(self) -> Iterator[str]:
         x = "token" if self.model.tokens else "x"
-        if self.matrices.copies_embedding:
+        if self.matrices.is_input_copied:
             size = self.model.layers[0].spec.input_size
             yield from self._registered(self.matrices.embedded_lines("x", "token", "embedded"))
             x, self.layer_outputs["embedded"] = "embedded", size
@@ -454,7 +454,7 @@ class _ModelEmitter:
             yield f"    {call}"
 
     def sizes(self) -> dict[str, int]:
-        """Bytes, as :class:`Program` has them."""
+        """Bytes, as :class:`CProgram` has them."""
         size = self.model.dtype.itemsize
         states = sum(math.prod(shape) for shape in self.model.states.values())
         scratch = sum(self.layer_outputs.values()) + max(layer.scratch for layer in self.layers)
@@ -466,7 +466,7 @@ class _ModelEmitter:
             "scratch": scratch * size,
         }
 
-    def matrix_types(self) -> dict[str, bool]:
+    def is_int8(self) -> dict[str, bool]:
         """Whether each constant of two numbers or more in a row and a column is int8, by name."""
         return {
             name: value.dtype == np.int8

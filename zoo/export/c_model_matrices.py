@@ -6,9 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from zoo.array_types import Array
-from zoo.export.c_matrix import CMatrix, quantize_rows
+from zoo.export.c_matrix import CMatrix, quantize_rows, saves_bytes
 from zoo.export.exported_model import ExportedModel
 from zoo.model.category_inputs import CategoryInputs
+
+EMBEDDING, READOUT = "embedding", "readout_Why"
+"""Names of the arrays in C."""
+
+
+def quantized_matrices(model: ExportedModel) -> list[str]:
+    """Names of the arrays that become integers and scales in an int8 export: embedding, readout, or none."""
+    widths = {}
+    if model.embedding is not None:
+        widths[EMBEDDING] = model.embedding.shape[1]
+    if model.readout is not None and not model.is_tied:
+        widths[READOUT] = len(model.readout[0])  # each output has a scale
+    return [name for name, width in widths.items() if saves_bytes(width)]
 
 
 @dataclass(frozen=True)
@@ -31,35 +44,36 @@ class ModelMatrices:
     def make(cls, model: ExportedModel, int8: bool) -> ModelMatrices:
         """Store the matrices of a model. A tied readout reads the embedding."""
         constants: dict[str, Array] = {}
+        quantized = quantized_matrices(model) if int8 else []
 
         def store(name: str, value: Array) -> CMatrix:
-            if not int8 or value.shape[-1] == 1:
+            if name not in quantized:
                 constants[name] = value
                 return CMatrix(name)
             constants[name], constants[f"{name}_scales"] = quantize_rows(value)
             return CMatrix(name, f"{name}_scales")
 
-        embedding = None if model.embedding is None else store("embedding", model.embedding)
+        embedding = None if model.embedding is None else store(EMBEDDING, model.embedding)
         if model.readout is None:
             return cls(model, constants, embedding, None)
-        weights, bias = model.readout
+        weights, constants["readout_by"] = model.readout
         if model.is_tied and embedding is not None:
             readout = replace(embedding, is_transposed=True)
-        elif int8:  # outputs may have different units, so each has a scale
-            readout = replace(store("readout_Why", weights.T), is_transposed=True)
+        elif READOUT in quantized:  # outputs may have different units, so each has a scale
+            readout = replace(store(READOUT, weights.T), is_transposed=True)
         else:
-            readout = store("readout_Why", weights)
-        constants["readout_by"] = bias
+            readout = store(READOUT, weights)
         return cls(model, constants, embedding, readout)
 
     @property
-    def copies_embedding(self) -> bool:
+    def is_input_copied(self) -> bool:
         """Whether the input of the first layer is an array, not a row of the embedding."""
         return self.model.categories is not None or bool(self.embedding and self.embedding.scales)
 
     def embedding_row(self, token: str) -> str:
         """Expression for the vector of a token."""
-        return f"&embedding[(size_t){token} * {self.model.layers[0].spec.input_size}]"
+        assert self.embedding is not None
+        return f"&{self.embedding.pointer}[(size_t){token} * {self.model.layers[0].spec.input_size}]"
 
     def embedded_lines(self, x: str, token: str, to: str) -> Iterator[str]:
         """The lines that write the input of the first layer.

@@ -46,7 +46,7 @@ class SequenceFunction:
         self.arrays = {f"y{layer.spec.index}": layer.spec.output_size for layer in model.layers}
         if model.readout is None:
             self.arrays.popitem()  # the last layer writes to the outputs
-        if matrices.copies_embedding:
+        if matrices.is_input_copied:
             self.arrays = {"embedded": model.layers[0].spec.input_size, **self.arrays}
 
     @property
@@ -81,7 +81,7 @@ class SequenceFunction:
             address = f"{name} + count * {size}"
         yield from (*["    (void)work;"] * (not self.arrays), f"    {self.prefix}_init(state);")
         x, width = ("tokens" if self.model.tokens else "x"), self.model.input_size
-        if self.matrices.copies_embedding:
+        if self.matrices.is_input_copied:
             size = self.model.layers[0].spec.input_size
             rows = f"x + t * {width}", "tokens[t]", f"embedded + t * {size}"
             yield from self._loop(self._registered(self.matrices.embedded_lines(*rows)))

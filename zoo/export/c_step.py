@@ -35,7 +35,7 @@ from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop
 from zoo.compiler.schedule.phases import MatmulItem
 from zoo.compiler.schedule.sections import decode_schedule, step_with_copies
 from zoo.errors import UsageError
-from zoo.export.c_matrix import CMatrix, quantize_rows
+from zoo.export.c_matrix import CMatrix, quantize_rows, saves_bytes
 from zoo.export.c_source import (
     FUNCTIONS,
     MATMULS,
@@ -467,14 +467,10 @@ def _stored(w: Node) -> Node:
 
 
 def _has_whole_rows(view: View) -> bool:
-    """Whether a view consists of whole rows of a parameter, of two numbers or more: their scales fit it."""
+    """Whether a view consists of whole rows of a parameter, whose scales fit it, and which int8 makes smaller."""
     base = view.base
-    return (
-        base.op == PARAM
-        and len(base.shape) > 1
-        and view.shape[-1] == base.shape[-1]
-        and base.shape[-1] != ONE
-    )
+    is_matrix = base.op == PARAM and len(base.shape) > 1
+    return is_matrix and view.shape[-1] == base.shape[-1] and saves_bytes(int(base.shape[-1].evaluate({})))
 
 
 def _pointer(array: ArrayVar, view: View) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from zoo.classification.predictor import Predictor
 from zoo.errors import UsageError
 from zoo.export.c_matrix import rounded_rows
+from zoo.export.c_model_matrices import EMBEDDING, READOUT, quantized_matrices
 from zoo.export.c_step import CStepEmitter
 from zoo.export.exported_model import AnyModel, LoadedModel, exported_model, load_trained
 from zoo.forecasting.forecaster import Forecaster
@@ -43,10 +44,10 @@ def int8_weights(model: AnyModel, tokens: bool | None = None) -> LoadedModel:
         DefinitionError: if a cell's step cannot be compiled.
     """
     loaded = load_trained(model.path, model.cell) if isinstance(model, Run) else model
-    quantized = int8_parameters(loaded, tokens)
     if isinstance(loaded, Forecaster | Predictor):
+        exported_model(loaded, tokens)  # raises an error for `tokens`
         return replace(loaded, model=int8_weights(loaded.model))
-    rounded = copy.deepcopy(loaded)
+    quantized, rounded = int8_parameters(loaded, tokens), copy.deepcopy(loaded)
     for name in quantized:
         value = rounded.params[name]
         if not np.isfinite(value).all():
@@ -69,8 +70,6 @@ def int8_parameters(model: AnyModel, tokens: bool | None = None) -> list[str]:
     for direction in exported.directions:
         step = CStepEmitter(direction, exported.first_layer_reads_tokens and direction.spec.index == 0)
         names += (f"{direction.spec.prefix}{param}" for param in step.product_parameters().values())
-    if exported.embedding is not None and exported.embedding.shape[1] > 1:
-        names.append("embedding")
-    if exported.readout is not None and not exported.is_tied and len(exported.readout[0]) > 1:
-        names.append("Why")
+    params = {EMBEDDING: "embedding", READOUT: "Why"}
+    names += (params[name] for name in quantized_matrices(exported))
     return names
