@@ -34,7 +34,7 @@ def quantize_rows(matrix: Array) -> tuple[Array, Array]:
 
 
 def saves_bytes(width: int) -> bool:
-    """Whether rows of this length are smaller as integers: a scale and one integer take more than one number."""
+    """Whether rows of this length are smaller as integers and a scale."""
     return width > 1
 
 

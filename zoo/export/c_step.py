@@ -467,7 +467,7 @@ def _stored(w: Node) -> Node:
 
 
 def _has_whole_rows(view: View) -> bool:
-    """Whether a view consists of whole rows of a parameter, whose scales fit it, and which int8 makes smaller."""
+    """Whether a view consists of whole rows of a parameter, which int8 makes smaller."""
     base = view.base
     is_matrix = base.op == PARAM and len(base.shape) > 1
     return is_matrix and view.shape[-1] == base.shape[-1] and saves_bytes(int(base.shape[-1].evaluate({})))
