@@ -270,7 +270,7 @@ class Predictor:
         return {"part": "all", **score_sequences(self.model, both, scaled, parts.train, others, self.main)}
 
     def parts(self, given: LabelledSequences) -> dict[str, Array]:
-        """Numbers of the sequences of each part of the data of training, see :func:`divide`."""
+        """Numbers of the sequences of each part of the data of training."""
         return divide(given, self.spec).by_name()
 
     def open_data(
