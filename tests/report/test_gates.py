@@ -112,7 +112,7 @@ def test_figure_of_a_layer_has_a_heat_map_of_each_gate(run, tmp_path):
 def example(starts, length, names=("x",)):
     """A block of a gate over numeric inputs."""
     levels = base64.b64encode(bytes(range(length))).decode()
-    state = StateUnits("l0.f", "layer 1, f", (0,), 1, (1.0,), (0.1,), levels, (-1,), (0.0,))
+    state = StateUnits("l0.f", "layer 1, f", (7,), 9, (1.0,), (0.1,), levels, (-1,), (0.0,))
     traces = tuple(Trace(name, tuple(map(float, range(length)))) for name in names)
     return Units("gates", "", (), (None,) * length, (state,), (), traces=traces, starts=starts, gates=True)
 
@@ -131,6 +131,11 @@ def test_figure_shows_whole_examples_if_one_fits(starts, length, steps, monkeypa
     begins = [start - 0.5 for start in starts[1:] if start < steps]
     for axes in figure.axes[:3]:
         assert [x for (x, _), _ in axes.collections[0].get_segments()] == begins
+    line = figure.axes[0].lines[0]
+    gaps = [x for x, y in zip(*line.get_data(), strict=True) if np.isnan(y)]
+    assert gaps == begins
+    assert line.get_drawstyle() == "steps-mid", "an input has the width of its step, as in the maps"
+    assert [tick.get_text() for tick in figure.axes[2].get_yticklabels()] == ["unit 7"]
 
 
 def test_gates_over_numeric_examples_leave_out_padding():
@@ -175,6 +180,27 @@ def test_chart_of_means_has_the_range_of_a_gate_or_a_wider_one(scale, ends):
     assert (chart.y.low, chart.y.high) == ends
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_page_of_a_model_with_a_gate_that_is_not_finite(value, tmp_path):
+    model = zoo.SequenceModel("gru", 2, 2, 4, loss="cross_entropy")
+    inputs = np.random.default_rng(0).normal(size=(5, 2, 2))
+    with zoo.kernels.pure_python():
+        result = read_numeric(model, NumericExamples("two", ("a", "b"), inputs, np.array([5, 3])))
+    gates_of_run = {name: values.copy() for name, values in result.gates.items()}
+    gates_of_run["l0.reset_gate"][1, 2] = value
+    states = {name: np.where(np.arange(8) == 2, value, values) for name, values in result.states.items()}
+    _, chart, block = blocks = list(unit_blocks(replace(result, gates=gates_of_run, states=states)))
+    page = zoo.report.write_page(
+        ReportPage("r", "", (), (PageSection("s", "S", tuple(blocks)),)), tmp_path / "r.html"
+    )
+    assert "NaN" not in page.read_text(encoding="utf-8")
+    series = next(series for series in chart.series if series.name == "reset gate")
+    assert [x for x, y in zip(series.x, series.y, strict=True) if y is None] == [2, 4.5]
+    assert (chart.y.low, chart.y.high) == (0, 1)
+    state = next(state for state in block.states if state.name == "l0.reset_gate")
+    assert values_of(block, state)[1, 2] == 0
+
+
 def test_equal_gates_of_one_layer_are_joined():
     one, other = np.ones((2, 3)), np.zeros((2, 3))
     merged = merge_equal(
@@ -190,8 +216,9 @@ def test_equal_gates_of_one_layer_are_joined():
 def panels(figure):
     """The names of the rows, and the arrays of the heat maps by name."""
     rows = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
-    maps = {axes.get_ylabel(): np.asarray(image.get_array()) for axes in rows for image in axes.images}
-    return [axes.get_ylabel() for axes in rows], maps
+    names = [axes.get_ylabel().replace("\n", " ") for axes in rows]
+    images = ((name, image) for name, axes in zip(names, rows, strict=True) for image in axes.images)
+    return names, {name: np.asarray(image.get_array()) for name, image in images}
 
 
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=4, min_side=1, max_side=5)
@@ -220,15 +247,36 @@ def test_heat_map_has_the_values_of_one_sequence(values, data):
 
 @needs_matplotlib
 @pytest.mark.parametrize(
-    ("values", "ends"),
-    [((0.2, 0.9), (0, 1)), ((0.0, 3.0), (0, 3)), ((-0.5, 0.5), (-1, 1)), ((-2, 0), (-2, 2))],
+    ("values", "ends", "texts"),
+    [
+        ((0.2, 0.9), (0, 1), ["0, closed", "1, open"]),
+        ((0.0, 3.0), (0, 3), ["0", "3"]),
+        ((-0.5, 0.5), (-1, 1), ["-1", "0", "1"]),
+        ((-6.5, 0), (-6.5, 6.5), ["-6.5", "0", "6.5"]),
+    ],
 )
-def test_scale_is_from_closed_to_open_or_wider(values, ends):
-    figure = zoo.report.draw_gates({"candidate": np.array(values)[:, None, None]})
-    (image,) = figure.axes[1].images
-    assert image.get_clim() == (-ends[1], ends[1]), "white is zero"
-    assert figure.axes[0].get_ylim() == ends
-    assert figure.axes[-1].get_ylim() == ends, "the scale shows the values that occur"
+def test_each_map_has_a_scale_from_closed_to_open_or_wider(values, ends, texts):
+    candidate = np.array(values)[:, None, None]
+    figure = zoo.report.draw_gates({"candidate": candidate, "forget_gate": np.full((2, 1, 3), 0.5)})
+    mean, *maps = figure.axes[:3]
+    assert mean.get_ylim() == (min(0, *values), max(1, *values)), "the row of means has the range of means"
+    both = [(ends, texts), ((0, 1), ["0, closed", "1, open"])]
+    for axes, bar, (limits, labels) in zip(maps, figure.axes[3:], both, strict=True):
+        assert axes.images[0].get_clim() == (-limits[1], limits[1]), "white is zero"
+        assert bar.get_ylim() == limits, "the scale shows the values that occur"
+        assert [tick.get_text() for tick in bar.get_yticklabels()] == labels
+        assert axes.get_yticklabels()[0].get_text() == "unit 0"
+
+
+@needs_matplotlib
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("names", [("forget_gate",), ("forget_gate", "update_gate", "input_gate")])
+def test_rows_with_long_names_are_wide(layers, names):
+    equal = [np.full((4, 1, 2), 0.1 * layer) for layer in range(layers)]
+    figure = zoo.report.draw_gates({f"l{n}.{name}": equal[n] for n in range(layers) for name in names})
+    figure.canvas.draw()  # a warning, which is an error, if the layout fails
+    assert figure.axes[0].get_position().width > 0.5
+    assert figure.axes[0].get_legend().get_window_extent().x1 <= figure.bbox.x1
 
 
 @needs_matplotlib

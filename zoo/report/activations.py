@@ -324,8 +324,9 @@ def _states(states: Mapping[str, Array], features: Array, least_peak: float = 0.
     length = next(iter(states.values())).shape[1]
     limit = max(1, MAX_BYTES // length // len(states))
     for name, values in states.items():
-        indices = _most_varied(values, limit)
-        yield _state(name, values[indices], indices, len(values), features, least_peak)
+        finite = np.where(np.isfinite(values), values, 0.0)  # JSON and bytes have no NaN
+        indices = _most_varied(finite, limit)
+        yield _state(name, finite[indices], indices, len(values), features, least_peak)
 
 
 def _most_varied(values: Array, limit: int) -> Array:

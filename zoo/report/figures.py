@@ -95,8 +95,8 @@ def _plot_steps(axes: Any, values: Array, starts: Sequence[int], **style: Any) -
     """Plot values over steps, with a gap before each example but the first."""
     # One line with gaps and one collection: with two lines for each of 360 sequences, a page took 7 s.
     gaps = np.array(starts[1:], int)
-    axes.plot(
-        np.insert(np.arange(float(len(values))), gaps, np.nan), np.insert(values, gaps, np.nan), **style
+    axes.plot(  # a gap half a step before an example leaves room for the width of the steps around it
+        np.insert(np.arange(float(len(values))), gaps, gaps - 0.5), np.insert(values, gaps, np.nan), **style
     )
 
 
@@ -111,6 +111,7 @@ def _name_row(axes: Any, name: str, starts: Sequence[int]) -> None:
 def draw_gate_rows(
     gates: Mapping[str, Array],
     *,
+    numbers: Mapping[str, Sequence[int]] | None = None,
     symbols: Sequence[str] = (),
     lines: Sequence[tuple[str, Array]] = (),
     starts: Sequence[int] = (0,),
@@ -120,6 +121,7 @@ def draw_gate_rows(
 
     Args:
         gates: Name to values, ``(units, N)``.
+        numbers: Name to the indices of the units; None if all are shown.
         symbols: Texts of the steps; empty for numbers.
         lines: Names and values of lines, ``(N,)``.
         starts: First step of each example.
@@ -127,20 +129,27 @@ def draw_gate_rows(
     """
     figures: Any = importlib.import_module("matplotlib.figure")
     heights = [*[0.5] * len(lines), 1.0, *[0.9] * len(gates)]
-    figure = figures.Figure(figsize=(7.0, 0.9 + sum(heights)), layout="constrained")
+    # A wider legend leaves no room for the rows: 4.6 inches, of 0.5 and 0.052 a character for each name.
+    columns = min(4, max(1, int(4.6 // (0.5 + 0.052 * max(map(len, gates))))))
+    size = 7.0, 0.75 + 0.15 * math.ceil(len(gates) / columns) + sum(heights)
+    figure = figures.Figure(figsize=size, layout="constrained")
     rows = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     for axes, (name, values) in zip(rows, lines, strict=False):
-        _plot_steps(axes, values, starts, **_INPUT_LINE)
+        _plot_steps(axes, values, starts, drawstyle="steps-mid", **_INPUT_LINE)
         _name_row(axes, name, starts)
     means, maps = rows[len(lines)], rows[len(lines) + 1 :]
+    ends = [0.0, 1.0]
     for slot, (name, values) in enumerate(gates.items()):
-        style = _line_style(Series(name, (), (), slot=slot))
-        _plot_steps(means, values.mean(axis=0), starts, label=plain_text(name), **style)
+        style, mean = _line_style(Series(name, (), (), slot=slot)), values.mean(axis=0)
+        _plot_steps(means, mean, starts, label=plain_text(name), **style)
+        ends += gate_range(mean)
+    means.set_ylim(min(ends), max(ends))
     _name_row(means, "mean", starts)
-    means.legend(frameon=False, fontsize=7, ncols=4, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
-    means.set_ylim(_draw_maps(figure, maps, gates))
-    for axes, name in zip(maps, gates, strict=True):
-        _name_row(axes, name, starts)
+    above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0}
+    means.legend(frameon=False, fontsize=7, ncols=columns, **above)
+    for axes, (name, values) in zip(maps, gates.items(), strict=True):
+        _draw_map(figure, axes, values, range(len(values)) if numbers is None else numbers[name])
+        _name_row(axes, name.replace(", ", ",\n").replace(" = ", " =\n"), starts)
     if title:
         figure.suptitle(plain_text(title), x=0.01, ha="left", fontsize=9)
     if 0 < len(symbols) <= _MAX_SYMBOLS:
@@ -159,30 +168,31 @@ def _write_symbols(axes: Any, symbols: Sequence[str]) -> None:
         axes.text(step, -0.04, shown, family="monospace", fontsize=7, parse_math=False, **bottom)
 
 
-def _draw_maps(figure: Any, maps: Sequence[Any], gates: Mapping[str, Array]) -> tuple[float, float]:
-    """Draw a heat map for each gate, all with one scale: white at zero, blue above and orange below.
+def gate_range(values: Array) -> tuple[float, float]:
+    """Return the ends of an axis for gates: 0 and 1, or further out if finite values are outside."""
+    finite = values[np.isfinite(values)]
+    return float(finite.min(initial=0.0)), float(finite.max(initial=1.0))
 
-    Returns:
-        The ends of the scale: 0 and 1, unless values are outside.
-    """
+
+def _draw_map(figure: Any, axes: Any, values: Array, numbers: Sequence[int]) -> None:
+    """Draw a heat map with a scale of its own: white at zero, blue above and orange below."""
     colors: Any = importlib.import_module("matplotlib.colors")
     blue, orange = palette.SERIES[0][0], palette.SERIES[1][0]
     scale = colors.LinearSegmentedColormap.from_list("gates", [orange, "#ffffff", blue])
-    low = min([0.0, *(float(values.min()) for values in gates.values())])
-    high = max([1.0, -low, *(float(values.max()) for values in gates.values())])
-    for axes, values in zip(maps, gates.values(), strict=True):
-        count, length = values.shape
-        image = axes.imshow(
-            values, aspect="auto", cmap=scale, vmin=-high, vmax=high,
-            extent=(-0.5, length - 0.5, count - 0.5, -0.5),
-        )  # fmt: skip
-        axes.set_yticks([0, count - 1] if count > 1 else [0])
-    ends = (-high if low < 0 else 0.0, high)
-    bar = figure.colorbar(image, ax=list(maps), aspect=12 * len(maps), fraction=0.03, pad=0.01)
-    bar.ax.set_ylim(ends)
+    low, high = gate_range(values)
+    limit = max(high, -low)
+    count, length = values.shape
+    image = axes.imshow(
+        values, aspect="auto", cmap=scale, vmin=-limit, vmax=limit,
+        extent=(-0.5, length - 0.5, count - 0.5, -0.5),
+    )  # fmt: skip
+    rows = [0, count - 1] if count > 1 else [0]
+    axes.set_yticks(rows, [f"unit {numbers[row]}" for row in rows])
+    bar = figure.colorbar(image, ax=axes, aspect=10, fraction=0.03, pad=0.01)
+    ends = [0.0, limit] if low == 0 else [-limit, 0.0, limit]
+    bar.ax.set_ylim(ends[0], limit)
+    bar.ax.set_yticks(ends, ["0, closed", "1, open"] if ends == [0, 1] else [f"{end:.3g}" for end in ends])
     bar.ax.tick_params(labelsize=7)
-    bar.set_label("0 is closed, 1 is open", fontsize=7)
-    return ends
 
 
 def _block_gates(units: Units) -> Iterator[tuple[str, Any]]:
@@ -191,6 +201,7 @@ def _block_gates(units: Units) -> Iterator[tuple[str, Any]]:
     starts = [start for start in units.starts if start < stop] or [0]
     lines = [(trace.name, np.array(trace.values[:stop], float)) for trace in units.traces[:_MAX_TRACES]]
     layers: dict[str, dict[str, Array]] = {}
+    numbers: dict[str, dict[str, Sequence[int]]] = {}
     for state in units.states:
         layer, _, gate = state.label.rpartition(", ")
         values = np.stack(
@@ -200,11 +211,19 @@ def _block_gates(units: Units) -> Iterator[tuple[str, Any]]:
             ]
         )
         layers.setdefault(layer, {})[gate] = values
+        numbers.setdefault(layer, {})[gate] = state.numbers
     for layer, gates in layers.items():
         title = f"Gates of {layer}"
         yield (
             f"gates-{layer}",
-            draw_gate_rows(gates, symbols=units.symbols[:stop], lines=lines, starts=starts, title=title),
+            draw_gate_rows(
+                gates,
+                numbers=numbers[layer],
+                symbols=units.symbols[:stop],
+                lines=lines,
+                starts=starts,
+                title=title,
+            ),
         )
 
 

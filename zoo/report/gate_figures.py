@@ -26,9 +26,10 @@ def draw_gates(
 ) -> Any:
     """Draw the gates of one sequence over time as a figure of matplotlib.
 
-    From top to bottom: a row for each line, the mean of each gate over its units, and a heat map of each gate
-    with a row of pixels for each unit. White is 0, a closed gate, and blue is 1, an open one. Other values,
-    for example of a candidate, have their own range, with orange below zero.
+    From top to bottom: a row for each entry of ``lines``, the mean of each gate over its units, and a heat
+    map of each gate with a row of pixels for each unit. White is 0, a closed gate, and blue is 1, an open
+    one. A map with values outside of 0 to 1, for example of a candidate, has a scale of its own: white is
+    still 0, full blue is the largest magnitude, and orange is below zero.
 
     Args:
         traces: Name to values, ``(T, B, ...)``, as ``zoo.analysis.gate_traces`` returns them. Gates of a

@@ -12,7 +12,9 @@ from zoo.analysis.traces import gate_names
 from zoo.array_types import Array
 from zoo.model import AnyModel
 from zoo.report.blocks import Axis, Chart, Series
+from zoo.report.figures import gate_range
 from zoo.report.gate_figures import gate_label, merge_equal
+from zoo.report.history import number
 from zoo.tables import Number
 
 MAX_CHART_STEPS = 1000
@@ -53,15 +55,15 @@ def means_chart(gates: Mapping[str, Array], starts: Sequence[int], source: str, 
 
     Args:
         gates: Name to values, ``(units, N)``.
-        starts: First step of each example; a line has a gap there.
+        starts: First step of each example; a line has a gap there, and where a mean is not finite.
         source: Description of the inputs.
         noun: Name of a step.
     """
-    series, slots, low, high = [], dict[str, int](), 0.0, 1.0
+    series, slots, ends = [], dict[str, int](), [0.0, 1.0]
     for name, values in gates.items():
         *layer, gate = gate_label(name).rsplit(", ", 1)
         means = values[:, :MAX_CHART_STEPS].mean(axis=0)
-        low, high = min(low, float(means.min())), max(high, float(means.max()))
+        ends += gate_range(means)
         x, y = zip(*_points(means, starts), strict=True)
         slot = slots.setdefault(gate, len(slots))
         series.append(Series(gate, x, y, slot=slot, group=", ".join(layer)))
@@ -74,7 +76,7 @@ def means_chart(gates: Mapping[str, Array], starts: Sequence[int], source: str, 
         "gate-means",
         f"Means of the gates over {source}{shown}",
         Axis(noun, "integer", switch=False, low=0),
-        Axis("mean over units", low=low, high=high, switch=False),
+        Axis("mean over units", low=min(ends), high=max(ends), switch=False),
         tuple(series),
         note=_MEANS_NOTE,
         choose="layer",
@@ -88,4 +90,4 @@ def _points(means: Array, starts: Sequence[int]) -> Iterator[tuple[Number, Numbe
     for step, mean in enumerate(means.tolist()):
         if step in begins:
             yield step - 0.5, None
-        yield step, float(f"{mean:.3g}")
+        yield step, number(float(f"{mean:.3g}"))
