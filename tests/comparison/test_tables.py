@@ -609,6 +609,24 @@ def test_options_are_a_column_and_values_that_are_not_customary_a_warning():
     assert "options" not in text_tables()[1].headings
 
 
+@pytest.mark.parametrize("reference", [None, "gru", "lem"])
+@pytest.mark.parametrize("options", [None, {}, {"size": 3}, {"forget_bias": 0.0}, {"l1.forget_bias": 0.0}])
+@pytest.mark.parametrize("published", [True, False])
+def test_cell_without_a_customary_option_of_the_reference_is_named(reference, options, published):
+    """The difference of a class of your own from lstm includes the forget bias that it lacks."""
+    cells = options_of("gru", "lstm", 1.0)
+    cells["gru"] |= {"options": {"forget_bias": 1.0}, "published": True}
+    cells["lem"] = {"name": "lem", "options": options, "published": published}
+    made = results(cells=cells, plan={**PLAN, "reference": reference})
+    sentence = {
+        None: "",
+        "gru": " lem does not have the option forget_bias, so differences from gru include its effect.",
+        "lem": " lem does not have the option forget_bias, so the differences of gru include its effect.",
+    }[reference if not published and "forget_bias" not in str(options) else None]
+    for table in make_tables(made)[1:]:
+        assert table.as_text().legend.endswith(f"forget_bias=1.0 of gru is customary.{sentence}")
+
+
 def test_runs_that_reach_the_threshold_in_validation_only_are_named():
     near = record("copying", "lem", 0, 0.9, solved=False, steps_to_threshold=140)
     assert next(list_warnings(results([near]))) == (

@@ -303,6 +303,10 @@ class Comparison:
         """Scope of a cell: bare recurrence or whole mixer; empty in results of old versions."""
         return str(self._cell_info(cell).get("scope", ""))
 
+    def is_published(self, cell: str) -> bool:
+        """Whether a cell has a reference, unlike a cell of your own; True in results of old versions."""
+        return self._cell_info(cell).get("published") is not False
+
     def registered_name(self, cell: str) -> str:
         """The name of a cell in the registry, which differs from its label in ``label=name``."""
         return str(self._cell_info(cell).get("name", cell))

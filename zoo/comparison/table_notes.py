@@ -153,6 +153,34 @@ def customary_cells(results: Comparison) -> dict[str, list[str]]:
     return {option: [*labels] for option, labels in cells.items()}
 
 
+def customary_sentences(results: Comparison) -> Iterator[str]:
+    """The options with customary values, and the differences from the reference cell that include them.
+
+    A class of your own that lacks an option which the reference has differs from it in more than its
+    equations. Cells with a reference in the literature are different networks anyway.
+    """
+    for option, cells in customary_cells(results).items():
+        yield f"{option} of {', '.join(cells)} is customary."
+        name, reference = option.partition("=")[0], results.reference
+        without = [
+            cell
+            for cell in results.cells
+            if not results.is_published(cell)
+            and name not in {each.rpartition(".")[2] for each in results.options(cell)}
+        ]
+        if reference in cells and without:
+            have = "does" if len(without) == 1 else "do"
+            yield (
+                f"{', '.join(without)} {have} not have the option {name}, so differences from {reference} "
+                f"include its effect."
+            )
+        elif reference in without:
+            yield (
+                f"{reference} does not have the option {name}, so the differences of {', '.join(cells)} "
+                f"include its effect."
+            )
+
+
 def legend_text(info: Info) -> str:
     """The metric of a task, its direction, and the scores without memory and at the threshold."""
     direction = "higher" if info["higher_is_better"] else "lower"

@@ -18,7 +18,7 @@ from zoo.comparison.table_notes import (
     UNFINISHED_MARK,
     Info,
     cell_sentences,
-    customary_cells,
+    customary_sentences,
     gain_sentences,
     has_unfinished_runs,
     is_near_baseline,
@@ -198,16 +198,13 @@ def task_table(results: Comparison, task: str) -> Table:
         sign = -1 if info["higher_is_better"] else 1
         scored.sort(key=lambda pair: math.inf if pair[0] is None else sign * pair[0])
     rows = tuple(tuple(values.get(column.label, _NOTHING) for column in columns) for _, values in scored)
-    customary = (
-        f"{option} of {', '.join(cells)} is customary." for option, cells in customary_cells(results).items()
-    )
     note = " ".join(
         [
             legend_text(info),
             *gain_sentences(summary, info),
             *cell_sentences(results, summary),
             *size_sentences(results, summary),
-            *customary,
+            *customary_sentences(results),
         ]
     )
     title, hatch, marks = _title(task, info), _hatch_text(results, [task]), _marks_text(results, [task])
