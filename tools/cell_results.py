@@ -194,7 +194,7 @@ class Results:
 
     @cached_property
     def _rank_draws(self) -> tuple[list[str], RankDraws]:
-        models, draws = mean_rank_draws(self._complete_records)
+        _, models, draws = mean_rank_draws(self._complete_records)
         assert draws is not None  # complete models have all tasks
         return models, draws
 

@@ -389,6 +389,25 @@ def test_overall_table_compares_with_the_reference(seeds, tasks, reference, sent
     assert "rank gap" not in table.headings
 
 
+@pytest.mark.parametrize(
+    ("reference", "sentences"),
+    [
+        (None, "lem is clearly the best. Clearly worse: lru."),
+        ("lem", "Clearly worse: lru."),
+        ("gru", "gru has no rank, so there is no rank difference."),
+    ],
+)
+def test_overall_table_names_cells_without_a_score(reference, sentences):
+    """A reference that failed everywhere was the worst of all, so other cells were clearly better."""
+    tasks = {name: {**TASKS["copying"], "name": name} for name in ("t0", "t1", "t2", "t3", "t4", "t5")}
+    scores = {"gru": None, "lem": 0.9, "lru": 0.1}
+    records = [record(task, cell, 0, score) for task in tasks for cell, score in scores.items()]
+    table = overall_table(results(records, tasks=tasks, plan={**PLAN, "reference": reference})).as_text()
+    assert "Without a score on any task, and so without a rank: gru." in table.legend
+    assert sentences in table.legend
+    assert table.rows[-1][:5] == ("gru", "recurrence", "–", "–", "–")
+
+
 def test_task_tables_compare_with_the_reference():
     """Differences of accuracies are in points; of errors, they have the unit of the error."""
     scores = {"gru": (0.2, 0.5, 0.8), "lem": (0.301, 0.599, 0.9), "lru": (0.22, 0.49, 0.81)}
@@ -448,7 +467,10 @@ def test_difference_stays_in_a_narrow_table_of_a_data_set():
     ("changes", "sentence"),
     [
         ({"seed": 0}, "with a 95 % interval. Verdicts need at least two seeds."),
-        ({"status": "failed", "score": None}, "interval. Without a verdict: lem (0 seeds), lru (0 seeds)."),
+        (
+            {"status": "failed", "score": None},
+            "interval. gru has no score on copying, so there is no difference.",
+        ),
     ],
 )
 def test_reference_without_a_pair_of_seeds_has_no_verdict(changes, sentence):
@@ -490,8 +512,10 @@ def test_one_task_has_no_overall_table():
 
 def test_overall_table_names_tasks_left_out():
     every = text_tables(RECORDS[:-2])[0]
-    assert "1 tasks that lack a cell do not count." in every.legend
+    assert "1 task without a score of each cell does not count." in every.legend
     assert [row[6] for row in every.rows if row[0] == "lem"] == ["–"]
+    every = text_tables([RECORDS[0], RECORDS[6]])[0]
+    assert "2 tasks without a score of each cell do not count." in every.legend
 
 
 def test_results_without_scopes_have_tables():

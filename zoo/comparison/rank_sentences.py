@@ -60,7 +60,10 @@ def share_or_has(cells: Sequence[str], value: str) -> str:
 
 def rank_conclusions(results: Comparison) -> Iterator[str]:
     """The meaning of the intervals, and the verdicts on the reference cell or the best one."""
-    if len(results.overall) < 2 or not results.overall[0].tasks:
+    cells = [row.cell for row in results.overall if results.is_unscored(row.cell)]
+    if cells:
+        yield f"Without a score on any task, and so without a rank: {', '.join(cells)}."
+    if len(_ranked(results)) < 2:
         return
     best = results.overall[0]
     if best.low is not None:
@@ -77,10 +80,11 @@ def rank_conclusions(results: Comparison) -> Iterator[str]:
 
 def _conclusions_on_best(results: Comparison) -> Iterator[str]:
     """The cells that are clearly worse than the best one."""
-    best, *others = results.overall
-    equal = [row.cell for row in results.overall if row.rank == best.rank]
+    ranked = _ranked(results)
+    best, *others = ranked
+    equal = [row.cell for row in ranked if row.rank == best.rank]
     has_best = share_or_has(equal, "the best mean rank")
-    count, gap = len(results.overall), "rank gap: how many ranks a cell is behind the best other cell"
+    count, gap = len(ranked), "rank gap: how many ranks a cell is behind the best other cell"
     if best.rank_gap_low is None or best.rank_gap_high is None:
         interval = f" An interval needs {MIN_UNITS} tasks or {MIN_UNITS} seeds." if best.low is None else ""
         yield f"{gap}. {has_best}.{interval} A verdict on {count} cells needs {min_tasks(count)} tasks."
@@ -103,8 +107,12 @@ def _conclusions_on_best(results: Comparison) -> Iterator[str]:
 
 def _conclusions_on_reference(results: Comparison) -> Iterator[str]:
     """The cells that are clearly better or worse than the reference cell."""
-    rows = [row for row in results.overall if row.cell != results.reference]
-    count, tasks = len(results.overall), results.overall[0].tasks
+    ranked = _ranked(results)
+    rows = [row for row in ranked if row.cell != results.reference]
+    if len(rows) == len(ranked):
+        yield f"{results.reference} has no rank, so there is no rank difference."
+        return
+    count, tasks = len(ranked), ranked[0].tasks
     meaning = f"rank difference: the mean rank less the mean rank of {results.reference}"
     if not _has_verdicts(results):
         fewest = min_tasks_with_reference(count)
@@ -134,6 +142,10 @@ def has_rank_intervals(results: Comparison) -> bool:
 def _has_verdicts(results: Comparison) -> bool:
     name = "rank_difference_low" if results.reference else "rank_gap_low"
     return _has_ranks(results) and any(getattr(row, name) is not None for row in results.overall)
+
+
+def _ranked(results: Comparison) -> list[OverallRow]:
+    return [row for row in results.overall if row.rank is not None]
 
 
 def _has_ranks(results: Comparison) -> bool:

@@ -295,6 +295,10 @@ class Comparison:
         """Records of the runs, sweep included, that did not finish."""
         return [record for record in (*self.sweep, *self.runs) if record.status != "finished"]
 
+    def is_unscored(self, cell: str) -> bool:
+        """Whether no run of a cell has a score."""
+        return all(run.score is None for run in self.runs if run.cell == cell)
+
     def runs_of(self, task: str) -> list[RunRecord]:
         """Runs of a task, at least one."""
         return [run for run in self.runs if run.task == task]

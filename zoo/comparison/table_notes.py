@@ -95,6 +95,9 @@ def cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[
             f"difference: the score less the score of {reference} with the same seed, as a mean over the "
             f"seeds with a 95 % interval."
         )
+        if not by_cell.get(reference):
+            yield f"{reference} has no score on {rows[0].task}, so there is no difference."
+            return
     else:
         reference, left_out = rows[0].cell, equal
         best = share_or_has(equal, "the best mean" if have_verdicts else "the best score")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from zoo.arguments import as_choice
+from zoo.arguments import as_choice, counted
 from zoo.base.card import SCOPES
 from zoo.base.metric import is_share, metric_text
 from zoo.comparison.model_info import merge_layers
@@ -85,7 +85,10 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
         with_solved: Whether the number of solved runs follows each score.
     """
     tasks, ranked = results.tasks, max((row.tasks for row in results.overall), default=0)
-    left_out = "" if ranked == len(tasks) else f" {len(tasks) - ranked} tasks that lack a cell do not count."
+    left_out = []
+    if missing := len(tasks) - ranked:
+        do = "does" if missing == 1 else "do"
+        left_out = [f"{counted(missing, 'task')} without a score of each cell {do} not count."]
     columns = (
         Column("cell"),
         _SCOPE,
@@ -99,7 +102,8 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
     legend = " ".join(
         [
             "mean rank: the rank of a cell on each task by its mean score, averaged over tasks; 1 is best. "
-            f"Below the tasks are mean scores; solved: runs that solved their task.{left_out}",
+            "The columns of the tasks hold mean scores. solved: runs that solved their task.",
+            *left_out,
             *rank_conclusions(results),
         ]
     )
