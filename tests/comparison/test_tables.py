@@ -198,14 +198,14 @@ def test_cells_are_compared_by_paired_differences():
     ]
     (table,) = text_tables(records)
     assert table.legend.endswith(
-        "lem has the best mean. Not clearly different: lru (3 seeds). Clearly worse: gru (3 seeds)."
+        "lem has the best mean. Clearly worse: gru (3 seeds). Not clearly different: lru (3 seeds)."
     )
     (table,) = text_tables([each for each in records if each.seed == 0])
     assert table.legend.endswith("Cells: lem has the best score. Verdicts need at least two seeds.")
     low = [replace(each, task="adding", higher_is_better=False, score=-each.score) for each in records]
     (table,) = text_tables(low)
     assert table.legend.endswith(
-        "lem has the best mean. Not clearly different: lru (3 seeds). Clearly worse: gru (3 seeds)."
+        "lem has the best mean. Clearly worse: gru (3 seeds). Not clearly different: lru (3 seeds)."
     )
 
 
@@ -216,7 +216,7 @@ def test_cells_are_compared_by_paired_differences():
         (
             {"gru": 0.7, "lem": 0.7, "lru": 0.6},
             2,
-            "seeds: gru and lem share the best mean. Clearly worse: lru (2 seeds).",
+            "share the best mean. Without a verdict: lru (2 seeds, all differences are equal).",
         ),
         ({"gru": 0.7, "lem": 0.7, "lru": 0.7}, 1, "Cells: gru, lem and lru share the best score. Verdicts"),
     ],
@@ -354,21 +354,21 @@ def with_headings(table):
             "rank difference: the mean rank less the mean rank of gru, with an interval: in 95 % of "
             "comparisons of 3 equal cells on 3 tasks, no cell differs from gru by more. Not clearly "
             "different: lem, lru. The verdicts do",
-            {"lem": "-1.0 [-2.0, 0.7] no", "gru": "– reference", "lru": "1.0 [-0.7, 2.0] no"},
+            {"lem": "-1.0 [-2.0, 0.7] unclear", "gru": "– reference", "lru": "1.0 [-0.7, 2.0] unclear"},
         ),
         (
             2,
             3,
             "lru",
             "no cell differs from lru by more. Clearly better: lem. Not clearly different: gru. The verdicts",
-            {"lem": "-2.0 [-2.0, -0.3] better", "gru": "-1.0 [-2.0, 0.7] no", "lru": "– reference"},
+            {"lem": "-2.0 [-2.0, -0.3] better", "gru": "-1.0 [-2.0, 0.7] unclear", "lru": "– reference"},
         ),
         (
             2,
             3,
             "lem",
-            "no cell differs from lem by more. Not clearly different: gru. Clearly worse: lru. The verdicts",
-            {"lem": "– reference", "gru": "1.0 [-0.7, 2.0] no", "lru": "2.0 [0.3, 2.0] worse"},
+            "no cell differs from lem by more. Clearly worse: lru. Not clearly different: gru. The verdicts",
+            {"lem": "– reference", "gru": "1.0 [-0.7, 2.0] unclear", "lru": "2.0 [0.3, 2.0] worse"},
         ),
         (
             1,
@@ -422,7 +422,7 @@ def test_task_tables_compare_with_the_reference():
     shown = {cell: f"{row['difference']} {row['verdict']}" for cell, row in with_headings(table).items()}
     assert shown == {
         "lem": "+10.0 points [+9.8, +10.2] better",
-        "lru": "+0.7 points [-3.1, +4.5] no",
+        "lru": "+0.7 points [-3.1, +4.5] unclear",
         "gru": "– reference",
     }
     assert table.legend.endswith(
@@ -440,7 +440,7 @@ def test_task_tables_compare_with_the_reference():
         "+0.00667 [-0.0313, +0.0446]",
         "+0.1 [+0.0975, +0.102]",
     ]
-    assert "Not clearly different: lru (3 seeds). Clearly worse: lem (3 seeds)." in table.legend
+    assert "Clearly worse: lem (3 seeds). Not clearly different: lru (3 seeds)." in table.legend
 
 
 def test_difference_stays_in_a_narrow_table_of_a_data_set():

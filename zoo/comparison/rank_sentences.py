@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from zoo.arguments import counted
 from zoo.base import Card
-from zoo.comparison.number_text import NO_VALUE
 from zoo.comparison.rank_bootstrap import (
     DRAWS,
     MIN_UNITS,
@@ -15,7 +14,7 @@ from zoo.comparison.rank_bootstrap import (
     min_tasks,
     min_tasks_with_reference,
 )
-from zoo.comparison.verdicts import BETTER, UNCLEAR, WORSE, verdict
+from zoo.comparison.verdicts import UNCLEAR, WORSE, verdict, verdict_sentences
 
 if TYPE_CHECKING:
     from zoo.comparison.records import OverallRow
@@ -42,16 +41,7 @@ CRITICAL_DIFFERENCE = Card(
 """The source of the verdicts on mean ranks."""
 
 
-VERDICTS = {
-    BETTER: "Clearly better",
-    WORSE: "Clearly worse",
-    UNCLEAR: "Not clearly different",
-    NO_VALUE: "Without a verdict",
-}
-"""Sentences about the difference of two cells by its verdict."""
-
-
-def share_or_has(cells: Sequence[str], value: str) -> str:
+def holders_text(cells: Sequence[str], value: str) -> str:
     """``gru has the best mean``, or ``gru and lstm share the best mean``."""
     if len(cells) == 1:
         return f"{cells[0]} has {value}"
@@ -83,7 +73,7 @@ def _conclusions_on_best(results: Comparison) -> Iterator[str]:
     ranked = _ranked(results)
     best, *others = ranked
     equal = [row.cell for row in ranked if row.rank == best.rank]
-    has_best = share_or_has(equal, "the best mean rank")
+    has_best = holders_text(equal, "the best mean rank")
     count, gap = len(ranked), "rank gap: how many ranks a cell is behind the best other cell"
     if best.rank_gap_low is None or best.rank_gap_high is None:
         interval = f" An interval needs {MIN_UNITS} tasks or {MIN_UNITS} seeds." if best.low is None else ""
@@ -95,14 +85,11 @@ def _conclusions_on_best(results: Comparison) -> Iterator[str]:
     )
     yield f"{best.cell} is clearly the best." if best.rank_gap_high < 0 else f"{has_best}."
     verdicts = {
-        "Clearly worse": [row.cell for row in others if (row.rank_gap_low or 0.0) > 0],
-        "Not clearly worse": [
-            row.cell for row in others if (row.rank_gap_low or 0.0) <= 0 and row.cell not in equal
-        ],
+        row.cell: verdict(row.rank_gap_low, row.rank_gap_high, higher_is_better=False)
+        for row in others
+        if row.cell not in equal
     }
-    for words, cells in verdicts.items():
-        if cells:
-            yield f"{words}: {', '.join(cells)}."
+    yield from verdict_sentences(verdicts, {WORSE: "Clearly worse", UNCLEAR: "Not clearly worse"})
 
 
 def _conclusions_on_reference(results: Comparison) -> Iterator[str]:
@@ -122,14 +109,10 @@ def _conclusions_on_reference(results: Comparison) -> Iterator[str]:
         f"{meaning}, with an interval: in 95 % of comparisons of {count} equal cells on {tasks} tasks, no "
         f"cell differs from {results.reference} by more."
     )
-    cells: dict[str, list[str]] = {}
-    for row in rows:
-        cells.setdefault(VERDICTS[rank_verdict(row)], []).append(row.cell)
-    for text, names in cells.items():
-        yield f"{text}: {', '.join(names)}."
+    yield from verdict_sentences({row.cell: rank_verdict(row) for row in rows})
 
 
-def rank_verdict(row: OverallRow) -> str:
+def rank_verdict(row: OverallRow) -> str | None:
     """The verdict on the mean rank of a cell and of the reference cell."""
     return verdict(row.rank_difference_low, row.rank_difference_high, higher_is_better=False)
 

@@ -306,7 +306,7 @@ def _rate(results: Comparison, row: SummaryRow) -> TableCell:
 def _gain_cells(row: SummaryRow | TargetRow, in_points: bool = False) -> tuple[TableCell, TableCell]:
     """The gain with its interval, and the verdict."""
     text = gain_text(row.gain, row.gain_low, row.gain_high, in_points)
-    return TableCell(row.gain, text), TableCell(verdict(row.gain_low, row.gain_high))
+    return TableCell(row.gain, text), TableCell(verdict(row.gain_low, row.gain_high) or NO_VALUE)
 
 
 def _difference_text(metric: str, value: float | None, low: float | None, high: float | None) -> str:
@@ -314,8 +314,8 @@ def _difference_text(metric: str, value: float | None, low: float | None, high: 
     return gain_text(value, low, high, True) if is_share(metric) else difference_text(value, low, high)
 
 
-def _verdict_text(results: Comparison, cell: str, word: str) -> str:
-    return "reference" if cell == results.reference else word
+def _verdict_text(results: Comparison, cell: str, word: str | None) -> str:
+    return "reference" if cell == results.reference else word or NO_VALUE
 
 
 def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableCell]:
