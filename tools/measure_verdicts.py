@@ -4,7 +4,8 @@
 
 It prints the table of docs/compare.md. A verdict depends on the ranks alone. The ranks of equal cells are any
 order of them with the same probability. In the last two columns, the cells have the same mean rank over all
-possible tasks, and the order of a third of them, the reference included, varies more from task to task.
+possible tasks, and the costs of some of them, the reference included, vary more from task to task: of one
+cell and a third of the number of cells, rounded down.
 """
 
 from __future__ import annotations

@@ -261,6 +261,26 @@ def test_reference_changes_tables_and_no_run(two, go):
     assert zoo.Comparison(two.path).table() == two.table()
 
 
+@pytest.mark.parametrize(
+    ("reference", "label"),
+    [
+        ("gru", "gru"),
+        ("{path}:Full", "full"),
+        ("full", "full"),
+        ("{path}:Other", "mine"),
+        ("prenorm({path}:Full)", "prenorm(full)"),
+        ("lstm", "plain"),
+    ],
+)
+def test_reference_may_be_a_label_or_a_specification(go, tmp_path, reference, label):
+    classes = "".join(f"class {name}(Elman):\n    'An Elman network.'\n\n" for name in ("Full", "Other"))
+    path = tmp_path / "variants.py"
+    path.write_text(f"from zoo_cells.classic.vanilla import Vanilla as Elman\n\n{classes}", encoding="utf-8")
+    cells = ["gru", f"{path}:Full", f"mine={path}:Other", f"prenorm({path}:Full)", "plain=lstm"]
+    plan = plan_of(go, cells, "copying", hidden=4, reference=reference.format(path=path), name="reference")
+    assert plan["reference"] == label
+
+
 def test_plan_without_a_reference_compares_with_the_best_cell(two, go):
     plan = json.loads((two.path / PLAN_FILE).read_text(encoding="utf-8"))
     del plan["reference"]  # as in older plans
@@ -739,6 +759,14 @@ def test_products_in_bfloat16(go, any_processor):
         (
             {"block": "prenorm", "reference": "vanilla"},
             "expected one of the cells prenorm(vanilla), or 'best'",
+        ),
+        (
+            {"cells": ["a=gru", "b=gru"], "reference": "gru"},
+            "compare: reference is 'gru', which has the labels a, b; give one of them.",
+        ),
+        *(
+            ({"reference": text}, f"compare: reference is {text!r}; expected one of the cells vanilla, or")
+            for text in ("gru(", "2*", "))", "other.py:Cell", ":", "=", "\0.py:X")
         ),
         (
             {"reference": ["vanilla"]},

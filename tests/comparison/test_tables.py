@@ -494,6 +494,7 @@ def test_results_can_be_read_with_another_reference(tmp_path):
     before = (tmp_path / "results.json").read_bytes()
     stored, other, best = Comparison(tmp_path), Comparison(tmp_path, "lem"), Comparison(tmp_path, "best")
     assert (stored.reference, other.reference, best.reference) == ("gru", "lem", None)
+    assert {each.plan["reference"] for each in (stored, other, best)} == {"gru"}, "as the file holds it"
     assert (stored.summary, stored.overall) == rows
     assert (other.summary, other.overall) == (summarize(RECORDS, "lem"), overall(RECORDS, "lem"))
     assert best.table() == results().table()

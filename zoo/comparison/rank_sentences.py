@@ -50,9 +50,9 @@ def holders_text(cells: Sequence[str], value: str) -> str:
 
 def rank_conclusions(results: Comparison) -> Iterator[str]:
     """The meaning of the intervals, and the verdicts on the reference cell or the best one."""
-    cells = [row.cell for row in results.overall if results.is_unscored(row.cell)]
-    if cells:
-        yield f"Without a score on any task, and so without a rank: {', '.join(cells)}."
+    scored = {run.cell for run in results.runs if run.score is not None}
+    if unscored := [row.cell for row in results.overall if row.cell not in scored]:
+        yield f"Without a score on any task, and so without a rank: {', '.join(unscored)}."
     if len(_ranked(results)) < 2:
         return
     best = results.overall[0]

@@ -221,7 +221,8 @@ class Comparison:
     Args:
         path: The directory.
         reference: Label of the cell with which tables compare the others, or ``"best"`` for the best cell of
-            each table; None for the reference of ``zoo compare``.
+            each table; None for the reference of ``zoo compare``. It does not change ``metadata``, where the
+            plan and the command have the reference of ``zoo compare``.
 
     Attributes:
         path: The directory.
@@ -294,10 +295,6 @@ class Comparison:
     def failures(self) -> list[RunRecord]:
         """Records of the runs, sweep included, that did not finish."""
         return [record for record in (*self.sweep, *self.runs) if record.status != "finished"]
-
-    def is_unscored(self, cell: str) -> bool:
-        """Whether no run of a cell has a score."""
-        return all(run.score is None for run in self.runs if run.cell == cell)
 
     def runs_of(self, task: str) -> list[RunRecord]:
         """Runs of a task, at least one."""
