@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.comparison.rank_bootstrap import RankDraws, rank_costs
+from zoo.comparison.rank_bootstrap import rank_costs
+from zoo.comparison.rank_permutations import RankPermutations
 from zoo.tables import TextTable
 
 REPETITIONS = 10_000
@@ -41,11 +42,11 @@ def wrong_verdicts(tasks: int, deviations: Array) -> tuple[float, float]:
     rng, cells = np.random.default_rng(0), len(deviations)
     costs = deviations * rng.normal(size=(tasks, REPETITIONS, cells))
     sums = np.sum([rank_costs(of_task) for of_task in costs], axis=0)
-    draws = RankDraws(np.empty((0, cells)), np.tile(np.arange(cells) + 1.0, (tasks, 1)), 1)
+    permutations = RankPermutations(np.tile(np.arange(cells) + 1.0, (tasks, 1)))
     to_reference = np.abs(sums - sums[:, :1]).max(axis=1)
     return (
-        float(np.mean(np.ptp(sums, axis=1) > draws.critical_difference)),
-        float(np.mean(to_reference > draws.critical_difference_to_reference)),
+        float(np.mean(np.ptp(sums, axis=1) > permutations.critical_difference)),
+        float(np.mean(to_reference > permutations.critical_difference_to_reference)),
     )
 
 

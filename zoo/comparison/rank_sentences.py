@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from zoo.arguments import counted
 from zoo.base import Card
-from zoo.comparison.rank_bootstrap import (
-    DRAWS,
-    MIN_UNITS,
-    are_tasks_drawn,
-    min_tasks,
-    min_tasks_with_reference,
-)
+from zoo.comparison.rank_bootstrap import MIN_UNITS, are_tasks_drawn
+from zoo.comparison.rank_permutations import DRAWS, min_tasks, min_tasks_with_reference
 from zoo.comparison.verdicts import UNCLEAR, WORSE, verdict, verdict_sentences
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ the 2.5 % of a tail.
 
 Ranks of several cells on several tasks are averaged as in J. Demšar, "Statistical Comparisons of Classifiers
 over Multiple Data Sets", JMLR 7, 2006, https://jmlr.org/papers/v7/demsar06a.html. For their intervals see
-`zoo.comparison.rank_bootstrap`.
+`zoo.comparison.rank_bootstrap`, and for verdicts `zoo.comparison.rank_permutations`.
 """
 
 from __future__ import annotations
@@ -185,14 +185,19 @@ def _rank_fields(draws: RankDraws, index: int) -> dict[str, float | None]:
     fields = {"rank": draws.rank(index), "low": low, "high": high}
     if len(draws.sums) < 2:
         return fields
-    low, high = draws.rank_gap_interval(index) or (None, None)
-    return {**fields, "rank_gap": draws.rank_gap(index), "rank_gap_low": low, "rank_gap_high": high}
+    low, high = draws.permutations.rank_gap_interval(index) or (None, None)
+    return {
+        **fields,
+        "rank_gap": draws.permutations.rank_gap(index),
+        "rank_gap_low": low,
+        "rank_gap_high": high,
+    }
 
 
 def _reference_fields(draws: RankDraws, index: int, reference: int) -> dict[str, float | None]:
-    low, high = draws.reference_interval(index, reference) or (None, None)
+    low, high = draws.permutations.reference_interval(index, reference) or (None, None)
     return {
-        "rank_difference": draws.difference(index, reference),
+        "rank_difference": draws.permutations.difference(index, reference),
         "rank_difference_low": low,
         "rank_difference_high": high,
     }
