@@ -190,11 +190,11 @@ class Results:
         """The mean rank of a complete model less that of another one, and the 95 % interval."""
         models, draws = self._rank_draws
         pair = models.index(model), models.index(other)
-        return draws.difference(*pair), draws.difference_interval(*pair)
+        return draws.permutations.difference(*pair), draws.difference_interval(*pair)
 
     @cached_property
     def _rank_draws(self) -> tuple[list[str], RankDraws]:
-        models, draws = mean_rank_draws(self._complete_records)
+        _, models, draws = mean_rank_draws(self._complete_records)
         assert draws is not None  # complete models have all tasks
         return models, draws
 

@@ -4,7 +4,8 @@
 
 It prints the table of docs/compare.md. A verdict depends on the ranks alone. The ranks of equal cells are any
 order of them with the same probability. In the last two columns, the cells have the same mean rank over all
-possible tasks, and the order of a third of them, the reference included, varies more from task to task.
+possible tasks, and the costs of some of them, the reference included, vary more from task to task: of one
+cell and a third of the number of cells, rounded down.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.comparison.rank_bootstrap import RankDraws, rank_costs
+from zoo.comparison.rank_bootstrap import rank_costs
+from zoo.comparison.rank_permutations import RankPermutations
 from zoo.tables import TextTable
 
 REPETITIONS = 10_000
@@ -40,11 +42,11 @@ def wrong_verdicts(tasks: int, deviations: Array) -> tuple[float, float]:
     rng, cells = np.random.default_rng(0), len(deviations)
     costs = deviations * rng.normal(size=(tasks, REPETITIONS, cells))
     sums = np.sum([rank_costs(of_task) for of_task in costs], axis=0)
-    draws = RankDraws(np.empty((0, cells)), np.tile(np.arange(cells) + 1.0, (tasks, 1)), 1)
+    permutations = RankPermutations(np.tile(np.arange(cells) + 1.0, (tasks, 1)))
     to_reference = np.abs(sums - sums[:, :1]).max(axis=1)
     return (
-        float(np.mean(np.ptp(sums, axis=1) > draws.critical_difference)),
-        float(np.mean(to_reference > draws.critical_difference_to_reference)),
+        float(np.mean(np.ptp(sums, axis=1) > permutations.critical_difference)),
+        float(np.mean(to_reference > permutations.critical_difference_to_reference)),
     )
 
 

@@ -23,6 +23,7 @@ NAMES = {
     "mase": "MASE",
     "squared_error": "squared error",
     "my_own_metric": "my own metric",
+    "inaccuracy_cost": "inaccuracy cost",
 }
 SHARES = {"accuracy", "balanced_accuracy", "sequence_accuracy", "macro_f1", "auroc"}
 

@@ -157,24 +157,24 @@ def test_metrics():
     targets, weights = np.array([[0, 1], [2, 1]]), np.array([[1.0, 2.0], [0.0, 1.0]])
     outputs = np.zeros((2, 2, 3))
     outputs[0, 0, 0] = outputs[0, 1, 0] = outputs[1, 1, 1] = 1  # right, wrong, right
-    assert METRICS["accuracy"].of(outputs, targets, weights) == 0.5
-    assert METRICS["sequence_accuracy"].of(outputs, targets, weights) == 0.5
+    assert METRICS["accuracy"].score(outputs, targets, weights) == 0.5
+    assert METRICS["sequence_accuracy"].score(outputs, targets, weights) == 0.5
     hit, miss = np.log(np.e + 2) - 1, np.log(np.e + 2)
     expected = (1 * hit + 2 * miss + 1 * hit) / 4
-    assert METRICS["nats"].of(outputs, targets, weights) == pytest.approx(expected, rel=1e-12)
+    assert METRICS["nats"].score(outputs, targets, weights) == pytest.approx(expected, rel=1e-12)
     numbers = np.ones((2, 2, 3))
-    assert METRICS["squared_error"].of(numbers, outputs, weights) == pytest.approx(2 / 3)
+    assert METRICS["squared_error"].score(numbers, outputs, weights) == pytest.approx(2 / 3)
     sides = np.where(outputs > 0, 5.0, -5.0)
-    assert METRICS["accuracy"].of(sides, outputs, weights) == 1
+    assert METRICS["accuracy"].score(sides, outputs, weights) == 1
     sides[0, 1, 2] = 1
-    assert METRICS["accuracy"].of(sides, outputs, weights) == 0.5
+    assert METRICS["accuracy"].score(sides, outputs, weights) == 0.5
 
 
 def test_valid_time_ends_with_the_first_large_error():
     errors = np.array([[9.0, 0.0], [0.3, 0.3], [0.5, 0.3], [0.0, 0.3], [0.0, np.nan]])[..., None]
     weights = np.array([0.0, 1.0, 1.0, 1.0, 1.0])[:, None] * np.ones(2)
     targets = np.full(errors.shape, 2.0)
-    assert METRICS["valid_time"].of(targets + errors, targets, weights) == (1 + 3) / 8
+    assert METRICS["valid_time"].score(targets + errors, targets, weights) == (1 + 3) / 8
 
 
 class Forecast(zoo.Task):

@@ -28,6 +28,9 @@ from zoo.comparison.statistics import summarize
 from zoo.comparison.tables import make_tables
 from zoo.comparison.workers import SerialExecutor
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
+from zoo.layers.config import StackConfig
+from zoo.layers.stack import Stack
+from zoo.registry import resolve_cell
 from zoo.storage import PLAN_FILE
 from zoo.training import Interrupted, TaskScore, evaluate_task
 
@@ -256,6 +259,26 @@ def test_reference_changes_tables_and_no_run(two, go):
     assert go(engine=Idle(), reference="a").reference == "a"
     assert go(engine=Idle(), reference="best").reference is None
     assert zoo.Comparison(two.path).table() == two.table()
+
+
+@pytest.mark.parametrize(
+    ("reference", "label"),
+    [
+        ("gru", "gru"),
+        ("{path}:Full", "full"),
+        ("full", "full"),
+        ("{path}:Other", "mine"),
+        ("prenorm({path}:Full)", "prenorm(full)"),
+        ("lstm", "plain"),
+    ],
+)
+def test_reference_may_be_a_label_or_a_specification(go, tmp_path, reference, label):
+    classes = "".join(f"class {name}(Elman):\n    'An Elman network.'\n\n" for name in ("Full", "Other"))
+    path = tmp_path / "variants.py"
+    path.write_text(f"from zoo_cells.classic.vanilla import Vanilla as Elman\n\n{classes}", encoding="utf-8")
+    cells = ["gru", f"{path}:Full", f"mine={path}:Other", f"prenorm({path}:Full)", "plain=lstm"]
+    plan = plan_of(go, cells, "copying", hidden=4, reference=reference.format(path=path), name="reference")
+    assert plan["reference"] == label
 
 
 def test_plan_without_a_reference_compares_with_the_best_cell(two, go):
@@ -738,6 +761,14 @@ def test_products_in_bfloat16(go, any_processor):
             "expected one of the cells prenorm(vanilla), or 'best'",
         ),
         (
+            {"cells": ["a=gru", "b=gru"], "reference": "gru"},
+            "compare: reference is 'gru', which has the labels a, b; give one of them.",
+        ),
+        *(
+            ({"reference": text}, f"compare: reference is {text!r}; expected one of the cells vanilla, or")
+            for text in ("gru(", "2*", "))", "other.py:Cell", ":", "=", "\0.py:X")
+        ),
+        (
             {"reference": ["vanilla"]},
             "compare: reference is ['vanilla']; expected the name or label of a cell.",
         ),
@@ -814,6 +845,30 @@ def test_options_have_customary_values_unless_they_are_set(go):
     assert {cell["label"]: cell["options"]["forget_bias"] for cell in stored["cells"]} == biases | {"d": 1.0}
     repeated = plan_of(go, cells={"zero": "lstm"}, tasks=())
     assert repeated["cells"] == stored["cells"]
+
+
+def test_customary_values_reach_a_subclass_of_a_cell_that_ships(go, tmp_path):
+    """A variant that inherits from LSTM has the options, the customary values and the weights of lstm."""
+    (tmp_path / "variant.py").write_text(
+        "import zoo\nfrom zoo_cells.lstm.lstm import LSTM\n\n"
+        "class LinearOutput(LSTM):\n"
+        "    'The LSTM without the tanh of its output.'\n"
+        "    def step(self, x, h, c):\n"
+        "        i, f, g, o = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 4)\n"
+        "        c = zoo.sigmoid(f + self.forget_bias) * c + zoo.sigmoid(i) * zoo.tanh(g)\n"
+        "        return zoo.sigmoid(o) * c, c\n",
+        encoding="utf-8",
+    )
+    spec = f"{tmp_path / 'variant.py'}:LinearOutput"
+    plan = plan_of(go, [spec, "lstm"], "copying", hidden=2, name="variant")
+    variant, lstm = (cell["options"] for cell in plan["cells"])
+    assert variant == lstm
+    assert lstm["forget_bias"] == 1.0
+    weights = [
+        Stack(StackConfig(cell, 3, 4)).initial_values(1)
+        for cell in (resolve_cell(spec), resolve_cell("lstm"))
+    ]
+    np.testing.assert_equal(*weights)
 
 
 @pytest.mark.usefixtures("plain_python")

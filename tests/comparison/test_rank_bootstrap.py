@@ -9,16 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.comparison import rank_bootstrap
-from zoo.comparison.rank_bootstrap import (
-    MIN_TASKS_OF_PAIR,
-    RankDraws,
-    draw_ranks,
-    mean_costs,
-    min_tasks,
-    min_tasks_with_reference,
-    rank_costs,
-)
+from zoo.comparison import rank_bootstrap, rank_permutations
+from zoo.comparison.rank_bootstrap import MIN_TASKS_OF_PAIR, draw_ranks, mean_costs, rank_costs
+from zoo.comparison.rank_permutations import RankPermutations, min_tasks, min_tasks_with_reference
 
 SCORES = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, np.nan])  # equal scores and failed runs are frequent
 
@@ -37,7 +30,8 @@ def cost_tables(draw, tasks=(1, 5), seeds=(1, 4), cells=(2, 5)):
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
-    monkeypatch.setattr(rank_bootstrap, "DRAWS", 300)
+    for module in (rank_bootstrap, rank_permutations):
+        monkeypatch.setattr(module, "DRAWS", 300)
 
 
 def test_equal_costs_share_ranks():
@@ -73,9 +67,9 @@ def test_intervals_contain_the_value_itself(costs):
     last = len(draws.sums) - 1
     for value, interval in (
         (draws.rank(0), draws.interval(0)),
-        (draws.rank_gap(0), draws.rank_gap_interval(0)),
-        (draws.difference(0, last), draws.difference_interval(0, last)),
-        (draws.difference(0, last), draws.reference_interval(0, last)),
+        (draws.permutations.rank_gap(0), draws.permutations.rank_gap_interval(0)),
+        (draws.permutations.difference(0, last), draws.difference_interval(0, last)),
+        (draws.permutations.difference(0, last), draws.permutations.reference_interval(0, last)),
     ):
         assert interval is None or interval[0] <= value <= interval[1]
     assert np.all(draws.drawn.sum(axis=1) == draws.sums.sum()), "all draws have the same sum of ranks"
@@ -89,8 +83,10 @@ def test_the_order_of_cells_changes_nothing(costs, random):
     draws, permuted = draw_ranks(costs), draw_ranks([table[:, order] for table in costs])
     for new, old in enumerate(order):
         assert permuted.interval(new) == draws.interval(old)
-        assert permuted.rank_gap_interval(new) == draws.rank_gap_interval(old)
-        assert permuted.reference_interval(new, 0) == draws.reference_interval(old, order[0])
+        assert permuted.permutations.rank_gap_interval(new) == draws.permutations.rank_gap_interval(old)
+        assert permuted.permutations.reference_interval(new, 0) == draws.permutations.reference_interval(
+            old, order[0]
+        )
 
 
 @settings(max_examples=20, deadline=None)
@@ -100,7 +96,7 @@ def test_a_cell_that_is_always_better_is_concluded_better(costs):
     draws, pair = draw_ranks(with_best), draw_ranks([table[:, :2] for table in with_best])
     assert draws.interval(0) == (1.0, 1.0)
     assert all(draws.difference_interval(cell, 0)[0] > 0 for cell in range(1, len(draws.sums)))
-    assert pair.rank_gap_interval(0)[1] < 0 < pair.rank_gap_interval(1)[0]
+    assert pair.permutations.rank_gap_interval(0)[1] < 0 < pair.permutations.rank_gap_interval(1)[0]
 
 
 @settings(max_examples=20, deadline=None)
@@ -153,7 +149,7 @@ def test_a_verdict_needs_as_many_tasks_as_a_permutation_test(cells):
     assert chances[1] < 0.05 <= chances[0]
     for tasks in (fewest - 1, fewest):
         draws = draw_ranks([np.arange(cells)[None] * 1.0] * tasks)
-        interval = draws.rank_gap_interval(cells - 1)
+        interval = draws.permutations.rank_gap_interval(cells - 1)
         assert (interval is not None) is (tasks == fewest)
     assert interval[0] > 0
     for tasks in (MIN_TASKS_OF_PAIR - 1, MIN_TASKS_OF_PAIR):
@@ -169,7 +165,7 @@ def test_thecritical_difference_is_one_of_all_pairs(costs):
     largest = len(draws.sums) - 1
     widths = []
     for cell in range(len(draws.sums)):
-        interval, gap = draws.rank_gap_interval(cell), draws.rank_gap(cell)
+        interval, gap = draws.permutations.rank_gap_interval(cell), draws.permutations.rank_gap(cell)
         widths += [abs(end - gap) for end in interval if abs(end) < largest]
     assert np.ptp(widths) < 1e-9 if widths else True
 
@@ -181,7 +177,10 @@ def test_a_reference_chosen_before_has_narrower_intervals_than_the_best_cell(cos
     draws = draw_ranks(costs)
     best = int(draws.sums.argmin())
     for cell in range(len(draws.sums)):
-        narrow, wide = draws.reference_interval(cell, best), draws.rank_gap_interval(cell)
+        narrow, wide = (
+            draws.permutations.reference_interval(cell, best),
+            draws.permutations.rank_gap_interval(cell),
+        )
         if cell != best and wide:
             assert wide[0] <= narrow[0] <= narrow[1] <= wide[1]
             assert narrow == wide or len(draws.sums) > 2
@@ -195,7 +194,7 @@ def test_a_verdict_on_a_reference_needs_as_many_tasks_as_a_permutation_test(cell
     assert first_and_last[1] < 0.05 <= first_and_last[0]
     for tasks in (fewest - 1, fewest):
         draws = draw_ranks([np.arange(cells)[None] * 1.0] * tasks)
-        interval = draws.reference_interval(cells - 1, 0)
+        interval = draws.permutations.reference_interval(cells - 1, 0)
         assert (interval is not None) is (tasks == fewest)
 
 
@@ -204,14 +203,13 @@ def test_a_verdict_on_a_reference_needs_as_many_tasks_as_a_permutation_test(cell
 )
 def test_permutations_agree_with_all_orders_of_the_cells(ranks, monkeypatch):
     """At most 5 % of all orders have a larger difference to the reference, and more have one as large."""
-    monkeypatch.setattr(rank_bootstrap, "DRAWS", 20_000)
+    monkeypatch.setattr(rank_permutations, "DRAWS", 20_000)
     orders = [np.array(list(itertools.permutations(task_ranks))) for task_ranks in ranks]
     sums = orders[0]
     for task_orders in orders[1:]:
         sums = (sums[:, None] + task_orders).reshape(-1, sums.shape[1])
     differences = np.abs(sums[:, 1:] - sums[:, :1]).max(axis=1)
-    draws = RankDraws(np.empty((0, len(ranks[0]))), np.array(ranks, float), 1)
-    margin = draws.critical_difference_to_reference
+    margin = RankPermutations(np.array(ranks, float)).critical_difference_to_reference
     assert np.mean(differences > margin) <= 0.05 < np.mean(differences >= margin)
 
 
@@ -233,9 +231,9 @@ def test_equal_cells_are_rarely_clearly_worse(cells, tasks, luck):
     for _ in range(60):
         noise = rng.normal(size=(tasks, 3, cells)) / 2
         draws = draw_ranks(list(luck * rng.normal(size=(tasks, 1, cells)) + noise))
-        intervals = [draws.rank_gap_interval(cell) for cell in range(cells)]
+        intervals = [draws.permutations.rank_gap_interval(cell) for cell in range(cells)]
         verdicts.append(any(interval and interval[0] > 0 for interval in intervals))
-        intervals = [draws.reference_interval(cell, 0) for cell in range(1, cells)]
+        intervals = [draws.permutations.reference_interval(cell, 0) for cell in range(1, cells)]
         on_reference.append(any(not low <= 0 <= high for low, high in intervals))
     assert np.mean(verdicts) <= 0.15, "5 %: 9 of 60 have a probability of 0.3 %"
     assert np.mean(on_reference) <= 0.15

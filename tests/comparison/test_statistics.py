@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from comparison_records import RECORDS, record
@@ -49,7 +51,7 @@ def test_runs_without_score():
         ("lem", None, 1, 3.0),
         ("lru", 0.1, 0, 2.0),
     ]
-    assert overall([lost])[0].rank == 1.0
+    assert overall([lost])[0].rank is None
     assert summarize([]) == overall([]) == []
 
 
@@ -74,6 +76,46 @@ def test_overall_uses_only_tasks_of_all_cells():
         ("gru", None, None, 0),
         ("lem", None, None, 0),
     ]
+
+
+def grid(tasks, cells, seeds):
+    """Records of cells whose scores rise in their order."""
+    return [
+        record(f"t{task}", cell, seed, 0.5 + 0.1 * index + 0.01 * seed)
+        for task in range(tasks)
+        for index, cell in enumerate(cells)
+        for seed in range(seeds)
+    ]
+
+
+def failed(records, cell, tasks):
+    """The records, without the scores of a cell on some tasks."""
+    return [
+        replace(each, score=None, status="failed") if each.cell == cell and each.task in tasks else each
+        for each in records
+    ]
+
+
+@pytest.mark.parametrize("reference", [None, "a", "b"])
+@pytest.mark.parametrize("cell", ["a", "c"])
+@pytest.mark.parametrize(("tasks", "seeds"), [(1, 1), (3, 3), (7, 2)])
+def test_cell_without_any_score_has_no_rank_and_changes_no_other(cell, tasks, seeds, reference):
+    records = failed(grid(tasks, "abcd", seeds), cell, [f"t{task}" for task in range(tasks)])
+    *rows, last = overall(records, reference)
+    assert rows == overall([each for each in records if each.cell != cell], reference)
+    assert (last.cell, last.runs, last.tasks) == (cell, tasks * seeds, tasks)
+    assert last.rank is last.low is last.rank_gap is last.rank_difference is last.rank_difference_low is None
+
+
+@pytest.mark.parametrize("reference", [None, "a", "b"])
+@pytest.mark.parametrize("cell", ["a", "c"])
+@pytest.mark.parametrize("lost", [["t0"], ["t1", "t4"]])
+def test_task_on_which_a_cell_has_no_score_does_not_count(cell, lost, reference):
+    """It would count as the worst rank, so a crash of the reference would make other cells better."""
+    records = failed(grid(6, "abcd", 2), cell, lost)
+    rows = overall(records, reference)
+    assert rows == overall([each for each in records if each.task not in lost], reference)
+    assert {row.tasks for row in rows} == {6 - len(lost)}
 
 
 def test_clear_winner_has_degenerate_rank_interval():

@@ -198,14 +198,14 @@ def test_cells_are_compared_by_paired_differences():
     ]
     (table,) = text_tables(records)
     assert table.legend.endswith(
-        "lem has the best mean. Not clearly different: lru (3 seeds). Clearly worse: gru (3 seeds)."
+        "lem has the best mean. Clearly worse: gru (3 seeds). Not clearly different: lru (3 seeds)."
     )
     (table,) = text_tables([each for each in records if each.seed == 0])
     assert table.legend.endswith("Cells: lem has the best score. Verdicts need at least two seeds.")
     low = [replace(each, task="adding", higher_is_better=False, score=-each.score) for each in records]
     (table,) = text_tables(low)
     assert table.legend.endswith(
-        "lem has the best mean. Not clearly different: lru (3 seeds). Clearly worse: gru (3 seeds)."
+        "lem has the best mean. Clearly worse: gru (3 seeds). Not clearly different: lru (3 seeds)."
     )
 
 
@@ -216,7 +216,7 @@ def test_cells_are_compared_by_paired_differences():
         (
             {"gru": 0.7, "lem": 0.7, "lru": 0.6},
             2,
-            "seeds: gru and lem share the best mean. Clearly worse: lru (2 seeds).",
+            "share the best mean. Without a verdict: lru (2 seeds, all differences are equal).",
         ),
         ({"gru": 0.7, "lem": 0.7, "lru": 0.7}, 1, "Cells: gru, lem and lru share the best score. Verdicts"),
     ],
@@ -354,21 +354,21 @@ def with_headings(table):
             "rank difference: the mean rank less the mean rank of gru, with an interval: in 95 % of "
             "comparisons of 3 equal cells on 3 tasks, no cell differs from gru by more. Not clearly "
             "different: lem, lru. The verdicts do",
-            {"lem": "-1.0 [-2.0, 0.7] no", "gru": "– reference", "lru": "1.0 [-0.7, 2.0] no"},
+            {"lem": "-1.0 [-2.0, 0.7] unclear", "gru": "– reference", "lru": "1.0 [-0.7, 2.0] unclear"},
         ),
         (
             2,
             3,
             "lru",
             "no cell differs from lru by more. Clearly better: lem. Not clearly different: gru. The verdicts",
-            {"lem": "-2.0 [-2.0, -0.3] better", "gru": "-1.0 [-2.0, 0.7] no", "lru": "– reference"},
+            {"lem": "-2.0 [-2.0, -0.3] better", "gru": "-1.0 [-2.0, 0.7] unclear", "lru": "– reference"},
         ),
         (
             2,
             3,
             "lem",
-            "no cell differs from lem by more. Not clearly different: gru. Clearly worse: lru. The verdicts",
-            {"lem": "– reference", "gru": "1.0 [-0.7, 2.0] no", "lru": "2.0 [0.3, 2.0] worse"},
+            "no cell differs from lem by more. Clearly worse: lru. Not clearly different: gru. The verdicts",
+            {"lem": "– reference", "gru": "1.0 [-0.7, 2.0] unclear", "lru": "2.0 [0.3, 2.0] worse"},
         ),
         (
             1,
@@ -389,6 +389,25 @@ def test_overall_table_compares_with_the_reference(seeds, tasks, reference, sent
     assert "rank gap" not in table.headings
 
 
+@pytest.mark.parametrize(
+    ("reference", "sentences"),
+    [
+        (None, "lem is clearly the best. Clearly worse: lru."),
+        ("lem", "Clearly worse: lru."),
+        ("gru", "gru has no rank, so there is no rank difference."),
+    ],
+)
+def test_overall_table_names_cells_without_a_score(reference, sentences):
+    """A reference that failed everywhere was the worst of all, so other cells were clearly better."""
+    tasks = {name: {**TASKS["copying"], "name": name} for name in ("t0", "t1", "t2", "t3", "t4", "t5")}
+    scores = {"gru": None, "lem": 0.9, "lru": 0.1}
+    records = [record(task, cell, 0, score) for task in tasks for cell, score in scores.items()]
+    table = overall_table(results(records, tasks=tasks, plan={**PLAN, "reference": reference})).as_text()
+    assert "Without a score on any task, and so without a rank: gru." in table.legend
+    assert sentences in table.legend
+    assert table.rows[-1][:5] == ("gru", "recurrence", "–", "–", "–")
+
+
 def test_task_tables_compare_with_the_reference():
     """Differences of accuracies are in points; of errors, they have the unit of the error."""
     scores = {"gru": (0.2, 0.5, 0.8), "lem": (0.301, 0.599, 0.9), "lru": (0.22, 0.49, 0.81)}
@@ -403,7 +422,7 @@ def test_task_tables_compare_with_the_reference():
     shown = {cell: f"{row['difference']} {row['verdict']}" for cell, row in with_headings(table).items()}
     assert shown == {
         "lem": "+10.0 points [+9.8, +10.2] better",
-        "lru": "+0.7 points [-3.1, +4.5] no",
+        "lru": "+0.7 points [-3.1, +4.5] unclear",
         "gru": "– reference",
     }
     assert table.legend.endswith(
@@ -421,7 +440,7 @@ def test_task_tables_compare_with_the_reference():
         "+0.00667 [-0.0313, +0.0446]",
         "+0.1 [+0.0975, +0.102]",
     ]
-    assert "Not clearly different: lru (3 seeds). Clearly worse: lem (3 seeds)." in table.legend
+    assert "Clearly worse: lem (3 seeds). Not clearly different: lru (3 seeds)." in table.legend
 
 
 def test_difference_stays_in_a_narrow_table_of_a_data_set():
@@ -448,7 +467,10 @@ def test_difference_stays_in_a_narrow_table_of_a_data_set():
     ("changes", "sentence"),
     [
         ({"seed": 0}, "with a 95 % interval. Verdicts need at least two seeds."),
-        ({"status": "failed", "score": None}, "interval. Without a verdict: lem (0 seeds), lru (0 seeds)."),
+        (
+            {"status": "failed", "score": None},
+            "interval. gru has no score on copying, so there is no difference.",
+        ),
     ],
 )
 def test_reference_without_a_pair_of_seeds_has_no_verdict(changes, sentence):
@@ -472,6 +494,7 @@ def test_results_can_be_read_with_another_reference(tmp_path):
     before = (tmp_path / "results.json").read_bytes()
     stored, other, best = Comparison(tmp_path), Comparison(tmp_path, "lem"), Comparison(tmp_path, "best")
     assert (stored.reference, other.reference, best.reference) == ("gru", "lem", None)
+    assert {each.plan["reference"] for each in (stored, other, best)} == {"gru"}, "as the file holds it"
     assert (stored.summary, stored.overall) == rows
     assert (other.summary, other.overall) == (summarize(RECORDS, "lem"), overall(RECORDS, "lem"))
     assert best.table() == results().table()
@@ -490,8 +513,10 @@ def test_one_task_has_no_overall_table():
 
 def test_overall_table_names_tasks_left_out():
     every = text_tables(RECORDS[:-2])[0]
-    assert "1 tasks that lack a cell do not count." in every.legend
+    assert "1 task without a score of each cell does not count." in every.legend
     assert [row[6] for row in every.rows if row[0] == "lem"] == ["–"]
+    every = text_tables([RECORDS[0], RECORDS[6]])[0]
+    assert "2 tasks without a score of each cell do not count." in every.legend
 
 
 def test_results_without_scopes_have_tables():
@@ -607,6 +632,24 @@ def test_options_are_a_column_and_values_that_are_not_customary_a_warning():
     copying = make_tables(made)[1].as_text()
     assert {row[0]: row[2] for row in copying.rows} == {"lem": "forget_bias=0.0", "gru": "–"}
     assert "options" not in text_tables()[1].headings
+
+
+@pytest.mark.parametrize("reference", [None, "gru", "lem"])
+@pytest.mark.parametrize("options", [None, {}, {"size": 3}, {"forget_bias": 0.0}, {"l1.forget_bias": 0.0}])
+@pytest.mark.parametrize("published", [True, False])
+def test_cell_without_a_customary_option_of_the_reference_is_named(reference, options, published):
+    """The difference of a class of your own from lstm includes the forget bias that it lacks."""
+    cells = options_of("gru", "lstm", 1.0)
+    cells["gru"] |= {"options": {"forget_bias": 1.0}, "published": True}
+    cells["lem"] = {"name": "lem", "options": options, "published": published}
+    made = results(cells=cells, plan={**PLAN, "reference": reference})
+    sentence = {
+        None: "",
+        "gru": " lem does not have the option forget_bias, so differences from gru include its effect.",
+        "lem": " lem does not have the option forget_bias, so the differences of gru include its effect.",
+    }[reference if not published and "forget_bias" not in str(options) else None]
+    for table in make_tables(made)[1:]:
+        assert table.as_text().legend.endswith(f"forget_bias=1.0 of gru is customary.{sentence}")
 
 
 def test_runs_that_reach_the_threshold_in_validation_only_are_named():

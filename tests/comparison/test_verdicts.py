@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import fmean
 
 import pytest
@@ -11,7 +12,13 @@ from hypothesis import strategies as st
 
 from zoo.comparison.statistics import overall, summarize
 from zoo.comparison.student import student_interval
-from zoo.comparison.verdicts import Difference, paired_difference, verdict
+from zoo.comparison.verdicts import (
+    VERDICT_TEXTS,
+    Difference,
+    paired_difference,
+    verdict,
+    verdict_sentences,
+)
 
 SCORES = st.none() | st.floats(-1e3, 1e3)
 RUNS = st.lists(SCORES, max_size=6)
@@ -30,8 +37,47 @@ def test_only_seeds_of_both_cells_count(scores, others):
     ]
     values = [score - other for score, other in pairs]
     result = paired_difference(runs("gru", scores), runs("lem", others)[::-1])
-    assert (result.seeds, result.mean) == (len(values), fmean(values) if values else None)
-    assert (result.low, result.high) == (student_interval(values) or (None, None))
+    assert result.seeds == len(values)
+    assert (result.mean is None) is not bool(values)
+    if values:
+        assert result.mean == pytest.approx(fmean(values), abs=1e-8)
+    if result.low is not None:
+        assert (result.low, result.high) == pytest.approx(student_interval(values), abs=1e-8)
+    elif len(values) > 1:
+        assert max(values) - min(values) < 1e-8
+        assert result.is_constant
+
+
+@given(
+    st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=5),
+    st.sampled_from([0.0, 1.0, -1.0, 0.125, 1e3]),
+    st.integers(0, 4),
+    st.booleans(),
+)
+def test_equal_differences_have_neither_interval_nor_verdict(scores, shift, noisy, is_higher):
+    """0.1 + 0.2 is not 0.3, and 1 less 0.999 in two seeds says nothing about the others."""
+    others = [score + shift for score in scores]
+    noisy %= len(others)
+    for steps in (0, 1, 2):  # the rounding of one of the scores
+        others[noisy] = scores[noisy] + shift
+        for _ in range(steps):
+            others[noisy] = math.nextafter(others[noisy], math.inf if is_higher else -math.inf)
+        result = paired_difference(runs("gru", others), runs("lem", scores))
+        assert result.mean == pytest.approx(shift, abs=1e-9)
+        assert result.low is result.high is None
+        assert result.is_constant
+        assert verdict(result.low, result.high) is None
+    others[noisy] = scores[noisy] + shift + 1e-6
+    assert paired_difference(runs("gru", others), runs("lem", scores)).low is not None
+
+
+@given(st.dictionaries(st.text("abc", min_size=1), st.sampled_from([*VERDICT_TEXTS]), max_size=6))
+def test_sentences_name_every_cell_once_and_the_clear_ones_first(verdicts):
+    sentences = list(verdict_sentences(verdicts))
+    texts = [text for word, text in VERDICT_TEXTS.items() if word in verdicts.values()]
+    assert [sentence.partition(":")[0] for sentence in sentences] == texts
+    named = [name for sentence in sentences for name in sentence.partition(": ")[2].rstrip(".").split(", ")]
+    assert sorted(named) == sorted(verdicts)
 
 
 @given(RUNS, RUNS)
@@ -59,11 +105,11 @@ def test_difference_that_no_file_can_hold_is_none():
         (0.1, 0.2, False, "worse"),
         (-0.2, -0.1, True, "worse"),
         (-0.2, -0.1, False, "better"),
-        (0.0, 0.2, True, "no"),
-        (-0.2, 0.0, False, "no"),
-        (0.0, 0.0, True, "no"),
-        (None, None, True, "–"),
-        (None, 0.1, True, "–"),
+        (0.0, 0.2, True, "unclear"),
+        (-0.2, 0.0, False, "unclear"),
+        (0.0, 0.0, True, "unclear"),
+        (None, None, True, None),
+        (None, 0.1, True, None),
     ],
 )
 def test_verdict_is_clear_if_the_interval_excludes_zero(low, high, higher, word):

@@ -120,7 +120,7 @@ def test_evaluate_is_the_mean_over_all_sequences():
         result = one.evaluate(X, CLASSES, weights, batch_size=4)
         assert result == {
             "loss": pytest.approx(expected, rel=1e-12),
-            "accuracy": pytest.approx(METRICS["accuracy"].of(outputs, CLASSES, weights), rel=1e-12),
+            "accuracy": pytest.approx(METRICS["accuracy"].score(outputs, CLASSES, weights), rel=1e-12),
         }
 
 

@@ -15,12 +15,12 @@ class Metric:
     """A metric.
 
     Args:
-        of: From outputs ``(T, B, V)``, targets and weights ``(T, B)`` to the score.
+        score: From outputs ``(T, B, V)``, targets and weights ``(T, B)`` to the score.
         higher_is_better: Whether a higher score is better.
         perfect: The score of correct answers.
     """
 
-    of: Callable[[Array, Array, Array], float]
+    score: Callable[[Array, Array, Array], float]
     higher_is_better: bool
     perfect: float
 
@@ -81,6 +81,7 @@ def _valid_time(outputs: Array, targets: Array, weights: Array) -> float:
     return float((is_valid * weights).sum() / weights.sum())
 
 
+_SHARES = ("accuracy", "balanced_accuracy", "sequence_accuracy", "macro_f1", "auroc")
 _TEXTS = {"macro_f1": "macro F1", "auroc": "AUROC", "mae": "MAE", "rmse": "RMSE", "mase": "MASE"}
 
 
@@ -94,7 +95,7 @@ def metric_text(metric: str) -> str:
 
 def is_share(metric: str) -> bool:
     """Whether differences of a metric are percentage points."""
-    return "accuracy" in metric or metric in ("macro_f1", "auroc")
+    return metric in _SHARES
 
 
 METRICS = {

@@ -214,7 +214,7 @@ class Task(Component, abstract=True):
             outputs: ``(T, B, V)``, before a softmax or sigmoid.
             batch: The batch that was answered.
         """
-        return METRICS[self.metric].of(outputs, batch.targets, batch.weights)
+        return METRICS[self.metric].score(outputs, batch.targets, batch.weights)
 
     def is_solved(self, score: float) -> bool:
         """Whether a score reaches the threshold."""

@@ -109,9 +109,9 @@ def compare(
             rate is better than the memoryless baseline, then with a rate beyond the grid while the best one
             is at its edge. Then the run at the best rate is repeated with another seed, and a rate counts by
             its worse run. None for 8, or for 0 if ``lr_grid`` or ``sweep_steps`` is given.
-        reference: Label of the cell with which tables and notes compare all others, for example the cell
-            without a change; ``"best"`` for the best cell of each table, as at first. It changes no run, so a
-            finished comparison trains nothing.
+        reference: Label or specification of the cell with which tables and notes compare all others, for
+            example the cell without a change; ``"best"`` for the best cell of each table, as at first. It
+            changes no run, so a finished comparison trains nothing.
         jobs: Worker processes, of one thread each; None for one per processor; 0 to run everything serially
             in this process. With ``on="dask+slurm"``, the number of SLURM jobs to submit.
         on: ``"local"`` (the same as None); ``"dask://HOST:PORT"`` for the workers of a Dask scheduler, on

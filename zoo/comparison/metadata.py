@@ -34,6 +34,7 @@ def make_metadata(
                 "name": cell.name,
                 "summary": cell.summary,
                 "scope": cell.scope,
+                "published": cell.is_published,
                 "options": cell.options,
                 "stated_options": cell.stated_options,
                 "customary_options": cell.customary_options,

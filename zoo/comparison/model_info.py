@@ -55,6 +55,11 @@ class ModelInfo:
         return ", ".join(dict.fromkeys(cell.card.scope for cell in self.cells))
 
     @property
+    def is_published(self) -> bool:
+        """Whether the card of every layer has a reference, unlike the cells of your own."""
+        return all(cell.card.published for cell in self.cells)
+
+    @property
     def is_in_block(self) -> bool:
         """Whether a layer is in a block."""
         return any(cell.is_in_block() for cell in self.cells)

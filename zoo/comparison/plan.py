@@ -60,7 +60,7 @@ class CompareRequest:
         options: Options of cells and tasks by label.
         settings: Other arguments of every run, see `SETTINGS`.
         optimizer_spec: ``FILE.py:Class`` of the optimizer that the settings name; empty for a registered one.
-        reference: Label of the cell with which the others are compared, or `BEST_CELL`.
+        reference: Label or specification of the cell with which the others are compared, or `BEST_CELL`.
     """
 
     cells: Specs = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Mean ranks of cells over tasks, with intervals of a paired bootstrap, and verdicts of a permutation test.
+"""Mean ranks of cells over tasks, with intervals of a paired bootstrap.
 
 A draw takes as many tasks as there are, with replacement, and for each of them as many seeds, with
 replacement. All cells have the same draws: a seed determines the data and the order in which parameters are
@@ -6,15 +6,8 @@ initialised, so scores of one seed are related. R. Agarwal et al., "Deep Reinfor
 the Statistical Precipice", NeurIPS 2021, https://arxiv.org/abs/2108.13264, draw the runs of each task again.
 Their library rliable can draw the tasks too (``task_bootstrap``), for the uncertainty on other tasks.
 
-Verdicts do not come from the bootstrap, whose draws of few tasks are too alike: if a cell is last on every
-task, it is last in every draw. They come from a permutation test. Equal cells have any order on a task with
-the same probability, so the ranks of each task are permuted at random. A difference to the best cell is clear
-if 95 % of the permutations have no larger one between any two cells, and a difference to one reference cell
-if 95 % of them have no larger one between this cell and another. J. Demšar, "Statistical Comparisons of
-Classifiers over Multiple Data Sets", JMLR 7, 2006, https://jmlr.org/papers/v7/demsar06a.html, calls the
-former the critical difference, and corrects the latter, comparisons with a control, for the number of cells
-as Bonferroni and Dunn do. Permutations need no correction, since they contain the largest difference of all
-cells, and they fit any number of tasks and cells, and ranks that are shared.
+Verdicts come from `zoo.comparison.rank_permutations` and not from the bootstrap, in which draws of few tasks
+are too alike: if a cell is last on every task, it is last in every draw.
 
 Percentiles of few values give intervals that are too narrow. The percentiles are therefore the expanded ones
 of T. Hesterberg, "What Teachers Should Know about the Bootstrap", 2014, https://arxiv.org/abs/1411.5279, at
@@ -23,9 +16,8 @@ which the interval of a mean is about as wide as Student's.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
@@ -33,33 +25,22 @@ from statistics import NormalDist
 import numpy as np
 
 from zoo.array_types import Array
+from zoo.comparison.rank_permutations import DRAWS, SEED, Interval, RankPermutations, min_tasks
 from zoo.comparison.student import student_quantile
-
-DRAWS = 10_000
 
 MIN_UNITS = 3
 """Smallest number of tasks that are drawn, and of seeds that have an interval.
 
 For two values, an interval would be very wide: Student's quantile is 12.7."""
 
-MIN_TASKS_OF_PAIR = 6
+MIN_TASKS_OF_PAIR = min_tasks(2)
 """Tasks that an interval of the difference of two cells needs. Of two equal cells, one is better on all of
 five tasks with a probability of 6 %, on all of six with 3 %."""
-
-_LEVEL = 0.05
-"""Share of comparisons of equal cells with a wrong verdict on some cell."""
-
-_SEED = 0  # the same results give the same intervals
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class RankDraws:
     """Ranks of cells on several tasks, and the ranks of bootstrap draws.
-
-    The sums are exact, since ranks are multiples of 1/2. With means, rounding could decide whether an
-    interval excludes 0.
 
     Args:
         drawn: Sum of the ranks of each cell over the tasks for each draw, ``(DRAWS, cells)``.
@@ -71,10 +52,15 @@ class RankDraws:
     ranks: Array
     seeds: int
 
-    @cached_property
+    @property
     def sums(self) -> Array:
         """Sum of the ranks of each cell over the tasks, ``(cells,)``."""
-        return np.asarray(self.ranks.sum(axis=0))
+        return self.permutations.sums
+
+    @cached_property
+    def permutations(self) -> RankPermutations:
+        """Permutations of the ranks, for verdicts."""
+        return RankPermutations(self.ranks)
 
     @property
     def tasks(self) -> int:
@@ -94,82 +80,16 @@ class RankDraws:
         drawn = self.drawn[:, cell]
         return self._interval(self.sums[cell], self._percentiles(drawn))
 
-    def difference(self, cell: int, other: int) -> float:
-        """The difference of the mean ranks of two cells; negative if the first cell is better."""
-        return float((self.sums[cell] - self.sums[other]) / self.tasks)
-
     def difference_interval(self, cell: int, other: int) -> Interval | None:
-        """The 95 % interval of `difference`, for two cells that were chosen before; None for too few tasks.
+        """The 95 % interval of the difference of two mean ranks, for cells that were chosen before.
 
-        See `MIN_TASKS_OF_PAIR`.
+        It covers other tasks and seeds, and other cells have no effect on it. None for too few tasks, see
+        `MIN_TASKS_OF_PAIR`.
         """
         if self.tasks < MIN_TASKS_OF_PAIR:
             return None
         drawn = self.drawn[:, cell] - self.drawn[:, other]
         return self._interval(self.sums[cell] - self.sums[other], self._percentiles(drawn))
-
-    def rank_gap(self, cell: int) -> float:
-        """The mean rank of a cell less the best mean rank of the others; negative for the best cell."""
-        return float(self._rank_gap(cell) / self.tasks)
-
-    def _rank_gap(self, cell: int) -> float:
-        return float(self.sums[cell] - np.delete(self.sums, cell).min())
-
-    def rank_gap_interval(self, cell: int) -> Interval | None:
-        """`rank_gap` less and plus the critical difference; None for fewer tasks than :func:`min_tasks`.
-
-        The best of many equal cells is better than most of them by chance. The critical difference therefore
-        holds for all pairs of cells at once. A cell is clearly worse than the best one if its interval is
-        above 0.
-        """
-        if not self._has_verdicts(min_tasks):
-            return None
-        return self._permutation_interval(self._rank_gap(cell), self.critical_difference)
-
-    def reference_interval(self, cell: int, reference: int) -> Interval | None:
-        """The 95 % interval of `difference` to a reference cell that was chosen before.
-
-        It holds for the differences of all cells to the reference at once. None for fewer tasks than
-        :func:`min_tasks_with_reference`.
-        """
-        if not self._has_verdicts(min_tasks_with_reference):
-            return None
-        difference = float(self.sums[cell] - self.sums[reference])
-        return self._permutation_interval(difference, self.critical_difference_to_reference)
-
-    def _has_verdicts(self, fewest: Callable[[int], int]) -> bool:
-        cells = len(self.sums)
-        return cells > 1 and self.tasks >= fewest(cells)
-
-    def _permutation_interval(self, value: float, margin: float) -> Interval:
-        """A difference of sums of ranks less and plus a margin, within the possible ones, for each task."""
-        largest = self.tasks * (len(self.sums) - 1)
-        ends = max(value - margin, -largest), min(value + margin, largest)
-        return ends[0] / self.tasks, ends[1] / self.tasks
-
-    @cached_property
-    def critical_difference(self) -> float:
-        """The difference of sums of ranks that no two cells exceed in 95 % of random permutations."""
-        sums = self._permuted_sums
-        return _critical_value(sums.max(axis=1) - sums.min(axis=1))
-
-    @cached_property
-    def critical_difference_to_reference(self) -> float:
-        """The difference of sums of ranks to one cell that no other exceeds in 95 % of the permutations.
-
-        All cells have the same permutations, so the first one stands for any reference.
-        """
-        sums = self._permuted_sums
-        return _critical_value(np.abs(sums[:, 1:] - sums[:, :1]).max(axis=1))
-
-    @cached_property
-    def _permuted_sums(self) -> Array:
-        """Sums of ranks that are permuted at random on each task, ``(DRAWS, cells)``."""
-        rng = np.random.default_rng(_SEED)
-        sums = np.zeros((DRAWS, len(self.sums)))
-        for ranks in self.ranks:  # sorted, so that the order of the cells does not matter
-            sums += rng.permuted(np.broadcast_to(np.sort(ranks), sums.shape), axis=1)
-        return sums
 
     def _percentiles(self, drawn: Array) -> Interval | None:
         """The expanded percentiles of a value in the draws."""
@@ -182,33 +102,6 @@ class RankDraws:
     def _interval(self, total: float, ends: Interval | None) -> Interval | None:
         """Divide ends of an interval by the number of tasks, so that it contains a sum divided by it too."""
         return ends and (min(ends[0], float(total)) / self.tasks, max(ends[1], float(total)) / self.tasks)
-
-
-def min_tasks(cells: int) -> int:
-    """The smallest number of tasks on which a cell can be clearly worse than the best one.
-
-    One of some equal cells is the best on all tasks, and another one the worst, with the probability
-    ``(cells * (cells - 1)) ** (1 - tasks)``, which must be below 5 %.
-    """
-    return next(tasks for tasks in itertools.count(2) if (cells * (cells - 1)) ** (1 - tasks) < _LEVEL)
-
-
-def min_tasks_with_reference(cells: int) -> int:
-    """The smallest number of tasks on which a cell can be clearly better or worse than a reference cell.
-
-    The reference is the best of equal cells on all tasks, and another cell the worst, or the other way round,
-    with the probability ``2 * cells ** -tasks * (cells - 1) ** (1 - tasks)``, which must be below 5 %.
-    """
-    return next(
-        tasks
-        for tasks in itertools.count(2)
-        if 2 * float(cells) ** -tasks * float(cells - 1) ** (1 - tasks) < _LEVEL
-    )
-
-
-def _critical_value(differences: Array) -> float:
-    """The smallest difference that at most 5 % of the permutations exceed."""
-    return float(np.quantile(differences, 1 - _LEVEL, method="higher"))
 
 
 def are_tasks_drawn(tasks: int) -> bool:
@@ -227,7 +120,7 @@ def draw_ranks(costs: Sequence[Array]) -> RankDraws:
             a score.
     """
     tasks = len(costs)
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(SEED)
     same = np.broadcast_to(np.arange(tasks), (DRAWS, tasks))
     chosen = rng.integers(0, tasks, (DRAWS, tasks)) if are_tasks_drawn(tasks) else same
     rows, row_of = list[Array](), np.empty((DRAWS, tasks), np.int64)

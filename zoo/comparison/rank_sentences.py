@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from zoo.arguments import counted
 from zoo.base import Card
-from zoo.comparison.number_text import NO_VALUE
-from zoo.comparison.rank_bootstrap import (
-    DRAWS,
-    MIN_UNITS,
-    are_tasks_drawn,
-    min_tasks,
-    min_tasks_with_reference,
-)
-from zoo.comparison.verdicts import BETTER, UNCLEAR, WORSE, verdict
+from zoo.comparison.rank_bootstrap import MIN_UNITS, are_tasks_drawn
+from zoo.comparison.rank_permutations import DRAWS, min_tasks, min_tasks_with_reference
+from zoo.comparison.verdicts import UNCLEAR, WORSE, verdict, verdict_sentences
 
 if TYPE_CHECKING:
     from zoo.comparison.records import OverallRow
@@ -42,16 +36,7 @@ CRITICAL_DIFFERENCE = Card(
 """The source of the verdicts on mean ranks."""
 
 
-VERDICTS = {
-    BETTER: "Clearly better",
-    WORSE: "Clearly worse",
-    UNCLEAR: "Not clearly different",
-    NO_VALUE: "Without a verdict",
-}
-"""Sentences about the difference of two cells by its verdict."""
-
-
-def share_or_has(cells: Sequence[str], value: str) -> str:
+def holders_text(cells: Sequence[str], value: str) -> str:
     """``gru has the best mean``, or ``gru and lstm share the best mean``."""
     if len(cells) == 1:
         return f"{cells[0]} has {value}"
@@ -60,7 +45,10 @@ def share_or_has(cells: Sequence[str], value: str) -> str:
 
 def rank_conclusions(results: Comparison) -> Iterator[str]:
     """The meaning of the intervals, and the verdicts on the reference cell or the best one."""
-    if len(results.overall) < 2 or not results.overall[0].tasks:
+    scored = {run.cell for run in results.runs if run.score is not None}
+    if unscored := [row.cell for row in results.overall if row.cell not in scored]:
+        yield f"Without a score on any task, and so without a rank: {', '.join(unscored)}."
+    if len(_ranked(results)) < 2:
         return
     best = results.overall[0]
     if best.low is not None:
@@ -77,10 +65,11 @@ def rank_conclusions(results: Comparison) -> Iterator[str]:
 
 def _conclusions_on_best(results: Comparison) -> Iterator[str]:
     """The cells that are clearly worse than the best one."""
-    best, *others = results.overall
-    equal = [row.cell for row in results.overall if row.rank == best.rank]
-    has_best = share_or_has(equal, "the best mean rank")
-    count, gap = len(results.overall), "rank gap: how many ranks a cell is behind the best other cell"
+    ranked = _ranked(results)
+    best, *others = ranked
+    equal = [row.cell for row in ranked if row.rank == best.rank]
+    has_best = holders_text(equal, "the best mean rank")
+    count, gap = len(ranked), "rank gap: how many ranks a cell is behind the best other cell"
     if best.rank_gap_low is None or best.rank_gap_high is None:
         interval = f" An interval needs {MIN_UNITS} tasks or {MIN_UNITS} seeds." if best.low is None else ""
         yield f"{gap}. {has_best}.{interval} A verdict on {count} cells needs {min_tasks(count)} tasks."
@@ -91,20 +80,21 @@ def _conclusions_on_best(results: Comparison) -> Iterator[str]:
     )
     yield f"{best.cell} is clearly the best." if best.rank_gap_high < 0 else f"{has_best}."
     verdicts = {
-        "Clearly worse": [row.cell for row in others if (row.rank_gap_low or 0.0) > 0],
-        "Not clearly worse": [
-            row.cell for row in others if (row.rank_gap_low or 0.0) <= 0 and row.cell not in equal
-        ],
+        row.cell: verdict(row.rank_gap_low, row.rank_gap_high, higher_is_better=False)
+        for row in others
+        if row.cell not in equal
     }
-    for words, cells in verdicts.items():
-        if cells:
-            yield f"{words}: {', '.join(cells)}."
+    yield from verdict_sentences(verdicts, {WORSE: "Clearly worse", UNCLEAR: "Not clearly worse"})
 
 
 def _conclusions_on_reference(results: Comparison) -> Iterator[str]:
     """The cells that are clearly better or worse than the reference cell."""
-    rows = [row for row in results.overall if row.cell != results.reference]
-    count, tasks = len(results.overall), results.overall[0].tasks
+    ranked = _ranked(results)
+    rows = [row for row in ranked if row.cell != results.reference]
+    if len(rows) == len(ranked):
+        yield f"{results.reference} has no rank, so there is no rank difference."
+        return
+    count, tasks = len(ranked), ranked[0].tasks
     meaning = f"rank difference: the mean rank less the mean rank of {results.reference}"
     if not _has_verdicts(results):
         fewest = min_tasks_with_reference(count)
@@ -114,14 +104,10 @@ def _conclusions_on_reference(results: Comparison) -> Iterator[str]:
         f"{meaning}, with an interval: in 95 % of comparisons of {count} equal cells on {tasks} tasks, no "
         f"cell differs from {results.reference} by more."
     )
-    cells: dict[str, list[str]] = {}
-    for row in rows:
-        cells.setdefault(VERDICTS[rank_verdict(row)], []).append(row.cell)
-    for text, names in cells.items():
-        yield f"{text}: {', '.join(names)}."
+    yield from verdict_sentences({row.cell: rank_verdict(row) for row in rows})
 
 
-def rank_verdict(row: OverallRow) -> str:
+def rank_verdict(row: OverallRow) -> str | None:
     """The verdict on the mean rank of a cell and of the reference cell."""
     return verdict(row.rank_difference_low, row.rank_difference_high, higher_is_better=False)
 
@@ -134,6 +120,10 @@ def has_rank_intervals(results: Comparison) -> bool:
 def _has_verdicts(results: Comparison) -> bool:
     name = "rank_difference_low" if results.reference else "rank_gap_low"
     return _has_ranks(results) and any(getattr(row, name) is not None for row in results.overall)
+
+
+def _ranked(results: Comparison) -> list[OverallRow]:
+    return [row for row in results.overall if row.rank is not None]
 
 
 def _has_ranks(results: Comparison) -> bool:

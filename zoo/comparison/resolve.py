@@ -97,7 +97,7 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     tasks, task_changes = _resolve_tasks(request, before[1])
     changes += task_changes
     specs_module.check_labels(request.options, cells, tasks)
-    reference = _find_reference(request.reference, stored.reference if stored else None, cells)
+    reference = _find_reference(request.reference, stored.reference if stored else None, _entries(cells))
     changes += _request_changes(request, stored) if stored else []
     _raise_if_changed(changes, folder)
     instances = {label: cell for label, (_, cell) in cells.items()}
@@ -128,11 +128,16 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     return ResolvedPlan(plan, instances, task_infos, optimizer)
 
 
-def _find_reference(requested: str | None, stored: str | None, cells: Collection[str]) -> str | None:
+def _find_reference(requested: str | None, stored: str | None, cells: Mapping[str, PlanEntry]) -> str | None:
     """The label of the reference cell; None for the best cell.
 
+    Args:
+        requested: A label, a specification as in ``cells``, `BEST_CELL`, or None for the stored one.
+        stored: The label of the stored plan, if any.
+        cells: Cells by label.
+
     Raises:
-        UsageError: if the requested one is none of the cells.
+        UsageError: if the requested one is none of the cells, or several.
     """
     if requested is None:
         return stored
@@ -140,6 +145,14 @@ def _find_reference(requested: str | None, stored: str | None, cells: Collection
         return requested
     if requested == BEST_CELL:
         return None
+    labels = specs_module.labels_of_spec(requested, cells)
+    if len(labels) == 1:
+        return labels[0]
+    if labels:
+        raise UsageError(
+            f"compare: reference is {short_repr(requested)}, which has the labels {', '.join(labels)}; give "
+            f"one of them."
+        )
     raise UsageError(
         f"compare: reference is {short_repr(requested)}; expected one of the cells {', '.join(cells)}, or "
         f"{BEST_CELL!r} for the best cell of each table.{did_you_mean(requested, cells)}"

@@ -221,7 +221,8 @@ class Comparison:
     Args:
         path: The directory.
         reference: Label of the cell with which tables compare the others, or ``"best"`` for the best cell of
-            each table; None for the reference of ``zoo compare``.
+            each table; None for the reference of ``zoo compare``. It does not change ``metadata``, where the
+            plan and the command have the reference of ``zoo compare``.
 
     Attributes:
         path: The directory.
@@ -302,6 +303,10 @@ class Comparison:
     def scope(self, cell: str) -> str:
         """Scope of a cell: bare recurrence or whole mixer; empty in results of old versions."""
         return str(self._cell_info(cell).get("scope", ""))
+
+    def is_published(self, cell: str) -> bool:
+        """Whether a cell has a reference, unlike a cell of your own; True in results of old versions."""
+        return self._cell_info(cell).get("published") is not False
 
     def registered_name(self, cell: str) -> str:
         """The name of a cell in the registry, which differs from its label in ``label=name``."""

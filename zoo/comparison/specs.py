@@ -303,6 +303,15 @@ def find_cell(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, ModelIn
     return PlanEntry(cell.name, cell.options, cell.digest, _map_parts(spec, absolute_spec)), cell
 
 
+def labels_of_spec(spec: str, entries: Mapping[str, PlanEntry]) -> list[str]:
+    """The labels of the cells with a specification, for example ``FILE.py:Class``."""
+    try:
+        absolute = _map_parts(spec, absolute_spec)
+    except (UsageError, ValueError):  # not the notation of a cell, or not a path
+        return []
+    return [label for label, entry in entries.items() if entry.spec == absolute]
+
+
 def find_task(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, TaskInfo]:
     """Resolve a task and make its plan entry."""
     info = TaskInfo(resolve_task(spec, **options))

@@ -6,7 +6,7 @@ the 2.5 % of a tail.
 
 Ranks of several cells on several tasks are averaged as in J. Demšar, "Statistical Comparisons of Classifiers
 over Multiple Data Sets", JMLR 7, 2006, https://jmlr.org/papers/v7/demsar06a.html. For their intervals see
-`zoo.comparison.rank_bootstrap`.
+`zoo.comparison.rank_bootstrap`, and for verdicts `zoo.comparison.rank_permutations`.
 """
 
 from __future__ import annotations
@@ -128,44 +128,42 @@ def summarize_targets(scores: Iterable[tuple[RunRecord, str, str]]) -> list[Targ
 
 
 def overall(records: Sequence[RunRecord], reference: str | None = None) -> list[OverallRow]:
-    """Compute a row for each cell over the tasks that all cells have, the best mean rank first.
+    """Compute a row for each cell over the complete tasks, the best mean rank first.
+
+    A task is complete if each cell has a score on it. A cell without any score has no rank, and does not
+    count: a failed run shows neither that a cell is worse nor that another one is better.
 
     Args:
         records: All runs.
         reference: Label of the cell with which the others are compared; None for no such cell.
     """
-    cells, columns = _complete_tasks(records)
-    draws = draw_ranks([_costs(column) for column in columns]) if columns else None
+    tasks, ranked, draws = mean_rank_draws(records)
     rows = []
-    for index, cell in enumerate(cells):
+    for cell in dict.fromkeys(record.cell for record in records):
+        own = [record for record in records if record.cell == cell and record.task in tasks]
         ranks: dict[str, float | None] = {"rank": None, "low": None, "high": None}
-        if draws:
+        if draws and cell in ranked:
+            index = ranked.index(cell)
             ranks = _rank_fields(draws, index)
-            if reference in cells and cell != reference:
-                ranks |= _reference_fields(draws, index, cells.index(reference))
-        own = [record for column in columns for record in column[index]]
-        rows.append(_overall_row(cell, own, draws.tasks if draws else 0, ranks))
+            if reference in ranked and cell != reference:
+                ranks |= _reference_fields(draws, index, ranked.index(reference))
+        rows.append(_overall_row(cell, own, len(tasks), ranks))
     return sorted(rows, key=lambda row: (row.rank is None, row.rank or 0.0))
 
 
-def mean_rank_draws(records: Sequence[RunRecord]) -> tuple[list[str], RankDraws | None]:
-    """The cells, and their mean ranks over the tasks that all of them have; None without such a task."""
-    cells, columns = _complete_tasks(records)
-    return cells, draw_ranks([_costs(column) for column in columns]) if columns else None
+def mean_rank_draws(records: Sequence[RunRecord]) -> tuple[list[str], list[str], RankDraws | None]:
+    """The complete tasks, the cells with a score, and their mean ranks over these tasks; see `overall`.
 
-
-def _complete_tasks(records: Sequence[RunRecord]) -> tuple[list[str], list[list[list[RunRecord]]]]:
-    """The cells, and the runs of each of them on the tasks that all have.
-
-    Tasks are sorted, so that bootstrap draws do not depend on the order of the records.
+    Tasks are sorted, so that bootstrap draws do not depend on the order of the records. The mean ranks are
+    None without a complete task.
     """
     groups = _groups(records)
-    tasks, cells = (list(dict.fromkeys(pair[axis] for pair in groups)) for axis in (0, 1))
-    return cells, [
-        [groups[task, cell] for cell in cells]
-        for task in sorted(tasks)
-        if all((task, cell) in groups for cell in cells)
-    ]
+    scored = {pair for pair, group in groups.items() if _values(group, "score")}
+    cells = list(dict.fromkeys(cell for _, cell in groups if any(cell == each for _, each in scored)))
+    tasks = sorted({task for task, _ in scored})
+    tasks = [task for task in tasks if all((task, cell) in scored for cell in cells)]
+    costs = [_costs([groups[task, cell] for cell in cells]) for task in tasks]
+    return tasks, cells, draw_ranks(costs) if costs else None
 
 
 def _overall_row(
@@ -187,14 +185,19 @@ def _rank_fields(draws: RankDraws, index: int) -> dict[str, float | None]:
     fields = {"rank": draws.rank(index), "low": low, "high": high}
     if len(draws.sums) < 2:
         return fields
-    low, high = draws.rank_gap_interval(index) or (None, None)
-    return {**fields, "rank_gap": draws.rank_gap(index), "rank_gap_low": low, "rank_gap_high": high}
+    low, high = draws.permutations.rank_gap_interval(index) or (None, None)
+    return {
+        **fields,
+        "rank_gap": draws.permutations.rank_gap(index),
+        "rank_gap_low": low,
+        "rank_gap_high": high,
+    }
 
 
 def _reference_fields(draws: RankDraws, index: int, reference: int) -> dict[str, float | None]:
-    low, high = draws.reference_interval(index, reference) or (None, None)
+    low, high = draws.permutations.reference_interval(index, reference) or (None, None)
     return {
-        "rank_difference": draws.difference(index, reference),
+        "rank_difference": draws.permutations.difference(index, reference),
         "rank_difference_low": low,
         "rank_difference_high": high,
     }

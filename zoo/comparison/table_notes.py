@@ -9,25 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.arguments import counted
 from zoo.base.metric import metric_text
-from zoo.comparison.number_text import NO_VALUE, score_text
+from zoo.comparison.number_text import score_text
 from zoo.comparison.plan import TOLERANCE
-from zoo.comparison.rank_sentences import VERDICTS, share_or_has
-from zoo.comparison.verdicts import BETTER, UNCLEAR, WORSE, paired_difference, verdict
+from zoo.comparison.rank_sentences import holders_text
+from zoo.comparison.verdicts import (
+    BETTER,
+    UNCLEAR,
+    WORSE,
+    paired_difference,
+    verdict,
+    verdict_sentences,
+)
 from zoo.training.rate_search import is_on_plateau
 
 if TYPE_CHECKING:
-    from zoo.comparison.records import SummaryRow
+    from zoo.comparison.records import RunRecord, SummaryRow
     from zoo.comparison.results import Comparison
 
 
 Info = Mapping[str, Any]
 
 
-_GAIN_VERDICTS = {
+_GAIN_TEXTS = {
     BETTER: "Clearly better",
     WORSE: "Clearly worse",
     UNCLEAR: "Not clearly better or worse",
-    NO_VALUE: "Without an interval, since the test part is too small or runs have failed",
+    None: "Without an interval, since the test part is too small or runs have failed",
 }
 """Sentences about the gain by its verdict."""
 
@@ -69,9 +76,9 @@ def gain_sentences(rows: Sequence[SummaryRow], info: Info) -> Iterator[str]:
         else f"the share by which {metric_text(info['metric'])} is lower"
     )
     yield f"The best baseline is {name}, {score_text(best)}. Gain over it: {unit}, with a 95 % interval."
-    for word, sentence in _GAIN_VERDICTS.items():
-        if cells := ", ".join(row.cell for row in rows if verdict(row.gain_low, row.gain_high) == word):
-            yield f"{sentence}: {cells}."
+    yield from verdict_sentences(
+        {row.cell: verdict(row.gain_low, row.gain_high) for row in rows}, _GAIN_TEXTS
+    )
 
 
 def cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[str]:
@@ -87,7 +94,6 @@ def cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[
         return
     runs = [run for run in results.runs_of(rows[0].task) if run.score is not None]
     by_cell = {row.cell: [run for run in runs if run.cell == row.cell] for row in rows}
-    equal = [row.cell for row in rows if row.mean == rows[0].mean]
     have_verdicts = max(map(len, by_cell.values())) > 1
     if results.reference:
         reference, left_out = results.reference, [results.reference]
@@ -96,21 +102,37 @@ def cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[
             f"seeds with a 95 % interval."
         )
     else:
-        reference, left_out = rows[0].cell, equal
-        best = share_or_has(equal, "the best mean" if have_verdicts else "the best score")
+        reference, left_out = rows[0].cell, [row.cell for row in rows if row.mean == rows[0].mean]
+        best = holders_text(left_out, "the best mean" if have_verdicts else "the best score")
         yield f"Cells{', by paired differences over the seeds' * have_verdicts}: {best}."
-    if not have_verdicts:
+    if not by_cell.get(reference):
+        yield f"{reference} has no score on {rows[0].task}, so there is no difference."
+    elif not have_verdicts:
         yield "Verdicts need at least two seeds."
-        return
-    cells: dict[str, list[str]] = {}
-    for cell in by_cell:
-        if cell not in left_out:
-            difference = paired_difference(by_cell[cell], by_cell.get(reference, []))
-            word = verdict(difference.low, difference.high, runs[0].higher_is_better)
-            cells.setdefault(VERDICTS[word], []).append(f"{cell} ({counted(difference.seeds, 'seed')})")
-    yield from (f"{text}: {', '.join(names)}." for text, names in cells.items())
-    if is_near_baseline(results, rows[0]):
+    else:
+        yield from _paired_verdicts(by_cell, reference, left_out)
+    if have_verdicts and is_near_baseline(results, rows[0]):
         yield "The best mean is near the score without memory, so the order of the cells may be chance."
+
+
+def _paired_verdicts(
+    runs: Mapping[str, Sequence[RunRecord]], reference: str, left_out: Sequence[str]
+) -> Iterator[str]:
+    """The cells by their paired differences to a reference cell.
+
+    Args:
+        runs: The runs with a score by cell.
+        reference: One of the cells.
+        left_out: Cells that are not compared.
+    """
+    verdicts = {}
+    for cell in runs:
+        if cell not in left_out:
+            difference = paired_difference(runs[cell], runs[reference])
+            seeds = counted(difference.seeds, "seed") + ", all differences are equal" * difference.is_constant
+            higher_is_better = runs[reference][0].higher_is_better
+            verdicts[f"{cell} ({seeds})"] = verdict(difference.low, difference.high, higher_is_better)
+    yield from verdict_sentences(verdicts)
 
 
 def is_near_baseline(results: Comparison, row: SummaryRow) -> bool:
@@ -151,6 +173,34 @@ def customary_cells(results: Comparison) -> dict[str, list[str]]:
             if stated[name] == value:
                 cells.setdefault(f"{name.rpartition('.')[2]}={value}", {})[cell] = None
     return {option: [*labels] for option, labels in cells.items()}
+
+
+def customary_sentences(results: Comparison) -> Iterator[str]:
+    """The options with customary values, and the differences from the reference cell that include them.
+
+    A class of your own that lacks an option which the reference has differs from it in more than its
+    equations. Cells with a reference in the literature are different networks anyway.
+    """
+    for option, cells in customary_cells(results).items():
+        yield f"{option} of {', '.join(cells)} is customary."
+        name, reference = option.partition("=")[0], results.reference
+        without = [
+            cell
+            for cell in results.cells
+            if not results.is_published(cell)
+            and name not in {each.rpartition(".")[2] for each in results.options(cell)}
+        ]
+        if reference in cells and without:
+            have = "does" if len(without) == 1 else "do"
+            yield (
+                f"{', '.join(without)} {have} not have the option {name}, so differences from {reference} "
+                f"include its effect."
+            )
+        elif reference in without:
+            yield (
+                f"{reference} does not have the option {name}, so the differences of {', '.join(cells)} "
+                f"include its effect."
+            )
 
 
 def legend_text(info: Info) -> str:

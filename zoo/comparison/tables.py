@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from zoo.arguments import as_choice
+from zoo.arguments import as_choice, counted
 from zoo.base.card import SCOPES
 from zoo.base.metric import is_share, metric_text
 from zoo.comparison.model_info import merge_layers
@@ -18,7 +18,7 @@ from zoo.comparison.table_notes import (
     UNFINISHED_MARK,
     Info,
     cell_sentences,
-    customary_cells,
+    customary_sentences,
     gain_sentences,
     has_unfinished_runs,
     is_near_baseline,
@@ -85,7 +85,10 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
         with_solved: Whether the number of solved runs follows each score.
     """
     tasks, ranked = results.tasks, max((row.tasks for row in results.overall), default=0)
-    left_out = "" if ranked == len(tasks) else f" {len(tasks) - ranked} tasks that lack a cell do not count."
+    left_out = []
+    if missing := len(tasks) - ranked:
+        do = "does" if missing == 1 else "do"
+        left_out = [f"{counted(missing, 'task')} without a score of each cell {do} not count."]
     columns = (
         Column("cell"),
         _SCOPE,
@@ -99,7 +102,8 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
     legend = " ".join(
         [
             "mean rank: the rank of a cell on each task by its mean score, averaged over tasks; 1 is best. "
-            f"Below the tasks are mean scores; solved: runs that solved their task.{left_out}",
+            "The columns of the tasks hold mean scores. solved: runs that solved their task.",
+            *left_out,
             *rank_conclusions(results),
         ]
     )
@@ -198,16 +202,13 @@ def task_table(results: Comparison, task: str) -> Table:
         sign = -1 if info["higher_is_better"] else 1
         scored.sort(key=lambda pair: math.inf if pair[0] is None else sign * pair[0])
     rows = tuple(tuple(values.get(column.label, _NOTHING) for column in columns) for _, values in scored)
-    customary = (
-        f"{option} of {', '.join(cells)} is customary." for option, cells in customary_cells(results).items()
-    )
     note = " ".join(
         [
             legend_text(info),
             *gain_sentences(summary, info),
             *cell_sentences(results, summary),
             *size_sentences(results, summary),
-            *customary,
+            *customary_sentences(results),
         ]
     )
     title, hatch, marks = _title(task, info), _hatch_text(results, [task]), _marks_text(results, [task])
@@ -305,7 +306,7 @@ def _rate(results: Comparison, row: SummaryRow) -> TableCell:
 def _gain_cells(row: SummaryRow | TargetRow, in_points: bool = False) -> tuple[TableCell, TableCell]:
     """The gain with its interval, and the verdict."""
     text = gain_text(row.gain, row.gain_low, row.gain_high, in_points)
-    return TableCell(row.gain, text), TableCell(verdict(row.gain_low, row.gain_high))
+    return TableCell(row.gain, text), TableCell(verdict(row.gain_low, row.gain_high) or NO_VALUE)
 
 
 def _difference_text(metric: str, value: float | None, low: float | None, high: float | None) -> str:
@@ -313,8 +314,8 @@ def _difference_text(metric: str, value: float | None, low: float | None, high: 
     return gain_text(value, low, high, True) if is_share(metric) else difference_text(value, low, high)
 
 
-def _verdict_text(results: Comparison, cell: str, word: str) -> str:
-    return "reference" if cell == results.reference else word
+def _verdict_text(results: Comparison, cell: str, word: str | None) -> str:
+    return "reference" if cell == results.reference else word or NO_VALUE
 
 
 def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableCell]:

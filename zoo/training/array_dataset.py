@@ -146,6 +146,6 @@ def evaluate_sequences(model: SequenceModel, data: Sequences, batch_size: int) -
         of_loss = weights
         if loss.class_weights is not None:
             of_loss = weights_of_classes(loss.class_weights, given["targets"], weights)
-        score = metric.of(outputs, given["targets"], weights)
+        score = metric.score(outputs, given["targets"], weights)
         sums += value * of_loss.sum(), of_loss.sum(), score * weights.sum(), weights.sum()
     return {"loss": float(sums[0] / sums[1]), loss.metric: float(sums[2] / sums[3])}

@@ -240,7 +240,7 @@ _FLAGS: list[click.Parameter] = [
         "--reference",
         section=_WORK,
         metavar="CELL",
-        help="The cell with which tables compare all others, by its name or label; changes no run. "
+        help="The cell with which tables compare all others, by its label or as in --cells; changes no run. "
         "`best` is the best cell of each table.  [best]",
     ),
     Flag("--jobs", section=_WORK, type=int, metavar="N", help="Worker processes.  [every processor]"),
