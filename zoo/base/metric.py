@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,10 @@ def _valid_time(outputs: Array, targets: Array, weights: Array) -> float:
 
 
 _SHARES = ("accuracy", "balanced_accuracy", "sequence_accuracy", "macro_f1", "auroc")
+_COLUMNS = (
+    *("accuracy", "balanced_accuracy", "macro_f1", "auroc"),
+    *("mae", "rmse", "mase", "pinball", "coverage"),
+)
 _TEXTS = {"macro_f1": "macro F1", "auroc": "AUROC", "mae": "MAE", "rmse": "RMSE", "mase": "MASE"}
 
 
@@ -91,6 +95,11 @@ def metric_text(metric: str) -> str:
     Settings, JSON and CSV have the name with underscores.
     """
     return _TEXTS.get(metric, metric.replace("_", " "))
+
+
+def metric_columns(scores: Container[str]) -> list[str]:
+    """The metrics of the scores of labels or forecasts, in the order of the columns of a table."""
+    return [name for name in _COLUMNS if name in scores]
 
 
 def is_share(metric: str) -> bool:

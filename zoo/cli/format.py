@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.arguments import counted
-from zoo.base.metric import metric_text
+from zoo.base.metric import metric_columns, metric_text
 from zoo.base.tracker import Event
 from zoo.tables import align
 from zoo.training.config import number_format
@@ -428,13 +428,6 @@ def _needs_data(command: str, start: Event) -> bool:
     return (is_piped and command != "sample") or (command == "forecast" and bool(known_future))
 
 
-_METRICS = (
-    *("mae", "rmse", "mase", "pinball", "coverage"),
-    *("accuracy", "balanced_accuracy", "macro_f1", "auroc"),
-)
-"""The scores of a part of the data, in the order of the columns."""
-
-
 def score_lines(test: Mapping[str, Any]) -> Iterator[str]:
     """The scores of a model and of the baselines on a part of the data, and a sentence for each target."""
     noun = "sequences" if "sequences" in test else "windows"
@@ -446,7 +439,7 @@ def score_lines(test: Mapping[str, Any]) -> Iterator[str]:
             number = f"{counted(test['steps'], 'labelled step')} of {number}"
         part = f"all {number}" if test["part"] == "all" else f"{test['part']} part, {number}"
         yield f"{scores['target']}, {part}{intervals}:"
-        names = [name for name in _METRICS if name in scores["metrics"]["model"]]
+        names = metric_columns(scores["metrics"]["model"])
         rows = [
             [name, *(_estimate(values[metric]) if metric in values else "" for metric in names)]
             for name, values in scores["metrics"].items()

@@ -21,7 +21,7 @@ from zoo.export.c_source import (
     array_definition,
     c_names,
     c_type,
-    helper_of,
+    register_helper,
     string_literal,
 )
 from zoo.export.c_step import CLayer, state_field, write_layer
@@ -400,7 +400,7 @@ class _ModelEmitter:
         x = "token" if self.model.tokens else "x"
         if self.matrices.is_input_copied:
             size = self.model.layers[0].spec.input_size
-            yield from self._registered(self.matrices.embedded_lines("x", "token", "embedded"))
+            yield from self._calls_of(self.matrices.embedded_lines("x", "token", "embedded"))
             x, self.layer_outputs["embedded"] = "embedded", size
         elif self.model.embedding is not None:
             x = self.matrices.embedding_row("token")
@@ -442,16 +442,13 @@ class _ModelEmitter:
     def _output(self, y: str) -> Iterator[str]:
         """The lines that compute the output of the model from that of the last layer."""
         if self.model.readout is not None:
-            yield from self._registered(self.matrices.readout_lines(y, self.model.output))
+            yield from self._calls_of(self.matrices.readout_lines(y, self.model.output))
         elif y != "y":
             self.helpers.add("copy")
             yield f"    copy({y}, y, {self.model.layers[-1].spec.output_size});"
 
-    def _registered(self, calls: Iterable[str]) -> Iterator[str]:
-        """Indented calls of helpers, which are registered."""
-        for call in calls:
-            self.helpers.add(helper_of(call))
-            yield f"    {call}"
+    def _calls_of(self, calls: Iterable[str]) -> Iterator[str]:
+        return (f"    {register_helper(call, self.helpers)}" for call in calls)
 
     def sizes(self) -> dict[str, int]:
         """Bytes, as :class:`CProgram` has them."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from zoo.export.c_model_matrices import ModelMatrices
-from zoo.export.c_source import c_type, helper_of
+from zoo.export.c_source import c_type, register_helper
 from zoo.export.c_step import CLayer
 from zoo.export.exported_model import DirectionExport, ExportedModel, LayerExport
 
@@ -84,7 +84,7 @@ class SequenceFunction:
         if self.matrices.is_input_copied:
             size = self.model.layers[0].spec.input_size
             rows = f"x + t * {width}", "tokens[t]", f"embedded + t * {size}"
-            yield from self._loop(self._registered(self.matrices.embedded_lines(*rows)))
+            yield from self._loop(self._calls_of(self.matrices.embedded_lines(*rows)))
             x, width = "embedded", size
         for layer in self.model.layers:
             y = f"y{layer.spec.index}"
@@ -93,14 +93,11 @@ class SequenceFunction:
             x, width = y, layer.spec.output_size
         if self.model.readout is not None:
             y, to = f"{x} + t * {width}", f"outputs + t * {self.model.output_size}"
-            yield from self._loop(self._registered(self.matrices.readout_lines(y, to)))
+            yield from self._loop(self._calls_of(self.matrices.readout_lines(y, to)))
         yield "}"
 
-    def _registered(self, calls: Iterable[str]) -> list[str]:
-        """Indented calls of helpers, which are registered."""
-        lines = [f"    {call}" for call in calls]
-        self.helpers |= {helper_of(line) for line in lines}
-        return lines
+    def _calls_of(self, calls: Iterable[str]) -> list[str]:
+        return [f"    {register_helper(call, self.helpers)}" for call in calls]
 
     def _layer(self, layer: LayerExport, x: str, width: int, y: str) -> Iterator[str]:
         """The loops of the directions of a layer, and of its residual connection."""

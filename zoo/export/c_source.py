@@ -173,9 +173,10 @@ static void add_product_transposed_int8(const real *restrict a, const int8_t *re
 }
 
 
-def helper_of(call: str) -> str:
-    """The name of the helper that a line calls."""
-    return call.strip().partition("(")[0]
+def register_helper(call: str, helpers: set[str]) -> str:
+    """Add the name of the helper that a line calls to a set; the line."""
+    helpers.add(call.partition("(")[0])
+    return call
 
 
 _KEYWORDS = """

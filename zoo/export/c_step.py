@@ -43,8 +43,8 @@ from zoo.export.c_source import (
     c_names,
     c_type,
     fill_lines,
-    helper_of,
     number_literal,
+    register_helper,
 )
 from zoo.export.exported_model import DirectionExport
 
@@ -274,8 +274,7 @@ class CStepEmitter(FunctionVariables):
 
     def register(self, call: str) -> str:
         """Register the helper that a line calls; the line."""
-        self.helpers.add(helper_of(call))
-        return call
+        return register_helper(call, self.helpers)
 
     def code(self, node: Node) -> str:
         """The C code of an operation, whose functions have the suffix of the dtype.

@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo.arguments import counted
 from zoo.array_types import Array
-from zoo.base.metric import metric_text
+from zoo.base.metric import metric_columns, metric_text
 from zoo.data.panel import Panel
 from zoo.forecasting import Backtest, Forecaster
 from zoo.forecasting.baselines import History, seasonal_naive
@@ -32,8 +32,6 @@ _MAX_ORIGINS = 2000
 _MAX_LAGS = 100
 _MIN_RESIDUALS = 20
 """Fewer residuals have no autocorrelation worth a chart."""
-
-_METRICS = ("mae", "rmse", "mase", "pinball", "coverage")
 
 
 def forecast_blocks(run: RunData) -> tuple[PageBlock, ...]:
@@ -244,7 +242,7 @@ def _column_means(values: Array) -> Array:
 
 
 def _errors(scores: Mapping[str, Any], part: str) -> Table:
-    metrics = [name for name in _METRICS if name in scores["metrics"]["model"]]
+    metrics = metric_columns(scores["metrics"]["model"])
     rows = tuple(
         (TableCell(name), *(_cell(values.get(metric)) for metric in metrics))
         for name, values in scores["metrics"].items()

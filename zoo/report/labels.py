@@ -9,10 +9,9 @@ import numpy as np
 
 from zoo.arguments import counted
 from zoo.array_types import Array
-from zoo.base.metric import metric_text
+from zoo.base.metric import metric_columns, metric_text
 from zoo.classification import Predictor
 from zoo.classification.evaluation import predict, step_weights
-from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
 from zoo.classification.scaling import ScaledSequences, window_rows
 from zoo.classification.sequence_parts import divide
 from zoo.classification.spec import SequenceSpec
@@ -21,8 +20,6 @@ from zoo.report.blocks import Axis, Chart, PageBlock, Series, TextBlock
 from zoo.report.history import number
 from zoo.report.run_data import RunData
 from zoo.tables import Column, Table, TableCell
-
-_METRICS = (*CLASS_METRICS, *NUMBER_METRICS)
 
 _MAX_CLASSES = 30
 _BINS = 10
@@ -207,7 +204,7 @@ def _confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], data: st
 
 
 def _scores(scores: Mapping[str, Any], part: str) -> Table:
-    metrics = [name for name in _METRICS if name in scores["metrics"]["model"]]
+    metrics = metric_columns(scores["metrics"]["model"])
     rows = tuple(
         (TableCell(name), *(_cell(values[metric]) for metric in metrics))
         for name, values in scores["metrics"].items()

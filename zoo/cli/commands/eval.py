@@ -172,13 +172,13 @@ def command(
         _check_noise(trained, noise)
     config = trained.config or Config()
     options = _Options(classes, own, sources, glob, part, on_unknown, assignments, batches, noise, weights)
-    trained = replace(trained, model=options.with_weights(trained.model))
     facts, lines = _EVALUATIONS[config.data_kind](trained, config, options)
-    quantized = weights == "int8"
+    if options.is_quantized:
+        facts, lines = {"weights": weights, **facts}, [*lines, "weights quantized to int8"]
     if form is not None:
-        print_facts({"run": path, **({"weights": weights} if quantized else {}), **facts}, form)
+        print_facts({"run": path, **facts}, form)
     else:
-        echo("\n".join([*lines, *["weights quantized to int8"] * quantized]))
+        echo("\n".join(lines))
 
 
 def _check_noise(trained: LoadedModel, seed: int) -> None:
@@ -203,9 +203,14 @@ class _Options(NamedTuple):
     noise: int | None
     weights: str | None
 
+    @property
+    def is_quantized(self) -> bool:
+        """Whether ``--weights int8`` is given."""
+        return self.weights == "int8"
+
     def with_weights(self, model: Any) -> Any:
         """The model, quantized if ``--weights int8`` is given."""
-        if self.weights != "int8":
+        if not self.is_quantized:
             return model
         from zoo.export import int8_weights
 
@@ -229,6 +234,7 @@ def _on_task(trained: LoadedModel, config: Config, options: _Options) -> _Evalua
         raise UsageError(f"{reason}; --part all does not apply to it.")
     cls = trained_task(config.task or "", options.task)
     batches = options.eval_batches or TEST_BATCHES
+    trained = replace(trained, model=options.with_weights(trained.model))
     facts = evaluate_on_task(trained, config, cls, options.set, options.part, batches, options.noise)
     return facts, _score_report(facts)
 
@@ -237,6 +243,7 @@ def _on_text(trained: LoadedModel, _: Config, options: _Options) -> _Evaluation:
     from zoo.cli.eval_model import evaluate_on_text
 
     options.check(f"{trained.source} is a text model", "set", "eval_batches", "task")
+    trained = replace(trained, model=options.with_weights(trained.model))
     facts = evaluate_on_text(
         trained, options.data, options.glob, options.part, options.on_unknown or "error", options.noise
     )
@@ -254,7 +261,7 @@ def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evalu
         raise UsageError(f"{reason}; --data takes one table.")
     run: Any = trained.source
     data = None
-    if options.data or options.weights:
+    if options.data or options.is_quantized:
         run = options.with_weights(open_forecaster(run, options.cells))
         check_training_files(trained.source, [] if options.data else [run.data])
     if options.data:
