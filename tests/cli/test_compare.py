@@ -99,6 +99,37 @@ def comparison(made, tmp_path):
         ),
         ("--cells vanilla --tasks copying --plugin no.py", 2, "no.py: no such file or directory"),
         ("--cells vanilla --data no.csv --target y", 2, "no.csv: no such file or directory"),
+        (
+            "--cells gru --tasks copying --params 1000,abc",
+            2,
+            "--params is '1000,abc'; expected an integer, or several with commas, as in 1000,4000.",
+        ),
+        (
+            "--cells gru --tasks copying --hidden x",
+            2,
+            "--hidden is 'x'; expected an integer, or several with",
+        ),
+        ("--cells gru --tasks copying --hidden 16,", 2, "--hidden is '16,'; expected an integer, or several"),
+        (
+            "--cells gru --tasks copying --params 1000,1000",
+            2,
+            "--params has 1,000 twice; give each size once.",
+        ),
+        (
+            "--cells gru --tasks copying --hidden 32,16",
+            2,
+            "--hidden has 32 before 16; give the sizes in ascending order.",
+        ),
+        (
+            "--cells gru --tasks copying --params 1000,4000 --hidden 16,32",
+            2,
+            "--params and --hidden are both given; give one of them.",
+        ),
+        (
+            "--cells gru --tasks copying --params 20,4000",
+            2,
+            "more than the 20 of --params; give --params ",
+        ),
         ("--cells vanilla --target y", 2, "--target is given without data; give the file, --data"),
     ],
 )
@@ -157,7 +188,9 @@ def test_arguments_from_flags(monkeypatch):
         raise Interrupted(signal.SIGINT, Path("x"))
 
     monkeypatch.setattr(zoo, "compare", compare, raising=False)
-    words = "--cells slow=leaky_rnn,lru --tasks copying --hidden 4 --seconds 2.5 --seeds 2 --lr-grid 0.1,0.01"
+    words = (
+        "--cells slow=leaky_rnn,lru --tasks copying --hidden 4,16 --seconds 2.5 --seeds 2 --lr-grid 0.1,0.01"
+    )
     words += " --block bare,glu --set slow.leak=0.5 --set beta1=0.8 --set copying.delay=2 --optimizer adamw"
     words += " --layers 2 --data a.csv --data b.csv --target load --horizon 3 --set loss.low=0.2"
     words += " --reference lru"
@@ -169,7 +202,7 @@ def test_arguments_from_flags(monkeypatch):
         "block": ["bare", "glu"],
         "tasks": ["copying"],
         "options": {"slow": {"leak": 0.5}, "copying": {"delay": 2}},
-        "hidden": 4,
+        "hidden": [4, 16],
         "seconds": 2.5,
         "seeds": 2,
         "lr_grid": [0.1, 0.01],
@@ -290,7 +323,8 @@ class Now:
 
 def stage(name, missing, later=(), jobs=None):
     listed = [
-        {"path": f"runs/{path}", "task": "t", "cell": path[0], "steps": 10} for path in (*missing, *later)
+        {"path": f"runs/{path}", "task": "t", "cell": path[0], "size": len(path), "steps": 10}
+        for path in (*missing, *later)
     ]
     first = len(missing)
     return {
@@ -335,6 +369,19 @@ def test_eta_follows_from_step_times():
     assert (progress.done, progress.jobs, progress.eta()) == (2, 2, (20 + 10) / 2)
     progress.update(stage("runs", ["a2"], jobs=3))
     assert (progress.done, progress.eta(), progress.fraction) == (2, 20.0, pytest.approx(2 / 3))
+
+
+def test_step_times_are_of_one_size():
+    """The name of a run that has two characters is of another size than one with three."""
+    now = Now()
+    progress = ComparisonProgress(now)
+    for event in ({"event": "started", "jobs": 1}, stage("runs", ["a1", "a23", "a24"])):
+        progress.update(event)
+    for path, steps in (("a1", 10), ("a23", 5)):
+        progress.update(at("compiled", path, 0))
+        now.seconds += 10.0
+        progress.update(at("step", path, steps))  # one second a step, then two
+    assert progress.eta() == 0 * 1 + 5 * 2 + 10 * 2
 
 
 def test_eta_of_a_resumed_run():
@@ -438,6 +485,22 @@ def test_setup_line_announces_rounds_of_the_sweep(capsys, rates, rounds, expecte
         watch({**begin, "plan": {**begin["plan"], "rates": rates, "sweep_rounds": rounds}})
     runs = [line for line in capsys.readouterr().err.splitlines() if line.startswith("runs ")]
     assert [line.endswith(f", {expected}") for line in runs] == [True]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ({"params": 1500}, "1,500 params"),
+        ({"params": [1000, 16_000, 4000]}, "1,000, 4,000 and 16,000 params"),
+        ({"hidden": [16, 32]}, "16 and 32 hidden"),
+    ],
+)
+def test_setup_line_has_all_sizes(size, expected):
+    lines, begin = [], EVENTS[0]
+    PlainCompareDisplay(lines.append)(
+        {**begin, "plan": {**begin["plan"], "size": size, "settings": {"layers": 1}}}
+    )
+    assert f"runs   3 of each, {expected}, 2.5 seconds, lr 0.01" in lines
 
 
 def test_quiet_prints_problems_only(capsys):

@@ -177,7 +177,7 @@ def test_result_files(two):
     results = json.loads((two.path / "results.json").read_text(encoding="utf-8"))
     assert results["format"] == 1
     assert [member["label"] for member in results["plan"]["cells"]] == ["a", "b"]
-    assert results["plan"]["settled"]["copying"]["a"]["hidden"] == two.runs[0].hidden
+    assert results["plan"]["settled"]["copying"]["a"]["150"]["hidden"] == two.runs[0].hidden
     stored = (results["runs"], results["summary"])
     assert stored == (list(map(vars, two.runs)), list(map(vars, two.summary)))
     assert set(results["versions"]) >= {"zoo", "numpy", "numba"}
@@ -291,7 +291,6 @@ def test_plan_without_a_reference_compares_with_the_best_cell(two, go):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"params": 300}, "size: params 150 -> params 300"),
         ({"hidden": 9}, "size: params 150 -> hidden 9"),
         ({"steps": 7}, "length: steps 6 -> steps 7"),
         ({"seconds": 1.5}, "length: steps 6 -> seconds 1.5"),
@@ -538,6 +537,7 @@ def test_missing_or_nan_score_is_none_in_the_record_of_a_run():
     metric = {"metric": "squared_error", "higher_is_better": False, "threshold": 0.01, "baseline": 0.5}
     arguments = {"seed": 0, "lr": 0.1, "hidden": 4, "steps": 2}
     job = {"task": "t", "cell": "c", "metric": metric, "train": arguments, "parameters": 9, "path": "runs/x"}
+    job["size"] = 9
     evaluation = {"event": "eval", "step": 1, "score": 0.2, "loss": 0.3, "best": True, "solved": False}
     exploded = TaskScore(float("nan"), float("inf"), solved=False, examples=1)
     known = ("score", "loss", "valid_score")
@@ -566,6 +566,7 @@ def test_cell_without_a_finite_score_is_never_better_than_another(higher, baseli
     for task, cell, run in itertools.product("st", "abcd", range(3)):
         arguments = {"seed": run, "lr": 0.1, "hidden": 4, "steps": 2}
         job = {"task": task, "cell": cell, "metric": metric, "train": arguments, "parameters": 9, "path": "x"}
+        job["size"] = 9
         score = math.nan if cell == "d" else rng.normal(0.5, 0.4)
         has_diverged = cell == "d" and status == "diverged"
         evaluation = {"event": "eval", "step": 1, "score": 0.1, "loss": 1.0, "best": True}
@@ -889,18 +890,18 @@ def test_default_plan(go):
     assert (plan["seeds"], plan["size"], plan["length"]) == (5, {"params": 20_000}, {"steps": 2_000})
     assert plan["rates"] == [0.0003, 0.001, 0.003] == [pytest.approx(0.001 * part) for part in GRID]
     assert set(plan["settings"]) == set(SETTINGS)
-    assert plan["settled"]["copying"]["vanilla"]["parameters"] == pytest.approx(20_000, rel=0.02)
+    assert plan["settled"]["copying"]["vanilla"]["20000"]["parameters"] == pytest.approx(20_000, rel=0.02)
 
 
 def test_equal_hidden_units(go):
     plan = plan_of(go, ["vanilla", "lstm"], "copying", hidden=8, layers=2)
     sizes = plan["settled"]["copying"]
-    assert sizes["vanilla"] == {
+    assert sizes["vanilla"]["8"] == {
         "hidden": 8,
         "parameters": (10 * 8 + 64 + 8) + (64 + 64 + 8) + 72,
         "steps": 2000,
     }
-    assert sizes["lstm"]["hidden"] == 8
+    assert sizes["lstm"]["8"]["hidden"] == 8
 
 
 def test_bidirectional_layers_and_learned_states(go):
@@ -975,12 +976,12 @@ def test_plan_without_later_settings_has_their_defaults(two, go, name):
 
 def test_equal_time(go, monkeypatch):
     monkeypatch.setattr(execute, "_TIMED_S", 0.02)
-    comparison = go(
-        "vanilla", "copying", options={"copying": TINY}, params=150, seconds=0.05, seeds=1, lr=0.01, batch=4
-    )
-    steps = comparison.plan["settled"]["copying"]["vanilla"]["steps"]
-    assert steps > 1
-    assert [record.steps for record in comparison.runs] == [steps]
+    given = {"options": {"copying": TINY}, "seconds": 0.05, "seeds": 1, "lr": 0.01, "batch": 4}
+    comparison = go("vanilla", "copying", params=[150, 300], **given)
+    run_sizes = comparison.plan["settled"]["copying"]["vanilla"]
+    steps = [run_sizes[size]["steps"] for size in ("150", "300")]
+    assert min(steps) > 1
+    assert [record.steps for record in comparison.runs] == steps, "each size has its own speed"
     assert go(engine=Idle()).runs == comparison.runs, "the speed is measured once"
 
 
@@ -1000,7 +1001,7 @@ def test_failed_speed_measurement_affects_only_its_cell(go, monkeypatch):
         ("vanilla", "finished"),
         ("gru", "failed"),
     ]
-    assert comparison.plan["settled"]["copying"]["gru"]["steps"] is None, "the next call tries again"
+    assert comparison.plan["settled"]["copying"]["gru"]["150"]["steps"] is None, "the next call tries again"
     last = comparison.table().splitlines()[3].split()
     assert (last[0], last[4]) == ("gru", "–"), "it has no learning rate"
 
@@ -1183,7 +1184,7 @@ def test_hostile_plan_raises(hostile, two, go):
 
 
 def test_too_many_runs_raise(go):
-    words = "compare: 65,539 runs; expected at most 30,000; give fewer `seeds`, `cells` or `tasks`."
+    words = "compare: 65,539 runs; expected at most 30,000; give fewer `seeds`, `cells`, `tasks` or sizes."
     with pytest.raises(UsageError, match=re.escape(words)):
         go("vanilla", "copying", seeds=2**16, engine=Idle())
 

@@ -32,10 +32,10 @@ from zoo.comparison.dask_worker import incompatibility, make_context  # noqa: E4
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
-WHAT = {"options": {"copying": {"delay": 5, "length": 5}}, "params": 1500, "steps": 1200, "batch": 16}
-LABELS = ["plain=vanilla", "again=vanilla"]  # one cell under two labels: kernels are compiled once
-FLAGS = "--cells plain=vanilla,again=vanilla --tasks copying --set copying.delay=5 --set copying.length=5"
-FLAGS += " --params 1500 --steps 1200 --batch 16 --seeds 1 --lr 0.003 --json"
+# One cell at two sizes: kernels are compiled once.
+WHAT = {"options": {"copying": {"delay": 5, "length": 5}}, "params": [1100, 1500], "steps": 1200, "batch": 16}
+FLAGS = "--cells vanilla --tasks copying --set copying.delay=5 --set copying.length=5"
+FLAGS += " --params 1100,1500 --steps 1200 --batch 16 --seeds 1 --lr 0.003 --json"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def address(cluster):
 
 
 def go(out, watch=None, **where):
-    return zoo.compare(LABELS, "copying", out=out, seeds=1, lr=0.003, on_event=watch, **WHAT, **where)
+    return zoo.compare("vanilla", "copying", out=out, seeds=1, lr=0.003, on_event=watch, **WHAT, **where)
 
 
 def log(folder):
@@ -259,6 +259,7 @@ def job(path):
         "cell": "c",
         "kind": "run",
         "parameters": 1,
+        "size": 1,
         "metric": GOAL,
         "train": {},
     }

@@ -132,7 +132,7 @@ def test_forms_of_a_stack(cells, tmp_path):
     assert (cell["label"], cell["name"]) == ("2xgru-lstm", "(2*gru,lstm)")
     assert cell["options"] == {"l2.forget_bias": 1.0, "l2.t_max": 2.0}
     assert plan["settings"]["layers"] == 3
-    size = plan["settled"]["adding"]["2xgru-lstm"]
+    size = plan["settled"]["adding"]["2xgru-lstm"]["1000"]
     counts = {}
     for hidden in range(size["hidden"] - 1, size["hidden"] + 2):
         model = zoo.SequenceModel(["gru", "gru", "lstm"], 2, 1, hidden)

@@ -12,23 +12,25 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.comparison.plan import Plan, RunSize
+from zoo.comparison.plan import Plan, RunSize, Sizes
+from zoo.comparison.records import RunGroup
 from zoo.comparison.sweep import decided_rate, max_stages, next_runs, verdict
 from zoo.errors import UsageError
 from zoo.training.rate_search import CHANCE_ERRORS, is_on_plateau, rate_beyond
 
 PAIR = "adding", "gru"
+GROUP = RunGroup(*PAIR, 8)
 PLAN = Plan(
     cells={},
     tasks={},
     seeds=1,
-    size=("hidden", 8),
+    sizes=Sizes("hidden", (8,)),
     length=("steps", 100),
     rates=(0.001, 0.003, 0.01),
     sweep_steps=None,
     sweep_rounds=3,
     settings={},
-    run_sizes={"adding": {"gru": RunSize(8, 100, 100)}},
+    run_sizes={GROUP: RunSize(8, 100, 100)},
 )
 
 
@@ -54,15 +56,15 @@ HIGH = {0.001: 3.0, 0.003: 2.0, 0.01: 1.0}
 
 
 def test_first_runs_have_the_rates_of_the_grid():
-    assert next_runs(PLAN, PAIR, []) == first(20, *PLAN.rates)
-    assert next_runs(PLAN, PAIR, swept(GRID)[1:]) == first(20, 0.001), "an interrupted sweep is completed"
-    assert next_runs(dataclasses.replace(PLAN, rates=(0.1,)), PAIR, []) is None
+    assert next_runs(PLAN, GROUP, []) == first(20, *PLAN.rates)
+    assert next_runs(PLAN, GROUP, swept(GRID)[1:]) == first(20, 0.001), "an interrupted sweep is completed"
+    assert next_runs(dataclasses.replace(PLAN, rates=(0.1,)), GROUP, []) is None
 
 
 def test_best_rate_inside_is_repeated_and_ends_the_sweep():
-    assert next_runs(PLAN, PAIR, swept(GRID)) == (20, ((0.003, 1),))
+    assert next_runs(PLAN, GROUP, swept(GRID)) == (20, ((0.003, 1),))
     records = swept(GRID) + swept({0.003: 1.5}, seed=10)
-    assert next_runs(PLAN, PAIR, records) is None
+    assert next_runs(PLAN, GROUP, records) is None
     assert decided_rate(PLAN, records) == 0.003
 
 
@@ -71,7 +73,7 @@ def test_smallest_rate_that_was_tried_is_chosen_if_training_diverged_at_all() ->
     assert decided_rate(PLAN, records) == 0.0009
     assert verdict(records, 0.0009) == ""
     without_rounds = dataclasses.replace(PLAN, sweep_rounds=0)
-    assert next_runs(without_rounds, PAIR, swept(GRID)) is None
+    assert next_runs(without_rounds, GROUP, swept(GRID)) is None
 
 
 @pytest.mark.parametrize(
@@ -80,33 +82,33 @@ def test_smallest_rate_that_was_tried_is_chosen_if_training_diverged_at_all() ->
 def test_rate_counts_by_its_worse_run(second):
     records = swept({**GRID, 0.0333333: 3.0}) + swept(**second, seed=10)
     assert decided_rate(PLAN, records) == 0.01
-    assert next_runs(PLAN, PAIR, records) == (20, ((0.01, 1),)), "the next best rate is repeated, too"
-    assert next_runs(PLAN, PAIR, records + swept({0.01: 2.5}, seed=10)) is None
+    assert next_runs(PLAN, GROUP, records) == (20, ((0.01, 1),)), "the next best rate is repeated, too"
+    assert next_runs(PLAN, GROUP, records + swept({0.01: 2.5}, seed=10)) is None
 
 
 def test_repeated_runs_are_bounded():
     once = dataclasses.replace(PLAN, sweep_rounds=1)
     records = swept({**GRID, 0.0333333: 3.0}) + swept({0.003: 9.0}, seed=10)
-    assert next_runs(once, PAIR, records) is None
+    assert next_runs(once, GROUP, records) is None
     assert max_stages(once) == 3
 
 
 @pytest.mark.parametrize(("losses", "beyond"), [(LOW, 0.000333333), (HIGH, 0.0333333)])
 def test_grid_extends_itself_beyond_its_edge(losses, beyond):
-    assert next_runs(PLAN, PAIR, swept(losses)) == first(20, beyond)
+    assert next_runs(PLAN, GROUP, swept(losses)) == first(20, beyond)
     worse = swept({**losses, beyond: 9.0})
     best = min(losses, key=losses.get)
-    assert next_runs(PLAN, PAIR, worse) == (20, ((best, 1),)), "the best rate lies inside"
+    assert next_runs(PLAN, GROUP, worse) == (20, ((best, 1),)), "the best rate lies inside"
     assert verdict(worse, decided_rate(PLAN, worse)) == ""
     better = swept({**losses, beyond: 0.5})
-    ((more, index),) = next_runs(PLAN, PAIR, better)[1]
+    ((more, index),) = next_runs(PLAN, GROUP, better)[1]
     assert index == 0
     assert more == rate_beyond(sorted({**losses, beyond: 0.5}), beyond)
 
 
 def test_rate_that_diverges_ends_the_extension():
     diverged = swept({0.0333333: None}, status="diverged", score=None)
-    assert next_runs(PLAN, PAIR, swept(HIGH) + diverged) == (20, ((0.01, 1),))
+    assert next_runs(PLAN, GROUP, swept(HIGH) + diverged) == (20, ((0.01, 1),))
     assert decided_rate(PLAN, swept(HIGH) + diverged) == 0.01
     assert verdict(swept(HIGH) + diverged, 0.01) == ""
 
@@ -114,28 +116,28 @@ def test_rate_that_diverges_ends_the_extension():
 def test_rounds_are_bounded():
     once = dataclasses.replace(PLAN, sweep_rounds=1)
     records = swept({**HIGH, 0.0333333: 0.5})
-    assert next_runs(once, PAIR, records) == (20, ((0.0333333, 1),))
+    assert next_runs(once, GROUP, records) == (20, ((0.0333333, 1),))
     assert verdict(records, decided_rate(once, records)) == "edge"
-    assert next_runs(dataclasses.replace(PLAN, sweep_rounds=0), PAIR, swept(HIGH)) is None
+    assert next_runs(dataclasses.replace(PLAN, sweep_rounds=0), GROUP, swept(HIGH)) is None
 
 
 def test_runs_get_longer_on_a_plateau():
     flat = swept(HIGH, score=0.166)
     assert is_on_plateau(flat)
-    assert next_runs(PLAN, PAIR, flat) == first(40, *PLAN.rates)
+    assert next_runs(PLAN, GROUP, flat) == first(40, *PLAN.rates)
     longer = flat + swept(HIGH, 40, score=0.166)
-    assert next_runs(PLAN, PAIR, longer) == first(80, *PLAN.rates)
-    assert next_runs(PLAN, PAIR, longer + swept(GRID, 80)) == (80, ((0.003, 1),))
+    assert next_runs(PLAN, GROUP, longer) == first(80, *PLAN.rates)
+    assert next_runs(PLAN, GROUP, longer + swept(GRID, 80)) == (80, ((0.003, 1),))
     assert decided_rate(PLAN, longer + swept(GRID, 80)) == 0.003, "short runs do not count"
     whole = longer + swept(HIGH, 80, score=0.166)
-    assert next_runs(PLAN, PAIR, whole) == first(100, *PLAN.rates), "at most the length of a run"
-    assert next_runs(PLAN, PAIR, whole + swept(HIGH, 100, score=0.166)) is None
+    assert next_runs(PLAN, GROUP, whole) == first(100, *PLAN.rates), "at most the length of a run"
+    assert next_runs(PLAN, GROUP, whole + swept(HIGH, 100, score=0.166)) is None
     assert verdict(whole, 0.01) == "plateau"
 
 
 def test_edge_is_extended_after_the_plateau():
     records = swept(GRID, score=0.166) + swept(HIGH, 40)
-    assert next_runs(PLAN, PAIR, records) == first(40, 0.0333333)
+    assert next_runs(PLAN, GROUP, records) == first(40, 0.0333333)
 
 
 def test_plateau_is_relative_to_threshold_or_perfect_score():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from comparison_records import RECORDS, record
+from comparison_records import METADATA, PLAN, RECORDS, TASKS, record, results
 
 from zoo.comparison.records import TargetRow
 from zoo.comparison.result_warnings import list_warnings
@@ -17,54 +15,6 @@ from zoo.comparison.setup_description import describe_setup
 from zoo.comparison.statistics import overall, summarize
 from zoo.comparison.tables import make_tables, overall_table
 from zoo.errors import CheckpointError, UsageError
-
-TASKS = {
-    "copying": {
-        "name": "copying",
-        "summary": "Say again.",
-        "options": {"delay": 2},
-        "metric": "accuracy",
-        "higher_is_better": True,
-        "baseline": 0.125,
-        "threshold": 0.99,
-        "threshold_source": "Someone 1999.",
-    },
-    "adding": {
-        "name": "adding",
-        "summary": "Add.",
-        "options": {},
-        "metric": "squared_error",
-        "higher_is_better": False,
-        "baseline": 1 / 6,
-        "threshold": None,
-        "threshold_source": "",
-    },
-}
-PLAN = {
-    "seeds": 2,
-    "size": {"params": 100},
-    "length": {"steps": 2000},
-    "rates": [0.01, 0.1],
-    "settings": {"layers": 2, "dtype": "float32", "optimizer": "adam", "clip": 1.0},
-}
-METADATA = {
-    "plan": PLAN,
-    "cells": {"lem": {"scope": "mixer"}, "gru": {"scope": "recurrence"}},
-    "tasks": TASKS,
-    "machine": {"processor": "Chip", "processors": 8, "system": "Linux 1"},
-    "date": "2026-01-02 03:04 UTC",
-    "versions": {"zoo": "1", "numpy": "2"},
-    "jobs": 1,
-}
-
-
-def results(records=RECORDS, sweep=(), targets=(), **changes):
-    with tempfile.TemporaryDirectory() as folder:
-        metadata = {**METADATA, **changes}
-        reference = metadata["plan"].get("reference")
-        rows = summarize(records, reference), overall(records, reference), targets
-        write_results(Path(folder), metadata, records, sweep, *rows)
-        return Comparison(folder)
 
 
 def in_form(form: str) -> str:

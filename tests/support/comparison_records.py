@@ -1,8 +1,12 @@
-"""Records of runs of a comparison."""
+"""Records of runs of a comparison, and the comparison that holds them."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from zoo.comparison.records import RunRecord
+from zoo.comparison.results import Comparison, write_results
+from zoo.comparison.statistics import overall, summarize
 
 
 def record(task, cell, seed, score, high=True, **more):
@@ -25,6 +29,7 @@ def record(task, cell, seed, score, high=True, **more):
         "status": "finished",
         "error": "",
         "path": "",
+        "size": 100,
     }
     return RunRecord(task=task, cell=cell, seed=seed, score=score, **{**defaults, **more})
 
@@ -39,3 +44,51 @@ RECORDS = [
     record("adding", "lem", 0, 0.2, high=False),
     record("adding", "lem", 1, 0.1, high=False),
 ]
+
+TASKS = {
+    "copying": {
+        "name": "copying",
+        "summary": "Say again.",
+        "options": {"delay": 2},
+        "metric": "accuracy",
+        "higher_is_better": True,
+        "baseline": 0.125,
+        "threshold": 0.99,
+        "threshold_source": "Someone 1999.",
+    },
+    "adding": {
+        "name": "adding",
+        "summary": "Add.",
+        "options": {},
+        "metric": "squared_error",
+        "higher_is_better": False,
+        "baseline": 1 / 6,
+        "threshold": None,
+        "threshold_source": "",
+    },
+}
+PLAN = {
+    "seeds": 2,
+    "size": {"params": 100},
+    "length": {"steps": 2000},
+    "rates": [0.01, 0.1],
+    "settings": {"layers": 2, "dtype": "float32", "optimizer": "adam", "clip": 1.0},
+}
+METADATA = {
+    "plan": PLAN,
+    "cells": {"lem": {"scope": "mixer"}, "gru": {"scope": "recurrence"}},
+    "tasks": TASKS,
+    "machine": {"processor": "Chip", "processors": 8, "system": "Linux 1"},
+    "date": "2026-01-02 03:04 UTC",
+    "versions": {"zoo": "1", "numpy": "2"},
+    "jobs": 1,
+}
+
+
+def results(records=RECORDS, sweep=(), targets=(), **changes):
+    with tempfile.TemporaryDirectory() as folder:
+        metadata = {**METADATA, **changes}
+        reference = metadata["plan"].get("reference")
+        rows = summarize(records, reference), overall(records, reference), targets
+        write_results(Path(folder), metadata, records, sweep, *rows)
+        return Comparison(folder)

@@ -17,11 +17,12 @@ from zoo.cli.errors import echo_err
 from zoo.cli.format import clock, data_header, duration
 from zoo.cli.terminal import echo, is_terminal, make_console, rich_text
 from zoo.cli.train_display import print_json
+from zoo.comparison.plan import read_sizes
+from zoo.comparison.records import RunGroup
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-Pair = tuple[str, str]  # task and cell
 EventHandler = Callable[[Event], None]
 
 _STAGES = {
@@ -132,11 +133,11 @@ def _begin(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa
         yield f"{heading:<6} {', '.join(entry['label'] for entry in plan[heading])}"
     for description in event["data"].values():
         yield from (f"{heading:<6} {text}" for heading, text in data_header(description).items())
-    ((size, number),), ((length, amount),) = plan["size"].items(), plan["length"].items()
+    ((length, amount),) = plan["length"].items()
     parts = (
         f"{plan['seeds']} of each",
         *_layers(plan["settings"]),
-        f"{number:,} {size}",
+        str(read_sizes(plan["size"])),
         f"{amount:,} {length}",
     )
     yield f"runs   {', '.join(parts)}, {_rates(plan)}"
@@ -217,7 +218,7 @@ def _print_problem(event: Event) -> None:
 class ComparisonProgress:
     """Progress of a comparison, from its events.
 
-    Step times are measured for each task and cell; the others are assumed to take their mean.
+    Step times are measured for each task, cell and size; the others are assumed to take their mean.
 
     Args:
         now: A clock, in seconds.
@@ -232,7 +233,7 @@ class ComparisonProgress:
         self._jobs: dict[str, Event] = {}
         self._later: list[Event] = []
         self._since: dict[str, tuple[float, int]] = {}
-        self._step_seconds: dict[Pair, float] = {}
+        self._step_seconds: dict[RunGroup, float] = {}
 
     def update(self, event: Event) -> None:
         """Update the progress from an event."""
@@ -260,8 +261,8 @@ class ComparisonProgress:
             return None
         mean = sum(self._step_seconds.values()) / len(self._step_seconds)
         jobs = [*self._jobs.values(), *self._later]
-        left = [(_pair(job), (job["steps"] or 0) - self.steps.get(job["path"], 0)) for job in jobs]
-        total = sum(self._step_seconds.get(pair, mean) * steps for pair, steps in left)
+        left = [(_group(job), (job["steps"] or 0) - self.steps.get(job["path"], 0)) for job in jobs]
+        total = sum(self._step_seconds.get(group, mean) * steps for group, steps in left)
         return total / min(self.workers, max(1, len(jobs)))
 
     @property
@@ -289,8 +290,8 @@ class ComparisonProgress:
         self.steps[path] = step
         since, first = self._since.get(path, (self.now(), step))
         if step > first and path in self._jobs:
-            self._step_seconds[_pair(self._jobs[path])] = (self.now() - since) / (step - first)
+            self._step_seconds[_group(self._jobs[path])] = (self.now() - since) / (step - first)
 
 
-def _pair(job: Event) -> Pair:
-    return job["task"], job["cell"]
+def _group(job: Event) -> RunGroup:
+    return RunGroup(job["task"], job["cell"], job["size"])

@@ -54,8 +54,8 @@ def compare(
     out: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     seeds: int | None = None,
-    params: int | None = None,
-    hidden: int | None = None,
+    params: int | Sequence[int] | None = None,
+    hidden: int | Sequence[int] | None = None,
     steps: int | None = None,
     seconds: float | None = None,
     lr: float | None = None,
@@ -74,12 +74,13 @@ def compare(
     >>> comparison = zoo.compare(["vanilla", "gru"], ["adding"], seeds=2, params=2000, steps=300)
     >>> print(comparison.table())
     >>> comparison = zoo.compare(["lstm", "gru"], data="load.csv", target="load", horizon=24)
+    >>> comparison = zoo.compare(["lstm", "gru"], ["adding"], params=[1000, 4000, 16000])
 
     Options of cells that you do not set have their defaults, or their customary values: the forget bias of
     ``lstm`` and its variants is 1 in comparisons.
 
     A comparison is a directory. The same call resumes it and runs only what is missing. When you add cells,
-    tasks or seeds, you can leave out all other arguments.
+    tasks, sizes or seeds, you can leave out all other arguments.
 
     Args:
         cells: A name, ``FILE.py:Class``, ``LABEL=NAME``, a class, or an instance with its options; a sequence
@@ -97,12 +98,13 @@ def compare(
         options: Options of cells and tasks, by name or label.
         seeds: Number of runs of each cell on each task, with the seeds 0, 1, 2, ...; None for 5.
         params: Budget of parameters. On each task a cell gets the hidden size whose number of parameters
-            (layers and readout) is nearest to it. None for 20,000, unless ``hidden`` is given.
-        hidden: Number of hidden units of all cells, instead of ``params``.
+            (layers and readout) is nearest to it. A list in ascending order compares the cells at each of
+            these sizes, with a table for each. None for 20,000, unless ``hidden`` is given.
+        hidden: Number of hidden units of all cells, or a list of several, instead of ``params``.
         steps: Updates of a run; None for 2,000, unless ``seconds`` is given.
         seconds: Training time of a run, instead of ``steps``. The updates per second of each cell are
             measured once, and give its number of updates.
-        lr: Learning rate of all runs; None to choose one for each cell and task by short runs.
+        lr: Learning rate of all runs; None to choose one for each cell, task and size by short runs.
         lr_grid: Learning rates to choose from; None for three around the optimizer's default.
         sweep_steps: Updates of a short run; None for a fifth of a run.
         sweep_rounds: Rounds that continue a sweep without a decision: with runs of twice the length while no
@@ -290,11 +292,11 @@ def _write_results(folder: Path, runner: ComparisonRunner, count: int | None, se
 
 
 def sort_records(records: Iterable[RunRecord], plan: Plan) -> list[RunRecord]:
-    """Sort records by task and cell in the order of the plan, then by rate and seed."""
-    order = {pair: index for index, pair in enumerate(plan.pairs())}
+    """Sort records by group in the order of the plan, then by rate and seed."""
+    order = {group: index for index, group in enumerate(plan.groups())}
     return sorted(
         records,
-        key=lambda record: (order[record.task, record.cell], record.lr or 0.0, record.seed or 0),
+        key=lambda record: (order[record.group], record.lr or 0.0, record.seed or 0),
     )
 
 

@@ -25,7 +25,7 @@ def command_line(plan: Plan, resolved: ResolvedPlan, folder: Path) -> str:
         resolved: Its cells and tasks.
         folder: Directory of the comparison.
     """
-    (size, number), (length, amount) = plan.size, plan.length
+    length, amount = plan.length
     tasks = {label: entry for label, entry in plan.tasks.items() if not entry.is_data}
     options = {
         label: merge_layers(cell.stated_options, cell.options) for label, cell in resolved.cells.items()
@@ -36,7 +36,8 @@ def command_line(plan: Plan, resolved: ResolvedPlan, folder: Path) -> str:
     first, *others = _data_groups(plan.tasks.values()) or [[]]
     flags = ["--cells", _label_list(plan.cells), *(("--tasks", _label_list(tasks)) if tasks else ())]
     flags += [*first, "--seeds", str(plan.seeds)]
-    flags += [f"--{size}", str(number), f"--{length}", f"{amount:g}"]
+    sizes = ",".join(map(str, sorted(plan.sizes.numbers)))
+    flags += [f"--{plan.sizes.kind}", sizes, f"--{length}", f"{amount:g}"]
     flags += ["--lr" if len(plan.rates) == 1 else "--lr-grid", ",".join(f"{rate:g}" for rate in plan.rates)]
     flags += [] if plan.sweep_steps is None else ["--sweep-steps", str(plan.sweep_steps)]
     flags += ["--sweep-rounds", str(plan.sweep_rounds)] if plan.sweep_rounds and len(plan.rates) > 1 else []

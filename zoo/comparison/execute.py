@@ -146,7 +146,7 @@ def _compile(job: Job, root: Path, on_event: OnEvent) -> Record:  # noqa: ARG001
     with tempfile.TemporaryDirectory() as folder:
         for index, arguments in enumerate(job["train"]["each"]):
             _train(arguments, Path(folder) / f"{index}")
-    return {**_task_and_cell(job), "status": "finished"}
+    return {**_group(job), "status": "finished"}
 
 
 class _SpeedMeasured(Exception):
@@ -160,11 +160,11 @@ def _measure_speed(job: Job, root: Path, on_event: OnEvent) -> Record:  # noqa: 
         endless = {"steps": 10**9, "eval_every": 10**9, "save_every": 10**9, "log_every": 5}
         with contextlib.suppress(_SpeedMeasured):
             train(**{**_train_arguments(job["train"]), **endless}, out=Path(folder) / "run", on_event=meter)
-    return {**_task_and_cell(job), "status": "finished", "steps_per_s": meter.steps / meter.seconds}
+    return {**_group(job), "status": "finished", "steps_per_s": meter.steps / meter.seconds}
 
 
-def _task_and_cell(job: Job) -> Record:
-    return {"task": job["task"], "cell": job["cell"]}
+def _group(job: Job) -> Record:
+    return {"task": job["task"], "cell": job["cell"], "size": job["size"]}
 
 
 class _SpeedMeter:

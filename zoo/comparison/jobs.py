@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypedDict
 from zoo.comparison.data_sets import DataSetInfo
 from zoo.comparison.model_info import layer_options
 from zoo.comparison.plan import Plan, PlanEntry
-from zoo.comparison.records import RunRecord
+from zoo.comparison.records import RunGroup, RunRecord
 from zoo.comparison.specs import TaskInfo
 from zoo.comparison.sweep import next_runs
 from zoo.registry import is_stack, layer_names
@@ -27,6 +27,8 @@ favours none of these runs."""
 
 _VALIDATIONS = {"sweep": 5, "run": 20}
 """Validations in a run of each kind."""
+_FOLDERS = {"sweep": "runs", "run": "runs"}
+"""First folder in the path of a job, if it is not its kind."""
 
 
 class Job(TypedDict):
@@ -38,6 +40,7 @@ class Job(TypedDict):
         path: Name of the job. For a run, its directory within the directory of the comparison.
         task: Label of the task.
         cell: Label of the cell.
+        size: The size of the comparison at which the cell runs.
         metric: Metric of the task: name, direction, threshold, baseline.
         digest: SHA-256 of the data set; empty for a task.
         parameters: ``P``.
@@ -49,6 +52,7 @@ class Job(TypedDict):
     path: str
     task: str
     cell: str
+    size: int
     metric: dict[str, Any]
     digest: str
     parameters: int
@@ -81,77 +85,84 @@ class JobFactory:
     ) -> None:
         self.plan, self.tasks, self.plugins = plan, tasks, list(plugins)
 
-    def compile(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
+    def compile(self, groups: Iterable[RunGroup]) -> list[Job]:
         """Jobs that compile kernels: one for each cell, with one step for each kind of kernels."""
         jobs: dict[str, dict[str, Job]] = {}
-        for task, cell in pairs:
-            job = self._job("compile", "compile", task, cell, {"steps": 1, "seed": 0})
-            jobs.setdefault(cell, {}).setdefault(self.tasks[task].kernel_key, job)
+        for group in groups:  # all sizes have the same kernels
+            job = self._job("compile", group, {"steps": 1, "seed": 0})
+            jobs.setdefault(group.cell, {}).setdefault(self.tasks[group.task].kernel_key, job)
         return [_merge_compile_jobs(list(cell_jobs.values())) for cell_jobs in jobs.values()]
 
-    def speed(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
-        """Jobs that measure the updates per second of each pair."""
-        return [self._job("speed", "speed", *pair, {"seed": 0}) for pair in pairs]
+    def speed(self, groups: Iterable[RunGroup]) -> list[Job]:
+        """Jobs that measure the updates per second of each group."""
+        return [self._job("speed", group, {"seed": 0}, self._size_name(group)) for group in groups]
 
-    def sweep(self, pair: tuple[str, str], records: Sequence[RunRecord]) -> list[Job]:
-        """The next short runs of the sweep of a pair, see `next_runs`; none if it has ended.
+    def sweep(self, group: RunGroup, records: Sequence[RunRecord]) -> list[Job]:
+        """The next short runs of the sweep of a group, see `next_runs`; none if it has ended.
 
         Args:
-            pair: Task and cell.
+            group: Task, cell and size.
             records: The runs of its sweep so far.
         """
-        steps, runs = next_runs(self.plan, pair, records) or (0, ())
-        return [self._run("sweep", *pair, rate, SWEEP_SEED + index, steps) for rate, index in runs]
+        steps, runs = next_runs(self.plan, group, records) or (0, ())
+        return [self._run("sweep", group, rate, SWEEP_SEED + index, steps) for rate, index in runs]
 
-    def runs(self, rates: Mapping[tuple[str, str], float]) -> list[Job]:
-        """All runs, ordered by seed, so that early results cover every pair."""
+    def runs(self, rates: Mapping[RunGroup, float]) -> list[Job]:
+        """All runs, ordered by seed, so that early results cover every group."""
         seeds = range(self.plan.seeds)
         return [
-            self._run("run", *pair, rate, seed, self.plan.run_sizes[pair[0]][pair[1]].steps or 1)
+            self._run("run", group, rate, seed, self.plan.run_sizes[group].steps or 1)
             for seed in seeds
-            for pair, rate in rates.items()
+            for group, rate in rates.items()
         ]
 
-    def _run(self, kind: str, task: str, cell: str, rate: float, seed: int, steps: int) -> Job:
+    def _run(self, kind: str, group: RunGroup, rate: float, seed: int, steps: int) -> Job:
         every = _intervals(steps, _VALIDATIONS[kind])
-        is_longer = kind == "sweep" and steps != self.plan.sweep_run_steps(task, cell)
-        prefix = f"sweep{steps}-" if is_longer else "sweep-" if kind == "sweep" else ""
-        name = f"/{prefix}lr{rate!r}-s{seed}"
+        is_longer = kind == "sweep" and steps != self.plan.sweep_run_steps(group)
+        stage = f"sweep{steps}" if is_longer else "sweep" if kind == "sweep" else ""
+        name = "-".join(filter(None, (self._size_name(group), stage, f"lr{rate!r}-s{seed}")))
         train: dict[str, Any] = {"steps": steps, "lr": rate, "seed": seed, **every}
         if kind == "sweep":
-            train["schedule_options"] = self._schedule_options(task, cell)
-        return self._job(kind, "runs", task, cell, train, name)
+            train["schedule_options"] = self._schedule_options(group)
+        return self._job(kind, group, train, name)
 
-    def _schedule_options(self, task: str, cell: str) -> dict[str, Any]:
+    def _size_name(self, group: RunGroup) -> str:
+        """The size in the name of a directory; empty for the first size of the comparison.
+
+        Directories of a comparison with one size thus keep their names when other sizes are added.
+        """
+        sizes = self.plan.sizes
+        return "" if group.size == sizes.numbers[0] else f"{sizes.kind}{group.size}"
+
+    def _schedule_options(self, group: RunGroup) -> dict[str, Any]:
         """Settings of the schedule of a compared run: a run of the sweep is the beginning of one.
 
         With a decay of its own, a short run stays on the plateau that a compared run leaves.
         """
-        settings, steps = self.plan.settings, self.plan.run_sizes[task][cell].steps or 1
+        settings, steps = self.plan.settings, self.plan.run_sizes[group].steps or 1
         return absolute_settings(settings["schedule"], settings["schedule_options"], steps)
 
-    def _job(
-        self, kind: str, folder: str, task: str, cell: str, train: dict[str, Any], name: str = ""
-    ) -> Job:
-        plan, size = self.plan, self.plan.run_sizes[task][cell]
+    def _job(self, kind: str, group: RunGroup, train: dict[str, Any], name: str = "") -> Job:
+        plan, run_size, (task, cell, size) = self.plan, self.plan.run_sizes[group], group
         cell_entry, info = plan.cells[cell], self.tasks[task]
         arguments = {
             **self._task_arguments(task),
             "optimizer": plan.optimizer_spec or plan.settings["optimizer"],
             **_cell_arguments(cell_entry),
-            "hidden": size.hidden,
+            "hidden": run_size.hidden,
             "threads": 1,
             "keep": 1,
             **train,
         }
         return Job(
             kind=kind,
-            path=f"{folder}/{task}/{cell}{name}",
+            path="/".join(filter(None, (_FOLDERS.get(kind, kind), task, cell, name))),
             task=task,
             cell=cell,
+            size=size,
             metric=info.metric_to_json(),
             digest=info.digest if isinstance(info, DataSetInfo) else "",
-            parameters=size.parameters,
+            parameters=run_size.parameters,
             plugins=self.plugins,
             train=arguments,
         )

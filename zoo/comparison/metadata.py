@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.bench.machine import machine_info
 from zoo.comparison.command_line import command_line
-from zoo.comparison.plan import Plan
+from zoo.comparison.plan import Plan, nest_by_group
 from zoo.comparison.resolve import ResolvedPlan, count_parts
 from zoo.training.state import versions
 
@@ -53,12 +53,11 @@ def make_metadata(
 
 
 def parameter_parts(plan: Plan, resolved: ResolvedPlan) -> dict[str, Any]:
-    """The parameters of cell, block and readout by task and cell, if a cell has a block."""
+    """The parameters of cell, block and readout by task, cell and size, if a cell has a block."""
     if not any(cell.is_in_block for cell in resolved.cells.values()):
         return {}
-    parts: dict[str, dict[str, dict[str, int]]] = {}
-    for task, cell in plan.pairs():
-        size = plan.run_sizes[task][cell]
-        counts = count_parts(resolved.cells[cell].of_layers, resolved.tasks[task], size.hidden, plan.settings)
-        parts.setdefault(task, {})[cell] = counts
-    return {"parameters": parts}
+    parts = {}
+    for group in plan.groups():
+        cell, task = resolved.cells[group.cell].of_layers, resolved.tasks[group.task]
+        parts[group] = count_parts(cell, task, plan.run_sizes[group].hidden, plan.settings)
+    return {"parameters": nest_by_group(parts)}

@@ -1,9 +1,16 @@
-"""Numbers of a comparison as text, for its tables and sentences."""
+"""Numbers and lists of a comparison as text, for its tables and sentences."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 NO_VALUE = "–"
 """Text of a value that is missing."""
+
+
+def enumerate_texts(texts: Sequence[str], conjunction: str = "and") -> str:
+    """``a``, ``a and b``, or ``a, b and c``."""
+    return f" {conjunction} ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
 
 
 def score_text(value: float | None) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from zoo.arguments import as_integer, is_number, short_repr
+from zoo.arguments import as_elements, as_integer, is_number, short_repr
 from zoo.base.names import did_you_mean
+from zoo.comparison.number_text import enumerate_texts
+from zoo.comparison.records import RunGroup
 from zoo.errors import CheckpointError, UsageError
 from zoo.storage import PLAN_FILE, write_json
 from zoo.storage.safe_read import exists, read_json
@@ -39,6 +42,7 @@ MAX_COUNT = 2**53
 """Largest size, budget or number of updates: a float holds every integer up to it."""
 
 Specs = Mapping[str, str]
+X = TypeVar("X")
 
 DEFAULTS: Mapping[str, Any] = {
     **{name: getattr(Config(), name) for name in SETTINGS},
@@ -50,6 +54,45 @@ DEFAULTS: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """The sizes of a comparison; each cell has each of them.
+
+    Args:
+        kind: ``"params"`` for budgets of parameters, ``"hidden"`` for numbers of hidden units.
+        numbers: The sizes, in the order in which they were added.
+    """
+
+    kind: str
+    numbers: tuple[int, ...]
+
+    def with_others(self, numbers: Iterable[int]) -> Sizes:
+        """Add the sizes that are new."""
+        return Sizes(self.kind, tuple(dict.fromkeys((*self.numbers, *numbers))))
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"params": 1500}`` or ``{"params": [1000, 4000]}``, as `zoo.compare` takes it."""
+        return {self.kind: self.numbers[0] if len(self.numbers) == 1 else list(self.numbers)}
+
+    def __str__(self) -> str:
+        return sizes_text(self.kind, self.numbers)
+
+
+def read_sizes(stored: Mapping[str, Any]) -> Sizes:
+    """Read :meth:`Sizes.to_json`.
+
+    Raises:
+        ValueError: if there is not exactly one kind of size.
+    """
+    ((kind, numbers),) = stored.items()
+    return Sizes(kind, tuple(numbers) if isinstance(numbers, list) else (numbers,))
+
+
+def sizes_text(kind: str, numbers: Iterable[int]) -> str:
+    """``4,000 params``, or ``16 and 32 hidden``: sizes in ascending order, with the name of their flag."""
+    return f"{enumerate_texts([f'{number:,}' for number in sorted(numbers)])} {kind}"
+
+
+@dataclass(frozen=True)
 class CompareRequest:
     """Arguments of `zoo.compare`, see there. None means the value of the stored plan, or a default.
 
@@ -58,6 +101,7 @@ class CompareRequest:
         data: The file of each data set by label.
         data_settings: Settings of these data sets, see `DATA_SETTINGS`.
         options: Options of cells and tasks by label.
+        params: One or several budgets of parameters in ascending order; likewise ``hidden``.
         settings: Other arguments of every run, see `SETTINGS`.
         optimizer_spec: ``FILE.py:Class`` of the optimizer that the settings name; empty for a registered one.
         reference: Label or specification of the cell with which the others are compared, or `BEST_CELL`.
@@ -69,8 +113,8 @@ class CompareRequest:
     data_settings: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seeds: int | None = None
-    params: int | None = None
-    hidden: int | None = None
+    params: int | Sequence[int] | None = None
+    hidden: int | Sequence[int] | None = None
     steps: int | None = None
     seconds: float | None = None
     lr: float | None = None
@@ -86,7 +130,10 @@ class CompareRequest:
         for pair in (("params", "hidden"), ("steps", "seconds"), ("lr", "lr_grid")):
             if all(getattr(self, name) is not None for name in pair):
                 raise UsageError(f"compare: `{pair[0]}` and `{pair[1]}` are both given; give one of them.")
-        for name in ("seeds", "params", "hidden", "steps", "sweep_steps"):
+        for name in ("params", "hidden"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _as_sizes(value, name))
+        for name in ("seeds", "steps", "sweep_steps"):
             if (value := getattr(self, name)) is not None:
                 largest = MAX_SEEDS if name == "seeds" else MAX_COUNT
                 object.__setattr__(self, name, as_integer(value, f"compare: {name}", 1, largest))
@@ -122,9 +169,10 @@ class CompareRequest:
         object.__setattr__(self, "settings", {**self.settings, **lists})  # as JSON stores them
 
     @property
-    def size(self) -> tuple[str, int] | None:
-        """The size that all cells share, ``("params", N)`` or ``("hidden", N)``."""
-        return _first_given("params", self.params, "hidden", self.hidden)
+    def sizes(self) -> Sizes | None:
+        """The sizes that all cells share; None if none were given."""
+        kind, numbers = _first_given("params", self.params, "hidden", self.hidden) or ("", ())
+        return Sizes(kind, numbers) if numbers else None
 
     @property
     def length(self) -> tuple[str, float] | None:
@@ -143,6 +191,24 @@ def _first_given(first: str, one: Any, second: str, other: Any) -> tuple[str, An
     if one is not None:
         return first, one
     return None if other is None else (second, other)
+
+
+def _as_sizes(value: Any, name: str) -> tuple[int, ...]:
+    """One size, or several in ascending order; raises `UsageError`."""
+    is_list = isinstance(value, Iterable) and not isinstance(value, str)
+    values = as_elements(value, f"compare: {name}", "a list of sizes") if is_list else (value,)
+    sizes = tuple(as_integer(each, f"compare: {name}", 1, MAX_COUNT) for each in values)
+    if not sizes:
+        raise UsageError(f"compare: {name} is empty; give one size or more.")
+    for before, size in itertools.pairwise(sizes):
+        if size <= before:
+            what = (
+                f"{size:,} twice; give each size once"
+                if size == before
+                else (f"{before:,} before {size:,}; give the sizes in ascending order")
+            )
+            raise UsageError(f"compare: {name} has {what}.")
+    return sizes
 
 
 def _check_positive(name: str, value: Any) -> None:
@@ -198,12 +264,12 @@ class PlanEntry:
 
 @dataclass(frozen=True)
 class RunSize:
-    """The size and length of a cell's runs on a task.
+    """The size and length of the runs of a group.
 
     Args:
         hidden: ``H``.
         parameters: ``P``, of all layers and the readout.
-        steps: Updates of a run; None until the speed of the pair is measured.
+        steps: Updates of a run; None until the speed of the group is measured.
     """
 
     hidden: int
@@ -219,13 +285,13 @@ class Plan:
         cells: Cells by label.
         tasks: Tasks and data sets by label.
         seeds: Number of seeds, which are 0, 1, 2, ...
-        size: ``("params", N)``, a budget of parameters, or ``("hidden", N)``.
+        sizes: Budgets of parameters, or numbers of hidden units.
         length: ``("steps", N)``, or ``("seconds", S)`` for as many steps as take this time.
         rates: Learning rates: one for all runs, or the grid of the sweep.
         sweep_steps: Updates of a run of the sweep; None for a fifth of a run.
         sweep_rounds: Rounds that continue a sweep without a decision, see `zoo.comparison.sweep`.
         settings: Other arguments of every run.
-        run_sizes: Size and length by task and cell.
+        run_sizes: Size and length of the runs of each group.
         sources: SHA-256 of the code of the optimizer, ``optimizer:NAME``, and of the losses that are not
             built in, ``loss:NAME``; empty in plans of older versions.
         optimizer_spec: ``FILE.py:Class`` of the optimizer, which ``compare.json`` does not store; empty for a
@@ -237,13 +303,13 @@ class Plan:
     cells: Mapping[str, PlanEntry]
     tasks: Mapping[str, PlanEntry]
     seeds: int
-    size: tuple[str, int]
+    sizes: Sizes
     length: tuple[str, float]
     rates: tuple[float, ...]
     sweep_steps: int | None
     sweep_rounds: int
     settings: Mapping[str, Any]
-    run_sizes: Mapping[str, Mapping[str, RunSize]] = field(default_factory=dict)
+    run_sizes: Mapping[RunGroup, RunSize] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     optimizer_spec: str = field(default="", compare=False)
     reference: str | None = None
@@ -251,20 +317,21 @@ class Plan:
     def __post_init__(self) -> None:
         """Raise `UsageError` for more than `MAX_RUNS` runs."""
         swept = len(self.rates) if len(self.rates) > 1 else 0
-        runs = len(self.cells) * len(self.tasks) * (self.seeds + swept)
+        runs = len(self.groups()) * (self.seeds + swept)
         if runs > MAX_RUNS:
             raise UsageError(
-                f"compare: {runs:,} runs; expected at most {MAX_RUNS:,}; give fewer `seeds`, `cells` or "
-                f"`tasks`."
+                f"compare: {runs:,} runs; expected at most {MAX_RUNS:,}; give fewer `seeds`, `cells`, "
+                f"`tasks` or sizes."
             )
 
-    def pairs(self) -> list[tuple[str, str]]:
-        """All pairs ``(task, cell)``."""
-        return [(task, cell) for task in self.tasks for cell in self.cells]
+    def groups(self) -> list[RunGroup]:
+        """The groups of runs by task, then size from the smallest, then cell."""
+        sizes = sorted(self.sizes.numbers)
+        return [RunGroup(task, cell, size) for task in self.tasks for size in sizes for cell in self.cells]
 
-    def sweep_run_steps(self, task: str, cell: str, doublings: int = 0) -> int:
+    def sweep_run_steps(self, group: RunGroup, doublings: int = 0) -> int:
         """Updates of a run of the sweep after some doublings, at most the updates of a compared run."""
-        steps = self.run_sizes[task][cell].steps or 1
+        steps = self.run_sizes[group].steps or 1
         return min(steps, (self.sweep_steps or math.ceil(steps / 5)) << doublings)
 
     def to_json(self) -> dict[str, Any]:
@@ -274,16 +341,15 @@ class Plan:
             "cells": [{"label": label, **entry.to_json()} for label, entry in self.cells.items()],
             "tasks": [{"label": label, **entry.to_json()} for label, entry in self.tasks.items()],
             "seeds": self.seeds,
-            "size": dict([self.size]),
+            "size": self.sizes.to_json(),
             "length": dict([self.length]),
             "rates": list(self.rates),
             "sweep_steps": self.sweep_steps,
             "sweep_rounds": self.sweep_rounds,
             "settings": dict(self.settings),
-            "settled": {
-                task: {cell: dataclasses.asdict(size) for cell, size in sizes.items()}
-                for task, sizes in self.run_sizes.items()
-            },
+            "settled": nest_by_group(
+                {group: dataclasses.asdict(run_size) for group, run_size in self.run_sizes.items()}
+            ),
             "sources": dict(self.sources),
             "reference": self.reference,
         }
@@ -291,6 +357,14 @@ class Plan:
     def write(self, folder: Path) -> None:
         """Replace ``compare.json``; raises `CheckpointError`."""
         write_json(folder / PLAN_FILE, self.to_json())
+
+
+def nest_by_group(values: Mapping[RunGroup, X]) -> dict[str, dict[str, dict[str, X]]]:
+    """Values of groups as JSON: by task, cell, and size as text."""
+    nested: dict[str, dict[str, dict[str, X]]] = {}
+    for (task, cell, size), value in values.items():
+        nested.setdefault(task, {}).setdefault(cell, {})[str(size)] = value
+    return nested
 
 
 def read_plan(folder: Path) -> Plan | None:
@@ -314,23 +388,23 @@ def read_plan(folder: Path) -> Plan | None:
 def _parse_plan(stored: dict[str, Any]) -> Plan:
     if stored["format"] != FORMAT:
         raise ValueError(f"format {stored['format']!r}")
-    ((size, number),) = stored["size"].items()
+    sizes = read_sizes(stored["size"])
     ((length, amount),) = stored["length"].items()
-    if size not in ("params", "hidden") or length not in ("steps", "seconds"):
-        raise ValueError(f"its size is {quote(str(size))} and its length {quote(str(length))}")
+    if sizes.kind not in ("params", "hidden") or length not in ("steps", "seconds"):
+        raise ValueError(f"its size is {quote(str(sizes.kind))} and its length {quote(str(length))}")
     tasks, embedding = _without_embedding(stored["tasks"])
     settings = {name: getattr(Config(), name) for name in _LATER_SETTINGS} | embedding | stored["settings"]
     if settings.keys() != set(SETTINGS):
         raise ValueError(f"its settings are not exactly {', '.join(SETTINGS)}")
     request = CompareRequest(
         seeds=stored["seeds"],
-        **{size: number, length: amount},
+        **{sizes.kind: sorted(sizes.numbers), length: amount},
         lr_grid=stored["rates"],
         sweep_steps=stored["sweep_steps"],
         sweep_rounds=stored.get("sweep_rounds", 0),  # older plans lack it
         settings=settings,
     )
-    if request.seeds is None or request.size is None or request.length is None or request.rates is None:
+    if request.seeds is None or request.sizes is None or request.length is None or request.rates is None:
         raise ValueError("its seeds, size, length or rates are missing")
     cells, reference = _read_entries(stored["cells"]), stored.get("reference")  # older plans lack it
     if not (reference is None or reference in cells):
@@ -339,15 +413,17 @@ def _parse_plan(stored: dict[str, Any]) -> Plan:
         cells=cells,
         tasks=_read_entries(tasks),
         seeds=request.seeds,
-        size=request.size,
+        sizes=sizes,
         length=request.length,
         rates=request.rates,
         sweep_steps=request.sweep_steps,
         sweep_rounds=request.sweep_rounds or 0,
         settings=dict(request.settings),
         run_sizes={
-            task: {cell: _read_run_size(size) for cell, size in sizes.items()}
-            for task, sizes in stored["settled"].items()
+            RunGroup(task, cell, int(size)): _read_run_size(run_size)
+            for task, by_cell in stored["settled"].items()
+            for cell, run_sizes in by_cell.items()
+            for size, run_size in _by_size(run_sizes, sizes).items()
         },
         sources={name: str(digest) for name, digest in stored.get("sources", {}).items()},
         reference=reference,
@@ -382,6 +458,11 @@ def _read_entries(stored: list[dict[str, Any]]) -> dict[str, PlanEntry]:
         spec = name if path is None else str(path)
         entries[label] = PlanEntry(name, dict(entry["options"]), str(entry["source"]), spec, path is not None)
     return entries
+
+
+def _by_size(stored: Mapping[str, Any], sizes: Sizes) -> Mapping[Any, Any]:
+    """The stored sizes of a task and a cell; older plans have one, without its name."""
+    return {sizes.numbers[0]: stored} if "hidden" in stored else stored
 
 
 def _read_run_size(stored: Mapping[str, Any]) -> RunSize:

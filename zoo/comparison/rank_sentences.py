@@ -134,9 +134,15 @@ def rank_methods(results: Comparison, cite: Citation) -> Iterator[str]:
     """The methods of the intervals and of the verdicts, if there are any.
 
     Args:
-        results: The comparison.
+        results: The comparison, of one or several sizes.
         cite: Returns the reference to a source.
     """
+    if results.has_several_sizes:
+        sentences = list(rank_methods(results.at_size(results.sizes[-1]), cite))
+        if sentences:
+            yield from sentences
+            yield "Mean ranks and their verdicts hold for one size each, and count each task once."
+        return
     if has_rank_intervals(results):
         yield (
             f"Mean ranks have 95 % intervals of a paired bootstrap with {DRAWS:,} draws of "
@@ -159,6 +165,8 @@ def rank_methods(results: Comparison, cite: Citation) -> Iterator[str]:
 
 def rank_sources(results: Comparison) -> list[Card]:
     """The sources that :func:`rank_methods` cites."""
+    if results.has_several_sizes:
+        return rank_sources(results.at_size(results.sizes[-1]))
     intervals = [EXPANDED_PERCENTILES] if has_rank_intervals(results) else []
     return [*intervals, CRITICAL_DIFFERENCE] if _has_verdicts(results) else intervals
 

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 BoundedFloat = float
 """A finite number of at most `zoo.storage.record_schema.MAX_BOUNDED_FLOAT`."""
+
+
+class RunGroup(NamedTuple):
+    """The runs of a cell on a task at one size, which differ in the learning rate and the seed only.
+
+    Args:
+        task: Label of the task.
+        cell: Label of the cell.
+        size: A budget of parameters, or the hidden units of all cells; 0 if the results lack it.
+    """
+
+    task: str
+    cell: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,7 @@ class RunRecord:
         gain: Of a data set, the share by which ``score`` is lower than ``baseline``, or the difference of the
             accuracies. ``gain_low`` and ``gain_high`` are its 95 % interval over the test part.
         examples: Of a task, the number of examples that ``score`` is a mean of; None if unknown.
+        size: The size of the comparison: a budget of parameters, or the hidden units of all cells.
     """
 
     task: str
@@ -68,11 +83,17 @@ class RunRecord:
     gain_low: BoundedFloat | None = None
     gain_high: BoundedFloat | None = None
     examples: int | None = None
+    size: int | None = None
+
+    @property
+    def group(self) -> RunGroup:
+        """The runs to which it belongs."""
+        return RunGroup(self.task, self.cell, self.size or 0)
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """A cell on a task over its seeds: statistics of the score, and means of times.
+    """A cell on a task at one size over its seeds: statistics of the score, and means of times.
 
     ``spread`` is the standard deviation, ``low`` and ``high`` bound the 95 % interval of the mean, ``lost``
     counts the runs without a score. ``gain`` is the mean of the runs, and its interval covers the test part
@@ -107,11 +128,17 @@ class SummaryRow:
     difference: BoundedFloat | None = None
     difference_low: BoundedFloat | None = None
     difference_high: BoundedFloat | None = None
+    size: int | None = None
+
+    @property
+    def group(self) -> RunGroup:
+        """Its runs."""
+        return RunGroup(self.task, self.cell, self.size or 0)
 
 
 @dataclass(frozen=True)
 class TargetRow:
-    """A cell on one target of a data set of several targets: means over its finished runs.
+    """A cell at one size on one target of a data set of several targets: means over its finished runs.
 
     ``best_baseline`` is the best baseline of this target, and ``baseline`` its score.
     """
@@ -126,11 +153,17 @@ class TargetRow:
     gain: BoundedFloat | None
     gain_low: BoundedFloat | None
     gain_high: BoundedFloat | None
+    size: int | None = None
+
+    @property
+    def group(self) -> RunGroup:
+        """The runs to which it belongs."""
+        return RunGroup(self.task, self.cell, self.size or 0)
 
 
 @dataclass(frozen=True)
 class OverallRow:
-    """A cell over all tasks: its mean rank, the 95 % interval of the rank, and totals.
+    """A cell at one size over all tasks: its mean rank, the 95 % interval of the rank, and totals.
 
     ``rank_gap`` is the mean rank less the best mean rank of the other cells, so it is negative for the best
     cell. ``rank_difference`` is the mean rank less the one of the reference cell, if the comparison has one.
@@ -153,6 +186,7 @@ class OverallRow:
     rank_difference: BoundedFloat | None = None
     rank_difference_low: BoundedFloat | None = None
     rank_difference_high: BoundedFloat | None = None
+    size: int | None = None
 
 
 def schema_of(kind: type[Any]) -> dict[str, str]:

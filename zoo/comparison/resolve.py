@@ -25,8 +25,10 @@ from zoo.comparison.plan import (
     Plan,
     PlanEntry,
     RunSize,
+    Sizes,
     Specs,
 )
+from zoo.comparison.records import RunGroup
 from zoo.comparison.specs import TaskInfo
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.kernels.losses import BUILT_IN_LOSSES
@@ -78,8 +80,8 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
 
     Args:
         request: The request.
-        stored: Plan of the directory, to which only cells, tasks and seeds can be added. A cell may change
-            if none of its runs has begun, for example because its first version failed at once.
+        stored: Plan of the directory, to which only cells, tasks, sizes and seeds can be added. A cell may
+            change if none of its runs has begun, for example because its first version failed at once.
         folder: The directory.
 
     Raises:
@@ -174,7 +176,7 @@ def _raise_if_changed(changes: Changes, folder: Path) -> None:
     if changes:
         raise CheckpointError(
             f"{folder} holds another comparison ({'; '.join(changes)}); restore its settings and "
-            f"files, or give another `out`. Only cells, tasks and seeds may be added."
+            f"files, or give another `out`. Only cells, tasks, sizes and seeds may be added."
         )
 
 
@@ -289,7 +291,7 @@ def _new_plan(
         cells=_entries(cells),
         tasks=_entries(tasks),
         seeds=request.seeds or SEEDS,
-        size=request.size or ("params", PARAMS),
+        sizes=request.sizes or Sizes("params", (PARAMS,)),
         length=request.length or ("steps", STEPS),
         rates=request.rates or _default_grid(optimizer),
         sweep_steps=request.sweep_steps,
@@ -313,15 +315,15 @@ def _extended_plan(
     tasks: Resolved[Any],
     changed_cells: Collection[str],
 ) -> Plan:
-    """Add new cells, tasks and seeds to a stored plan. Changed cells get new sizes."""
+    """Add new cells, tasks, sizes and seeds to a stored plan. Changed cells get new hidden sizes."""
     seeds = max(request.seeds or 0, stored.seeds)
     return dataclasses.replace(
         stored,
         cells=_entries(cells),
         tasks=_entries(tasks),
+        sizes=stored.sizes.with_others(request.sizes.numbers if request.sizes else ()),
         run_sizes={
-            task: {cell: size for cell, size in sizes.items() if cell not in changed_cells}
-            for task, sizes in stored.run_sizes.items()
+            group: run_size for group, run_size in stored.run_sizes.items() if group.cell not in changed_cells
         },
         seeds=seeds,
         optimizer_spec=request.optimizer_spec,
@@ -335,8 +337,10 @@ def _entries(resolved: Resolved[Any]) -> dict[str, PlanEntry]:
 def _request_changes(request: CompareRequest, stored: Plan) -> Changes:
     pairs = [
         (name, getattr(request, name), getattr(stored, name))
-        for name in ("size", "length", "rates", "sweep_steps", "sweep_rounds")
+        for name in ("length", "rates", "sweep_steps", "sweep_rounds")
     ]
+    if request.sizes and request.sizes.kind != stored.sizes.kind:
+        pairs.append(("size", request.sizes, stored.sizes))
     pairs += [(name, value, stored.settings[name]) for name, value in request.settings.items()]
     return [
         f"{name}: {_format_setting(before)} -> {_format_setting(requested)}"
@@ -346,7 +350,9 @@ def _request_changes(request: CompareRequest, stored: Plan) -> Changes:
 
 
 def _format_setting(value: Any) -> str:
-    if isinstance(value, tuple) and isinstance(value[0], str):  # a size or a length
+    if isinstance(value, Sizes):
+        return f"{value.kind} {', '.join(f'{number}' for number in value.numbers)}"
+    if isinstance(value, tuple) and isinstance(value[0], str):  # a length
         return f"{value[0]} {short_repr(value[1])}"
     return "default" if value is None else short_repr(value)
 
@@ -395,24 +401,38 @@ def _check_not_in_block(cells: Mapping[str, ModelInfo]) -> None:
 
 def _check_residual(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:
     """Check that every model has a residual connection; raises `UsageError`."""
-    for task, cell in plan.pairs():
-        hidden = plan.run_sizes[task][cell].hidden
+    for group in plan.groups():
+        task, cell = group.task, group.cell
+        hidden = plan.run_sizes[group].hidden
         stack = _stack(cells[cell].of_layers, tasks[task], hidden, plan.settings)
         check_residual(stack, f"compare: {cell} on {task}: ")
 
 
 def _check_budget(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:
-    """Check that the budget of parameters admits the smallest size of every new cell.
+    """Check that each budget of parameters admits the smallest size of every new cell.
 
     Raises:
         UsageError: naming each cell that is too large, and the smallest possible budget.
     """
-    kind, budget = plan.size
-    if kind != "params":
+    if plan.sizes.kind != "params":
         return
-    new = [(task, cell) for task, cell in plan.pairs() if cell not in plan.run_sizes.get(task, {})]
+    new: dict[int, list[RunGroup]] = {}
+    for group in plan.groups():
+        if group not in plan.run_sizes:
+            new.setdefault(group.size, []).append(group)
+    for budget, groups in sorted(new.items()):
+        _check_one_budget(plan, budget, groups, cells, tasks)
+
+
+def _check_one_budget(
+    plan: Plan,
+    budget: int,
+    groups: Sequence[RunGroup],
+    cells: Mapping[str, ModelInfo],
+    tasks: Mapping[str, AnyTaskInfo],
+) -> None:
     smallest: dict[str, int] = {}
-    for task, cell in new:
+    for task, cell, _ in groups:
         size = smallest_hidden_size(_counter(cells[cell].of_layers, tasks[task], plan.settings, []))
         if size is not None and size.parameters > (1 + TOLERANCE) * budget:
             smallest[f"{cell} on {task}"] = size.parameters
@@ -422,29 +442,30 @@ def _check_budget(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str
         other = "" if embedding is None or plan.run_sizes else "a smaller `embedding`, "
         raise UsageError(
             f"compare: {listed} parameters, more than the {budget:,} of `params`; give "
-            f"`params={max(smallest.values())}` or more, {other}or leave out the cell."
+            f"`params={max(smallest.values())}` or more, {other}or leave out the cell"
+            f"{' or this size' * (len(plan.sizes.numbers) > 1)}."
         )
 
 
 def _run_sizes(
     plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo]
-) -> dict[str, dict[str, RunSize]]:
-    """Size and length of every pair; those of the stored plan stay."""
+) -> dict[RunGroup, RunSize]:
+    """Size and length of every group; those of the stored plan stay."""
     steps = int(plan.length[1]) if plan.length[0] == "steps" else None
-    run_sizes: dict[str, dict[str, RunSize]] = {}
-    for task, cell in plan.pairs():
-        run_size = plan.run_sizes.get(task, {}).get(cell)
+    run_sizes: dict[RunGroup, RunSize] = {}
+    for group in plan.groups():
+        run_size = plan.run_sizes.get(group)
         if run_size is None:
-            size = _hidden_size(plan, cells[cell].of_layers, tasks[task], f"{cell} on {task}")
+            size = _hidden_size(plan, group, cells[group.cell].of_layers, tasks[group.task])
             run_size = RunSize(size.hidden, size.parameters, steps)
-        run_sizes.setdefault(task, {})[cell] = run_size
+        run_sizes[group] = run_size
     return run_sizes
 
 
-def _hidden_size(plan: Plan, cell: Layers, task: AnyTaskInfo, owner: str) -> HiddenSize:
-    """The requested hidden size, or the one whose parameters are nearest to the budget."""
-    kind, number = plan.size
-    if kind == "hidden":
+def _hidden_size(plan: Plan, group: RunGroup, cell: Layers, task: AnyTaskInfo) -> HiddenSize:
+    """The requested hidden size, or the one with the number of parameters nearest to the budget."""
+    number = group.size
+    if plan.sizes.kind == "hidden":
         return HiddenSize(number, count_parameters(cell, task, number, plan.settings))
     errors: list[str] = []
     count = _counter(cell, task, plan.settings, errors)
@@ -454,7 +475,8 @@ def _hidden_size(plan: Plan, cell: Layers, task: AnyTaskInfo, owner: str) -> Hid
     if size is None:
         reason = errors[-1] if errors else "it has fewer in all of them"
         raise UsageError(
-            f"compare: {owner}: no hidden size up to {MAX_HIDDEN:,} has {number:,} parameters: {reason}"
+            f"compare: {group.cell} on {group.task}: no hidden size up to {MAX_HIDDEN:,} has {number:,} "
+            f"parameters: {reason}"
         )
     return size
 
@@ -478,8 +500,9 @@ def _check_patterns(
         for each in getattr(regularisation, name)
         if (name, each.pattern) != ("penalties", ACTIVITY)
     ]
-    for task, cell in plan.pairs() if patterns else ():
-        hidden = plan.run_sizes[task][cell].hidden
+    for group in plan.groups() if patterns else ():
+        task, cell = group.task, group.cell
+        hidden = plan.run_sizes[group].hidden
         names = _parameter_shapes(cells[cell].of_layers, tasks[task], hidden, settings)
         for name, pattern in patterns:
             matching_names(pattern, names, f"compare: {cell} on {task}: {name}")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.arguments import counted
 from zoo.comparison.model_info import merge_layers
+from zoo.comparison.number_text import enumerate_texts
 from zoo.comparison.plan import TOLERANCE
-from zoo.comparison.sweep import pairs_with_verdict
+from zoo.comparison.sweep import groups_with_verdict
 from zoo.comparison.tables import assignments
 
 if TYPE_CHECKING:
-    from zoo.comparison.records import RunRecord
+    from zoo.comparison.records import RunGroup, RunRecord
     from zoo.comparison.results import Comparison
 
 
@@ -29,21 +30,22 @@ def list_warnings(results: Comparison) -> Iterator[str]:
             if run.status == "failed"
             else ""
         )
-        yield f"{run.cell} on {run.task} {run.status} ({runs}): {run.error.removesuffix('.')}.{advice}"
+        yield f"{results.group_text(run.group)} {run.status} ({runs}): {run.error.removesuffix('.')}.{advice}"
     yield from _equal_entries(results)
     yield from _solved_in_validation_only(results)
     yield from _off_budget(results)
+    yield from _equal_sizes(results)
     yield from _fixed_sizes(results)
     yield from _uncustomary_options(results)
     yield from _undecided_rates(results)
 
 
 def _group_failures(results: Comparison) -> list[list[RunRecord]]:
-    """The runs of each cell and task that did not finish, by their reasons if they failed."""
-    groups: dict[tuple[str, ...], list[RunRecord]] = {}
+    """The runs of each group that did not finish, by their reasons if they failed."""
+    groups: dict[tuple[RunGroup, str, str], list[RunRecord]] = {}
     for run in results.failures:
         reason = run.error if run.status == "failed" else ""  # of divergence it names the step and the rate
-        groups.setdefault((run.task, run.cell, run.status, reason), []).append(run)
+        groups.setdefault((run.group, run.status, reason), []).append(run)
     return list(groups.values())
 
 
@@ -65,22 +67,38 @@ def _equal_entries(results: Comparison) -> Iterator[str]:
 def _solved_in_validation_only(results: Comparison) -> Iterator[str]:
     """Runs that reach the threshold in a validation, and not in the test."""
     for row in results.summary:
-        runs = [run for run in results.runs_of(row.task) if run.cell == row.cell]
+        runs = results.runs_of_group(row.group)
         count = sum(run.steps_to_threshold is not None and not run.solved for run in runs)
         if count:
+            group = results.group_text(row.group)
             yield (
-                f"{row.cell} on {row.task}: {counted(count, 'run')} reached the threshold in a validation "
+                f"{group}: {counted(count, 'run')} reached the threshold in a validation "
                 f"and not in the test; 'steps to solve' counts such runs, 'solved' does not."
             )
 
 
 def _off_budget(results: Comparison) -> Iterator[str]:
-    budget = results.section("plan")["size"].get("params")
-    for row in results.summary if budget else ():
+    has_budget = "params" in results.section("plan")["size"]
+    for row in results.summary if has_budget else ():
+        budget = row.group.size
         if abs(row.parameters - budget) > TOLERANCE * budget:
             yield (
                 f"{row.cell} on {row.task} has {row.parameters:,} parameters, the number nearest to "
                 f"{budget:,} that its sizes allow."
+            )
+
+
+def _equal_sizes(results: Comparison) -> Iterator[str]:
+    """Cells with equally many hidden units at several sizes."""
+    sizes: dict[tuple[str, str, int], list[int]] = {}
+    for row in results.summary:
+        sizes.setdefault((row.cell, row.task, row.hidden), []).append(row.group.size)
+    for (cell, task, hidden), equal in sizes.items():
+        if len(equal) > 1:
+            listed = enumerate_texts([f"{size:,}" for size in sorted(equal)])
+            yield (
+                f"{cell} on {task} has {hidden:,} hidden units at each of the budgets {listed}, so it is the "
+                f"same model there; give budgets that differ by more."
             )
 
 
@@ -130,7 +148,7 @@ def _flags(results: Comparison, cell: str, label: str, options: Mapping[str, Any
 
 
 def _undecided_rates(results: Comparison) -> Iterator[str]:
-    """Pairs whose sweep has not decided."""
+    """Groups of runs with a sweep that has not decided."""
     sentences = {
         "edge": "The best learning rate of the sweep is at its edge for {}; a better one may lie beyond, "
         "so raise `--sweep-rounds`, or give other rates with `--lr-grid`.",
@@ -138,5 +156,5 @@ def _undecided_rates(results: Comparison) -> Iterator[str]:
         "their rates may be chosen by chance.",
     }
     for word, sentence in sentences.items():
-        if pairs := pairs_with_verdict(results, word):
-            yield sentence.format(", ".join(pairs))
+        if groups := groups_with_verdict(results, word):
+            yield sentence.format(", ".join(groups))

@@ -6,19 +6,20 @@ This module imports no compiler: a report reads results without one.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from zoo.arguments import as_choice, as_path, short_repr
+from zoo.arguments import as_choice, as_integer, as_path, short_repr
 from zoo.base.tracker import Event
-from zoo.comparison.plan import BEST_CELL
-from zoo.comparison.records import OverallRow, RunRecord, SummaryRow, TargetRow, schema_of
-from zoo.comparison.statistics import overall, summarize
+from zoo.comparison.plan import BEST_CELL, Sizes, read_sizes, sizes_text
+from zoo.comparison.records import OverallRow, RunGroup, RunRecord, SummaryRow, TargetRow, schema_of
+from zoo.comparison.statistics import group_records, overall, summarize
 from zoo.comparison.tables import keep_columns, make_tables
-from zoo.errors import CheckpointError
+from zoo.errors import CheckpointError, UsageError
 from zoo.storage import write_bytes, write_json
 from zoo.storage.record_schema import MAX_BYTES, check_record, check_records, is_bounded_float
 from zoo.storage.safe_read import exists, read_json
@@ -54,7 +55,7 @@ R = TypeVar("R", RunRecord, SummaryRow, TargetRow, OverallRow)
 
 _NO_SCORE = math.nan, math.nan
 
-_IDENTITY = ("task", "cell", "seed", "lr", "hidden", "parameters", "steps", "path")
+_IDENTITY = ("task", "cell", "size", "seed", "lr", "hidden", "parameters", "steps", "path")
 
 
 def make_record(
@@ -100,22 +101,23 @@ def make_record(
         status=status,
         error=error,
         path=job["path"],
+        size=job["size"],
         examples=tested.examples if tested else _validation_examples(history),
     )
 
 
 def with_worst_scores(records: Sequence[RunRecord]) -> list[RunRecord]:
-    """The records, in which a run without a finite score has the worst score of its task.
+    """The records, in which a run without a finite score has the worst score of its task and size.
 
     This is the score of the memoryless baseline, or of another run if that is worse. Runs that failed have no
     score.
     """
-    scores: dict[str, list[float]] = {}
+    scores: dict[tuple[str, int | None], list[float]] = {}
     for record in records:
         known = (score for score in (record.score, record.baseline) if score is not None)
-        scores.setdefault(record.task, []).extend(known)
+        scores.setdefault((record.task, record.size), []).extend(known)
     return [
-        dataclasses.replace(record, score=_worst(record, scores[record.task]))
+        dataclasses.replace(record, score=_worst(record, scores[record.task, record.size]))
         if record.score is None and record.status != "failed"
         else record
         for record in records
@@ -192,7 +194,8 @@ def read_record(root: Path, job: Job) -> RunRecord | None:
     raw, expected = read_json(path).get("record"), make_record(job, "expected")
     if not isinstance(raw, dict) or not _REQUIRED <= raw.keys() <= vars(expected).keys():
         raise CheckpointError(f"{path} is not the result of a run of this version of zoo.")
-    record = RunRecord(**check_record(raw, schema_of(RunRecord), str(path)))
+    checked = check_record(raw, schema_of(RunRecord), str(path))
+    record = RunRecord(**_with_size(checked, job["size"]))
     for name in _IDENTITY:
         value = getattr(record, name)
         if value != getattr(expected, name):
@@ -201,6 +204,11 @@ def read_record(root: Path, job: Job) -> RunRecord | None:
                 f"expected {short_repr(getattr(expected, name))}."
             )
     return record
+
+
+def _with_size(values: dict[str, Any], size: int | None) -> dict[str, Any]:
+    """The fields of a record with the only size of its comparison, if it is older and lacks the size."""
+    return {**values, "size": size} if values["size"] is None else values
 
 
 _WRITERS: Mapping[str, Callable[[TextTable], str]] = {
@@ -231,9 +239,9 @@ class Comparison:
             and others.
         runs: Records of the runs.
         sweep: Records of the short runs of the learning rate sweep.
-        summary: Rows for each task and cell: mean, standard deviation, rank and so on over the seeds.
-        overall: Rows for each cell: its mean rank over the tasks, the best first.
-        targets: Rows for each cell and target of data sets with several targets.
+        summary: Rows for each task, size and cell: mean, standard deviation, rank and so on over the seeds.
+        overall: Rows for each size and cell: its mean rank over the tasks, the best first.
+        targets: Rows for each size, cell and target of data sets with several targets.
 
     Raises:
         CheckpointError: if the results are missing, damaged, or from another version.
@@ -248,9 +256,12 @@ class Comparison:
         if stored.get("format") != FORMAT or type(stored.get("plan")) is not dict or type(tasks) is not dict:
             raise CheckpointError(f"{file} is not a results file of this version of zoo.")
 
+        self._sizes = _plan_sizes(stored["plan"], f"{file}, plan")
+        size = self._sizes.numbers[0] if len(self._sizes.numbers) == 1 else None
+
         def read(name: str, kind: type[R]) -> list[R]:
             rows = check_records(stored.pop(name, None), schema_of(kind), f"{file}, {name}")
-            return [kind(**row) for row in rows]
+            return [kind(**_with_size(row, size)) for row in rows]
 
         self.runs, self.sweep = read("runs", RunRecord), read("sweep", RunRecord)
         self.summary, self.overall = read("summary", SummaryRow), read("overall", OverallRow)
@@ -261,6 +272,8 @@ class Comparison:
             if task not in tasks:
                 raise CheckpointError(f"{file}, tasks lacks {quote(task)}, which a record names.")
         self.metadata: Mapping[str, Any] = stored
+        self._cells = list(dict.fromkeys(run.cell for run in self.runs))
+        self._runs_by_group = group_records(self.runs)
         self.reference: str | None = check_record(self.plan, {"reference": "str | None"}, f"{file}, plan")[
             "reference"
         ]
@@ -276,6 +289,54 @@ class Comparison:
     def __repr__(self) -> str:
         return f"Comparison({str(self.path)!r})"
 
+    def at_size(self, size: int) -> Comparison:
+        """The results at one of several sizes, with the tables and the verdicts of this size alone.
+
+        >>> for size in comparison.sizes:
+        ...     print(comparison.at_size(size).table())
+
+        Args:
+            size: One of ``sizes``.
+
+        Raises:
+            UsageError: if it is none of them.
+        """
+        size = as_integer(size, "Comparison.at_size: size")
+        if size not in self.sizes:
+            listed = ", ".join(map(str, self.sizes))
+            raise UsageError(f"Comparison.at_size: size is {size}; expected one of {listed}.")
+        view = copy.copy(self)
+        view._sizes = Sizes(self._sizes.kind, (size,))
+        view.runs, view.sweep = (
+            [run for run in records if run.group.size == size] for records in (self.runs, self.sweep)
+        )
+        view._runs_by_group = group_records(view.runs)
+        view.summary = [row for row in self.summary if row.group.size == size]
+        view.overall = [row for row in self.overall if (row.size or 0) == size]
+        view.targets = [row for row in self.targets if row.group.size == size]
+        view.metadata = {**self.metadata, "plan": {**self.plan, "size": view._sizes.to_json()}}
+        return view
+
+    @property
+    def sizes(self) -> list[int]:
+        """The sizes in ascending order: budgets of parameters, or numbers of hidden units."""
+        return sorted({group.size for group in self._runs_by_group})
+
+    @property
+    def has_several_sizes(self) -> bool:
+        """Whether there is more than one size."""
+        return len(self.sizes) > 1
+
+    def size_text(self, sizes: Iterable[int]) -> str:
+        """Sizes with their unit, ``4,000 params`` or ``16 and 32 hidden``."""
+        return sizes_text(self._sizes.kind, sizes)
+
+    def group_text(self, group: RunGroup) -> str:
+        """``gru on copying``, with the size if there are several."""
+        is_one = len(self._sizes.numbers) < 2  # by the plan: some sizes may have no run yet
+        at_size = "" if is_one else f" at {self.size_text([group.size])}"
+        return f"{group.cell} on {group.task}{at_size}"
+
     @property
     def plan(self) -> Mapping[str, Any]:
         """The plan: cells, tasks, sizes and settings."""
@@ -283,8 +344,8 @@ class Comparison:
 
     @property
     def cells(self) -> list[str]:
-        """Labels of the cells, in the order of the runs."""
-        return list(dict.fromkeys(run.cell for run in self.runs))
+        """Labels of the cells of all sizes, in the order of the runs."""
+        return list(self._cells)
 
     @property
     def tasks(self) -> list[str]:
@@ -299,6 +360,10 @@ class Comparison:
     def runs_of(self, task: str) -> list[RunRecord]:
         """Runs of a task, at least one."""
         return [run for run in self.runs if run.task == task]
+
+    def runs_of_group(self, group: RunGroup) -> list[RunRecord]:
+        """Runs of a cell on a task at one size."""
+        return list(self._runs_by_group.get(group, ()))
 
     def scope(self, cell: str) -> str:
         """Scope of a cell: bare recurrence or whole mixer; empty in results of old versions."""
@@ -327,6 +392,11 @@ class Comparison:
     def fixed_sizes(self, cell: str) -> Mapping[str, int]:
         """Options of a cell that do not change with H; empty in results of old versions."""
         return _mapping(self._cell_info(cell).get("fixed_sizes"))
+
+    def parameter_parts(self, group: RunGroup) -> Mapping[str, int]:
+        """The parameters of cells, blocks, readout and an embedding; empty if no cell has a block."""
+        counts = _mapping(_mapping(self.section("parameters").get(group.task)).get(group.cell))
+        return _mapping(counts.get(str(group.size), counts))  # older results have one size, without its name
 
     def _cell_info(self, cell: str) -> Mapping[str, Any]:
         return _mapping(self.section("cells").get(cell))
@@ -357,6 +427,26 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return self.table("html")
+
+
+def _plan_sizes(plan: Mapping[str, Any], where: str) -> Sizes:
+    """The sizes of a plan; none if it lacks them.
+
+    Raises:
+        CheckpointError: if they are damaged.
+    """
+    stored = plan.get("size")
+    if stored is None:
+        return Sizes("params", ())
+    try:
+        sizes = read_sizes(stored)
+    except (ValueError, AttributeError):
+        sizes = Sizes("", ())
+    if sizes.kind not in ("params", "hidden") or not all(type(size) is int for size in sizes.numbers):
+        raise CheckpointError(
+            f"{where}: size is {short_repr(stored)}; expected integers by params or hidden."
+        )
+    return sizes
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

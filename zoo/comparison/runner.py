@@ -9,10 +9,10 @@ from pathlib import Path
 from zoo.comparison.execute import failed_record
 from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Record
 from zoo.comparison.plan import Plan
-from zoo.comparison.records import RunRecord
+from zoo.comparison.records import RunGroup, RunRecord
 from zoo.comparison.resolve import ResolvedPlan
 from zoo.comparison.results import read_record
-from zoo.comparison.sweep import Pair, decided_rate, max_stages
+from zoo.comparison.sweep import decided_rate, max_stages
 from zoo.errors import CheckpointError
 
 
@@ -52,39 +52,41 @@ class ComparisonRunner:
 
     def run(self) -> None:
         """Run all missing jobs; failures are in the records."""
-        without_steps = self._pairs_without_steps()
-        unfinished = [pair for pair in self.plan.pairs() if pair in without_steps or not self._is_done(pair)]
+        without_steps = self._groups_without_steps()
+        unfinished = [
+            group for group in self.plan.groups() if group in without_steps or not self._is_done(group)
+        ]
         self._compile(self.jobs.compile(unfinished))
         if without_steps:
             self._measure_speed(without_steps)
-        without_steps = self._pairs_without_steps()
-        pairs = [pair for pair in self.plan.pairs() if pair not in without_steps]
-        upcoming = self.jobs.runs({pair: decided_rate(self.plan, []) for pair in pairs})
+        without_steps = self._groups_without_steps()
+        groups = [group for group in self.plan.groups() if group not in without_steps]
+        upcoming = self.jobs.runs({group: decided_rate(self.plan, []) for group in groups})
         for _ in range(max_stages(self.plan)):
-            swept = [job for pair in pairs for job in self.jobs.sweep(pair, self._sweep_of(pair))]
+            swept = [job for group in groups for job in self.jobs.sweep(group, self._sweep_of(group))]
             if not swept:
                 break
             self._run_stage("sweep", swept, self.sweep, upcoming)
-        rates = {pair: decided_rate(self.plan, self._sweep_of(pair)) for pair in pairs}
-        reasons = {pair: _reason_without_rate(self._sweep_of(pair)) for pair in pairs}
+        rates = {group: decided_rate(self.plan, self._sweep_of(group)) for group in groups}
+        reasons = {group: _reason_without_rate(self._sweep_of(group)) for group in groups}
         jobs = self.jobs.runs(rates)
-        self._run_stage("runs", [job for job in jobs if not reasons[_pair(job)]], self.runs)
+        self._run_stage("runs", [job for job in jobs if not reasons[_group(job)]], self.runs)
         for job in jobs:
-            if reason := reasons[_pair(job)]:
+            if reason := reasons[_group(job)]:
                 self.runs.append(RunRecord(**failed_record(job, reason)))
 
-    def _pairs_without_steps(self) -> list[Pair]:
-        """Pairs whose number of steps is not measured yet."""
-        return [pair for pair in self.plan.pairs() if self.plan.run_sizes[pair[0]][pair[1]].steps is None]
+    def _groups_without_steps(self) -> list[RunGroup]:
+        """Groups with a number of steps that is not measured yet."""
+        return [group for group in self.plan.groups() if self.plan.run_sizes[group].steps is None]
 
     def _compile(self, jobs: Sequence[Job]) -> None:
         """Compile the kernels; the first cell alone, because the others share many of them."""
         if jobs:
             self._run_stage("compile", jobs, first=1)
 
-    def _measure_speed(self, pairs: Sequence[Pair]) -> None:
+    def _measure_speed(self, groups: Sequence[RunGroup]) -> None:
         """Measure how many steps take the requested time, and store them in the plan."""
-        records = self._run_stage("speed", self.jobs.speed(pairs))
+        records = self._run_stage("speed", self.jobs.speed(groups))
         self.plan = with_measured_steps(self.plan, records)
         self.plan.write(self.folder)
         self.runs += [RunRecord(**record) for record in records if record["status"] == "failed"]
@@ -136,39 +138,39 @@ class ComparisonRunner:
         except CheckpointError:
             return None
 
-    def _sweep_of(self, pair: Pair) -> list[RunRecord]:
-        """Records of the sweep of a pair so far."""
-        return [record for record in self.sweep if (record.task, record.cell) == pair]
+    def _sweep_of(self, group: RunGroup) -> list[RunRecord]:
+        """Records of the sweep of a group so far."""
+        return [record for record in self.sweep if record.group == group]
 
-    def _is_done(self, pair: Pair) -> bool:
-        swept, is_swept = self._stored_sweep(pair, self._stored_record)
-        return is_swept and all(map(self._stored_record, self._compared_jobs(pair, swept)))
+    def _is_done(self, group: RunGroup) -> bool:
+        swept, is_swept = self._stored_sweep(group, self._stored_record)
+        return is_swept and all(map(self._stored_record, self._compared_jobs(group, swept)))
 
     def _stored_sweep(
-        self, pair: Pair, read: Callable[[Job], RunRecord | None]
+        self, group: RunGroup, read: Callable[[Job], RunRecord | None]
     ) -> tuple[list[RunRecord], bool]:
-        """Stored records of the sweep of a pair, and whether the sweep is complete."""
+        """Stored records of the sweep of a group, and whether the sweep is complete."""
         swept: list[RunRecord] = []
-        while jobs := self.jobs.sweep(pair, swept):
+        while jobs := self.jobs.sweep(group, swept):
             stored = [record for job in jobs if (record := read(job)) is not None]
             swept += stored
             if len(stored) < len(jobs):
                 return swept, False
         return swept, True
 
-    def _compared_jobs(self, pair: Pair, swept: Sequence[RunRecord]) -> list[Job]:
-        """The compared runs of a pair after its sweep."""
-        return self.jobs.runs({pair: decided_rate(self.plan, swept)})
+    def _compared_jobs(self, group: RunGroup, swept: Sequence[RunRecord]) -> list[Job]:
+        """The compared runs of a group after its sweep."""
+        return self.jobs.runs({group: decided_rate(self.plan, swept)})
 
     def add_stored_records(self) -> None:
         """Add the records of finished runs that an interrupted call did not reach, except damaged ones."""
         known = {record.path for record in (*self.sweep, *self.runs)}
-        without_steps = self._pairs_without_steps()
-        for pair in (pair for pair in self.plan.pairs() if pair not in without_steps):
-            swept, _ = self._stored_sweep(pair, self._readable_record)
+        without_steps = self._groups_without_steps()
+        for group in (group for group in self.plan.groups() if group not in without_steps):
+            swept, _ = self._stored_sweep(group, self._readable_record)
             runs = [
                 record
-                for job in self._compared_jobs(pair, swept)
+                for job in self._compared_jobs(group, swept)
                 if (record := self._readable_record(job)) is not None
             ]
             for records, stored in ((self.sweep, swept), (self.runs, runs)):
@@ -176,26 +178,27 @@ class ComparisonRunner:
 
 
 def with_measured_steps(plan: Plan, records: Iterable[Record]) -> Plan:
-    """Set the steps of every pair to the number that takes the seconds of the plan."""
-    run_sizes = {task: dict(sizes) for task, sizes in plan.run_sizes.items()}
+    """Set the steps of every group to the number that takes the seconds of the plan."""
+    run_sizes = dict(plan.run_sizes)
     for record in records:
         if record["status"] == "finished":
-            task, cell = record["task"], record["cell"]
+            group = RunGroup(record["task"], record["cell"], record["size"])
             steps = max(1, round(plan.length[1] * record["steps_per_s"]))
-            run_sizes[task][cell] = dataclasses.replace(run_sizes[task][cell], steps=steps)
+            run_sizes[group] = dataclasses.replace(run_sizes[group], steps=steps)
     return dataclasses.replace(plan, run_sizes=run_sizes)
 
 
-def _pair(job: Job) -> Pair:
-    return job["task"], job["cell"]
+def _group(job: Job) -> RunGroup:
+    return RunGroup(job["task"], job["cell"], job["size"])
 
 
 def _reason_without_rate(sweep: Sequence[RunRecord]) -> str:
-    """The reason why the runs of a pair do not start; empty if they do."""
+    """The reason why the runs of a group do not start; empty if they do."""
     if not sweep or any(record.status != "failed" for record in sweep):
         return ""
     return f"not started, because all runs of its learning rate sweep failed. {sweep[0].error}"
 
 
 def _job_summary(job: Job) -> Event:
-    return {"path": job["path"], "task": job["task"], "cell": job["cell"], "steps": job["train"].get("steps")}
+    named = {"path": job["path"], "task": job["task"], "cell": job["cell"], "size": job["size"]}
+    return {**named, "steps": job["train"].get("steps")}

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from zoo.arguments import counted
+from zoo.comparison.number_text import enumerate_texts
+from zoo.comparison.plan import read_sizes
 from zoo.comparison.specs import layers_of
 from zoo.comparison.table_notes import Info
 from zoo.training.config import REGULARISATION_SETTINGS, number_format
@@ -34,10 +36,10 @@ _LAYERS = {
 
 
 def _kind_of_layers(results: Comparison) -> str:
-    parts = results.metadata.get("parameters", {})  # counted if a cell has a block
-    if not parts:
+    parts = [results.parameter_parts(row.group) for row in results.summary]
+    if not any(parts):  # counted if a cell has a block
         return "Residual layers" if results.section("plan")["settings"].get("residual") else "Bare layers"
-    has_bare = any(not count["block"] for counts in parts.values() for count in counts.values())
+    has_bare = any(not counts["block"] for counts in parts if counts)
     return "Bare layers and layers in blocks" if has_bare else "Layers in blocks"
 
 
@@ -89,8 +91,9 @@ def describe_setup(results: Comparison) -> Iterator[str]:
 
 
 def _size(plan: Info) -> str:
-    ((kind, number),) = plan["size"].items()
-    return f"about {number:,} parameters each" if kind == "params" else f"{number:,} hidden units each"
+    sizes = read_sizes(plan["size"])
+    numbers = enumerate_texts([f"{number:,}" for number in sorted(sizes.numbers)], "or")
+    return f"about {numbers} parameters each" if sizes.kind == "params" else f"{numbers} hidden units each"
 
 
 def _length(plan: Info) -> str:
@@ -102,7 +105,8 @@ def _rates(plan: Info) -> str:
     rates = ", ".join(f"{rate:g}" for rate in plan["rates"])
     if len(plan["rates"]) == 1:
         return f"learning rate {rates}"
-    text = f"the learning rate of each cell and task chosen among {rates} by a short run of another seed"
+    scope = "each cell, task and size" if len(read_sizes(plan["size"]).numbers) > 1 else "each cell and task"
+    text = f"the learning rate of {scope} chosen among {rates} by a short run of another seed"
     if rounds := plan.get("sweep_rounds"):
         text += f", and in up to {counted(rounds, 'round')} by longer runs or among further rates"
     return text

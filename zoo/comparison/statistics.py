@@ -18,7 +18,7 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.comparison.rank_bootstrap import RankDraws, draw_ranks, mean_costs, rank_costs
-from zoo.comparison.records import OverallRow, RunRecord, SummaryRow, TargetRow
+from zoo.comparison.records import OverallRow, RunGroup, RunRecord, SummaryRow, TargetRow
 from zoo.comparison.student import student_interval, student_quantile
 from zoo.comparison.verdicts import paired_difference
 from zoo.storage.record_schema import is_bounded_float
@@ -28,32 +28,30 @@ MIN_SEEDS = 3
 
 
 def summarize(records: Sequence[RunRecord], reference: str | None = None) -> list[SummaryRow]:
-    """Compute a row for each task and cell, in the order of the records.
+    """Compute a row for each task, cell and size, in the order of the records.
 
     Args:
         records: All runs.
         reference: Label of the cell with which the others are compared; None for no such cell.
     """
-    groups = _groups(records)
-    ranks = _ranks_by_pair(groups)
-    references = {task: group for (task, cell), group in groups.items() if cell == reference}
+    groups = group_records(records)
+    ranks = _ranks_by_group(groups)
+    references = {(task, size): runs for (task, cell, size), runs in groups.items() if cell == reference}
     return [
-        _row(pair, group, ranks[pair], [] if pair[1] == reference else references.get(pair[0], []))
-        for pair, group in groups.items()
+        _row(runs, ranks[task, cell, size], [] if cell == reference else references.get((task, size), []))
+        for (task, cell, size), runs in groups.items()
     ]
 
 
-def _row(
-    pair: tuple[str, str], group: Sequence[RunRecord], rank: float, reference: Sequence[RunRecord]
-) -> SummaryRow:
+def _row(group: Sequence[RunRecord], rank: float, reference: Sequence[RunRecord]) -> SummaryRow:
     scores, first = _values(group, "score"), group[0]
     high = first.higher_is_better
     best, worst = (max, min) if high else (min, max)
     low, top = _mean_interval(scores)
     difference = paired_difference(group, reference)
     return SummaryRow(
-        task=pair[0],
-        cell=pair[1],
+        task=first.task,
+        cell=first.cell,
         parameters=first.parameters,
         hidden=first.hidden or 0,
         lr=first.lr,
@@ -77,6 +75,7 @@ def _row(
         difference=difference.mean,
         difference_low=difference.low,
         difference_high=difference.high,
+        size=first.size,
     )
 
 
@@ -110,25 +109,27 @@ def mean_gain(group: Sequence[RunRecord]) -> tuple[float | None, float | None, f
 
 
 def summarize_targets(scores: Iterable[tuple[RunRecord, str, str]]) -> list[TargetRow]:
-    """Compute a row for each cell and target of data sets with several targets.
+    """Compute a row for each cell, size and target of data sets with several targets.
 
     Args:
         scores: Records of one target each, with the target and its best baseline.
     """
-    groups: dict[tuple[str, str, str], list[tuple[RunRecord, str]]] = {}
+    groups: dict[tuple[RunGroup, str], list[tuple[RunRecord, str]]] = {}
     for record, target, best in scores:
-        groups.setdefault((record.task, target, record.cell), []).append((record, best))
+        groups.setdefault((record.group, target), []).append((record, best))
     rows = []
-    for (task, target, cell), group in groups.items():
+    for ((task, cell, _), target), group in groups.items():
         (first, best), records = group[0], [record for record, _ in group]
-        gains = dict(zip(("gain", "gain_low", "gain_high"), mean_gain(records), strict=True))
-        mean = _mean(_values(records, "score"))
-        rows.append(TargetRow(task, cell, target, first.metric, mean, best, first.baseline, **gains))
+        values = (_mean(_values(records, "score")), best, first.baseline, *mean_gain(records))
+        rows.append(TargetRow(task, cell, target, first.metric, *values, size=first.size))
     return rows
 
 
 def overall(records: Sequence[RunRecord], reference: str | None = None) -> list[OverallRow]:
-    """Compute a row for each cell over the complete tasks, the best mean rank first.
+    """Compute a row for each size and cell over the complete tasks, the smallest size and best rank first.
+
+    Ranks are never averaged over sizes: the ranks of a cell on one task at two sizes depend on each other, so
+    a test that counted both would find differences between equal cells too often.
 
     A task is complete if each cell has a score on it. A cell without any score has no rank, and does not
     count: a failed run shows neither that a cell is worse nor that another one is better.
@@ -137,6 +138,13 @@ def overall(records: Sequence[RunRecord], reference: str | None = None) -> list[
         records: All runs.
         reference: Label of the cell with which the others are compared; None for no such cell.
     """
+    by_size: dict[int, list[RunRecord]] = {}
+    for record in records:
+        by_size.setdefault(record.group.size, []).append(record)
+    return [row for _, own in sorted(by_size.items()) for row in _overall_at_size(own, reference)]
+
+
+def _overall_at_size(records: Sequence[RunRecord], reference: str | None) -> list[OverallRow]:
     tasks, ranked, draws = mean_rank_draws(records)
     rows = []
     for cell in dict.fromkeys(record.cell for record in records):
@@ -147,27 +155,30 @@ def overall(records: Sequence[RunRecord], reference: str | None = None) -> list[
             ranks = _rank_fields(draws, index)
             if reference in ranked and cell != reference:
                 ranks |= _reference_fields(draws, index, ranked.index(reference))
-        rows.append(_overall_row(cell, own, len(tasks), ranks))
+        rows.append(_overall_row(cell, records[0].size, own, len(tasks), ranks))
     return sorted(rows, key=lambda row: (row.rank is None, row.rank or 0.0))
 
 
 def mean_rank_draws(records: Sequence[RunRecord]) -> tuple[list[str], list[str], RankDraws | None]:
     """The complete tasks, the cells with a score, and their mean ranks over these tasks; see `overall`.
 
+    All records have the same size.
+
     Tasks are sorted, so that bootstrap draws do not depend on the order of the records. The mean ranks are
     None without a complete task.
     """
-    groups = _groups(records)
-    scored = {pair for pair, group in groups.items() if _values(group, "score")}
-    cells = list(dict.fromkeys(cell for _, cell in groups if any(cell == each for _, each in scored)))
+    groups = group_records(records)
+    scored = {(task, cell): runs for (task, cell, _), runs in groups.items() if _values(runs, "score")}
+    have_scores = {cell for _, cell in scored}
+    cells = list(dict.fromkeys(group.cell for group in groups if group.cell in have_scores))
     tasks = sorted({task for task, _ in scored})
     tasks = [task for task in tasks if all((task, cell) in scored for cell in cells)]
-    costs = [_costs([groups[task, cell] for cell in cells]) for task in tasks]
+    costs = [_costs([scored[task, cell] for cell in cells]) for task in tasks]
     return tasks, cells, draw_ranks(costs) if costs else None
 
 
 def _overall_row(
-    cell: str, own: Sequence[RunRecord], tasks: int, ranks: dict[str, float | None]
+    cell: str, size: int | None, own: Sequence[RunRecord], tasks: int, ranks: dict[str, float | None]
 ) -> OverallRow:
     return OverallRow(
         cell=cell,
@@ -176,6 +187,7 @@ def _overall_row(
         solvable=sum(record.threshold is not None for record in own),
         runs=len(own),
         seconds=math.fsum(_values(own, "seconds")),
+        size=size,
         **ranks,
     )
 
@@ -203,12 +215,17 @@ def _reference_fields(draws: RankDraws, index: int, reference: int) -> dict[str,
     }
 
 
-def _ranks_by_pair(groups: Mapping[tuple[str, str], Sequence[RunRecord]]) -> dict[tuple[str, str], float]:
-    ranks: dict[tuple[str, str], float] = {}
-    for task in dict.fromkeys(task for task, _ in groups):
-        pairs = [pair for pair in groups if pair[0] == task]
-        own = rank_costs(mean_costs(_costs([groups[pair] for pair in pairs])))[0]
-        ranks.update(zip(pairs, map(float, own), strict=True))
+def _ranks_by_group(
+    groups: Mapping[RunGroup, Sequence[RunRecord]],
+) -> dict[tuple[str, str, int], float]:
+    """Ranks of the cells on each task at each size."""
+    compared: dict[tuple[str, int], list[RunGroup]] = {}
+    for group in groups:
+        compared.setdefault((group.task, group.size), []).append(group)
+    ranks: dict[tuple[str, str, int], float] = {}
+    for cells in compared.values():
+        own = rank_costs(mean_costs(_costs([groups[group] for group in cells])))[0]
+        ranks.update(zip(cells, map(float, own), strict=True))
     return ranks
 
 
@@ -227,10 +244,11 @@ def _costs(groups: Sequence[Sequence[RunRecord]]) -> Array:
     return costs
 
 
-def _groups(records: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord]]:
-    groups: dict[tuple[str, str], list[RunRecord]] = {}
+def group_records(records: Iterable[RunRecord]) -> dict[RunGroup, list[RunRecord]]:
+    """The records of each group, in the order of its first record."""
+    groups: dict[RunGroup, list[RunRecord]] = {}
     for record in records:
-        groups.setdefault((record.task, record.cell), []).append(record)
+        groups.setdefault(record.group, []).append(record)
     return groups
 
 

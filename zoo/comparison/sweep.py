@@ -1,4 +1,5 @@
-"""Sweep the learning rates of a comparison, with the search of :mod:`zoo.training.rate_search` for each pair.
+"""Sweep the learning rates of a comparison, with the search of :mod:`zoo.training.rate_search` for each
+group of runs: a cell on a task at one size.
 
 A large rate may succeed with one seed and fail with the next. So zoo repeats the run of the chosen rate with
 another seed, and a rate counts by its worse run. If the second run fails, the next rate is chosen and
@@ -22,28 +23,27 @@ from zoo.training.rate_search import (
 
 if TYPE_CHECKING:
     from zoo.comparison.plan import Plan
-    from zoo.comparison.records import RunRecord, SummaryRow
+    from zoo.comparison.records import RunGroup, RunRecord, SummaryRow
     from zoo.comparison.results import Comparison
 
-Pair = tuple[str, str]
 SweepRun = tuple[float, int]
 """A learning rate, and which of the two seeds of the sweep: 0 or 1."""
 
 
 def next_runs(
-    plan: Plan, pair: Pair, records: Sequence[RunRecord]
+    plan: Plan, group: RunGroup, records: Sequence[RunRecord]
 ) -> tuple[int, tuple[SweepRun, ...]] | None:
-    """The next runs of the sweep of a pair and their updates; None if it has decided, or its rounds are over.
+    """The next runs of the sweep of a group and their updates; None if it is decided or its rounds are over.
 
     Args:
         plan: The plan.
-        pair: Task and cell.
-        records: The runs of the sweep of this pair so far.
+        group: Task, cell and size.
+        records: The runs of the sweep of this group so far.
     """
     trials = worse_trials(records)
     search = next_trials(
         plan.rates,
-        lambda doublings: plan.sweep_run_steps(*pair, doublings),
+        lambda doublings: plan.sweep_run_steps(group, doublings),
         plan.sweep_rounds,
         trials,
         choose_learning_rate,
@@ -83,10 +83,10 @@ def verdict(records: Sequence[RunRecord], chosen: float | None) -> str:
 
 def sweep_verdict(results: Comparison, row: SummaryRow) -> str:
     """``"plateau"`` or ``"edge"`` if the sweep of a row has not decided its learning rate; else empty."""
-    swept = [record for record in results.sweep if (record.task, record.cell) == (row.task, row.cell)]
+    swept = [record for record in results.sweep if record.group == row.group]
     return verdict(swept, row.lr)
 
 
-def pairs_with_verdict(results: Comparison, word: str) -> list[str]:
-    """The pairs of a cell and a task whose sweep ended with ``"edge"`` or ``"plateau"``, as texts."""
-    return [f"{row.cell} on {row.task}" for row in results.summary if sweep_verdict(results, row) == word]
+def groups_with_verdict(results: Comparison, word: str) -> list[str]:
+    """The groups of runs whose sweep ended with ``"edge"`` or ``"plateau"``, such as ``gru on adding``."""
+    return [results.group_text(row.group) for row in results.summary if sweep_verdict(results, row) == word]

@@ -23,7 +23,7 @@ from zoo.comparison.verdicts import (
 from zoo.training.rate_search import is_on_plateau
 
 if TYPE_CHECKING:
-    from zoo.comparison.records import RunRecord, SummaryRow
+    from zoo.comparison.records import RunGroup, RunRecord, SummaryRow
     from zoo.comparison.results import Comparison
 
 
@@ -49,19 +49,19 @@ _UNFINISHED = {
 """The score of a run by its status."""
 
 
-def has_unfinished_runs(results: Comparison, task: str, cell: str) -> bool:
-    """Whether a run of a cell on a task diverged or failed."""
-    return any(run.cell == cell and run.status in _UNFINISHED for run in results.runs_of(task))
+def has_unfinished_runs(results: Comparison, group: RunGroup) -> bool:
+    """Whether a run of a group diverged or failed."""
+    return any(run.status in _UNFINISHED for run in results.runs_of_group(group))
 
 
 def unfinished_sentences(results: Comparison, tasks: Sequence[str]) -> Iterator[str]:
     """The numbers of runs of each cell that diverged or failed, and their scores."""
     runs = [run for run in results.runs if run.task in tasks]
-    totals = Counter((run.cell, run.task) for run in runs)
+    totals = Counter(run.group for run in runs)
     for status, score in _UNFINISHED.items():
-        counts = Counter((run.cell, run.task) for run in runs if run.status == status)
+        counts = Counter(run.group for run in runs if run.status == status)
         if counts:
-            each = [f"{counts[pair]} of {totals[pair]} of {' on '.join(pair)}" for pair in counts]
+            each = [f"{counts[group]} of {totals[group]} of {results.group_text(group)}" for group in counts]
             yield f"Runs that {status}: {', '.join(each)}. {score}"
 
 
@@ -88,12 +88,13 @@ def cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[
 
     Args:
         results: The comparison.
-        rows: The rows of a task, the best first.
+        rows: The rows of a task at one size, the best first.
     """
     if len(rows) < 2 or rows[0].mean is None:
         return
-    runs = [run for run in results.runs_of(rows[0].task) if run.score is not None]
-    by_cell = {row.cell: [run for run in runs if run.cell == row.cell] for row in rows}
+    by_cell = {
+        row.cell: [run for run in results.runs_of_group(row.group) if run.score is not None] for row in rows
+    }
     have_verdicts = max(map(len, by_cell.values())) > 1
     if results.reference:
         reference, left_out = results.reference, [results.reference]

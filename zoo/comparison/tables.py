@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from zoo.arguments import as_choice, counted
 from zoo.base.card import SCOPES
@@ -13,28 +13,39 @@ from zoo.base.metric import is_share, metric_text
 from zoo.comparison.model_info import merge_layers
 from zoo.comparison.number_text import NO_VALUE, difference_text, gain_text, number_text, score_text
 from zoo.comparison.rank_sentences import rank_conclusions, rank_verdict
+from zoo.comparison.size_tables import size_tables, with_size
 from zoo.comparison.sweep import sweep_verdict
+from zoo.comparison.table_cells import (
+    NOTHING,
+    deviation_text,
+    fraction_text,
+    hatch_text,
+    interval_cell,
+    marks_text,
+    mean_text,
+    name_and_scope,
+    number_cell,
+    score_background,
+    seconds_text,
+    task_title,
+    unfinished_mark,
+)
 from zoo.comparison.table_notes import (
-    UNFINISHED_MARK,
     Info,
     cell_sentences,
     customary_sentences,
     gain_sentences,
-    has_unfinished_runs,
-    is_near_baseline,
     legend_text,
     size_sentences,
-    unfinished_sentences,
 )
 from zoo.comparison.verdicts import verdict
-from zoo.tables import Column, Number, Table, TableCell, TextTable
+from zoo.tables import Column, Table, TableCell, TextTable
 
 if TYPE_CHECKING:
     from zoo.comparison.records import OverallRow, SummaryRow, TargetRow
     from zoo.comparison.results import Comparison
 
 
-_NOTHING = TableCell(None, NO_VALUE)
 _PAPER_COLUMNS = (
     *("scope", "options", "parameters", "lr", "95 %", "gain", "clear", "difference", "verdict", "solved"),
     *("mean rank", "rank difference"),
@@ -43,9 +54,20 @@ _SCOPE = Column("scope", help="; ".join(f"{scope}: {meaning}" for scope, meaning
 
 
 def make_tables(results: Comparison) -> list[Table]:
-    """A table over all tasks, if there are several, then the tables of each task."""
+    """A table over all tasks, if there are several, then the tables of each task.
+
+    With several sizes, tables with a column for each size come first, then all tables of each size.
+    """
+    if results.has_several_sizes:
+        of_sizes = [table for size in results.sizes for table in _tables_at_size(results, size)]
+        return [*size_tables(results), *of_sizes]
     each = [table for task in results.tasks for table in task_tables(results, task)]
     return [overall_table(results), *each] if len(results.tasks) > 1 else each
+
+
+def _tables_at_size(results: Comparison, size: int) -> list[Table]:
+    tables = make_tables(results.at_size(size))
+    return [with_size(table, results, size) for table in tables]
 
 
 def keep_columns(tables: Sequence[Table], columns: Sequence[str] | None, form: str) -> list[TextTable]:
@@ -108,14 +130,14 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
         ]
     )
     rows = tuple(tuple(_overall_row(results, row, with_solved)) for row in results.overall)
-    hatch, marks = _hatch_text(results, tasks), _marks_text(results, tasks)
+    hatch, marks = hatch_text(results, tasks), marks_text(results, tasks)
     return Table("cells-and-tasks", "All tasks", columns, rows, legend, hatch=hatch, marks=marks)
 
 
 def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Iterator[TableCell]:
-    yield from _name_and_scope(results, row.cell)
-    yield _cell(row.rank, ".2f")
-    yield _interval(row.rank, row.low, row.high, ".1f")
+    yield from name_and_scope(results, row.cell)
+    yield number_cell(row.rank, ".2f")
+    yield interval_cell(row.rank, row.low, row.high, ".1f")
     if results.reference is None:
         yield _rank_with_interval(row.rank_gap, row.rank_gap_low, row.rank_gap_high)
     else:
@@ -127,10 +149,10 @@ def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Ite
         each = rows_by_task.get(task)
         has_solved = with_solved and each and each.mean is not None and results.threshold(task) is not None
         solved = f" ({each.solved}/{each.seeds})" if each and has_solved else ""
-        score = NO_VALUE if each is None else _mean_text(results, each)
-        yield TableCell(each.mean if each else None, score + solved, **_background(results, each))
-    yield TableCell(row.solved, _fraction(row.solved, row.solvable))
-    yield TableCell(row.seconds, _seconds(row.seconds))
+        score = NO_VALUE if each is None else mean_text(results, each)
+        yield TableCell(each.mean if each else None, score + solved, **score_background(results, each))
+    yield TableCell(row.solved, fraction_text(row.solved, row.solvable))
+    yield TableCell(row.seconds, seconds_text(row.seconds))
 
 
 def _rank_with_interval(value: float | None, low: float | None, high: float | None) -> TableCell:
@@ -160,15 +182,15 @@ def _target_table(results: Comparison, rows: Sequence[TargetRow], task: str) -> 
         (
             TableCell(row.target),
             TableCell(row.cell),
-            TableCell(row.mean, number_text(row.mean, ".4g") + _mark(results, row)),
+            TableCell(row.mean, number_text(row.mean, ".4g") + unfinished_mark(results, row)),
             TableCell(row.best_baseline),
-            _cell(row.baseline, ".4g"),
+            number_cell(row.baseline, ".4g"),
             *_gain_cells(row),
         )
         for row in rows
     )
     note = "Gain over the best baseline of each target, which may differ from the best one of all targets."
-    title, marks = f"{task}: each target", _marks_text(results, [task])
+    title, marks = f"{task}: each target", marks_text(results, [task])
     return Table(f"{task}-targets", title, columns, tuple(texts), note, marks=marks)
 
 
@@ -201,7 +223,7 @@ def task_table(results: Comparison, task: str) -> Table:
         scored += [(each["value"], _baseline_row(name, each, info)) for name, each in baselines.items()]
         sign = -1 if info["higher_is_better"] else 1
         scored.sort(key=lambda pair: math.inf if pair[0] is None else sign * pair[0])
-    rows = tuple(tuple(values.get(column.label, _NOTHING) for column in columns) for _, values in scored)
+    rows = tuple(tuple(values.get(column.label, NOTHING) for column in columns) for _, values in scored)
     note = " ".join(
         [
             legend_text(info),
@@ -211,7 +233,7 @@ def task_table(results: Comparison, task: str) -> Table:
             *customary_sentences(results),
         ]
     )
-    title, hatch, marks = _title(task, info), _hatch_text(results, [task]), _marks_text(results, [task])
+    title, hatch, marks = task_title(task, info), hatch_text(results, [task]), marks_text(results, [task])
     return Table(f"{task}-scores", title, columns, rows, note, hatch=hatch, marks=marks)
 
 
@@ -264,38 +286,37 @@ def _gain_columns(reference: str | None) -> Iterator[Column]:
 
 def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
     """The cells of a row by heading."""
-    deviation = "" if row.spread is None else f" ± {row.spread:.2g}"
     higher_is_better = results.section("tasks")[row.task]["higher_is_better"]
     gain, clear = _gain_cells(row, higher_is_better)
     difference = row.difference, row.difference_low, row.difference_high
     word = verdict(row.difference_low, row.difference_high, higher_is_better)
-    metric, mean = metric_text(row.metric), _mean_text(results, row, deviation)
+    metric, mean = metric_text(row.metric), mean_text(results, row, deviation_text(row))
     has_failed = row.mean is None
     seeds = 0 if has_failed or results.threshold(row.task) is None else row.seeds
-    name, scope = _name_and_scope(results, row.cell)
+    name, scope = name_and_scope(results, row.cell)
     options = assignments(results, row.cell, results.stated_options(row.cell))
     return {
         "cell": name,
         "scope": scope,
         "options": TableCell(options, options or NO_VALUE),
-        "H": _cell(row.hidden, ","),
-        "parameters": _cell(row.parameters, ","),
+        "H": number_cell(row.hidden, ","),
+        "parameters": number_cell(row.parameters, ","),
         **_parts(results, row),
-        "lr": _NOTHING if has_failed else _rate(results, row),
-        metric: TableCell(row.mean, mean, **_background(results, row)),
-        "95 %": _interval(row.mean, row.low, row.high, ".4g"),
+        "lr": NOTHING if has_failed else _rate(results, row),
+        metric: TableCell(row.mean, mean, **score_background(results, row)),
+        "95 %": interval_cell(row.mean, row.low, row.high, ".4g"),
         "difference": TableCell(row.difference, _difference_text(row.metric, *difference)),
         "verdict": TableCell(_verdict_text(results, row.cell, word)),
         "gain": gain,
         "clear": clear,
-        "worst": _cell(row.worst, ".4g"),
-        "best": _cell(row.best, ".4g"),
-        "solved": TableCell(row.solved, _fraction(row.solved, seeds)),
-        "steps to solve": _cell(row.steps_to_threshold, ",.0f"),
-        "s to solve": TableCell(row.seconds_to_threshold, _seconds(row.seconds_to_threshold)),
-        "symbols/s": _cell(row.symbols_per_s, ",.0f"),
-        "training s": _NOTHING if has_failed else TableCell(row.seconds, _seconds(row.seconds)),
-        "rank": _NOTHING if has_failed else _cell(row.rank, "g"),
+        "worst": number_cell(row.worst, ".4g"),
+        "best": number_cell(row.best, ".4g"),
+        "solved": TableCell(row.solved, fraction_text(row.solved, seeds)),
+        "steps to solve": number_cell(row.steps_to_threshold, ",.0f"),
+        "s to solve": TableCell(row.seconds_to_threshold, seconds_text(row.seconds_to_threshold)),
+        "symbols/s": number_cell(row.symbols_per_s, ",.0f"),
+        "training s": NOTHING if has_failed else TableCell(row.seconds, seconds_text(row.seconds)),
+        "rank": NOTHING if has_failed else number_cell(row.rank, "g"),
     }
 
 
@@ -318,80 +339,16 @@ def _verdict_text(results: Comparison, cell: str, word: str | None) -> str:
     return "reference" if cell == results.reference else word or NO_VALUE
 
 
-def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableCell]:
-    """The cells of a baseline by heading."""
-    score = TableCell(estimate["value"], score_text(estimate["value"]))
-    return {"cell": TableCell(name), "scope": TableCell("baseline"), metric_text(info["metric"]): score}
-
-
 def _parts(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
     """The parameters by part of the model, if a cell has a block."""
-    counts = results.metadata.get("parameters", {}).get(row.task, {}).get(row.cell, {})
-    return {_PART_COLUMNS[part].label: _cell(count, ",") for part, count in counts.items()}
+    counts = results.parameter_parts(row.group)
+    return {_PART_COLUMNS[part].label: number_cell(count, ",") for part, count in counts.items()}
 
 
 def _part_columns(results: Comparison) -> list[Column]:
     """The columns of the parts that a model of the comparison has."""
-    counts_by_task = results.metadata.get("parameters", {}).values()
-    parts = {
-        part for counts_by_cell in counts_by_task for counts in counts_by_cell.values() for part in counts
-    }
+    parts = {part for row in results.summary for part in results.parameter_parts(row.group)}
     return [column for part, column in _PART_COLUMNS.items() if part in parts]
-
-
-def _name_and_scope(results: Comparison, cell: str) -> tuple[TableCell, TableCell]:
-    scope = results.scope(cell)
-    return TableCell(cell), TableCell(scope, scope or NO_VALUE)
-
-
-class _Background(TypedDict, total=False):
-    """Arguments of a `TableCell`."""
-
-    shade: float
-    hatched: bool
-
-
-def _background(results: Comparison, row: SummaryRow | None) -> _Background:
-    """The shade of a mean, or lines if the mean is no better than the baseline; empty without a mean."""
-    if row is None or row.mean is None:
-        return {}
-    if _is_at_baseline(results, row, row.mean):
-        return {"hatched": True}
-    return {"shade": _shade(results, row, row.mean)}
-
-
-def _is_at_baseline(results: Comparison, row: SummaryRow, mean: float) -> bool:
-    """Whether a mean is at chance, or on a data set no better than the best baseline."""
-    info = results.section("tasks")[row.task]
-    if not info["baselines"] or info["baseline"] is None:
-        return is_near_baseline(results, row)
-    return bool(mean <= info["baseline"] if info["higher_is_better"] else mean >= info["baseline"])
-
-
-def _hatch_text(results: Comparison, tasks: Sequence[str]) -> str:
-    """The meaning of hatched scores, empty without one."""
-    rows = [row for row in results.summary if row.task in tasks and _background(results, row).get("hatched")]
-    is_data = [bool(results.section("tasks")[row.task]["baselines"]) for row in rows]
-    texts = ["than without memory"] * (not all(is_data)) + ["than the best baseline"] * any(is_data)
-    return f"no better {' or '.join(texts)}" if rows else ""
-
-
-def _shade(results: Comparison, row: SummaryRow, mean: float) -> float:
-    """Position of a mean between the worst of the task, 0, and the best, 1."""
-    means = [each.mean for each in results.summary if each.task == row.task and each.mean is not None]
-    low, high = min(means), max(means)
-    position = (mean - low) / (high - low) if high > low else 1.0
-    is_higher_better = results.section("tasks")[row.task]["higher_is_better"]
-    return round(position if is_higher_better or high == low else 1.0 - position, 3)
-
-
-def _title(task: str, info: Info) -> str:
-    options = ", ".join(f"{name}={_option_text(value)}" for name, value in info["options"].items())
-    return f"{task} ({options})" if options else task
-
-
-def _option_text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else f"{value}"
 
 
 def assignments(results: Comparison, cell: str, options: Mapping[str, Any], separator: str = " ") -> str:
@@ -400,33 +357,7 @@ def assignments(results: Comparison, cell: str, options: Mapping[str, Any], sepa
     return separator.join(f"{name}={value}" for name, value in merged.items())
 
 
-def _fraction(count: int, whole: int) -> str:
-    return f"{count}/{whole}" if whole else NO_VALUE
-
-
-def _mean_text(results: Comparison, row: SummaryRow, deviation: str = "") -> str:
-    return "failed" if row.mean is None else score_text(row.mean) + deviation + _mark(results, row)
-
-
-def _mark(results: Comparison, row: SummaryRow | TargetRow) -> str:
-    return f" {UNFINISHED_MARK}" if has_unfinished_runs(results, row.task, row.cell) else ""
-
-
-def _marks_text(results: Comparison, tasks: Sequence[str]) -> str:
-    """The meaning of the mark of a score; empty if all runs finished."""
-    sentences = " ".join(unfinished_sentences(results, tasks))
-    return f"{UNFINISHED_MARK} {sentences}" if sentences else ""
-
-
-def _seconds(value: float | None) -> str:
-    """Format a time with three digits."""
-    return NO_VALUE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _interval(value: Number, low: float | None, high: float | None, form: str) -> TableCell:
-    """An interval, which is sorted by the value in it."""
-    return TableCell(value, NO_VALUE if low is None or high is None else f"{low:{form}} to {high:{form}}")
-
-
-def _cell(value: Number, form: str) -> TableCell:
-    return TableCell(value, number_text(value, form))
+def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableCell]:
+    """The cells of a baseline by heading."""
+    score = TableCell(estimate["value"], score_text(estimate["value"]))
+    return {"cell": TableCell(name), "scope": TableCell("baseline"), metric_text(info["metric"]): score}

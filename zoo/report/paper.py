@@ -19,11 +19,12 @@ from zoo.base.block import PLACEMENT_OPTIONS
 from zoo.base.card import Card, bibtex_entry, bibtex_key, split_authors, surname, unique_entries
 from zoo.base.metric import metric_text
 from zoo.comparison.model_info import layer_options
+from zoo.comparison.number_text import enumerate_texts
 from zoo.comparison.paper_files import is_replaceable, write_with_command
-from zoo.comparison.plan import TOLERANCE
+from zoo.comparison.plan import TOLERANCE, Sizes, read_sizes
 from zoo.comparison.rank_sentences import Citation, rank_methods, rank_sources
 from zoo.comparison.results import Comparison
-from zoo.comparison.sweep import pairs_with_verdict
+from zoo.comparison.sweep import groups_with_verdict
 from zoo.comparison.table_notes import customary_cells, unfinished_sentences
 from zoo.data import parse_split
 from zoo.errors import CheckpointError, UsageError
@@ -173,7 +174,7 @@ def _sentences(results: Comparison, reference: Reference, package: str, cite: Ci
     cells = [_cell_text(entry, reference) for entry in _entries(results, "cells")]
     tasks = [_task_text(entry, reference) for entry in _entries(results, "tasks")]
     version = results.section("versions")["zoo"]
-    yield f"We used {package} {version} to compare {_enumerate(cells)} on {_enumerate(tasks)}."
+    yield f"We used {package} {version} to compare {enumerate_texts(cells)} on {enumerate_texts(tasks)}."
     yield from _data_sentences(results)
     yield from _customary_sentences(results)
     yield from _scope_sentences(results)
@@ -182,7 +183,7 @@ def _sentences(results: Comparison, reference: Reference, package: str, cite: Ci
     yield from _sweep_sentences(results)
     yield from _score_sentences(results, cite)
     host, versions = results.section("machine"), dict(results.section("versions"))
-    packages = _enumerate([f"{name} {number}" for name, number in versions.items() if name != "zoo"])
+    packages = enumerate_texts([f"{name} {number}" for name, number in versions.items() if name != "zoo"])
     yield f"All runs were computed on {host['processor']} with {packages}."
 
 
@@ -195,7 +196,7 @@ def _cell_text(entry: Mapping[str, Any], reference: Reference) -> str:
     names = layer_names(name)
     layers = zip(names, layer_options(options, len(names)), strict=True)
     texts = dict.fromkeys(_layer_text(*layer, reference) for layer in layers)
-    return f"{entry['label']} (the layers {name}, from first to last, of {_enumerate([*texts])})"
+    return f"{entry['label']} (the layers {name}, from first to last, of {enumerate_texts([*texts])})"
 
 
 def _layer_text(name: str, options: Mapping[str, Any], reference: Reference) -> str:
@@ -204,14 +205,14 @@ def _layer_text(name: str, options: Mapping[str, Any], reference: Reference) -> 
     blocks = "".join(f" in the block {reference(*part)}" for part in others if part[0] is Block)
     chosen = {name: value for name, value in options.items() if name not in PLACEMENT_OPTIONS}
     changes = [*modifiers, *_options(chosen)]
-    return reference(*cell) + (f" with {_enumerate(changes)}" if changes else "") + blocks
+    return reference(*cell) + (f" with {enumerate_texts(changes)}" if changes else "") + blocks
 
 
 def _task_text(entry: Mapping[str, Any], reference: Reference) -> str:
     if "data" in entry:
         return f"the data set {entry['label']}"
     name, options = reference(Task, entry["name"]), _options(entry["options"])
-    text = f"the task {name}{' with ' if options else ''}{_enumerate(options)}"
+    text = f"the task {name}{' with ' if options else ''}{enumerate_texts(options)}"
     return text if entry["label"] == entry["name"] else f"{text} ({entry['label']})"
 
 
@@ -230,14 +231,14 @@ def _data_sentences(results: Comparison) -> Iterator[str]:
         if noun == "rows" and config["series"]:
             noun = "rows of each series"
         drawn = "" if is_table and not config["group"] else ", drawn at random"
-        yield f"Of the {noun} of {entry['label']}, {_enumerate(parts)}{drawn}."
+        yield f"Of the {noun} of {entry['label']}, {enumerate_texts(parts)}{drawn}."
         yield _forecast_sentence(config) if is_table else _label_sentence(config)
         if text := _MISSING.get((config["kind"], config["missing"])):
             yield text
         readers = _cells_that_read_time(results)
         if config["time"] and readers:
             verb = "reads" if len(readers) == 1 else "read"
-            yield f"{_enumerate(readers)} {verb} the time between rows, in units of its median."
+            yield f"{enumerate_texts(readers)} {verb} the time between rows, in units of its median."
 
 
 _PREDICTED = {
@@ -271,18 +272,18 @@ def _cells_that_read_time(results: Comparison) -> list[str]:
 
 def _forecast_sentence(config: Mapping[str, Any]) -> str:
     targets, known = config["target"], config["known_future"]
-    future = f", with the future values of {_enumerate(known)}" if known else ""
+    future = f", with the future values of {enumerate_texts(known)}" if known else ""
     return (
         f"The models read {counted(config['context'], 'row')} of "
-        f"{_enumerate([*targets, *config['input'], *known])} and forecast "
-        f"{counted(config['horizon'], 'row')} of {_enumerate(targets)}{future}, "
+        f"{enumerate_texts([*targets, *config['input'], *known])} and forecast "
+        f"{counted(config['horizon'], 'row')} of {enumerate_texts(targets)}{future}, "
         f"{_PREDICTED[config['predict']]}, with the loss {_loss(config)}."
     )
 
 
 def _label_sentence(config: Mapping[str, Any]) -> str:
     return (
-        f"The models predicted {config['label'] or 'the label'} from {_enumerate(config['input'])} "
+        f"The models predicted {config['label'] or 'the label'} from {enumerate_texts(config['input'])} "
         f"{_LABELLED[config['pooling']]}, with the loss {_loss(config)}."
     )
 
@@ -297,7 +298,7 @@ _LABELLED = {
 def _loss(config: Mapping[str, Any]) -> str:
     options = ", ".join(_options(config["loss_options"]))
     weights = ["balanced class weights"] if config["class_weights"] else []
-    return _enumerate([f"{config['loss']}{f' ({options})' if options else ''}", *weights])
+    return enumerate_texts([f"{config['loss']}{f' ({options})' if options else ''}", *weights])
 
 
 def _options(options: Mapping[str, Any]) -> list[str]:
@@ -307,7 +308,7 @@ def _options(options: Mapping[str, Any]) -> list[str]:
 def _customary_sentences(results: Comparison) -> Iterator[str]:
     """The cells with customary values of options, which are not the defaults of zoo."""
     for option, cells in customary_cells(results).items():
-        yield f"For {_enumerate(cells)}, we used the customary {option} in place of the default of zoo."
+        yield f"For {enumerate_texts(cells)}, we used the customary {option} in place of the default of zoo."
 
 
 def _scope_sentences(results: Comparison) -> Iterator[str]:
@@ -324,7 +325,7 @@ def _scope_sentences(results: Comparison) -> Iterator[str]:
     for cells, text in zip((bare, mixers), _SCOPE_TEXTS.values(), strict=True):
         if cells:
             noun, verb = ("The cell", "was") if len(cells) == 1 else ("The cells", "were")
-            yield text.format(noun, _enumerate(cells), verb)
+            yield text.format(noun, enumerate_texts(cells), verb)
 
 
 _SCOPE_TEXTS = {
@@ -337,19 +338,26 @@ _SCOPE_TEXTS = {
 
 def _size_sentence(results: Comparison) -> str:
     settings = _settings(results)
-    ((kind, number),) = results.plan["size"].items()
+    sizes = read_sizes(results.plan["size"])
     layers = counted(settings["layers"], "bidirectional layer" if settings.get("bidirectional") else "layer")
     residual = ", with residual connections" if settings.get("residual") else ""
     learned = ", learned initial states" if settings.get("learned_state") else ""
     embedding = _embedding(results)
-    if kind == "hidden":
-        layers += f" of {number:,} hidden units"
+    if sizes.kind == "hidden":
+        numbers = enumerate_texts([f"{number:,}" for number in sorted(sizes.numbers)], "or")
+        layers += f" of {numbers} hidden units"
         return f"Every model had {layers}{residual}{learned}{embedding}, and a linear readout."
     return (
         f"Every model had {layers}{residual}{learned}{embedding}, a linear readout, and the number of hidden "
-        f"units at which all parameters together are closest to "
-        f"{number:,}{_largest_difference(results, number)}."
+        f"units at which all parameters together are closest to {_budgets(sizes)}"
+        f"{_largest_difference(results)}."
     )
+
+
+def _budgets(sizes: Sizes) -> str:
+    """``4,000``, or ``one of the budgets 1,000 and 4,000``."""
+    numbers = enumerate_texts([f"{number:,}" for number in sorted(sizes.numbers)])
+    return numbers if len(sizes.numbers) == 1 else f"one of the budgets {numbers}"
 
 
 def _embedding(results: Comparison) -> str:
@@ -362,9 +370,9 @@ def _embedding(results: Comparison) -> str:
     return f", a trained vector of {size:,} numbers for each {' or '.join(kinds)} of the input"
 
 
-def _largest_difference(results: Comparison, budget: int) -> str:
-    """The largest difference from the budget, if it is above the tolerance."""
-    largest = max(abs(run.parameters - budget) / budget for run in results.runs)
+def _largest_difference(results: Comparison) -> str:
+    """The largest difference from a budget, if it is above the tolerance."""
+    largest = max(abs(run.parameters - run.group.size) / run.group.size for run in results.runs)
     return f" (within {TOLERANCE:.0%})" if largest <= TOLERANCE else f" (within {largest:.0%})"
 
 
@@ -379,7 +387,7 @@ def _training_sentence(results: Comparison, reference: Reference) -> str:
         else f"as many updates as take {number:g} seconds on one thread"
     )
     rules = [
-        f"{name.replace('param_groups', 'parameter groups')} {_enumerate(settings[name])}"
+        f"{name.replace('param_groups', 'parameter groups')} {enumerate_texts(settings[name])}"
         for name in ("constraints", "penalties", "param_groups")
         if settings.get(name)
     ]
@@ -396,7 +404,7 @@ def _training_sentence(results: Comparison, reference: Reference) -> str:
         ),
         *rules,
     ]
-    return f"We trained in {number_format(settings)} for {length} with {optimizer}, {_enumerate(parts)}."
+    return f"We trained in {number_format(settings)} for {length} with {optimizer}, {enumerate_texts(parts)}."
 
 
 def _schedule(settings: Mapping[str, Any]) -> str:
@@ -418,7 +426,7 @@ def _batches(results: Comparison) -> str:
     sizes = {task: _batch(results, task) for task in results.tasks}
     if len(set(sizes.values())) == 1:
         return str(next(iter(sizes.values())))
-    return _enumerate([f"{size} ({task})" for task, size in sizes.items()])
+    return enumerate_texts([f"{size} ({task})" for task, size in sizes.items()])
 
 
 def _batch(results: Comparison, task: str) -> int | str:
@@ -444,8 +452,9 @@ def _sweep_sentences(results: Comparison) -> Iterator[str]:
         return
     steps = results.plan["sweep_steps"]
     length = f"{steps:,} updates" if steps else "a fifth of the updates"
+    scope = "cell, task and size" if results.has_several_sizes else "cell and task"
     yield (
-        f"For each cell and task we chose the learning rate from {_enumerate(rates)} by the validation loss "
+        f"For each {scope} we chose the learning rate from {enumerate_texts(rates)} by the validation loss "
         f"of one run of {length} with another seed."
     )
     if rounds := results.plan.get("sweep_rounds"):
@@ -465,8 +474,8 @@ def _sweep_sentences(results: Comparison) -> Iterator[str]:
         "be chosen by chance.",
     }
     for verdict, sentence in undecided.items():
-        if pairs := pairs_with_verdict(results, verdict):
-            yield sentence.format(_enumerate(pairs))
+        if groups := groups_with_verdict(results, verdict):
+            yield sentence.format(enumerate_texts(groups))
 
 
 def _score_sentences(results: Comparison, cite: Citation) -> Iterator[str]:
@@ -492,12 +501,7 @@ def _score_sentences(results: Comparison, cite: Citation) -> Iterator[str]:
         called = f"better or worse than {reference}" if reference else "worse than the best one"
         yield (
             f"A cell is called clearly {called} if the 95 % Student interval of the paired differences over "
-            f"the seeds excludes zero."
+            f"the seeds{' at one size' * results.has_several_sizes} excludes zero."
         )
     yield from rank_methods(results, cite)
     yield from unfinished_sentences(results, results.tasks)
-
-
-def _enumerate(texts: Sequence[str]) -> str:
-    """``a``, ``a and b``, or ``a, b and c``."""
-    return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))

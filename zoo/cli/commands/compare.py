@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import zoo
+from zoo.arguments import short_repr
 from zoo.base import Optimizer
 from zoo.base.set_options import Target, assign, component_target
 from zoo.cli.commands.train import default_loss, loss_target, schedule_target
@@ -58,6 +59,23 @@ def parse_rates(text: str | None) -> list[float] | None:
     except ValueError:
         raise UsageError(
             f"compare: --lr-grid {text!r}; expected numbers with commas, as in 0.001,0.003."
+        ) from None
+
+
+def parse_sizes(name: str, text: str | None) -> list[int] | None:
+    """Parse a comma-separated list of sizes.
+
+    Raises:
+        UsageError: if one is not a whole number.
+    """
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(
+            f"compare: {name} is {short_repr(text)}; expected an integer, or several with commas, as in "
+            f"1000,4000."
         ) from None
 
 
@@ -115,7 +133,8 @@ _HELP = """Train cells on tasks or on your data under equal conditions.
 zoo trains every cell on every task with several seeds and an equal number of parameters. The learning rate
 is the best of a grid in short runs. Without --block, layers have no norms and, without --residual, no
 residual connections. A comparison is a directory: the same command continues after an interruption and runs
-only what is missing. You can add cells, tasks and seeds later; settings that you leave out stay as they were.
+only what is missing. You can add cells, tasks, sizes and seeds later; settings that you leave out stay as
+they were.
 The tables compare each cell with the best one, or with the cell that --reference names.
 
 A table to forecast, or labelled sequences, take the place of a task: --data with the flags of `zoo train`.
@@ -125,6 +144,7 @@ Several files are data sets of their own. The scores of simple baselines are row
   zoo compare --cells vanilla,gru,lem --tasks copying,adding --out runs/memory
   zoo compare --out runs/memory --cells lstm --seeds 10
   zoo compare --out runs/memory --reference vanilla
+  zoo compare --cells gru,lem --tasks copying --params 1000,4000,16000
   zoo compare --cells lstm,gru --block bare,prenorm --tasks copying
   zoo compare --cells '(2*griffin(rg_lru),griffin(lstm)),griffin(lstm)' --tasks copying
   zoo compare --cells lstm,gru --data load.csv --target load --horizon 24
@@ -193,16 +213,15 @@ _FLAGS: list[click.Parameter] = [
     Flag(
         "--params",
         section=_LENGTH,
-        type=int,
-        metavar="N",
-        help="Parameters of every cell, as nearly as possible.  [20000]",
+        metavar="N,M",
+        help="Parameters of every cell, as nearly as possible; with several numbers, the cells are compared "
+        "at each of them.  [20000]",
     ),
     Flag(
         "--hidden",
         section=_LENGTH,
-        type=int,
-        metavar="N",
-        help="Hidden units of every cell, instead of --params.",
+        metavar="N,M",
+        help="Hidden units of every cell, instead of --params; one or several numbers.",
     ),
     Flag("--steps", section=_LENGTH, type=int, metavar="N", help="Updates of every run.  [2000]"),
     Flag(
@@ -217,7 +236,8 @@ _FLAGS: list[click.Parameter] = [
         "--lr-grid",
         section=_RATE,
         metavar="X,Y,Z",
-        help="Learning rates to choose from, for each cell on each task.  [three around the optimizer's own]",
+        help="Learning rates to choose from, for each cell on each task at each size.  [three around the "
+        "optimizer's own]",
     ),
     Flag(
         "--sweep-steps",
@@ -332,6 +352,7 @@ def _arguments(flags: dict[str, Any], assignments: Sequence[str]) -> dict[str, A
     blocks = split_names(flags.pop("block"))
     options, chosen = parse_options(cells, tasks, settings, assignments, blocks)
     flags["lr_grid"] = parse_rates(flags["lr_grid"])
+    flags |= {name: parse_sizes(name, flags[name]) for name in ("params", "hidden")}
     return {
         **flags,
         **settings,

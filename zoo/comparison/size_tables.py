@@ -1,0 +1,168 @@
+"""Tables of a comparison of several sizes: a row for each cell, and a column for each size.
+
+No statistic pools sizes. The scores of a cell on a task at two sizes depend on each other, so a test that
+counted them as two tasks would find differences between equal cells too often.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from zoo.comparison.number_text import enumerate_texts, score_text
+from zoo.comparison.size_order import order_sentences
+from zoo.comparison.table_cells import (
+    NOTHING,
+    deviation_text,
+    hatch_text,
+    marks_text,
+    mean_text,
+    name_and_scope,
+    position_of,
+    score_background,
+    task_title,
+)
+from zoo.comparison.table_notes import legend_text
+from zoo.tables import Column, Table, TableCell
+
+if TYPE_CHECKING:
+    from zoo.comparison.records import OverallRow, SummaryRow
+    from zoo.comparison.results import Comparison
+
+
+class _Titled(Protocol):
+    """A data class with a name and a title."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+
+T = TypeVar("T", bound=_Titled)
+
+
+def with_size(block: T, results: Comparison, size: int) -> T:
+    """A table or figure of one of several sizes, with the size in its name and title."""
+    name, title = f"{block.name}-{size}", f"{block.title}, {results.size_text([size])}"
+    return replace(block, name=name, title=title)
+
+
+def size_tables(results: Comparison) -> Iterator[Table]:
+    """Mean ranks over all tasks at each size, if there are several tasks, and the scores on each task."""
+    if len(results.tasks) > 1:
+        yield rank_size_table(results)
+    for task in results.tasks:
+        yield score_size_table(results, task)
+
+
+def rank_size_table(results: Comparison) -> Table:
+    """The mean rank of each cell over all tasks at each size, the best at the largest size first."""
+    rows = {(row.cell, row.size or 0): row for row in results.overall if row.rank is not None}
+    ranks = {key: row.rank or 0.0 for key, row in rows.items()}
+
+    def rank_cell(row: OverallRow | None) -> TableCell:
+        if row is None or row.rank is None:
+            return NOTHING
+        compared = [rank for (_, size), rank in ranks.items() if size == row.size]
+        return TableCell(row.rank, f"{row.rank:.2f}", position_of(row.rank, compared, False))
+
+    sizes = results.sizes
+    cells = sorted(results.cells, key=lambda cell: ranks.get((cell, sizes[-1]), math.inf))
+    note = " ".join(
+        [
+            "A column has the mean rank over the tasks at this size; 1 is best.",
+            *_best_sentences("mean rank", ranks, results),
+            "Verdicts are in the tables of each size. They count each task once: zoo does not average ranks "
+            "over sizes, because the ranks on a task at several sizes depend on each other.",
+        ]
+    )
+    return Table(
+        "cells-and-sizes",
+        "All tasks: mean rank by size",
+        _columns(results, "mean rank over the tasks"),
+        tuple(
+            (*name_and_scope(results, cell), *(rank_cell(rows.get((cell, size))) for size in sizes))
+            for cell in cells
+        ),
+        note,
+    )
+
+
+def score_size_table(results: Comparison, task: str) -> Table:
+    """The mean score of each cell on a task at each size, and of a data set the scores of its baselines.
+
+    The best cell at the largest size comes first.
+    """
+    info, sizes = results.section("tasks")[task], results.sizes
+    rows = {(row.cell, row.group.size): row for row in results.summary if row.task == task}
+
+    def score_cell(row: SummaryRow | None) -> TableCell:
+        if row is None:
+            return NOTHING
+        text = mean_text(results, row, deviation_text(row))
+        return TableCell(row.mean, text, **score_background(results, row))
+
+    scored: list[tuple[float | None, tuple[TableCell, ...]]] = []
+    for cell in results.cells:
+        last, scores = rows.get((cell, sizes[-1])), (score_cell(rows.get((cell, size))) for size in sizes)
+        scored.append((last.mean if last else None, (*name_and_scope(results, cell), *scores)))
+    for name, each in info["baselines"].items():
+        score = TableCell(each["value"], score_text(each["value"]))
+        scored.append((each["value"], (TableCell(name), TableCell("baseline"), *[score] * len(sizes))))
+    sign = -1 if info["higher_is_better"] else 1
+    scored.sort(key=lambda pair: math.inf if pair[0] is None else sign * pair[0])
+    ranks = {key: row.rank for key, row in rows.items() if row.mean is not None}
+    note = " ".join(
+        [
+            legend_text(info),
+            "A column has the mean score over the seeds ± standard deviation at this size.",
+            *_best_sentences("mean", ranks, results),
+            *order_sentences(results, task),
+            "Verdicts are in the tables of each size.",
+        ]
+    )
+    return Table(
+        f"{task}-size-scores",
+        f"{task_title(task, info)}: scores by size",
+        _columns(results, "mean score over the seeds ± standard deviation"),
+        tuple(row for _, row in scored),
+        note,
+        hatch=hatch_text(results, [task]),
+        marks=marks_text(results, [task]),
+    )
+
+
+def _columns(results: Comparison, meaning: str) -> tuple[Column, ...]:
+    """The cell, its scope, and a column for each size."""
+    sizes = [results.size_text([size]) for size in results.sizes]
+    return (
+        Column("cell"),
+        Column("scope", spare=1),
+        *(Column(size, "number", f"{meaning}, at {size}", heat=True) for size in sizes),
+    )
+
+
+def _best_sentences(what: str, ranks: Mapping[tuple[str, int], float], results: Comparison) -> Iterator[str]:
+    """The best cells at each size: ``gru at 1,000, 4,000 params; lstm at 16,000 params``.
+
+    Args:
+        what: The value by which cells are ranked.
+        ranks: The rank of each cell at each size.
+        results: The comparison.
+    """
+    sizes_of_best: dict[str, list[int]] = {}
+    for size in results.sizes:
+        own: Sequence[tuple[float, str]] = [
+            (rank, cell) for (cell, each), rank in ranks.items() if each == size
+        ]
+        if best := [cell for rank, cell in own if rank == min(own)[0]]:
+            sizes_of_best.setdefault(enumerate_texts(best), []).append(size)
+    if sizes_of_best:
+        listed = (f"{cells} at {results.size_text(sizes)}" for cells, sizes in sizes_of_best.items())
+        yield f"Best {what}: {'; '.join(listed)}."
