@@ -13,16 +13,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import report_fixtures as examples
-from comparison_records import record
+from comparison_records import PLAN, record
+from comparison_records import results as results_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
+from zoo.comparison.records import RunRecord
 from zoo.comparison.statistics import overall, summarize
 from zoo.report import ReportPage, activations, make_report
 from zoo.report.activations import FEATURES, best_feature, text_features
 from zoo.report.blocks import Chart, Intervals, KeyValues, Samples, TextBlock, Units, to_json, value_text
-from zoo.report.comparison import _rates
+from zoo.report.comparison import _rates, size_chart
 from zoo.report.history import RunHistory, number
 from zoo.report.page import SCRIPTS, STYLES, html
 from zoo.report.run_charts import optimisation_charts
@@ -397,6 +399,91 @@ def test_comparison_report_has_all_sections(comparison):
         "accuracy, higher is better; without memory 0.1; solved at 0.99 (nobody, https://example.org)."
     )
     assert verdicts.startswith(f"{table.rows[0][0].value} has the best mean. ")
+
+
+@pytest.fixture(scope="module")
+def sizes(tmp_path_factory):
+    """A comparison of three cells at two sizes, with three seeds, of which the last one failed."""
+    folder = examples.compare(tmp_path_factory.mktemp("sizes"), examples.CELLS[:3], seeds=3)
+    file = folder / "results.json"
+    stored = json.loads(file.read_text())
+    stored["plan"]["size"] = {"params": [400, 100]}
+    for name in ("runs", "sweep"):
+        stored[name] = [
+            {**run, "size": size, "parameters": size + place % 7, "score": score and score * size / 400}
+            for place, run in enumerate(stored[name])
+            for size in (100, 400)
+            for score in (run["score"],)
+        ]
+    runs = [RunRecord(**run) for run in stored["runs"]]
+    stored["summary"], stored["overall"] = (
+        [vars(row) for row in each(runs)] for each in (summarize, overall)
+    )
+    file.write_text(json.dumps(stored))
+    return folder
+
+
+def test_report_of_several_sizes_has_sections_for_each(sizes):
+    report = make_report(sizes)
+    each = [f"size-{size}-{name}" for size in (100, 400) for name in ("cells", "task-copying", "task-adding")]
+    names = [section.name for section in report.sections]
+    assert names == ["overview", "task-copying", "task-adding", *each, "made-with"]
+    assert [section.title for section in report.sections][3:5] == [
+        "All tasks, 100 params",
+        "copying, 100 params",
+    ]
+    for kinds in ((Table,), (Chart, Intervals)):
+        blocks_of_kinds = [block.name for kind in kinds for block in blocks(report, kind)]
+        assert len(set(blocks_of_kinds)) == len(blocks_of_kinds)
+    figures = [
+        block.name
+        for section in report.sections
+        for block in section.blocks
+        if isinstance(block, (Chart, Intervals))
+        or (isinstance(block, Table) and sum(column.heat for column in block.columns) > 1)
+    ]
+    assert len(set(figures)) == len(figures), "each figure has a file of its own"
+    tiles = {tile.label: (tile.value, tile.detail) for tile in report.tiles}
+    assert tiles["sizes"] == ("2", "100 and 400 params")
+    assert tiles["best mean rank"][1].endswith(" over the tasks, at 400 params")
+    (table,) = (table for table in blocks(report, Table, "overview") if table.name == "cells-and-sizes")
+    assert [column.label for column in table.columns] == ["cell", "scope", "100 params", "400 params"]
+
+
+def test_scores_are_drawn_against_the_parameters_of_each_cell(sizes):
+    results = zoo.Comparison(sizes)
+    for task in results.tasks:
+        (chart,) = blocks(make_report(sizes), Chart, f"task-{task}")
+        assert (chart.x.label, chart.x.log, chart.name) == ("parameters", True, f"{task}-sizes")
+        assert [series.slot for series in chart.series] == [0, 0, 1, 1, 2, 2], "the colours of other figures"
+        for line, marks in zip(chart.series[::2], chart.series[1::2], strict=True):
+            rows = [row for row in results.summary if (row.task, row.cell) == (task, line.name)]
+            assert len(rows) == 2
+            assert line.x == marks.x == tuple(row.parameters for row in rows)
+            assert line.y == marks.y == tuple(row.mean for row in rows)
+            ends = tuple(row.low for row in rows), tuple(row.high for row in rows)
+            has_band = any(row.low is not None for row in rows)  # of three seeds, unless one has failed
+            assert (line.low, line.high) == (ends if has_band else ((), ()))
+            assert (line.marks, marks.marks) == (False, True)
+            assert has_band == ((task, line.name) != ("adding", results.cells[-1]))
+            assert marks.notes == tuple(f"H {row.hidden}, lr {row.lr}, 3 seeds" for row in rows)
+    assert [reference.label for reference in chart.references] == ["without memory", "solved"]
+
+
+def test_band_that_reaches_zero_has_a_linear_axis():
+    """Errors of different magnitudes have a logarithmic axis, which has no 0."""
+    for spread, is_log in ((1e-3, True), (0.7, False)):
+        scores = {100: (0.9, 0.9 + spread, 0.9 - spread), 400: (0.01, 0.0101, 0.0102)}
+        records = [
+            record("adding", "gru", seed, score, high=False, size=size, parameters=size)
+            for size, seeds in scores.items()
+            for seed, score in enumerate(seeds)
+        ]
+        (chart,) = size_chart(results_of(records, plan={**PLAN, "size": {"params": [100, 400]}}), "adding")
+        assert chart.y.log == is_log
+        one_seed = [each for each in records if each.seed == 0]
+        (chart,) = size_chart(results_of(one_seed, plan={**PLAN, "size": {"params": [100, 400]}}), "adding")
+        assert (chart.y.log, chart.series[0].low) == (True, ())
 
 
 def test_reference_cell_is_in_the_tables(comparison, tmp_path):

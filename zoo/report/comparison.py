@@ -9,9 +9,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from zoo.arguments import counted
 from zoo.comparison.rank_sentences import has_rank_intervals
-from zoo.comparison.records import RunRecord
+from zoo.comparison.records import RunRecord, SummaryRow
 from zoo.comparison.results import Comparison
+from zoo.comparison.size_tables import rank_size_table, score_size_table, with_size
 from zoo.comparison.table_notes import is_one_size
 from zoo.comparison.tables import overall_table, task_tables
 from zoo.errors import CheckpointError, ZooWarning
@@ -96,8 +98,54 @@ def score_intervals(results: Comparison, task: str) -> Iterator[Intervals]:
     )
 
 
+SIZES_NOTE = (
+    "A point is the mean over the seeds of a cell at one size, at the number of parameters of the cell. The "
+    "band is the 95 % interval of the mean, from three seeds on."
+)
+
+
+def size_chart(results: Comparison, task: str) -> Iterator[Chart]:
+    """The scores on a task against parameters, a line for each cell; none without any score."""
+    runs = results.runs_of(task)
+    if series := tuple(_size_lines(results, task)):
+        axis = _score_axis(runs)
+        lows = [low for each in series for low in each.low if low is not None]
+        yield Chart(
+            f"{task}-sizes",
+            f"{readable(task)}: score against parameters",
+            Axis("parameters", "integer", log=True),
+            replace(
+                axis, log=axis.log and all(low > 0 for low in lows)
+            ),  # a band has no end at 0 in a log axis
+            series,
+            _marks(results, task, runs[0]),
+            SIZES_NOTE,
+        )
+
+
+def _size_lines(results: Comparison, task: str) -> Iterator[Series]:
+    """The line of each cell with its band, and a mark for each size."""
+    for slot, cell in enumerate(results.cells):
+        rows = [
+            row for row in results.summary if (row.task, row.cell) == (task, cell) and row.mean is not None
+        ]
+        rows.sort(key=lambda row: row.parameters)
+        if rows:
+            parameters, means = tuple(row.parameters for row in rows), tuple(row.mean for row in rows)
+            has_bands = any(row.low is not None for row in rows)
+            low, high = (
+                tuple(getattr(row, name) for row in rows) if has_bands else () for name in ("low", "high")
+            )
+            yield Series(cell, parameters, means, slot, low=low, high=high)
+            yield Series(cell, parameters, means, slot, marks=True, notes=tuple(map(_size_note, rows)))
+
+
+def _size_note(row: SummaryRow) -> str:
+    return f"H {row.hidden}, lr {row.lr}, {counted(row.seeds, 'seed')}"
+
+
 def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
-    """Yield the charts of a task that are not empty."""
+    """Yield the charts of a task at one size that are not empty."""
     runs = results.runs_of(task)
     is_data = bool(results.section("tasks")[task]["baselines"])
     shared: dict[str, Any] = {"y": _score_axis(runs), "references": _marks(results, task, runs[0])}
@@ -282,10 +330,14 @@ def _tiles(results: Comparison) -> Iterator[Tile]:
     runs = results.runs
     yield Tile("cells", f"{len(results.cells)}")
     yield Tile("tasks", f"{len(results.tasks)}")
+    if results.has_several_sizes:
+        yield Tile("sizes", f"{len(results.sizes)}", results.size_text(results.sizes))
     failed = sum(run.status != "finished" for run in runs)
     yield Tile("runs", f"{len(runs)}", f"{failed} failed" if failed else "none failed")
-    for best in results.overall[:1]:
-        rank = "" if best.rank is None else f"{best.rank:.3g} over the tasks"
+    largest = results.sizes[-1]
+    for best in results.at_size(largest).overall[:1]:
+        size = f", at {results.size_text([largest])}" if results.has_several_sizes else ""
+        rank = "" if best.rank is None else f"{best.rank:.3g} over the tasks{size}"
         yield Tile("best mean rank", best.cell, rank)
     seconds = sum(run.seconds for run in (*results.sweep, *runs))
     yield Tile("training time", _time(seconds), "of all runs together")
@@ -299,14 +351,52 @@ def _time(seconds: float) -> str:
 
 
 def _sections(results: Comparison) -> Iterator[PageSection]:
-    overview: tuple[PageBlock, ...] = (overall_table(results, with_solved=True), *rank_intervals(results))
-    yield PageSection("overview", "Overview", (*overview, *failures(results)))
-    for task in results.tasks:
-        summary = TextBlock(str(results.section("tasks")[task]["summary"]))
-        blocks: tuple[PageBlock, ...] = (summary, *task_tables(results, task))
-        charts: tuple[PageBlock, ...] = (*score_intervals(results, task), *task_charts(results, task))
-        yield PageSection(f"task-{task}", readable(task), (*blocks, *charts))
+    if results.has_several_sizes:
+        yield from _sections_of_sizes(results)
+    else:
+        yield PageSection("overview", "Overview", (*_overview(results), *failures(results)))
+        for task in results.tasks:
+            yield PageSection(
+                f"task-{task}", readable(task), (_summary(results, task), *_task(results, task))
+            )
     yield PageSection("made-with", "Made with", tuple(_made_with(results)))
+
+
+def _sections_of_sizes(results: Comparison) -> Iterator[PageSection]:
+    """The overview and each task over all sizes, then both at each size."""
+    rank_tables = [rank_size_table(results)] if len(results.tasks) > 1 else []
+    yield PageSection("overview", "Overview", (*rank_tables, *failures(results)))
+    for task in results.tasks:
+        blocks: tuple[PageBlock, ...] = (score_size_table(results, task), *size_chart(results, task))
+        yield PageSection(f"task-{task}", readable(task), (_summary(results, task), *blocks))
+    for size in results.sizes:
+        at_size, text = results.at_size(size), results.size_text([size])
+        sections: dict[str, tuple[str, Blocks]] = {}
+        if len(at_size.tasks) > 1:
+            sections["cells"] = "All tasks", _overview(at_size)
+        sections |= {f"task-{task}": (readable(task), _task(at_size, task)) for task in at_size.tasks}
+        for name, (title, own) in sections.items():
+            named = tuple(with_size(block, results, size) for block in own)
+            yield PageSection(f"size-{size}-{name}", f"{title}, {text}", named)
+
+
+Blocks = tuple[Table | Chart | Intervals, ...]
+
+
+def _overview(results: Comparison) -> Blocks:
+    return (overall_table(results, with_solved=True), *rank_intervals(results))
+
+
+def _task(results: Comparison, task: str) -> Blocks:
+    return (
+        *task_tables(results, task),
+        *score_intervals(results, task),
+        *task_charts(results, task),
+    )
+
+
+def _summary(results: Comparison, task: str) -> TextBlock:
+    return TextBlock(str(results.section("tasks")[task]["summary"]))
 
 
 def _made_with(results: Comparison) -> Iterator[PageBlock]:
