@@ -455,7 +455,7 @@ def test_failed_run_stops_no_other_run(go, monkeypatch):
     assert comparison.runs[1].error.startswith("ValueError: out of paper")
     assert (comparison.runs[1].score, comparison.runs[1].seconds) == (None, 0.0)
     (row,) = comparison.summary
-    assert (row.seeds, row.lost) == (3, 1)
+    assert (row.seeds, row.unscored) == (3, 1)
     warning = next(iter(list_warnings(comparison)))
     assert re.fullmatch(
         r"vanilla on copying failed \(runs/.*-s1\): ValueError: out of paper .*keeps .*", warning

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from run_asserts import without_clock
 
 import zoo
-from zoo.base.metric import metric_text
+from zoo.base.metric import higher_is_better, metric_text
 from zoo.classification.api import open_predictor
 from zoo.classification.evaluation import score_model
-from zoo.classification.metrics import CLASS_METRICS, HIGHER_IS_BETTER, NUMBER_METRICS
+from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
 from zoo.cli.app import cli
 from zoo.cli.format import best_loss, header, score_lines
 from zoo.data import LabelledSequences
@@ -311,7 +311,7 @@ def test_the_metric_chooses_the_best_model_and_the_comparison(metric, tmp_path):
     run = train(given, tmp_path / "run", metric=metric, eval_every=1, lr=0.3, steps=30)
     best = -np.inf
     for event in run.events("eval"):
-        value = event["score"] if HIGHER_IS_BETTER[metric] else -event["score"]
+        value = event["score"] if higher_is_better(metric) else -event["score"]
         assert event["metric"] == metric
         assert event["best"] == (value > best)
         best = max(best, value)
@@ -320,7 +320,7 @@ def test_the_metric_chooses_the_best_model_and_the_comparison(metric, tmp_path):
     (scores,) = run.history[-1]["test"]["targets"]
     assert scores["main"] == metric
     baselines = {name: each[metric]["value"] for name, each in scores["metrics"].items() if name != "model"}
-    pick = max if HIGHER_IS_BETTER[metric] else min
+    pick = max if higher_is_better(metric) else min
     assert scores["best_baseline"] == pick(baselines, key=baselines.get)
     predictor = open_predictor(run)
     assert predictor.evaluate()["targets"] == [scores]

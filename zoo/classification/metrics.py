@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo.arguments import counted
 from zoo.array_types import Array
-from zoo.base.metric import metric_text
+from zoo.base.metric import higher_is_better, metric_text
 from zoo.field_repr import one_line_repr
 from zoo.forecasting.metrics import RESAMPLES, Estimate, change_text, gain_text
 
@@ -21,8 +21,6 @@ CLASS_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 
 NUMBER_METRICS = ("mae", "rmse")
 """Errors of numbers, lower is better."""
-
-HIGHER_IS_BETTER = {**dict.fromkeys(CLASS_METRICS, True), **dict.fromkeys(NUMBER_METRICS, False)}
 
 Score = Callable[[Array], Array]
 """From weights of groups of labels `(R, G)` to the score for each row of them, `(R,)`."""
@@ -68,7 +66,7 @@ class LabelScores:
         """Whether the model is better than the best baseline, by how much, and how certain that is."""
         name, gain = self.best_baseline, self.improvement
         ours, theirs = (self.metrics[key][self.main].value for key in ("model", name))
-        is_error = not HIGHER_IS_BETTER[self.main]
+        is_error = not higher_is_better(self.main)
         unit = "" if is_error else " points"
         points = f"{abs(gain.value) * 100:.1f} points {'more' if gain.value > 0 else 'less'}"
         change = change_text(gain.value) if is_error else points

@@ -14,7 +14,7 @@ import numpy as np
 
 from zoo.arguments import counted, real_path
 from zoo.array_types import Array
-from zoo.classification.metrics import HIGHER_IS_BETTER
+from zoo.base.metric import higher_is_better
 from zoo.classification.spec import SequenceSpec
 from zoo.comparison.plan import PlanEntry
 from zoo.comparison.records import RunRecord
@@ -114,7 +114,7 @@ class DataSetInfo:
         """The metric as plain JSON. The best baseline is known after a run only."""
         return {
             "metric": self._metric,
-            "higher_is_better": HIGHER_IS_BETTER.get(self._metric, False),
+            "higher_is_better": higher_is_better(self._metric),
             "threshold": None,
             "baseline": None,
         }
@@ -293,7 +293,7 @@ def score_fields(facts: Facts) -> dict[str, Any]:
     scores = facts["targets"]
     if not scores:
         return {}
-    pick = max if HIGHER_IS_BETTER.get(_metric_of(scores), False) else min
+    pick = max if higher_is_better(_metric_of(scores)) else min
     values = [each["value"] for each in baseline_scores(facts).values() if each["value"] is not None]
     score, baseline = _mean_estimate(scores, "model")["value"], pick(values)
     gain = (scores[0] if len(scores) == 1 else facts.get("overall", {})).get("improvement")

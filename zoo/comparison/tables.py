@@ -27,14 +27,14 @@ from zoo.comparison.table_notes import (
     unfinished_sentences,
 )
 from zoo.comparison.verdicts import verdict
-from zoo.tables import Column, Number, Table, TableCell, TextTable
+from zoo.tables import Column, Number, Table, TableEntry, TextTable
 
 if TYPE_CHECKING:
     from zoo.comparison.records import OverallRow, SummaryRow, TargetRow
     from zoo.comparison.results import Comparison
 
 
-_NOTHING = TableCell(None, NO_VALUE)
+_NOTHING = TableEntry(None, NO_VALUE)
 _PAPER_COLUMNS = (
     *("scope", "options", "parameters", "lr", "95 %", "gain", "clear", "difference", "verdict", "solved"),
     *("mean rank", "rank difference"),
@@ -112,30 +112,30 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
     return Table("cells-and-tasks", "All tasks", columns, rows, legend, hatch=hatch, marks=marks)
 
 
-def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Iterator[TableCell]:
+def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Iterator[TableEntry]:
     yield from _name_and_scope(results, row.cell)
-    yield _cell(row.rank, ".2f")
+    yield _entry(row.rank, ".2f")
     yield _interval(row.rank, row.low, row.high, ".1f")
     if results.reference is None:
         yield _rank_with_interval(row.rank_gap, row.rank_gap_low, row.rank_gap_high)
     else:
         difference = row.rank_difference, row.rank_difference_low, row.rank_difference_high
         yield _rank_with_interval(*difference)
-        yield TableCell(_verdict_text(results, row.cell, rank_verdict(row)))
+        yield TableEntry(_verdict_text(results, row.cell, rank_verdict(row)))
     rows_by_task = {each.task: each for each in results.summary if each.cell == row.cell}
     for task in results.tasks:
         each = rows_by_task.get(task)
         has_solved = with_solved and each and each.mean is not None and results.threshold(task) is not None
         solved = f" ({each.solved}/{each.seeds})" if each and has_solved else ""
         score = NO_VALUE if each is None else _mean_text(results, each)
-        yield TableCell(each.mean if each else None, score + solved, **_background(results, each))
-    yield TableCell(row.solved, _fraction(row.solved, row.solvable))
-    yield TableCell(row.seconds, _seconds(row.seconds))
+        yield TableEntry(each.mean if each else None, score + solved, **_background(results, each))
+    yield TableEntry(row.solved, _fraction(row.solved, row.solvable))
+    yield TableEntry(row.seconds, _seconds(row.seconds))
 
 
-def _rank_with_interval(value: float | None, low: float | None, high: float | None) -> TableCell:
+def _rank_with_interval(value: float | None, low: float | None, high: float | None) -> TableEntry:
     interval = "" if low is None or high is None else f" [{low:.1f}, {high:.1f}]"
-    return TableCell(value, number_text(value, ".1f") + interval)
+    return TableEntry(value, number_text(value, ".1f") + interval)
 
 
 def task_tables(results: Comparison, task: str) -> Iterator[Table]:
@@ -158,12 +158,12 @@ def _target_table(results: Comparison, rows: Sequence[TargetRow], task: str) -> 
     )
     texts = (
         (
-            TableCell(row.target),
-            TableCell(row.cell),
-            TableCell(row.mean, number_text(row.mean, ".4g") + _mark(results, row)),
-            TableCell(row.best_baseline),
-            _cell(row.baseline, ".4g"),
-            *_gain_cells(row),
+            TableEntry(row.target),
+            TableEntry(row.cell),
+            TableEntry(row.mean, number_text(row.mean, ".4g") + _mark(results, row)),
+            TableEntry(row.best_baseline),
+            _entry(row.baseline, ".4g"),
+            *_gain_entries(row),
         )
         for row in rows
     )
@@ -262,11 +262,11 @@ def _gain_columns(reference: str | None) -> Iterator[Column]:
         yield replace(column, spare=spare) if reference else column
 
 
-def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
-    """The cells of a row by heading."""
+def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableEntry]:
+    """The entries of a row by heading."""
     deviation = "" if row.spread is None else f" ± {row.spread:.2g}"
     higher_is_better = results.section("tasks")[row.task]["higher_is_better"]
-    gain, clear = _gain_cells(row, higher_is_better)
+    gain, clear = _gain_entries(row, higher_is_better)
     difference = row.difference, row.difference_low, row.difference_high
     word = verdict(row.difference_low, row.difference_high, higher_is_better)
     metric, mean = metric_text(row.metric), _mean_text(results, row, deviation)
@@ -277,36 +277,36 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
     return {
         "cell": name,
         "scope": scope,
-        "options": TableCell(options, options or NO_VALUE),
-        "H": _cell(row.hidden, ","),
-        "parameters": _cell(row.parameters, ","),
+        "options": TableEntry(options, options or NO_VALUE),
+        "H": _entry(row.hidden, ","),
+        "parameters": _entry(row.parameters, ","),
         **_parts(results, row),
         "lr": _NOTHING if has_failed else _rate(results, row),
-        metric: TableCell(row.mean, mean, **_background(results, row)),
+        metric: TableEntry(row.mean, mean, **_background(results, row)),
         "95 %": _interval(row.mean, row.low, row.high, ".4g"),
-        "difference": TableCell(row.difference, _difference_text(row.metric, *difference)),
-        "verdict": TableCell(_verdict_text(results, row.cell, word)),
+        "difference": TableEntry(row.difference, _difference_text(row.metric, *difference)),
+        "verdict": TableEntry(_verdict_text(results, row.cell, word)),
         "gain": gain,
         "clear": clear,
-        "worst": _cell(row.worst, ".4g"),
-        "best": _cell(row.best, ".4g"),
-        "solved": TableCell(row.solved, _fraction(row.solved, seeds)),
-        "steps to solve": _cell(row.steps_to_threshold, ",.0f"),
-        "s to solve": TableCell(row.seconds_to_threshold, _seconds(row.seconds_to_threshold)),
-        "symbols/s": _cell(row.symbols_per_s, ",.0f"),
-        "training s": _NOTHING if has_failed else TableCell(row.seconds, _seconds(row.seconds)),
-        "rank": _NOTHING if has_failed else _cell(row.rank, "g"),
+        "worst": _entry(row.worst, ".4g"),
+        "best": _entry(row.best, ".4g"),
+        "solved": TableEntry(row.solved, _fraction(row.solved, seeds)),
+        "steps to solve": _entry(row.steps_to_threshold, ",.0f"),
+        "s to solve": TableEntry(row.seconds_to_threshold, _seconds(row.seconds_to_threshold)),
+        "symbols/s": _entry(row.symbols_per_s, ",.0f"),
+        "training s": _NOTHING if has_failed else TableEntry(row.seconds, _seconds(row.seconds)),
+        "rank": _NOTHING if has_failed else _entry(row.rank, "g"),
     }
 
 
-def _rate(results: Comparison, row: SummaryRow) -> TableCell:
-    return TableCell(row.lr, " ".join(filter(None, (number_text(row.lr, "g"), sweep_verdict(results, row)))))
+def _rate(results: Comparison, row: SummaryRow) -> TableEntry:
+    return TableEntry(row.lr, " ".join(filter(None, (number_text(row.lr, "g"), sweep_verdict(results, row)))))
 
 
-def _gain_cells(row: SummaryRow | TargetRow, in_points: bool = False) -> tuple[TableCell, TableCell]:
+def _gain_entries(row: SummaryRow | TargetRow, in_points: bool = False) -> tuple[TableEntry, TableEntry]:
     """The gain with its interval, and the verdict."""
     text = gain_text(row.gain, row.gain_low, row.gain_high, in_points)
-    return TableCell(row.gain, text), TableCell(verdict(row.gain_low, row.gain_high) or NO_VALUE)
+    return TableEntry(row.gain, text), TableEntry(verdict(row.gain_low, row.gain_high) or NO_VALUE)
 
 
 def _difference_text(metric: str, value: float | None, low: float | None, high: float | None) -> str:
@@ -318,16 +318,16 @@ def _verdict_text(results: Comparison, cell: str, word: str | None) -> str:
     return "reference" if cell == results.reference else word or NO_VALUE
 
 
-def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableCell]:
-    """The cells of a baseline by heading."""
-    score = TableCell(estimate["value"], score_text(estimate["value"]))
-    return {"cell": TableCell(name), "scope": TableCell("baseline"), metric_text(info["metric"]): score}
+def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableEntry]:
+    """The entries of the row of a baseline by heading."""
+    score = TableEntry(estimate["value"], score_text(estimate["value"]))
+    return {"cell": TableEntry(name), "scope": TableEntry("baseline"), metric_text(info["metric"]): score}
 
 
-def _parts(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
+def _parts(results: Comparison, row: SummaryRow) -> dict[str, TableEntry]:
     """The parameters by part of the model, if a cell has a block."""
     counts = results.metadata.get("parameters", {}).get(row.task, {}).get(row.cell, {})
-    return {_PART_COLUMNS[part].label: _cell(count, ",") for part, count in counts.items()}
+    return {_PART_COLUMNS[part].label: _entry(count, ",") for part, count in counts.items()}
 
 
 def _part_columns(results: Comparison) -> list[Column]:
@@ -339,13 +339,13 @@ def _part_columns(results: Comparison) -> list[Column]:
     return [column for part, column in _PART_COLUMNS.items() if part in parts]
 
 
-def _name_and_scope(results: Comparison, cell: str) -> tuple[TableCell, TableCell]:
+def _name_and_scope(results: Comparison, cell: str) -> tuple[TableEntry, TableEntry]:
     scope = results.scope(cell)
-    return TableCell(cell), TableCell(scope, scope or NO_VALUE)
+    return TableEntry(cell), TableEntry(scope, scope or NO_VALUE)
 
 
 class _Background(TypedDict, total=False):
-    """Arguments of a `TableCell`."""
+    """Arguments of a `TableEntry`."""
 
     shade: float
     hatched: bool
@@ -423,10 +423,10 @@ def _seconds(value: float | None) -> str:
     return NO_VALUE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _interval(value: Number, low: float | None, high: float | None, form: str) -> TableCell:
+def _interval(value: Number, low: float | None, high: float | None, form: str) -> TableEntry:
     """An interval, which is sorted by the value in it."""
-    return TableCell(value, NO_VALUE if low is None or high is None else f"{low:{form}} to {high:{form}}")
+    return TableEntry(value, NO_VALUE if low is None or high is None else f"{low:{form}} to {high:{form}}")
 
 
-def _cell(value: Number, form: str) -> TableCell:
-    return TableCell(value, number_text(value, form))
+def _entry(value: Number, form: str) -> TableEntry:
+    return TableEntry(value, number_text(value, form))

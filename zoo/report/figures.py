@@ -275,15 +275,15 @@ def _layout(symbols: tuple[str, ...]) -> Iterator[tuple[int, int, int]]:
 
 
 def draw_heat(table: Table) -> Any:
-    """Draw the shaded columns of a table: a square with a text for each cell."""
+    """Draw the shaded columns of a table: a square with a text for each entry."""
     columns = [index for index, column in enumerate(table.columns) if column.heat]
     height, width = len(table.rows), len(columns)
     figure, axes = new_figure(1.8 + 1.2 * width, 0.7 + 0.28 * height)
     for line, row in enumerate(table.rows):
         for index, column in enumerate(columns):
-            cell = row[column]
-            axes.add_patch(_hatched(index, line) if cell.hatched else _square(index, line, cell.shade))
-            text = cell.text or ("–" if cell.value is None else f"{cell.value:.4g}")
+            entry = row[column]
+            axes.add_patch(_hatched(index, line) if entry.hatched else _square(index, line, entry.shade))
+            text = entry.text or ("–" if entry.value is None else f"{entry.value:.4g}")
             axes.text(index + 0.5, line + 0.5, text, ha="center", va="center", fontsize=8)
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_xticks(
