@@ -20,6 +20,7 @@ from zoo.cli.eval_model import LoadedModel
 from zoo.cli.flags import MAX_SEED, Command, argument, format_options, option
 from zoo.cli.format import decimal, score_lines
 from zoo.cli.terminal import echo, print_facts
+from zoo.cli.weights import WEIGHTS, with_weights
 from zoo.errors import UsageError, ZooWarning
 from zoo.tables import align
 from zoo.training import Config, evaluate_task
@@ -133,11 +134,7 @@ def _warn_of_change(trained: LoadedModel, task: Task) -> None:
     help="Draw dropout and the noise of cells as in training, with this seed.  [no dropout; noise is its "
     "expectation]",
 )
-@option(
-    "--weights",
-    type=click.Choice(["float", "int8"]),
-    help="int8: quantize the weights as `zoo export --format c --weights int8` does.  [float]",
-)
+@option("--weights", **WEIGHTS)
 @option("--cell", **CELL_FILE)
 @option("--task", **TASK_FILE)
 @format_options
@@ -210,11 +207,7 @@ class _Options(NamedTuple):
 
     def with_weights(self, model: Any) -> Any:
         """The model, quantized if ``--weights int8`` is given."""
-        if not self.is_quantized:
-            return model
-        from zoo.export import int8_weights
-
-        return int8_weights(model)
+        return with_weights(model, self.weights)
 
     def check(self, reason: str, *inapplicable: str) -> None:
         """Raise an error if a flag is given that does not apply to the data of the model."""
