@@ -188,12 +188,13 @@ def test_unseen_category_is_an_error(value, advice):
     other = table()
     other["word"] = np.where(np.arange(N) == 9, value, other["word"])
     panel = make_panel(DataTable.from_arrays(other), spec.roles, is_training=False)
-    sentence = f"table, row 9, column 'word': found {value!r}, which did not occur in training; the values there were "
+    start = f"table, row 9, column 'word': found {value!r}, which did not occur in training"
+    sentence = f"{start}; the values there were {', '.join(spec.categories['word'])}"
     for missing, empty in (("reject", ""), ("mask", advice), ("forward", advice)):
         with pytest.raises(DataError) as error:
             make_windows(panel, replace(spec, missing=missing), scaling, "float32")
         cure = f"Replace it by one of them{empty}, or train with rows that have it."
-        assert str(error.value) == f"{sentence}{', '.join(spec.categories['word'])}. {cure}"
+        assert str(error.value) == f"{sentence}. {cure}"
 
 
 def test_spec_and_scaling_survive_json():
