@@ -24,7 +24,7 @@ from zoo.testing.laws import (
     check_step_agrees,
     check_well_formed,
 )
-from zoo.testing.trials import ALL_KINDS, DENSE64, FLOAT64, TOKENS32, TOKENS64
+from zoo.testing.trials import ALL_KINDS, FLOAT64, TOKENS32, TOKENS64
 
 # All laws, as plain Python, for one or two cells with each modifier.
 CELLS = (
@@ -41,6 +41,7 @@ CELLS = (
     "vanilla+low_rank+layer_norm+zoneout",
 )
 COMPILED = ("vanilla+zoneout", "gru+block_diagonal")
+COMPILING = (check_jit_equals_python, check_learns, check_large_sizes)
 
 # For the others, those that see a wrong equation or gradient, and what is not saved.
 DECLARATION_LAWS = (check_well_formed, check_help, check_parameter_count)
@@ -61,18 +62,13 @@ def fewer_examples(monkeypatch):
 
 @zoo.testing.parametrize_cells(*CELLS)
 def test_law(cell, check):
-    if check is check_jit_equals_python:
+    if check in COMPILING:  # as in test_conformance.py
         if cell.name in COMPILED:
             check(cell, kinds=(TOKENS32,))
         return
     with pure_python():
         # Dtypes and tokens are the business of the cell without modifiers.
-        if check is check_large_sizes:
-            check(cell, kinds=(DENSE64,))
-        elif check is check_learns:
-            check(cell, kinds=(TOKENS32,))
-        else:
-            check(cell, **plain_kinds(check))
+        check(cell, **plain_kinds(check))
 
 
 def suited(name, turn):
