@@ -23,6 +23,7 @@ from zoo.data.table import DataColumn, as_table, is_table_like
 from zoo.errors import CheckpointError, UsageError
 from zoo.forecasting.spec import ForecastSpec
 from zoo.model.category_inputs import CategoryInputs
+from zoo.online.gradients import GRADIENTS
 from zoo.storage import write_bytes
 from zoo.storage.record_schema import is_bounded_float
 from zoo.training import Run
@@ -104,6 +105,18 @@ class DataSetInfo:
     def bidirectional_error(self) -> str:
         """Reason why no bidirectional layer can learn from these data; empty if one can."""
         return "forecasts, and a forecast reads the past only" if self.is_table else ""
+
+    def check_gradient(self, name: str, batch: int) -> None:  # noqa: ARG002 - as of a task
+        """Check that the gradient is BPTT.
+
+        Raises:
+            UsageError: if it is not.
+        """
+        if name in GRADIENTS:
+            raise UsageError(
+                f"compare: `gradient` is {name!r}, and a data set such as {Path(self.path).name} has BPTT "
+                f"alone; give a task, or leave out `gradient`."
+            )
 
     def train_arguments(self) -> dict[str, Any]:
         """Arguments of ``zoo.train`` for a run."""

@@ -386,8 +386,10 @@ def _training_sentence(results: Comparison, reference: Reference) -> str:
         for name in ("constraints", "penalties", "param_groups")
         if settings.get(name)
     ]
+    gradient = settings.get("gradient", "bptt")  # plans of older versions lack it
     parts = [
         f"batches of {_batches(results)} examples",
+        *([] if gradient == "bptt" else [f"gradients across batches by {gradient.upper()}"]),
         _schedule(settings),
         f"gradients clipped to a norm of {settings['clip']:g}"
         if settings["clip"]
