@@ -682,11 +682,19 @@ def test_fit_writes_only_what_is_saved(tmp_path, monkeypatch):
     np.testing.assert_array_equal(
         zoo.predict("way.safetensors", padded).values, zoo.predict(predictor, padded).values
     )
-    assert "has no file" in command("eval", "way.safetensors").stderr
+    for words in ((), ("--data", csv_file(tmp_path / "way.csv", table(parts, labels)))):
+        sentence = (
+            "the comparison with simple methods needs the sequences of training, which were passed from"
+        )
+        assert sentence in command("eval", "way.safetensors", *words).stderr
     loaded = Predictor.from_checkpoint(load("way.safetensors"), "way.safetensors")
     assert (loaded.spec, loaded.main) == (predictor.spec, "balanced_accuracy")
     with pytest.raises(DataError, match="the table was passed from memory and has no file"):
         loaded.predict()
+    with pytest.raises(
+        DataError, match="calibration needs the sequences of training, which were passed from"
+    ):
+        loaded.calibrated()
 
 
 class Frame:

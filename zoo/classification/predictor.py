@@ -278,7 +278,7 @@ class Predictor:
             as_choice(part, "part", (*PARTS, "all"))
         if data is not None and part not in (None, "all"):
             raise UsageError(f"part is {part!r}, but other data have no parts; leave it out.")
-        given, scaled = self.open_data(None, needs_labels=True)
+        given, scaled = self._open_training("the comparison with simple methods")
         parts = divide(given, self.spec)
         if data is None:
             return score_model(self.model, given, scaled, parts, part or parts.last, self.main)
@@ -308,7 +308,7 @@ class Predictor:
         """
         if not self.spec.classes:
             raise UsageError(f"the label {self.spec.label!r} is a number; only classes have probabilities.")
-        given, scaled = self.open_data(None, needs_labels=True)
+        given, scaled = self._open_training("calibration")
         numbers = divide(given, self.spec).valid
         codes = self.spec.codes(given)[scaled.items(numbers)]
         has_label = codes >= 0
@@ -332,6 +332,15 @@ class Predictor:
     def parts(self, given: LabelledSequences) -> dict[str, Array]:
         """Numbers of the sequences of each part of the data of training."""
         return divide(given, self.spec).by_name()
+
+    def _open_training(self, use: str) -> tuple[LabelledSequences, ScaledSequences]:
+        """The sequences of training, as for :meth:`open_data`, which a saved predictor lacks."""
+        if isinstance(self.data, str) and self.data.startswith(IN_MEMORY_TABLE):
+            raise DataError(
+                f"{use} needs the sequences of training, which were passed from memory or are not in the "
+                f"file of a saved predictor; use the result of `zoo.fit`, or a run on a file."
+            )
+        return self.open_data(None, needs_labels=True)
 
     def open_data(
         self, data: Any = None, needs_labels: bool = True
