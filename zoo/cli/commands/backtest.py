@@ -56,9 +56,9 @@ def command(
     95 % intervals. --csv prints all forecasts with the actual values; --json prints the errors.
     """
     from zoo.data.training_files import check_training_files
-    from zoo.forecasting.api import open_forecaster
+    from zoo.forecasting.forecaster import Forecaster
 
-    forecaster = with_weights(open_forecaster(path, file_cells(cell)), weights)
+    forecaster = with_weights(Forecaster.load(path, file_cells(cell)), weights)
     if data is None:
         check_training_files(path, [forecaster.data])
     result = forecaster.backtest(data, steps=steps, stride=stride, part=part, level=level)

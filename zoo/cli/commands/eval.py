@@ -246,7 +246,8 @@ def _on_text(trained: LoadedModel, _: Config, options: _Options) -> _Evaluation:
 def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evaluation:
     from zoo.data.table_files import read_table
     from zoo.data.training_files import check_training_files
-    from zoo.forecasting.api import backtest, open_forecaster
+    from zoo.forecasting import Forecaster
+    from zoo.forecasting.api import backtest
 
     reason = f"{trained.source} was trained on the table {' '.join(config.data)}"
     options.check(reason, "glob", "on_unknown", "set", "eval_batches", "task", "noise")
@@ -255,7 +256,7 @@ def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evalu
     run: Any = trained.source
     data = None
     if options.data or options.is_quantized:
-        run = options.with_weights(open_forecaster(run, options.cells))
+        run = options.with_weights(Forecaster.load(run, options.cells))
         check_training_files(trained.source, [] if options.data else [run.data])
     if options.data:
         data = read_table(options.data[0], run.spec.identifiers)
@@ -266,7 +267,7 @@ def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evalu
 
 
 def _on_sequences(trained: LoadedModel, config: Config, options: _Options) -> _Evaluation:
-    from zoo.classification.api import open_predictor
+    from zoo.classification import Predictor
     from zoo.data.training_files import check_training_files
 
     reason = f"{trained.source} was trained on the sequences {' '.join(config.data)}"
@@ -274,7 +275,7 @@ def _on_sequences(trained: LoadedModel, config: Config, options: _Options) -> _E
     if len(options.data) > 1:
         raise UsageError(f"{reason}; --data takes one file.")
     data = options.data[0] if options.data else None
-    predictor = options.with_weights(open_predictor(trained.source, options.cells))
+    predictor = options.with_weights(Predictor.load(trained.source, options.cells))
     if data is not None and predictor.open_data(data)[0].sha256 == trained.sha256:  # moved since training
         predictor, data = replace(predictor, data=data), None
     advice = (

@@ -53,9 +53,9 @@ def command(
     value of the target.
     """
     from zoo.data.training_files import check_training_files
-    from zoo.forecasting.api import open_forecaster
+    from zoo.forecasting.forecaster import Forecaster
 
-    forecaster = with_weights(open_forecaster(path, file_cells(cell)), weights)
+    forecaster = with_weights(Forecaster.load(path, file_cells(cell)), weights)
     if data is None:
         check_training_files(path, [forecaster.data])
     result = forecaster.forecast(data, steps, level=level)

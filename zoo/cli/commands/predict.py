@@ -31,10 +31,10 @@ def command(path: str, data: str | None, weights: str | None, cell: str | None, 
     at every step, each step has a row with its number or time. Without --data, the column part says whether a
     sequence is in the training, validation or test part (train, valid, test).
     """
-    from zoo.classification.api import open_predictor
+    from zoo.classification.predictor import Predictor
     from zoo.data.training_files import check_training_files
 
-    predictor = with_weights(open_predictor(path, file_cells(cell)), weights)
+    predictor = with_weights(Predictor.load(path, file_cells(cell)), weights)
     if data is None:
         check_training_files(path, [predictor.data])
     result = predictor.predict(data)
