@@ -68,7 +68,7 @@ def test_law(cell, check):
         return
     with pure_python():
         # Dtypes and tokens are the business of the cell without modifiers.
-        check(cell, **plain_kinds(check))
+        check(cell, **plain_kinds(check, cell.name))
 
 
 def suited(name, turn):
