@@ -50,7 +50,7 @@ def test_cell(cell, check):
         check(cell, kinds=(compiled_kind(cell.name),))
     else:
         with pure_python(), known_imprecision(cell, check):
-            check(cell, **plain_kinds(check))
+            check(cell, **plain_kinds(check, cell.name))
 
 
 @contextlib.contextmanager

@@ -1228,6 +1228,7 @@ def test_results_of_wrong_type_raise(name, value, two, tmp_path):
 
 
 @pytest.mark.usefixtures("plain_python")
+@pytest.mark.usefixtures("plain_python")
 def test_command_names_the_file_of_a_cell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(
@@ -1236,7 +1237,8 @@ def test_command_names_the_file_of_a_cell(tmp_path, monkeypatch):
         "    def step(self, x, h):\n        return zoo.tanh(x @ self.W + h)\n",
         encoding="utf-8",
     )
-    compared = {"tasks": ["copying"], "seeds": 1, "params": 150, "steps": 2, "lr": 0.1, "jobs": 0}
+    compared = {"tasks": ["copying"], "options": {"copying": {"delay": 5, "length": 2}}, "seeds": 1}
+    compared |= {"params": 150, "steps": 2, "batch": 2, "eval_batches": 1, "lr": 0.1, "jobs": 0}
     comparison = zoo.compare(["mine.py:Mine", "other=mine.py:Mine"], out=tmp_path / "out", **compared)
     command = comparison.metadata["command"]
     assert command.startswith("zoo compare --cells mine.py:Mine,other=mine.py:Mine --tasks copying ")
