@@ -297,8 +297,8 @@ class Predictor:
         https://github.com/kundajelab/labelshiftexperiments) to the validation part, by maximum likelihood.
         They scale and shift the readout of a copy of the model, so saved files and exports have the new
         probabilities. After training with ``class_weights="balanced"`` the biases restore the frequencies of
-        the validation part. The order of the probabilities of two classes does not change, unless they are
-        means over steps.
+        the validation part. With two classes, the order of the sequences by their probability does not change,
+        unless the probabilities are means over steps.
 
         >>> predictor.calibrated().save("calibrated.safetensors")
 
