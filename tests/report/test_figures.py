@@ -193,3 +193,19 @@ def test_contrast_of_lines_and_text(theme):
 def test_figures_and_page_share_markers():
     assert len(palette.SERIES) == 6
     assert set(palette.MARKERS) == set(figures._MARKERS)
+
+
+@pytest.mark.parametrize("text", ["monday", "a\nbc\td\n$", "x" * 90, "ab\n" * 20])
+def test_text_figure_has_a_square_in_the_colour_of_each_shown_symbol(text):
+    values = np.random.default_rng(len(text)).uniform(-1, 1, len(text))
+    layout = list(figures._layout(tuple(text)))
+    (axes,) = figures._text_figure(tuple(text), values, "title").axes
+    (squares,) = axes.collections
+    corners = [path.get_extents().bounds for path in squares.get_paths()]
+    assert corners == [(column, line, 1, 1) for _, line, column in layout]
+    colours = squares.get_facecolors()
+    np.testing.assert_allclose(colours[:, 3], np.abs(values[: len(layout)]))
+    assert len({tuple(colour) for colour in colours[:, :3]}) == len(set(values[: len(layout)] > 0))
+    shown = [each.get_text() for each in axes.texts]
+    assert shown == [text[index].replace("\n", "↵").replace("\t", " ") for index, *_ in layout]
+    assert axes.get_title(loc="left") == "title"

@@ -111,9 +111,9 @@ class Component:
                 f"{cls.error_name()}: card is {card!r}; give {CARD_TEMPLATE}, or no card if it is not "
                 f"published."
             )
-        if "card" in vars(cls):
+        if vars(cls).get("card") is not None:
             return
-        bases = (base for base in cls.__mro__ if issubclass(base, Component) and "card" in vars(base))
+        bases = (base for base in cls.__mro__ if issubclass(base, Component) and vars(base).get("card"))
         source = next((base for base in bases if base.card.published), None)
         if source is None:
             cls.card = Card(title=cls.__name__)

@@ -236,15 +236,17 @@ def _shown_steps(units: Units) -> int:
 
 
 def _text_figure(symbols: tuple[str, ...], values: Array, title: str) -> Any:
-    import matplotlib.patches as patches
-
+    collections: Any = importlib.import_module("matplotlib.collections")
+    colors: Any = importlib.import_module("matplotlib.colors")
     layout = list(_layout(symbols))
     lines = 1 + max(line for _, line, _ in layout)
     figure, axes = new_figure(7.0, 0.6 + 0.19 * lines)
+    squares, colours = list[Any](), list[Any]()
     for index, line, column in layout:
         share = float(values[index])
         colour = palette.HEAT["positive" if share > 0 else "negative"][0]
-        axes.add_patch(patches.Rectangle((column, line), 1, 1, facecolor=colour, alpha=min(1.0, abs(share))))
+        squares.append([(column, line), (column + 1, line), (column + 1, line + 1), (column, line + 1)])
+        colours.append(colors.to_rgba(colour, min(1.0, abs(share))))
         shown = symbols[index].replace("\n", "↵").replace("\t", " ")
         axes.text(
             column + 0.5,
@@ -255,7 +257,9 @@ def _text_figure(symbols: tuple[str, ...], values: Array, title: str) -> Any:
             family="monospace",
             fontsize=8.5,
             parse_math=False,
+            in_layout=False,  # it is inside of the axes; their layout takes a third of the time
         )
+    axes.add_collection(collections.PolyCollection(squares, facecolors=colours), autolim=False)
     axes.set(xlim=(0, _WIDTH), ylim=(lines, 0))
     axes.set_title(title, loc="left", fontsize=9)
     axes.axis("off")
