@@ -41,8 +41,8 @@ def loss_of(scale, bias, logits, sizes, codes):
 
 @settings(max_examples=40)
 @given(st.integers(1, 60), st.integers(2, 5), st.floats(0.2, 3), st.integers(0, 999), st.sampled_from([1, 4]))
-def test_no_other_scale_or_bias_nearby_is_better(count, classes, truth, seed, longest):
-    logits, sizes, codes, _ = drawn(count, classes, truth, seed, longest)
+def test_no_other_scale_or_bias_nearby_is_better(count, classes, true_scale, seed, longest):
+    logits, sizes, codes, _ = drawn(count, classes, true_scale, seed, longest)
     scale, bias = fit_calibration(logits, sizes, codes)
     least = loss_of(scale, bias, logits, sizes, codes)
     assert least <= loss_of(1.0, np.zeros(classes), logits, sizes, codes)
@@ -58,11 +58,11 @@ def test_no_other_scale_or_bias_nearby_is_better(count, classes, truth, seed, lo
         np.testing.assert_allclose(softmax(scale * logits + bias).mean(axis=0), shares, atol=1e-6)
 
 
-@pytest.mark.parametrize(("classes", "truth", "longest"), [(2, 0.3, 1), (4, 2.5, 1), (3, 1.5, 5)])
-def test_the_parameters_of_many_labels_are_recovered(classes, truth, longest):
-    logits, sizes, codes, bias = drawn(3_000, classes, truth, 1, longest)
+@pytest.mark.parametrize(("classes", "true_scale", "longest"), [(2, 0.3, 1), (4, 2.5, 1), (3, 1.5, 5)])
+def test_the_parameters_of_many_labels_are_recovered(classes, true_scale, longest):
+    logits, sizes, codes, bias = drawn(3_000, classes, true_scale, 1, longest)
     scale, fitted = fit_calibration(logits, sizes, codes)
-    assert scale == pytest.approx(truth, rel=0.2)
+    assert scale == pytest.approx(true_scale, rel=0.2)
     np.testing.assert_allclose(fitted, bias - bias.mean(), atol=0.25)
 
 

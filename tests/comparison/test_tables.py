@@ -238,7 +238,8 @@ def test_order_of_cells_near_the_score_without_memory_may_be_chance(best, is_nea
         for seed in (0, 1)
     ]
     (table,) = text_tables(records)
-    assert table.legend.endswith("order of the cells may be chance.") is is_near
+    sentence = "near the score without memory or worse, so the order of the cells may be chance."
+    assert table.legend.endswith(sentence) is is_near
 
 
 def test_each_target_has_a_verdict():

@@ -303,7 +303,12 @@ class _Mean:
 
 
 class _ClassRates:
-    """Scores from the numbers of true, predicted and correctly predicted labels of each class."""
+    """Scores from the numbers of true, predicted and correctly predicted labels of each class.
+
+    A mean over classes is NaN in a resample without a class that the labels have, since it would be the score
+    of other classes: it jumps, for example from 0.5 to 1 if all labels are predicted as the most frequent
+    class.
+    """
 
     def __init__(self, actual: Array, predicted: Array, classes: int, bootstrap: _Bootstrap) -> None:
         every, is_correct = np.ones(len(actual), bool), actual == predicted
@@ -311,6 +316,7 @@ class _ClassRates:
         self._predicted = bootstrap.counts(predicted, every, classes)
         self._correct = bootstrap.counts(actual, is_correct, classes)
         self._total = self._true.sum(axis=1)
+        self._occurs = self._true.any(axis=0)
 
     def accuracy(self, weights: Array) -> Array:
         return np.asarray(weights @ self._correct.sum(axis=1) / (weights @ self._total))
@@ -319,13 +325,19 @@ class _ClassRates:
         """The mean recall of the classes that occur."""
         true = weights @ self._true
         recall = weights @ self._correct / np.maximum(true, 1e-300)
-        return np.asarray((recall * (true > 0)).sum(axis=1) / (true > 0).sum(axis=1))
+        means = (recall * (true > 0)).sum(axis=1) / (true > 0).sum(axis=1)
+        return self._with_all_classes(means, true)
 
     def macro_f1(self, weights: Array) -> Array:
         """The mean F1 of the classes that occur or are predicted."""
-        total = weights @ self._true + weights @ self._predicted
+        true = weights @ self._true
+        total = true + weights @ self._predicted
         f1 = 2 * (weights @ self._correct) / np.maximum(total, 1e-300)
-        return np.asarray((f1 * (total > 0)).sum(axis=1) / (total > 0).sum(axis=1))
+        return self._with_all_classes((f1 * (total > 0)).sum(axis=1) / (total > 0).sum(axis=1), true)
+
+    def _with_all_classes(self, scores: Array, true: Array) -> Array:
+        """The scores of the resamples that have all classes, NaN for the others."""
+        return np.where((true > 0)[:, self._occurs].all(axis=1), scores, np.nan)
 
 
 class _Auroc:
