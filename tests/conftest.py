@@ -16,6 +16,7 @@ import command_server
 import pytest
 from docs_runner import PLAIN
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 import zoo
 from zoo.kernels import precision, pure_python
@@ -46,6 +47,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Derandomised, since a red run should be one that can be repeated.
 settings.register_profile("zoo", deadline=None, derandomize=True, database=None)
 settings.load_profile("zoo")
+
+# Hypothesis parses all loaded modules, generated kernels too, and draws some values from their constants. In
+# a new clone, that took 4 to 15 s of each process, and the examples depended on the tests before.
+providers._get_local_constants = lambda: providers._local_constants
 
 # A compiler makes many objects that stay. With Python's thresholds, collections took a fifth of the time of a
 # run that compiles (18 s of 93), most of it to look at old objects again.

@@ -10,6 +10,9 @@ from kernel_forms import kernel_forms
 from law_options import COMPILED_CELLS, compiled_kind, is_compiled, law_cell, plain_kinds
 
 import zoo
+from tests.compiler.test_elementwise_ops import every_row_cell
+from tests.compiler.test_structural_ops import COMPILED as COMPILED_CASES
+from tests.compiler.test_structural_ops import many
 from zoo.kernels import pure_python
 from zoo.testing.laws import (
     check_compiles_once,
@@ -47,7 +50,7 @@ def test_cell(cell, check):
         check(cell, kinds=(compiled_kind(cell.name),))
     else:
         with pure_python(), known_imprecision(cell, check):
-            check(cell, **plain_kinds(check))
+            check(cell, **plain_kinds(check, cell.name))
 
 
 @contextlib.contextmanager
@@ -65,8 +68,15 @@ def test_compiled_cells_have_the_forms_of_all_kernels():
     """A cell with a form of its own belongs to ``COMPILED_CELLS``, or takes the place of another there."""
     cells = [law_cell(name) for name in zoo.list_cells()]
     forms = {cell.name: kernel_forms(cell) for cell in cells if cell.is_derived()}
-    compiled = frozenset().union(*(forms[name] for name in COMPILED_CELLS))
+    compiled = frozenset().union(
+        *(forms[name] for name in COMPILED_CELLS), *map(kernel_forms, other_compiled_cells())
+    )
     assert {name: own for name in forms if (own := forms[name] - compiled)} == {}
+
+
+def other_compiled_cells():
+    """Cells that tests of the compiler compile."""
+    return (every_row_cell(), many(COMPILED_CASES[:5]), many(COMPILED_CASES[5:]))
 
 
 def test_only_cells_with_thresholds_have_surrogate_gradients():

@@ -18,7 +18,7 @@ class TextTable:
         right: Columns that are aligned right.
         legend: A sentence or two that explain the columns; empty for none.
         spare: Columns that `fit` may drop, the first ones first.
-        marks: The meaning of marks in cells, such as `†`; empty for none.
+        marks: The meaning of marks in entries, such as `†`; empty for none.
     """
 
     title: str
@@ -84,11 +84,11 @@ class TextTable:
 
         def row(tag: str, texts: Sequence[str]) -> str:
             sides = ("right" if column in self.right else "left" for column in range(len(texts)))
-            cells = (
+            entries = (
                 f'<{tag} style="text-align: {side}">{escape(text)}</{tag}>'
                 for side, text in zip(sides, texts, strict=True)
             )
-            return f"<tr>{''.join(cells)}</tr>"
+            return f"<tr>{''.join(entries)}</tr>"
 
         caption = escape(" ".join(filter(None, [self.title and f"{self.title}.", self.legend, self.marks])))
         body = "".join(row("td", texts) for texts in self.rows)
@@ -158,7 +158,7 @@ class Column:
         label: Its heading.
         style: ``text``, or the format of numbers: ``number``, ``integer``, ``share`` or ``seconds``.
         help: A sentence about it.
-        heat: Whether its cells have a shade as background.
+        heat: Whether its entries have a shade as background.
         spare: Order in which a narrow terminal leaves columns out; 0 for never.
     """
 
@@ -170,11 +170,11 @@ class Column:
 
 
 @dataclass(frozen=True)
-class TableCell:
-    """One cell of a table.
+class TableEntry:
+    """One entry of a table: a row has one for each column.
 
     Args:
-        value: The value to sort by, and to show without ``text``; None for an empty cell.
+        value: The value to sort by, and to show without ``text``; None for an empty entry.
         text: The text to show.
         shade: From 0, the worst, to 1, the best; None for no background.
         hatched: Whether a page and a figure draw thin diagonal lines behind the text.
@@ -194,18 +194,18 @@ class Table:
         name: Anchor on the page, and name of the figure of a table with shades.
         title: The title.
         columns: The columns.
-        rows: One cell for each column.
+        rows: One entry for each column.
         note: A sentence below it.
         wide: Whether it takes the full width of the page.
-        hatch: The meaning of hatched cells, for the legend of a page or a figure.
-        marks: The meaning of marks in cells, such as `†`.
+        hatch: The meaning of hatched entries, for the legend of a page or a figure.
+        marks: The meaning of marks in entries, such as `†`.
     """
 
     kind: ClassVar[str] = "table"
     name: str
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[TableCell, ...], ...]
+    rows: tuple[tuple[TableEntry, ...], ...]
     note: str = ""
     wide: bool = True
     hatch: str = ""
@@ -217,7 +217,7 @@ class Table:
         return TextTable(
             self.title,
             tuple(column.label for column in self.columns),
-            tuple(tuple(cell.text or str(cell.value) for cell in row) for row in self.rows),
+            tuple(tuple(entry.text or str(entry.value) for entry in row) for row in self.rows),
             tuple(index for index, column in enumerate(self.columns) if column.style != "text"),
             self.note,
             tuple(index for _, index in spare),

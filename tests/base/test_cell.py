@@ -273,8 +273,6 @@ def test_class_without_a_card_gets_one_with_its_name() -> None:
     assert type("Other", (cell,), {"__doc__": "O."}).card == zoo.Card("Other")
     named = define("Named", card=zoo.Card("An idea", scope="mixer"))
     assert named.card.title == "An idea"
-    heir = type("Heir", (define("Published"),), {"__doc__": "H."})
-    assert heir.card is CARD, "a variant of what is published has its reference"
 
 
 def test_kernels_may_be_static_methods_or_jitted() -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+import re
+from types import SimpleNamespace
 
-from zoo.classification.evaluation import evaluation_batches, step_weights
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zoo.classification.evaluation import _absent_classes, evaluation_batches, step_weights
+from zoo.classification.metrics import class_scores
 
 
 def test_batches_hold_every_sequence_once():
@@ -20,3 +26,14 @@ def test_step_weights():
     assert step_weights(sizes, "last").tolist() == [[0, 1], [1, 0]]
     assert step_weights(sizes, "mean").tolist() == [[0.5, 1], [0.5, 0]]
     assert step_weights(sizes, "none").tolist() == [[1, 1], [1, 0]]
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=6))
+def test_classes_without_a_label_are_named(codes):
+    classes = ("a", "b", "c", "d")
+    predictions = np.full((len(codes), 4), 0.25)
+    scores = class_scores("y", np.array(codes), {"model": predictions, "majority class": predictions})
+    text = _absent_classes(scores, SimpleNamespace(classes=classes))
+    assert re.findall("'(.)'", text) == [name for code, name in enumerate(classes) if code not in codes]
+    assert text.count(" or ") == (text.count("'") > 2)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from zoo.base.metric import metric_text
 from zoo.classification import metrics
@@ -140,6 +142,24 @@ def by_hand(actual, predicted, probabilities, metric):
         return sklearn_metrics.f1_score(actual, predicted, average="macro")
     classes = np.unique(actual)
     return sklearn_metrics.recall_score(actual, predicted, average=None, labels=classes).mean()
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=4), st.integers(5, 12), st.integers(0, 99))
+def test_resamples_without_a_class_widen_no_interval(counts, groups, seed):
+    """The balanced accuracy of one predicted class is 1 / K in each resample with all K classes."""
+    actual = np.repeat(np.arange(len(counts)), counts)
+    largest = np.eye(len(counts))[np.full(len(actual), int(np.argmax(counts)))]
+    bootstrap = _Bootstrap.of(len(actual), np.random.default_rng(seed).integers(0, groups, len(actual)))
+    weights = np.concatenate(
+        [bootstrap.weights(np.random.default_rng(seed), 200), np.ones((1, bootstrap.count))]
+    )
+    scores = _scores_of_classes(actual, largest, bootstrap)
+    drawn_scores = {name: scores[name](weights) for name in ("balanced_accuracy", "macro_f1")}
+    lacks = (bootstrap.counts(actual, np.ones(len(actual), bool), len(counts)).T @ weights.T == 0).any(axis=0)
+    for values in drawn_scores.values():
+        np.testing.assert_array_equal(np.isnan(values), lacks)
+    np.testing.assert_allclose(drawn_scores["balanced_accuracy"][~lacks], 1 / len(counts), rtol=1e-12)
 
 
 @pytest.mark.parametrize("has_ties", [False, True])

@@ -12,6 +12,7 @@ import zoo
 from zoo.cli.app import cli
 from zoo.kernels.cache_dir import kernel_directory, write_checked
 from zoo.kernels.jit import Kernel, observe_calls, pure_python
+from zoo.layers.stream_step import StreamStep
 from zoo.training import kernel_build
 
 
@@ -94,7 +95,24 @@ def test_build_calls_the_kernels_of_training_runs(tmp_path: Path, numbers: tuple
     task = {"task": "adding", "task_options": {"length": 4}}
     examples = kernels_of(zoo.train, **task, out=tmp_path / "task", **sizes)
     assert len(text) >= 6
-    assert text | examples <= built
+    samples = kernels_of(zoo.load(tmp_path / "text").sample, "a", 3)
+    assert samples
+    assert text | examples | samples <= built
+
+
+def test_build_runs_steppers_of_models_and_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their compiled step is one kernel each, which depends on the axes of the inputs and on the readout."""
+    steps: set[tuple[int, bool]] = set()
+    original = StreamStep.__call__
+
+    def note(step: StreamStep, x: Any, *others: Any) -> Any:
+        steps.add((x.ndim, step._readout is not None))
+        return original(step, x, *others)
+
+    monkeypatch.setattr(StreamStep, "__call__", note)
+    with pure_python():
+        kernel_build.build_kernels(zoo.get_cell("vanilla"), "float64")
+    assert steps == {(2, True), (3, True), (3, False)}
 
 
 def test_export_and_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

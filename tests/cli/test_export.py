@@ -149,10 +149,14 @@ def test_run_of_a_table_keeps_its_columns(here):
 
 
 def facts_of_eval(path, *options):
+    return {**json.loads(output_of("eval", path, "--json", *options)), "run": ""}
+
+
+def output_of(*arguments):
     runner = CliRunner(env={"ZOO_PLUGINS": ""})
-    result = runner.invoke(cli, ["eval", path, "--json", *options], catch_exceptions=False)
+    result = runner.invoke(cli, arguments, catch_exceptions=False)
     assert (result.exit_code, result.stderr) == (0, "")
-    return {**json.loads(result.stdout), "run": ""}
+    return result.stdout
 
 
 TABLE = {"y": np.sin(np.arange(60.0)) + np.arange(60) % 7, "x": np.cos(np.arange(60.0))}
@@ -164,9 +168,18 @@ RUNS = {
 }
 
 
+COMMANDS = {
+    "text": [("sample", "--length", "2000")],
+    "task": [],
+    "table": [("forecast",), ("backtest", "--csv"), ("forecast", "--data", "table.csv", "--level", "0.5")],
+    "sequences": [("predict",), ("predict", "--data", "labels.csv", "--json")],
+}
+"""The commands that use a model of each kind of data, and flags."""
+
+
 @pytest.mark.usefixtures("plain_python")
 @pytest.mark.parametrize("kind", RUNS)
-def test_eval_of_int8_weights_is_loss_of_rounded_model(kind, here):
+def test_commands_with_int8_weights_use_the_rounded_model(kind, here):
     (here / "days.txt").write_text("monday tuesday wednesday " * 20)
     rows = [
         f"{y},{x},{n // 6},{n // 6 % 4 / 2}" for n, (y, x) in enumerate(zip(*TABLE.values(), strict=True))
@@ -180,6 +193,27 @@ def test_eval_of_int8_weights_is_loss_of_rounded_model(kind, here):
     exact, expected = facts_of_eval("float"), facts_of_eval("rounded.safetensors")
     assert exact != expected
     assert facts_of_eval("float", "--weights", "int8") == {**expected, "weights": "int8"}
+    for command, *flags in COMMANDS[kind]:
+        exact, quantized = (
+            output_of(command, "float", *flags, *added) for added in ((), ("--weights", "int8"))
+        )
+        assert quantized == output_of(command, "rounded.safetensors", *flags)
+        assert quantized != exact
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("command", ["predict", "forecast", "backtest"])
+@pytest.mark.parametrize("weights", [(), ("--weights", "int8")])
+def test_a_missing_table_of_training_is_one_sentence(command, weights, here):
+    kind, file = ("sequences", "labels.csv") if command == "predict" else ("table", "table.csv")
+    (here / file).write_text("y,id,kind\n" + "".join(f"{n % 7},{n // 6},{n // 6 % 2}\n" for n in range(60)))
+    zoo.train(cell="gru", hidden=4, steps=1, threads=1, out="float", **RUNS[kind])
+    (here / file).unlink()
+    result = CliRunner(env={"ZOO_PLUGINS": ""}).invoke(cli, [command, "float", *weights])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        f"Error: float: the file of its training data, {here / file}, is missing: "
+    )
 
 
 def test_unregistered_cell(here):

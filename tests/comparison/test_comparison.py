@@ -454,7 +454,7 @@ def test_failed_run_stops_no_other_run(go, monkeypatch):
     assert comparison.runs[1].error.startswith("ValueError: out of paper")
     assert (comparison.runs[1].score, comparison.runs[1].seconds) == (None, 0.0)
     (row,) = comparison.summary
-    assert (row.seeds, row.lost) == (3, 1)
+    assert (row.seeds, row.unscored) == (3, 1)
     warning = next(iter(list_warnings(comparison)))
     assert re.fullmatch(
         r"vanilla on copying failed \(runs/.*-s1\): ValueError: out of paper .*keeps .*", warning
@@ -1229,6 +1229,7 @@ def test_results_of_wrong_type_raise(name, value, two, tmp_path):
 
 
 @pytest.mark.usefixtures("plain_python")
+@pytest.mark.usefixtures("plain_python")
 def test_command_names_the_file_of_a_cell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(
@@ -1237,7 +1238,8 @@ def test_command_names_the_file_of_a_cell(tmp_path, monkeypatch):
         "    def step(self, x, h):\n        return zoo.tanh(x @ self.W + h)\n",
         encoding="utf-8",
     )
-    compared = {"tasks": ["copying"], "seeds": 1, "params": 150, "steps": 2, "lr": 0.1, "jobs": 0}
+    compared = {"tasks": ["copying"], "options": {"copying": {"delay": 5, "length": 2}}, "seeds": 1}
+    compared |= {"params": 150, "steps": 2, "batch": 2, "eval_batches": 1, "lr": 0.1, "jobs": 0}
     comparison = zoo.compare(["mine.py:Mine", "other=mine.py:Mine"], out=tmp_path / "out", **compared)
     command = comparison.metadata["command"]
     assert command.startswith("zoo compare --cells mine.py:Mine,other=mine.py:Mine --tasks copying ")

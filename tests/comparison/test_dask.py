@@ -34,6 +34,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 
 # One cell at two sizes: kernels are compiled once.
 WHAT = {"options": {"copying": {"delay": 5, "length": 5}}, "params": [1100, 1500], "steps": 1200, "batch": 16}
+SETTINGS = {**LONG, "seeds": 1}
 FLAGS = "--cells vanilla --tasks copying --set copying.delay=5 --set copying.length=5"
 FLAGS += " --params 1100,1500 --steps 1200 --batch 16 --seeds 1 --lr 0.003 --json"
 
@@ -131,7 +132,7 @@ def test_killed_processes_lose_and_repeat_nothing(cluster, tmp_path):
 
 
 def test_killed_scheduler_changes_no_result(tmp_path):
-    scenario, out = DaskComparison(workers=1), tmp_path / "killed"
+    scenario, out = DaskComparison(workers=1, settings=SETTINGS), tmp_path / "killed"
     scenario.prepare(tmp_path)
     try:
         command = scenario.start(out)
@@ -141,7 +142,7 @@ def test_killed_scheduler_changes_no_result(tmp_path):
         scenario.close()
     assert command.tail().endswith("everything is saved, and the same command resumes it.\n")
     assert len(list(out.rglob("result.json"))) < len(list(scenario.whole.rglob("result.json")))
-    undisturbed(out, LONG)
+    undisturbed(out, SETTINGS)
     scenario.compare(out)
 
 

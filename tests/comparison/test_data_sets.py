@@ -13,7 +13,7 @@ import pytest
 from comparison_records import record
 
 import zoo
-from zoo.classification.api import open_predictor
+from zoo.classification import Predictor
 from zoo.cli.commands.compare import command
 from zoo.cli.format import data_header
 from zoo.comparison import execute
@@ -465,6 +465,6 @@ def test_data_in_memory_are_saved_in_the_directory(tmp_path):
     assert (load.input, load.time) == (("file",), "day")
     assert sequences.data_kind == "sequences"
     run = zoo.Run(result.path / result.runs_of("sequences")[0].path)
-    assert open_predictor(run).spec.classes == ("False", "True")
+    assert Predictor.load(run).spec.classes == ("False", "True")
     with pytest.raises(CheckpointError, match=r"load.npz has changed since"):
         zoo.compare(data={**table, "load": np.cos(steps / 3)}, target="load", out=tmp_path / "runs", jobs=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from crash_tests.comparisons import ComparisonProcesses
+from crash_tests.comparisons import LONG, ComparisonProcesses
 from crash_tests.equality import resumptions
 
 import zoo
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 
 
 def test_killed_workers_and_leaders_change_no_result(tmp_path):
-    scenario, survivor = ComparisonProcesses(), tmp_path / "killed"
+    scenario, survivor = ComparisonProcesses({**LONG, "seeds": 1}), tmp_path / "killed"
     scenario.prepare(tmp_path)
     kills = [(12, "worker"), (12, "leader"), (3, "Ctrl-C")]
     assert scenario.run_with_kills_at(survivor, kills) == ["worker", "leader", "Ctrl-C"]

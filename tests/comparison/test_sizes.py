@@ -180,7 +180,7 @@ def test_table_of_sizes_has_a_column_for_each_size():
         ("lem", "mixer", "0.51 ± 0.01", "0.91 ± 0.01"),
         ("gru", "recurrence", "0.81 ± 0.01", "0.52 ± 0.026"),
     ), "the best at the largest size first"
-    assert [[cell.shade for cell in row[2:]] for row in table.rows] == [[0.0, 1.0], [1.0, 0.0]]
+    assert [[entry.shade for entry in row[2:]] for row in table.rows] == [[0.0, 1.0], [1.0, 0.0]]
     assert text.legend == (
         "accuracy, higher is better; without memory 0.125; solved at 0.99 (Someone 1999). A column has the "
         "mean score over the seeds ± standard deviation at this size. Best mean: gru at 100 params; lem at "
@@ -243,7 +243,7 @@ def test_mean_ranks_by_size_pool_no_sizes():
     assert {row.rank_gap_low for row in both.overall} == {None}, "two tasks are too few for a verdict"
     table = make_tables(both)[0]
     assert table.title == "All tasks: mean rank by size"
-    assert [[cell.text or cell.value for cell in row] for row in table.rows] == [
+    assert [[entry.text or entry.value for entry in row] for row in table.rows] == [
         ["lem", "mixer", *["1.00"] * 6],
         ["gru", "recurrence", *["2.00"] * 6],
     ]
@@ -274,12 +274,12 @@ def test_baselines_of_a_data_set_are_rows_at_all_sizes():
     records = at_sizes({"gru": {100: [0.5], 400: [0.2]}}, "load", high=False, metric="mae")
     both = results(records, plan=TWO_SIZES, tasks={"load": {**info, "baselines": baselines}})
     table = make_tables(both)[0]
-    assert [[cell.text or cell.value for cell in row] for row in table.rows] == [
+    assert [[entry.text or entry.value for entry in row] for row in table.rows] == [
         ["gru", "recurrence", "0.5", "0.2"],
         ["last", "baseline", "0.3", "0.3"],
         ["mean", "baseline", "0.7", "0.7"],
     ]
-    assert [cell.hatched for cell in table.rows[0][2:]] == [True, False], "no better than the best baseline"
+    assert [entry.hatched for entry in table.rows[0][2:]] == [True, False], "no better than the best baseline"
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "html", "csv", "latex"])

@@ -26,7 +26,7 @@ def test_summary_has_row_per_task_and_cell():
     gru, lem = rows[0], rows[1]
     assert (gru.mean, gru.spread) == (pytest.approx(0.7), pytest.approx(np.std([0.5, 0.9], ddof=1)))
     assert (gru.best, gru.worst, gru.rank, lem.rank) == (0.9, 0.5, 2.0, 1.0)
-    assert (gru.solved, gru.seeds, gru.lost) == (1, 2, 0)
+    assert (gru.solved, gru.seeds, gru.unscored) == (1, 2, 0)
     assert (gru.steps_to_threshold, gru.seconds_to_threshold, gru.symbols_per_s) == (4.0, 0.5, 100.0)
 
 
@@ -46,7 +46,7 @@ def test_one_seed_has_no_spread():
 def test_runs_without_score():
     lost = record("copying", "lem", 0, None, status="failed")
     rows = summarize([*RECORDS[:2], lost, record("copying", "lru", 0, 0.1)])
-    assert [(row.cell, row.mean, row.lost, row.rank) for row in rows] == [
+    assert [(row.cell, row.mean, row.unscored, row.rank) for row in rows] == [
         ("gru", pytest.approx(0.7), 0, 1.0),
         ("lem", None, 1, 3.0),
         ("lru", 0.1, 0, 2.0),

@@ -26,7 +26,7 @@ from zoo.errors import DefinitionError, UsageError
 no_files = checks.no_files
 
 H = 24
-VALUES = (4, 6, 8)
+VALUES = (4, 6)
 NUMBERS = {
     "abc slots": "a sum over them",
     "based heads": "a constant of one element for each of them",

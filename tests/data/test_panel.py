@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -75,6 +77,30 @@ def test_times_must_increase(times, sentence):
         panel({"t": days(*times), "y": [1, 2, 3]}, time="t")
     assert sentence in str(error.value)
     assert "with `series`." in str(error.value)
+
+
+@pytest.mark.parametrize("minutes", [15, 30, 60])
+@pytest.mark.parametrize("offset", [False, True])
+def test_the_hour_that_occurs_twice_at_the_end_of_summer_time(minutes, offset):
+    """Local times are an error with advice, and times with an offset increase."""
+    zone, start = ZoneInfo("Europe/Berlin"), datetime(2025, 10, 25, 23, tzinfo=timezone.utc)
+    local = [(start + timedelta(minutes=minutes * n)).astimezone(zone) for n in range(240 // minutes)]
+    times = local if offset else [time.replace(tzinfo=None) for time in local]
+    given = {"t": times, "y": np.arange(len(times))}
+    if offset:
+        assert panel(given, time="t").is_utc
+        return
+    problem = "is repeated; remove" if minutes == 60 else "is before 2025-10-26 02:.*; sort the rows"
+    advice = (
+        r"If summer time ends there, write times with their offset from UTC, as in 2025-10-26 02:00\+02:00\.$"
+    )
+    with pytest.raises(DataError, match=f"the time 2025-10-26 02:00 {problem}.*{advice}"):
+        panel(given, time="t")
+    later = [times[0] + timedelta(hours=2), times[0]]
+    with pytest.raises(
+        DataError, match=r"sort the rows by time\. If the file holds several series, name their"
+    ):
+        panel({"t": later, "y": [1, 2]}, time="t")
 
 
 def test_missing_values_are_rejected_with_the_line():
@@ -235,13 +261,14 @@ def test_default_inputs_are_the_columns_that_can_be_used():
             "x": np.arange(40.0),
             "color": ["red", "blue"] * 20,
             "constant": np.ones(40),
+            "empty": np.full(40, NAN),
             "note": [f"note {n}" for n in range(40)],
         }
     )
     roles, left_out = default_roles(table, ColumnRoles(("y",)), choose_inputs=True)
     assert (roles.time, roles.input) == ("t", ("x", "color"))
     reason = "40 different text values; to include it, list all inputs with `input`"
-    assert left_out == ["constant (constant)", f"note ({reason})"]
+    assert left_out == ["constant (constant)", "empty (empty)", f"note ({reason})"]
     assert default_roles(table, ColumnRoles(("y",)), choose_inputs=False)[0].input == ()
 
 

@@ -120,7 +120,17 @@ def test_times_are_iso_8601_and_utc(text, moment):
             "2023-12-31 23:58,15.2\n",
             "x.csv has no header: its first line holds values (2023-12-31 23:58, 15.2)",
         ),
-        ('a\n"1\n', "x.csv is not a CSV file: unexpected end of data."),
+        (
+            '"a\n1\n',
+            "x.csv, line 1: the values from here on are not CSV (unexpected end of data); close each",
+        ),
+        ('a\n1\n\n"2\n3\n4\n', "x.csv, line 4: the values from here on are not CSV (unexpected end of data)"),
+        ('a\n"1\n\n1"\n"2"3\n4\n', "x.csv, line 5: the values from here on are not CSV (',' expected after"),
+        ("a\n" + "1\n" * 40_000 + '"2\n', "x.csv, line 40002: the values from here on are not CSV"),
+        (
+            "a\n1\n" + '"2\n' + "3\n" * 70_000,
+            "x.csv, line 3: the values from here on are not CSV (field larg",
+        ),
     ],
 )
 def test_errors_of_files_name_the_line(text, sentence):
@@ -644,7 +654,14 @@ def test_numpy_files(tmp_path):
     assert read_table(tmp_path / "x.npz").describe() == "a (number), word (category, 2 values)"
     assert read_table(tmp_path / "x.npy").numbers("0").tolist() == [0, 2, 4]
     (tmp_path / "bad.npz").write_text("a,b\n")
-    with pytest.raises(DataError, match=r"bad\.npz is not a file of NumPy arrays"):
+    with pytest.raises(
+        DataError, match=r"^bad\.npz is not a file of NumPy arrays; write it with np\.savez or"
+    ):
+        read_table(tmp_path / "bad.npz")
+    (tmp_path / "bad.npz").write_text("")
+    with pytest.raises(
+        DataError, match=r"^bad\.npz is not a file of NumPy arrays \(No data left in file\); wr"
+    ):
         read_table(tmp_path / "bad.npz")
 
 

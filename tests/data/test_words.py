@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import unicodedata
 
 import numpy as np
 import pytest
@@ -31,6 +32,27 @@ def test_words_joined_give_the_text(text):
 
 def test_words_have_the_space_before_them():
     assert split_words("The cat,  the hat.") == ["The", " cat", ",", " ", " the", " hat", "."]
+
+
+LETTERS = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8)
+MARKS = st.text(st.characters(categories=["M"]) | st.sampled_from("\u200c\u200d"), max_size=3)
+
+
+@given(st.lists(st.lists(st.tuples(LETTERS, MARKS), min_size=1, max_size=4), min_size=1, max_size=5))
+def test_combining_marks_belong_to_their_word(words):
+    """Such as vowel signs of Devanagari, and the diaeresis of a decomposed umlaut."""
+    texts = ["".join(letters + marks for letters, marks in word) for word in words]
+    spaced = [texts[0], *(f" {text}" for text in texts[1:])]
+    assert split_words("".join(spaced) + ".") == [*spaced, "."]
+
+
+@given(st.text(st.characters(categories=["L", "M", "N", "P", "Zs"])))
+def test_words_do_not_depend_on_the_normal_form_of_marks(text):
+    """A composed text has as many words as the decomposed one, if both forms have the same letters."""
+    composed = unicodedata.normalize("NFC", text)
+    decomposed = unicodedata.normalize("NFD", composed)
+    joined = [unicodedata.normalize("NFC", word) for word in split_words(decomposed)]
+    assert joined == split_words(composed)
 
 
 def test_corpus_of_words(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 import zoo
 from zoo.data import ColumnRoles, DataTable, make_panel
 from zoo.errors import CheckpointError, UsageError, ZooWarning
-from zoo.forecasting.api import open_forecaster
+from zoo.forecasting import Forecaster
 from zoo.forecasting.calibration import (
     Calibration,
     effective_counts,
@@ -237,5 +237,5 @@ def test_checkpoint_stores_errors_and_is_checked(tmp_path):
         ((residuals, {"": [1]}), "its errors of forecasts are not those zoo wrote."),
     ):
         with pytest.raises(CheckpointError, match=re.escape(sentence)):
-            open_forecaster(changed(*given))
+            Forecaster.load(changed(*given))
     assert load(path).arrays.keys() == best.arrays.keys()

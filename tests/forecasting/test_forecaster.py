@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 import zoo
 from zoo.cli.app import cli
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
-from zoo.forecasting.api import open_forecaster
 from zoo.forecasting.forecaster import Backtest, Forecast, Forecaster, extend_times
 from zoo.forecasting.spec import ForecastSpec
 from zoo.kernels import pure_python
@@ -64,7 +63,7 @@ def test_names_of_series_stay_as_the_file_has_them(names, tmp_path):
     path.write_text("\n".join(["id,y", *rows, ""]))
     settings = {"cell": "vanilla", "hidden": 4, "context": 10, "steps": 2, "threads": 1}
     run = zoo.train(path, target="y", series="id", out=tmp_path / "run", **settings)
-    forecaster = open_forecaster(run)
+    forecaster = Forecaster.load(run)
     forecast, checkpoint = forecaster.forecast(), forecaster.to_checkpoint()
     table = json.loads(json.dumps(checkpoint.meta["table"]))
     assert set(forecast.series) == {*table["scaling"]} == set(names)
@@ -139,7 +138,7 @@ def test_evaluate_scores_every_row_as_zoo_eval_does(rows, part, run, tmp_path):
     words = ["--data", path] if rows else []
     words += ["--part", part] if part else []
     printed = json.loads(command("eval", run.path, *words, "--json").stdout)
-    scores = open_forecaster(run).evaluate(path if rows else None, part)
+    scores = Forecaster.load(run).evaluate(path if rows else None, part)
     assert scores == {name: value for name, value in printed.items() if name != "run"}
 
 
@@ -320,7 +319,7 @@ def test_backtest_compares_with_actual_values(run):
 
 def test_backtest_of_a_new_series_reads_no_later_rows(run):
     """The units of a new series come from its training part, and forecasts begin after it."""
-    trained = open_forecaster(run)
+    trained = Forecaster.load(run)
     named = replace(trained, spec=replace(trained.spec, roles=replace(trained.spec.roles, series="id")))
     later = wave()
     later[-8:] += 1e3

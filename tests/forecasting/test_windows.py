@@ -180,19 +180,21 @@ def test_large_tables_are_scaled_in_chunks(monkeypatch):
         np.testing.assert_allclose(getattr(chunked, name), getattr(whole, name), atol=1e-12)
 
 
-def test_unseen_category_is_an_error():
+@pytest.mark.parametrize(
+    ("value", "advice"), [("new", ", leave it empty"), ("", ", give None for a missing value")]
+)
+def test_unseen_category_is_an_error(value, advice):
     _, spec, _, scaling, _ = build(table())
     other = table()
-    other["word"] = np.where(np.arange(N) == 9, "new", other["word"])
+    other["word"] = np.where(np.arange(N) == 9, value, other["word"])
     panel = make_panel(DataTable.from_arrays(other), spec.roles, is_training=False)
-    sentence = (
-        "table, row 9, column 'word': found 'new', which did not occur in training; the values there were "
-    )
-    for missing, empty in (("reject", ""), ("mask", ", leave it empty"), ("forward", ", leave it empty")):
+    start = f"table, row 9, column 'word': found {value!r}, which did not occur in training"
+    sentence = f"{start}; the values there were {', '.join(spec.categories['word'])}"
+    for missing, empty in (("reject", ""), ("mask", advice), ("forward", advice)):
         with pytest.raises(DataError) as error:
             make_windows(panel, replace(spec, missing=missing), scaling, "float32")
         cure = f"Replace it by one of them{empty}, or train with rows that have it."
-        assert str(error.value) == f"{sentence}{', '.join(spec.categories['word'])}. {cure}"
+        assert str(error.value) == f"{sentence}. {cure}"
 
 
 def test_spec_and_scaling_survive_json():

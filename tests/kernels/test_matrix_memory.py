@@ -153,7 +153,7 @@ def test_compiled_passes_equal_the_steps_one_by_one(steps) -> None:
 @pytest.mark.usefixtures("plain_python")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_passes_equal_the_steps_one_by_one(dtype) -> None:
-    """The laws of cells compile in float32, which takes 5 s for each kind of decay."""
+    """Layers in other tests compile in float32, which takes 5 s for each kind of decay."""
     compare_with_steps(FORMS[:: 2 if dtype == "float64" else 5], 21, dtype)
 
 

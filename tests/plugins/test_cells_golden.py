@@ -21,6 +21,7 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 
 
 SHIPPED = [type(zoo.get_cell(name)) for name in zoo.list_cells()]
+WITH_BUFFERS = [case for case in CASES if zoo.get_cell(name_of(case)).buffers]
 DERIVED = [cell for cell in SHIPPED if cell.__module__.startswith("zoo_cells.") and cell.is_derived()]
 
 
@@ -48,6 +49,7 @@ def test_golden_arrays_have_the_declared_shapes(golden: Golden) -> None:
         assert {name: value.shape[axes:] for name, value in golden.group(kind).items()} == expected
 
 
+@pytest.mark.parametrize("golden", WITH_BUFFERS, indirect=True)
 def test_fixed_buffers_have_golden_values(golden: Golden) -> None:
     one, other = (zoo.Recurrent(golden.cell, INPUTS, HIDDEN, dtype="float64", seed=seed) for seed in (0, 1))
     for name, value in golden.group("buffers", "l0.").items():
@@ -75,4 +77,4 @@ def laws_compile(cell: zoo.Cell) -> bool:
 
 
 def test_laws_compile_kernels_of_some_cases() -> None:
-    assert sum(laws_compile(Golden(case).cell) for case in CASES) >= 12
+    assert sum(laws_compile(Golden(case).cell) for case in CASES) >= 9

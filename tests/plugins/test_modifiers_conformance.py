@@ -24,7 +24,7 @@ from zoo.testing.laws import (
     check_step_agrees,
     check_well_formed,
 )
-from zoo.testing.trials import ALL_KINDS, DENSE64, FLOAT64, TOKENS32, TOKENS64
+from zoo.testing.trials import ALL_KINDS, FLOAT64, TOKENS32, TOKENS64
 
 # All laws, as plain Python, for one or two cells with each modifier.
 CELLS = (
@@ -41,16 +41,14 @@ CELLS = (
     "vanilla+low_rank+layer_norm+zoneout",
 )
 COMPILED = ("vanilla+zoneout", "gru+block_diagonal")
+COMPILING = (check_jit_equals_python, check_learns, check_large_sizes)
 
 # For the others, those that see a wrong equation or gradient, and what is not saved.
 DECLARATION_LAWS = (check_well_formed, check_help, check_parameter_count)
 # With the kinds of input of each. A cell is tried with one of them, and the next cell with the next.
-MAIN_LAWS = {
-    check_directional_derivative: FLOAT64,
-    check_split: ALL_KINDS,
-    check_step_agrees: ALL_KINDS,
-    check_save_load: (TOKENS64, TOKENS32),
-}
+EQUATION_LAWS = {check_directional_derivative: FLOAT64, check_step_agrees: ALL_KINDS}
+# One of them for each cell: some cells with each modifier obey both.
+STATE_LAWS = ((check_split, ALL_KINDS), (check_save_load, (TOKENS64, TOKENS32)))
 
 
 @pytest.fixture(autouse=True)
@@ -61,18 +59,13 @@ def fewer_examples(monkeypatch):
 
 @zoo.testing.parametrize_cells(*CELLS)
 def test_law(cell, check):
-    if check is check_jit_equals_python:
+    if check in COMPILING:  # as in test_conformance.py
         if cell.name in COMPILED:
             check(cell, kinds=(TOKENS32,))
         return
     with pure_python():
         # Dtypes and tokens are the business of the cell without modifiers.
-        if check is check_large_sizes:
-            check(cell, kinds=(DENSE64,))
-        elif check is check_learns:
-            check(cell, kinds=(TOKENS32,))
-        else:
-            check(cell, **plain_kinds(check))
+        check(cell, **plain_kinds(check, cell.name))
 
 
 def suited(name, turn):
@@ -94,10 +87,11 @@ def suited(name, turn):
 @pytest.mark.parametrize(("turn", "name"), list(enumerate(zoo.list_cells())))
 def test_every_cell_obeys_main_laws_with_some_modifier(turn, name):
     cell = suited(name, turn)
+    turn, is_second = divmod(turn, 2)
     with pure_python():
         for check in DECLARATION_LAWS:
             check(cell)
-        for check, kinds in MAIN_LAWS.items():
+        for check, kinds in (*EQUATION_LAWS.items(), STATE_LAWS[is_second]):
             with contextlib.suppress(SkipTest):  # a law that says nothing about this cell
                 check(cell, kinds=(kinds[turn % len(kinds)],))
 

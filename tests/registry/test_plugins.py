@@ -190,6 +190,10 @@ FAILURES = {
         "cell class make_cell.<locals>.Toy (zoo_t): the card has no authors, year and url, and a "
         "component of an installed plugin needs a reference; add `card = zoo.Card(title=...",
     ),
+    "a variant without a card of its own": (
+        "class Own(make_cell('c1')):\n    'Own.'\n" + hook() + "    register(Own)\n",
+        "cell class Own (zoo_t): the card has no authors, year and url",
+    ),
     "a card without a reference": (
         "CARD = zoo.Card('An idea')\n" + hook("task", "t1"),
         "task class make_task.<locals>.Toy (zoo_t): the card has no authors, year and url",
@@ -641,7 +645,7 @@ def test_plugin_can_look_up_earlier_components(site, monkeypatch):
 
 
 def test_decorator_registers_for_loading_plugin(site, monkeypatch):
-    install(site, "zoo-ta", "@zoo.register_cell\nclass Own(make_cell('c1')):\n    'Own.'\n")
+    install(site, "zoo-ta", "@zoo.register_cell\nclass Own(make_cell('c1')):\n    'Own.'\n    card = CARD\n")
     loader = load()
     monkeypatch.setattr("zoo.registry.loader.LOADER", loader)
     assert loader.plugins()[0].provides == ("cell own",)

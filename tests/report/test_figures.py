@@ -14,7 +14,7 @@ import report_fixtures as examples
 import zoo
 from zoo.report import figures, make_report, palette, write_figures
 from zoo.report.blocks import Axis, Chart, Intervals, PageSection, Reference, ReportPage, Series
-from zoo.tables import Column, Table, TableCell
+from zoo.tables import Column, Table, TableEntry
 
 needs_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="needs matplotlib")
 
@@ -158,12 +158,12 @@ def test_series_colours_differ_for_colour_blind_readers(theme, lacking):
 @needs_matplotlib
 def test_heat_map_has_lines_and_a_legend_for_scores_at_chance(tmp_path):
     columns = (Column("cell"), *(Column(task, "number", heat=True) for task in ("copying", "adding")))
-    good, bad = TableCell(0.9, shade=1.0), TableCell(0.1, hatched=True)
-    table = Table("scores", "Scores", columns, ((TableCell("gru"), good, bad),), hatch="at chance: $0$")
+    good, bad = TableEntry(0.9, shade=1.0), TableEntry(0.1, hatched=True)
+    table = Table("scores", "Scores", columns, ((TableEntry("gru"), good, bad),), hatch="at chance: $0$")
     (axes,) = figures.draw_heat(table).axes
     assert [patch.get_hatch() for patch in axes.patches] == [None, "////"]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [r"at chance: \$0\$"]
-    plain = replace(table, hatch="", rows=((TableCell("gru"), good, good),))
+    plain = replace(table, hatch="", rows=((TableEntry("gru"), good, good),))
     (axes,) = figures.draw_heat(plain).axes
     assert axes.get_legend() is None
     report = ReportPage("r", "", (), (PageSection("s", "S", (table,)),))
@@ -193,3 +193,19 @@ def test_contrast_of_lines_and_text(theme):
 def test_figures_and_page_share_markers():
     assert len(palette.SERIES) == 6
     assert set(palette.MARKERS) == set(figures._MARKERS)
+
+
+@pytest.mark.parametrize("text", ["monday", "a\nbc\td\n$", "x" * 90, "ab\n" * 20])
+def test_text_figure_has_a_square_in_the_colour_of_each_shown_symbol(text):
+    values = np.random.default_rng(len(text)).uniform(-1, 1, len(text))
+    layout = list(figures._layout(tuple(text)))
+    (axes,) = figures._text_figure(tuple(text), values, "title").axes
+    (squares,) = axes.collections
+    corners = [path.get_extents().bounds for path in squares.get_paths()]
+    assert corners == [(column, line, 1, 1) for _, line, column in layout]
+    colours = squares.get_facecolors()
+    np.testing.assert_allclose(colours[:, 3], np.abs(values[: len(layout)]))
+    assert len({tuple(colour) for colour in colours[:, :3]}) == len(set(values[: len(layout)] > 0))
+    shown = [each.get_text() for each in axes.texts]
+    assert shown == [text[index].replace("\n", "↵").replace("\t", " ") for index, *_ in layout]
+    assert axes.get_title(loc="left") == "title"

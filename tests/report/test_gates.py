@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import zoo
-from zoo.report import figures, gates, make_report, write_figures
+from zoo.report import activations, figures, gates, make_report, write_figures
 from zoo.report.activations import NumericExamples, read_numeric, unit_blocks
 from zoo.report.blocks import Chart, PageSection, ReportPage, StateUnits, Trace, Units
 from zoo.report.gate_figures import gate_label, merge_equal
@@ -73,7 +73,7 @@ def test_report_has_the_gates_that_the_cell_declares(run):
 @pytest.mark.parametrize("run", GATED, indirect=True)
 def test_gates_of_a_report_equal_one_trace_of_the_text(run, monkeypatch):
     _, path = run
-    monkeypatch.setattr(gates, "_STEPS", 17)  # so that states pass from part to part
+    monkeypatch.setattr(activations, "_STEPS", 17)  # so that states pass from part to part
     _, chart, block = blocks_of(report_of(path))
     model, shown = zoo.load(path), "".join(block.symbols)
     valid = examples.TEXT[len(examples.TEXT) * 9 // 10 :]
@@ -84,6 +84,26 @@ def test_gates_of_a_report_equal_one_trace_of_the_text(run, monkeypatch):
         assert values_of(block, state) == pytest.approx(expected[list(state.numbers)], abs=0.5 / 127 + 1e-6)
         assert series.y == pytest.approx(expected.mean(axis=0), rel=6e-3)
         assert min(state.peaks) >= 1, "full colour is an open gate"
+
+
+def test_states_and_costs_equal_a_run_of_single_steps(run, monkeypatch):
+    _, path = run
+    monkeypatch.setattr(activations, "_STEPS", 17)
+    model = zoo.load(path)
+    tokens = model.vocab.encode(examples.TEXT)[:60]
+    with zoo.kernels.pure_python():
+        seen = activations.read_text(model, model.vocab, tokens, 60, "test")
+        state, states, bits = None, [], []
+        for token in tokens:
+            logits, state = model.outputs(np.array([[token]]), state=state)
+            states.append(state)
+            bits.append(activations._bits(logits[0], tokens[len(states) % 60][None])[0])
+    shown = len(seen.symbols)
+    assert [*seen.states] == [*state]
+    for name, values in seen.states.items():
+        expected = np.stack([each[name][0] for each in states])[-shown:].T
+        np.testing.assert_allclose(values, expected, atol=1e-6)
+    np.testing.assert_allclose(seen.surprise[1:], bits[-shown:-1], atol=0.011)
 
 
 @needs_matplotlib

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.forecasting.api import open_forecaster
+from zoo.forecasting import Forecaster
 from zoo.report import forecasts, make_report
 from zoo.report.blocks import Chart, TextBlock, Units
 from zoo.report.figures import draw_chart, draw_text
@@ -190,7 +190,7 @@ def test_errors_are_those_of_all_windows_as_after_training(table):
 
 
 def test_page_notes_a_missing_interval(table):
-    forecaster = replace(open_forecaster(table[0]), calibration=None)
+    forecaster = replace(Forecaster.load(table[0]), calibration=None)
     with zoo.kernels.pure_python():
         backtest, residuals = forecaster.backtest(), forecasts._Residuals.of(forecaster, "test")
     blocks = list(forecasts._blocks(forecaster, backtest, backtest.scores, residuals))

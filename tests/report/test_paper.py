@@ -91,6 +91,17 @@ def data_set(path, label, settings, cells=("vanilla",)):
         return zoo.compare(list(cells), data=path / f"{label}.csv", out=path / "runs", **sizes, **settings)
 
 
+def test_a_variant_of_a_published_cell_is_based_on_its_papers(comparison, monkeypatch):
+    """Here `vanilla` stands for a subclass that a plugin registers."""
+    vanilla = type(zoo.get_cell("vanilla"))
+    monkeypatch.setattr(vanilla, "card", type("Variant", (vanilla,), {"__doc__": "V."}).card)
+    assert "to compare vanilla (based on Elman 1990), " in methods_text(comparison)
+    assert r"to compare vanilla (based on~\cite{elman1990finding}), " in methods_latex(comparison)
+    entries = references(comparison)
+    assert "@misc{elman1990finding," in entries
+    assert "unpublished" not in entries
+
+
 TABLE = {"target": "load", "horizon": 2, "context": 3}
 SEQUENCES = {"label": "mood", "series": "who"}
 

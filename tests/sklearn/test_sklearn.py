@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import pickle
 
 import numpy as np
@@ -886,6 +887,41 @@ def test_rows_for_validation_of_a_forecaster():
         made.fit(phase[:, None], series, validation=series)
     with pytest.raises(ValueError, match="validation is given with `series`; set validation_fraction"):
         SequenceForecaster(**FORECAST, series="0").fit(phase[:, None], series, validation=(phase, series))
+
+
+VALUES = {
+    "numbers": np.arange(40.0),
+    "dates": np.datetime64("2024-01-01") + np.arange(40),
+    "texts": np.array([*"abcd"] * 10),
+}
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize(("fitted", "given"), [*itertools.permutations(VALUES, 2)])
+def test_rows_that_follow_have_the_kinds_of_values_of_the_rows_of_training(fitted, given):
+    y = np.sin(np.arange(30.0))
+    roles = {"known_future": ["known"], "time": None if fitted == "texts" else "column"}
+    made = SequenceForecaster("vanilla", hidden_size=2, horizon=2, context=3, steps=1, threads=1, **roles)
+    known = np.arange(40.0) % 7
+    rows = {"column": VALUES[fitted][:30], "known": known[:30]}
+    after = {"column": VALUES[given][30:], "known": known[30:]}
+    message = f"X has {given} in column 'column', and fit was given {fitted}; give {fitted} here, too"
+    with pytest.raises(ValueError, match=message):
+        made.fit(rows, y).forecast(after)
+    with pytest.raises(ValueError, match=message):
+        made.fit(rows, y, validation=(after, np.arange(10.0)))
+    assert made.fit(rows, y).predict({**after, "column": VALUES[fitted][30:]}).shape == (2,)
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize(("fitted", "given"), [("numbers", "dates"), ("dates", "numbers")])
+@pytest.mark.parametrize("call", ["forecast", "predict", "score"])
+def test_a_cell_that_reads_the_time_reads_times_of_the_kind_of_training(fitted, given, call):
+    shape = {"hidden_size": 2, "horizon": 2, "context": 3, "steps": 1, "threads": 1}
+    made = SequenceForecaster("cfc", **shape, target="load", time="time", random_state=0)
+    made.fit({"time": VALUES[fitted], "load": np.sin(np.arange(40.0))})
+    with pytest.raises(zoo.DataError, match=r"the model reads the time between rows\. Give times"):
+        getattr(made, call)({"time": VALUES[given], "load": np.sin(np.arange(40.0))})
 
 
 def test_saved_forecaster(forecaster, tmp_path):

@@ -85,7 +85,7 @@ def test_block_obeys_every_law(block, check, monkeypatch):
         pytest.skip("compiles kernels, or takes seconds in plain Python")
     law = next((law for law in CELL_CHECKS if name_of(law) == name_of(check)), None)
     with pure_python():
-        check(block, **(plain_kinds(law) if law else {}))
+        check(block, **(plain_kinds(law, block.name) if law else {}))
 
 
 class Skip(zoo.Block):

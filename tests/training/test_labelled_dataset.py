@@ -12,7 +12,6 @@ from run_asserts import without_clock
 
 import zoo
 from zoo.classification import Predictor
-from zoo.classification.api import open_predictor
 from zoo.classification.baselines import summary_features
 from zoo.classification.scaling import ScaledSequences
 from zoo.classification.spec import SequenceSpec
@@ -168,7 +167,7 @@ def test_groups_are_kept_together_and_resampled(tmp_path):
     data = table(parts, labels, person=np.repeat(people, [len(part) for part in parts]))
     run = train(data, tmp_path, group="person", steps=2)
     (scores,) = run.history[-1]["test"]["targets"]
-    predictor = open_predictor(run)
+    predictor = Predictor.load(run)
     assert predictor.evaluate()["targets"] == [scores]
     divided = predictor.parts(LabelledSequences.from_arrays(parts, labels, groups=people))
     of_parts = [{people[number] for number in numbers} for numbers in divided.values()]
@@ -213,7 +212,7 @@ def test_units_of_time_are_those_of_training(tmp_path):
     run = train(data[0], tmp_path, cell="ctrnn", steps=2)
     slower = zoo.predict(run, data[1]).values
     assert (slower != zoo.predict(run, data[0]).values).any()
-    scaled = Predictor(run.model, open_predictor(run).spec, data[0]).open_data(data[1], False)[1]
+    scaled = Predictor(run.model, Predictor.load(run).spec, data[0]).open_data(data[1], False)[1]
     np.testing.assert_allclose(scaled.dt[1:4], 2 * ScaledSequences.make(data[0], scaled.spec, "f4").dt[1:4])
 
 
@@ -540,20 +539,20 @@ def test_missing_column_is_an_error_that_lists_all_columns(tmp_path):
     for absent in ("y", "id"):
         other = {name: column for name, column in table(parts, labels).items() if name != absent}
         with pytest.raises(DataError, match=rf"table has no column '{absent}'; its columns are .*way \("):
-            open_predictor(run).evaluate(other)
+            Predictor.load(run).evaluate(other)
 
 
 def test_other_labelled_data_are_evaluated(tmp_path):
     parts, labels = recordings()
     run = train(table(parts, labels), tmp_path)
     other = table(*recordings(30, seed=1))
-    facts = open_predictor(run).evaluate(other)
+    facts = Predictor.load(run).evaluate(other)
     assert (facts["part"], facts["sequences"]) == ("all", 30)
     predictions = zoo.predict(run, other)
     accuracy = (predictions.predicted == predictions.actual).mean()
     assert facts["targets"][0]["metrics"]["model"]["accuracy"]["value"] == pytest.approx(accuracy)
     with pytest.raises(UsageError, match="part is 'test', but other data have no parts; leave it out"):
-        open_predictor(run).evaluate(other, "test")
+        Predictor.load(run).evaluate(other, "test")
 
 
 def test_directory_and_standard_input(tmp_path):
@@ -683,11 +682,19 @@ def test_fit_writes_only_what_is_saved(tmp_path, monkeypatch):
     np.testing.assert_array_equal(
         zoo.predict("way.safetensors", padded).values, zoo.predict(predictor, padded).values
     )
-    assert "has no file" in command("eval", "way.safetensors").stderr
+    for words in ((), ("--data", csv_file(tmp_path / "way.csv", table(parts, labels)))):
+        sentence = (
+            "the comparison with simple methods needs the sequences of training, which were passed from"
+        )
+        assert sentence in command("eval", "way.safetensors", *words).stderr
     loaded = Predictor.from_checkpoint(load("way.safetensors"), "way.safetensors")
     assert (loaded.spec, loaded.main) == (predictor.spec, "balanced_accuracy")
     with pytest.raises(DataError, match="the table was passed from memory and has no file"):
         loaded.predict()
+    with pytest.raises(
+        DataError, match="calibration needs the sequences of training, which were passed from"
+    ):
+        loaded.calibrated()
 
 
 class Frame:
@@ -766,7 +773,7 @@ def test_data_that_do_not_fit_the_model(tmp_path):
     ):
         if sentence is None:
             with pytest.raises(DataError, match="sequence 'r1' has the label 'left', which did not occur in"):
-                open_predictor(run).evaluate(data)
+                Predictor.load(run).evaluate(data)
             assert zoo.predict(run, data).actual.tolist() == ["up", "left"]
             continue
         with pytest.raises(DataError) as error:

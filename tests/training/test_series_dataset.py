@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from finite_differences import derivative
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from run_asserts import without_clock
 
 import zoo
@@ -438,6 +440,51 @@ def test_missing_targets_have_neither_a_loss_nor_a_gradient():
                 assert slope == pytest.approx(grad[index], abs=1e-6)
             evaluated = dataset.evaluate(model)
             assert np.isfinite([evaluated.loss, evaluated.metrics["score"]]).all()
+
+
+@settings(max_examples=60)
+@given(
+    present=st.lists(st.sampled_from([0, 1, 5, 20]), min_size=1, max_size=12),
+    context=st.integers(1, 9),
+    horizon=st.integers(1, 5),
+    two=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_training_reads_windows_with_a_target_only(present, context, horizon, two, seed):
+    """Every window with a value in a step with a loss can be drawn, and no other."""
+    rows, rng = 200, np.random.default_rng(seed)
+    y = np.full((2, rows), NAN)
+    for column in range(1 + two):
+        for size, start in zip(present, rng.integers(0, rows, len(present)), strict=True):
+            y[column, start : start + size] = rng.normal(size=len(y[column, start : start + size]))
+    y[:, :2] = wave(2)  # a unit
+    data = {"y": y[0], "z": y[1]} if two else {"y": y[0]}
+    options = {"target": ",".join(data), "context": context, "horizon": horizon, "season": 1, "batch": 64}
+    last_end = int(0.8 * rows) - horizon
+    first_steps = context // 2
+    expected = [
+        origin
+        for origin in range(context - 1, last_end)
+        if any(
+            not np.isnan(column[origin - context + 2 + first_steps : origin + horizon + 1]).all()
+            for column in data.values()
+        )
+    ]
+    if not expected:
+        with pytest.raises(
+            DataError, match="table: no window of the training part has a value of a target af"
+        ):
+            prepared(data, missing="mask", **options)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = prepared(data, missing="mask", **options)
+    assert dataset.training_windows == len(expected)
+    drawn = set(np.concatenate([dataset._draw(step) for step in range(60)]).tolist())
+    assert drawn <= set(expected)
+    assert len(drawn) > 0.9 * len(expected)
+    batch = dataset.training_batch(0)
+    assert (batch["weights"] > 0).any(axis=0).all()
 
 
 def test_part_without_values_has_no_errors(tmp_path):

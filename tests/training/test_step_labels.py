@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from run_asserts import without_clock
 
 import zoo
-from zoo.base.metric import metric_text
-from zoo.classification.api import open_predictor
+from zoo.base.metric import higher_is_better, metric_text
+from zoo.classification import Predictor
 from zoo.classification.evaluation import score_model
-from zoo.classification.metrics import CLASS_METRICS, HIGHER_IS_BETTER, NUMBER_METRICS
+from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
 from zoo.cli.app import cli
 from zoo.cli.format import best_loss, header, score_lines
 from zoo.data import LabelledSequences
@@ -311,7 +311,7 @@ def test_the_metric_chooses_the_best_model_and_the_comparison(metric, tmp_path):
     run = train(given, tmp_path / "run", metric=metric, eval_every=1, lr=0.3, steps=30)
     best = -np.inf
     for event in run.events("eval"):
-        value = event["score"] if HIGHER_IS_BETTER[metric] else -event["score"]
+        value = event["score"] if higher_is_better(metric) else -event["score"]
         assert event["metric"] == metric
         assert event["best"] == (value > best)
         best = max(best, value)
@@ -320,12 +320,12 @@ def test_the_metric_chooses_the_best_model_and_the_comparison(metric, tmp_path):
     (scores,) = run.history[-1]["test"]["targets"]
     assert scores["main"] == metric
     baselines = {name: each[metric]["value"] for name, each in scores["metrics"].items() if name != "model"}
-    pick = max if HIGHER_IS_BETTER[metric] else min
+    pick = max if higher_is_better(metric) else min
     assert scores["best_baseline"] == pick(baselines, key=baselines.get)
-    predictor = open_predictor(run)
+    predictor = Predictor.load(run)
     assert predictor.evaluate()["targets"] == [scores]
     predictor.save(tmp_path / "model.safetensors")
-    assert open_predictor(tmp_path / "model.safetensors").main == metric
+    assert Predictor.load(tmp_path / "model.safetensors").main == metric
 
 
 def test_resumed_run_with_carried_states_and_a_metric_is_the_same_to_the_bit(tmp_path):
@@ -403,7 +403,7 @@ def test_predictions_of_the_data_of_training_name_step_part_and_label(trained):
     _, labels = recordings()
     assert columns["way_actual"].tolist() == ["" if each is None else each for row in labels for each in row]
     assert columns["step"].tolist() == [step for row in labels for step in range(len(row))]
-    predictor = open_predictor(run)
+    predictor = Predictor.load(run)
     given, _ = predictor.open_data()
     for part, numbers in predictor.parts(given).items():
         assert set(columns["id"][columns["part"] == part]) == {f"r{number}" for number in numbers}
@@ -435,7 +435,7 @@ def test_one_sequence_is_cut_by_time(tmp_path):
     lines = list(score_lines(run.history[-1]["test"]))
     assert lines[0].startswith("way, test part, 80 labelled steps of 1 sequence, 95 % intervals:")
     assert any(line.startswith("note: the intervals come from 20 blocks of the steps of") for line in lines)
-    whole = open_predictor(run).evaluate(part="all")
+    whole = Predictor.load(run).evaluate(part="all")
     assert next(score_lines(whole)) == "way, all 400 labelled steps of 1 sequence, 95 % intervals:"
     assert whole["note"].startswith("the intervals come from 20 blocks of the steps of one sequence")
     assert zoo.predict(run).to_csv().splitlines()[1].startswith("table,2024-01-01 00:00,")
@@ -555,7 +555,7 @@ def test_run_is_reported_compared_and_evaluated_on_other_data(trained, tmp_path)
     assert facts["targets"][0]["metrics"]["model"]["accuracy"]["value"] == pytest.approx(right.mean())
     shown = command("eval", run.path).stdout
     assert shown.startswith(
-        f"way, test part, {open_predictor(run).evaluate()['steps']} labelled steps of 6 sequences"
+        f"way, test part, {Predictor.load(run).evaluate()['steps']} labelled steps of 6 sequences"
     )
 
 
@@ -715,4 +715,4 @@ def test_new_labels_that_did_not_occur_name_the_step(trained):
     parts, labels = recordings(3, seed=2, missing=0)
     labels[1][2] = "left"
     with pytest.raises(DataError, match=r"step 2 of sequence '1' has the label 'left', which did not occur"):
-        open_predictor(run).evaluate(LabelledSequences.from_arrays(parts, labels))
+        Predictor.load(run).evaluate(LabelledSequences.from_arrays(parts, labels))

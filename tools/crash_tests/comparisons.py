@@ -48,14 +48,21 @@ class ForkedComparison(Training):
 
 
 class ComparisonProcesses:
-    """Comparisons with two worker processes: kill a worker or the leader, or send Ctrl-C to the leader."""
+    """Comparisons with two worker processes: kill a worker or the leader, or send Ctrl-C to the leader.
+
+    Args:
+        settings: Arguments of the comparison.
+    """
 
     victims: tuple[str, ...] = ("worker", "leader", "Ctrl-C")
+
+    def __init__(self, settings: dict[str, Any] = LONG) -> None:
+        self.settings = settings
 
     def prepare(self, folder: Path) -> None:
         """Run the undisturbed comparison in this process."""
         self.whole = folder / "whole"
-        undisturbed(self.whole, LONG)
+        undisturbed(self.whole, self.settings)
 
     def start(self, out: Path) -> Command:
         """Start or resume the comparison in ``out``."""
@@ -68,7 +75,7 @@ class ComparisonProcesses:
             "copying",
             *flags(options, set="copying."),
         ]
-        arguments += [*flags(LONG), *self.backend_flags(), "--json", "--out", str(out)]
+        arguments += [*flags(self.settings), *self.backend_flags(), "--json", "--out", str(out)]
         return Command(arguments, out.with_name(f"{out.name}.output"))
 
     def backend_flags(self) -> tuple[str, ...]:
@@ -105,7 +112,7 @@ class ComparisonProcesses:
             time.sleep(delay)
             kills += [victim] * self.kill(command, victim)
         command.wait()
-        undisturbed(out, LONG)
+        undisturbed(out, self.settings)
         return kills
 
     def kill(self, command: Command, victim: str) -> bool:
@@ -133,11 +140,13 @@ class DaskComparison(ComparisonProcesses):
 
     Args:
         workers: Number of workers.
+        settings: Arguments of the comparison.
     """
 
     victims = ("Dask worker", "job process", "scheduler", "leader", "Ctrl-C")
 
-    def __init__(self, workers: int = 2) -> None:
+    def __init__(self, workers: int = 2, settings: dict[str, Any] = LONG) -> None:
+        super().__init__(settings)
         self.workers = workers
 
     def prepare(self, folder: Path) -> None:

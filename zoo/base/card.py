@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from zoo.arguments import short_repr
 from zoo.errors import DefinitionError
@@ -55,6 +55,19 @@ def _reference_fields(card: Card, title: dict[str, str]) -> dict[str, str]:
         **_identifiers(card.url),
         "url": _url(card.url),
     }
+
+
+def variant_card(title: str, source: str, card: Card) -> Card:
+    """The card of an unpublished variant of a published component; it cites the papers of the component.
+
+    Args:
+        title: The name of the class of the variant.
+        source: The component, ``cell 'lstm'``.
+        card: The card of the component.
+    """
+    papers = replace(card, also=()), *card.also
+    variant = f"of the {source}: {card.citation()} {card.url}"
+    return Card(title, variant=variant, scope=card.scope, block=card.block, also=papers)
 
 
 def bibtex_key(card: Card, name: str) -> str:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from zoo.base.card import TEMPLATE as CARD_TEMPLATE
-from zoo.base.card import Card, bibtex_entry
+from zoo.base.card import Card, bibtex_entry, variant_card
 from zoo.base.code_version import code_version, is_shipped, version_of
 from zoo.base.declarations import ArrayDeclaration, Option
 from zoo.base.names import (
@@ -48,7 +48,11 @@ class Component:
     family: ClassVar[str] = "other"
     """Group in listings."""
     card: ClassVar[Card]
-    """Its reference; by default a card of an unpublished component, with the class name as title."""
+    """Its reference; by default a card of an unpublished component, with the class name as title.
+
+    The paper of a published class does not describe a subclass: the card of this variant is unpublished and
+    cites the paper. A class inherits the card of an abstract class.
+    """
     declared_options: ClassVar[Mapping[str, Option[Any]]] = MappingProxyType({})
     options: Mapping[str, Any] = MappingProxyType({})
     """The value of every declared option, on an instance."""
@@ -100,15 +104,23 @@ class Component:
 
     @classmethod
     def _check_card(cls) -> None:
-        """Check the card; a class without a reference gets a card with its own name."""
+        """Check the card; a class that states none gets one, unless an abstract class has a reference."""
         card = getattr(cls, "card", None)
         if card is not None and not isinstance(card, Card):
             raise DefinitionError(
                 f"{cls.error_name()}: card is {card!r}; give {CARD_TEMPLATE}, or no card if it is not "
                 f"published."
             )
-        if card is None or not (card.published or "card" in vars(cls)):
+        if vars(cls).get("card") is not None:
+            return
+        bases = (base for base in cls.__mro__ if issubclass(base, Component) and vars(base).get("card"))
+        source = next((base for base in bases if base.card.published), None)
+        if source is None:
             cls.card = Card(title=cls.__name__)
+        elif "name" in vars(source):
+            cls.card = variant_card(cls.__name__, source.label(), source.card)
+        else:  # an abstract class
+            cls.card = source.card
 
     @classmethod
     def _check_name(cls) -> None:

@@ -16,12 +16,10 @@ class Metric:
 
     Args:
         score: From outputs ``(T, B, V)``, targets and weights ``(T, B)`` to the score.
-        higher_is_better: Whether a higher score is better.
         perfect: The score of correct answers.
     """
 
     score: Callable[[Array, Array, Array], float]
-    higher_is_better: bool
     perfect: float
 
 
@@ -86,6 +84,10 @@ _COLUMNS = (
     *("accuracy", "balanced_accuracy", "macro_f1", "auroc"),
     *("mae", "rmse", "mase", "pinball", "coverage"),
 )
+_DIRECTIONS = {
+    **dict.fromkeys((*_SHARES, "valid_time"), True),
+    **dict.fromkeys(("squared_error", "absolute_error", "nats", "mae", "rmse", "mase"), False),
+}
 _TEXTS = {"macro_f1": "macro F1", "auroc": "AUROC", "mae": "MAE", "rmse": "RMSE", "mase": "MASE"}
 
 
@@ -107,11 +109,20 @@ def is_share(metric: str) -> bool:
     return metric in _SHARES
 
 
+def higher_is_better(metric: str) -> bool:
+    """Whether a higher score is better, of a metric of tasks, labels or forecasts.
+
+    Raises:
+        KeyError: if no comparison uses the metric, such as ``coverage``.
+    """
+    return _DIRECTIONS[metric]
+
+
 METRICS = {
-    "accuracy": Metric(_accuracy, higher_is_better=True, perfect=1.0),
-    "sequence_accuracy": Metric(_sequence_accuracy, higher_is_better=True, perfect=1.0),
-    "squared_error": Metric(_squared_error, higher_is_better=False, perfect=0.0),
-    "nats": Metric(_nats, higher_is_better=False, perfect=0.0),
-    "absolute_error": Metric(_absolute_error, higher_is_better=False, perfect=0.0),
-    "valid_time": Metric(_valid_time, higher_is_better=True, perfect=1.0),
+    "accuracy": Metric(_accuracy, perfect=1.0),
+    "sequence_accuracy": Metric(_sequence_accuracy, perfect=1.0),
+    "squared_error": Metric(_squared_error, perfect=0.0),
+    "nats": Metric(_nats, perfect=0.0),
+    "absolute_error": Metric(_absolute_error, perfect=0.0),
+    "valid_time": Metric(_valid_time, perfect=1.0),
 }

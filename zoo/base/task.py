@@ -13,7 +13,7 @@ from zoo.base.batch import Batch, check_batch
 from zoo.base.component import Component
 from zoo.base.data_kinds import PARTS
 from zoo.base.loss import Loss, loss_table
-from zoo.base.metric import METRICS
+from zoo.base.metric import METRICS, higher_is_better
 from zoo.base.task_rng import TaskRng
 from zoo.errors import DefinitionError, UsageError, ZooError
 
@@ -132,7 +132,7 @@ class Task(Component, abstract=True):
     @property
     def higher_is_better(self) -> bool:
         """Whether a higher score is better."""
-        return METRICS[self.metric].higher_is_better
+        return higher_is_better(self.metric)
 
     def draw_examples(self, rng: TaskRng, size: int, part: str) -> Batch:
         """Compute ``size`` examples.

@@ -6,22 +6,7 @@ from typing import Any
 
 from zoo.classification.predictor import Predictions, Predictor
 from zoo.data.training_files import check_training_files
-from zoo.model.checkpoint import CellClasses, open_run
-
-
-def open_predictor(run: Any, cell: CellClasses = None) -> Predictor:
-    """The predictor of a run.
-
-    Args:
-        run: A predictor; a run, a run directory, of which the best model is taken, or a ``.safetensors``
-            file.
-        cell: The class of the cell, if it is not registered.
-
-    Raises:
-        CheckpointError: if it does not exist, or is damaged.
-        UsageError: if it is a run on other data.
-    """
-    return open_run(Predictor, Predictor.from_checkpoint, run, cell)
+from zoo.model.checkpoint import CellClasses
 
 
 def predict(run: Any, data: Any = None, *, cell: CellClasses = None) -> Predictions:
@@ -43,7 +28,7 @@ def predict(run: Any, data: Any = None, *, cell: CellClasses = None) -> Predicti
         UsageError: if an argument is invalid.
         CheckpointError: if the run does not exist, or is damaged.
     """
-    predictor = open_predictor(run, cell)
+    predictor = Predictor.load(run, cell)
     if data is None:
         check_training_files(run, [predictor.data])
     return predictor.predict(data)

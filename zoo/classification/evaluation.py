@@ -164,6 +164,9 @@ def score_sequences(
     notes = list[str]()
     if scores.main != main:
         notes.append(f"the labels are of one class, so there is no AUROC, and {scores.main} is compared")
+    elif absent := _absent_classes(scores, scaled.spec):
+        noun = "labelled step" if scaled.spec.is_stepwise else "sequence"
+        notes.append(f"no {noun} has the class {absent}, so the scores do not include its recall")
     if scores.resampled == "blocks" and scores.has_intervals:
         notes.append(
             f"the intervals come from {groups} blocks of the steps of one sequence, so they do not hold for "
@@ -172,6 +175,15 @@ def score_sequences(
     if notes:
         facts["note"] = "; ".join(notes)
     return facts
+
+
+def _absent_classes(scores: LabelScores, spec: SequenceSpec) -> str:
+    """The classes of training that no scored label has, for a sentence."""
+    if scores.confusion is None:
+        return ""
+    counts = scores.confusion.sum(axis=1).tolist()
+    names = [repr(name) for name, count in zip(spec.classes, counts, strict=True) if not count]
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _sequence_numbers(given: LabelledSequences, scaled: ScaledSequences, numbers: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo.arguments import counted
 from zoo.array_types import Array
-from zoo.base.metric import metric_text
+from zoo.base.metric import higher_is_better, metric_text
 from zoo.field_repr import one_line_repr
 from zoo.forecasting.metrics import RESAMPLES, Estimate, change_text, gain_text
 
@@ -21,8 +21,6 @@ CLASS_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 
 NUMBER_METRICS = ("mae", "rmse")
 """Errors of numbers, lower is better."""
-
-HIGHER_IS_BETTER = {**dict.fromkeys(CLASS_METRICS, True), **dict.fromkeys(NUMBER_METRICS, False)}
 
 Score = Callable[[Array], Array]
 """From weights of groups of labels `(R, G)` to the score for each row of them, `(R,)`."""
@@ -68,7 +66,7 @@ class LabelScores:
         """Whether the model is better than the best baseline, by how much, and how certain that is."""
         name, gain = self.best_baseline, self.improvement
         ours, theirs = (self.metrics[key][self.main].value for key in ("model", name))
-        is_error = not HIGHER_IS_BETTER[self.main]
+        is_error = not higher_is_better(self.main)
         unit = "" if is_error else " points"
         points = f"{abs(gain.value) * 100:.1f} points {'more' if gain.value > 0 else 'less'}"
         change = change_text(gain.value) if is_error else points
@@ -305,7 +303,12 @@ class _Mean:
 
 
 class _ClassRates:
-    """Scores from the numbers of true, predicted and correctly predicted labels of each class."""
+    """Scores from the numbers of true, predicted and correctly predicted labels of each class.
+
+    A mean over classes is NaN in a resample without a class that the labels have, since it would be the score
+    of other classes: it jumps, for example from 0.5 to 1 if all labels are predicted as the most frequent
+    class.
+    """
 
     def __init__(self, actual: Array, predicted: Array, classes: int, bootstrap: _Bootstrap) -> None:
         every, is_correct = np.ones(len(actual), bool), actual == predicted
@@ -313,6 +316,7 @@ class _ClassRates:
         self._predicted = bootstrap.counts(predicted, every, classes)
         self._correct = bootstrap.counts(actual, is_correct, classes)
         self._total = self._true.sum(axis=1)
+        self._occurs = self._true.any(axis=0)
 
     def accuracy(self, weights: Array) -> Array:
         return np.asarray(weights @ self._correct.sum(axis=1) / (weights @ self._total))
@@ -321,13 +325,19 @@ class _ClassRates:
         """The mean recall of the classes that occur."""
         true = weights @ self._true
         recall = weights @ self._correct / np.maximum(true, 1e-300)
-        return np.asarray((recall * (true > 0)).sum(axis=1) / (true > 0).sum(axis=1))
+        means = (recall * (true > 0)).sum(axis=1) / (true > 0).sum(axis=1)
+        return self._with_all_classes(means, true)
 
     def macro_f1(self, weights: Array) -> Array:
         """The mean F1 of the classes that occur or are predicted."""
-        total = weights @ self._true + weights @ self._predicted
+        true = weights @ self._true
+        total = true + weights @ self._predicted
         f1 = 2 * (weights @ self._correct) / np.maximum(total, 1e-300)
-        return np.asarray((f1 * (total > 0)).sum(axis=1) / (total > 0).sum(axis=1))
+        return self._with_all_classes((f1 * (total > 0)).sum(axis=1) / (total > 0).sum(axis=1), true)
+
+    def _with_all_classes(self, scores: Array, true: Array) -> Array:
+        """The scores of the resamples that have all classes, NaN for the others."""
+        return np.where((true > 0)[:, self._occurs].all(axis=1), scores, np.nan)
 
 
 class _Auroc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,13 +13,14 @@ import numpy as np
 from zoo.arguments import as_choice, as_path, counted, short_repr
 from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
+from zoo.classification.calibration import fit_calibration
 from zoo.classification.evaluation import predict, score_model, score_sequences
 from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
 from zoo.classification.scaling import ScaledSequences
 from zoo.classification.sequence_parts import divide
 from zoo.classification.spec import SequenceSpec, class_texts
 from zoo.data.growing_array import allocate
-from zoo.data.labelled_sequences import LabelledSequences
+from zoo.data.labelled_sequences import STEPWISE, LabelledSequences
 from zoo.data.sequence_reader import read_sequences
 from zoo.data.sources import STDIN
 from zoo.data.table import (
@@ -33,7 +35,7 @@ from zoo.data.table_files import IN_MEMORY_TABLE
 from zoo.data.training_files import check_unchanged
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.model import SequenceModel, model_from
-from zoo.model.checkpoint import CellClasses, command_for
+from zoo.model.checkpoint import CellClasses, command_for, open_run
 from zoo.storage import Checkpoint
 from zoo.storage import save as save_file
 
@@ -150,6 +152,24 @@ class Predictor:
         return f"Predictor({self.model!r}, label={self.spec.label!r}, classes={classes})"
 
     @classmethod
+    def load(cls, run: Any, cell: CellClasses = None) -> Predictor:
+        """Load the predictor of a run once, to predict often, for example in a service.
+
+        >>> predictor = zoo.classification.Predictor.load("runs/digits")
+        >>> predictor.predict(new_sequences).values
+
+        Args:
+            run: A run, a run directory, of which the best model is taken, or a ``.safetensors`` file. A
+                predictor is returned as it is.
+            cell: The class of the cell, if it is not registered.
+
+        Raises:
+            CheckpointError: if it does not exist, or is damaged.
+            UsageError: if it is a run on other data.
+        """
+        return open_run(cls, cls.from_checkpoint, run, cell)
+
+    @classmethod
     def from_checkpoint(
         cls, checkpoint: Checkpoint, source: str, cell: CellClasses = None, data: Any = None
     ) -> Predictor:
@@ -258,7 +278,7 @@ class Predictor:
             as_choice(part, "part", (*PARTS, "all"))
         if data is not None and part not in (None, "all"):
             raise UsageError(f"part is {part!r}, but other data have no parts; leave it out.")
-        given, scaled = self.open_data(None, needs_labels=True)
+        given, scaled = self._open_training("the comparison with simple methods")
         parts = divide(given, self.spec)
         if data is None:
             return score_model(self.model, given, scaled, parts, part or parts.last, self.main)
@@ -269,9 +289,58 @@ class Predictor:
         scaled = ScaledSequences.make(both, self.spec, self.model.dtype, offsets)
         return {"part": "all", **score_sequences(self.model, both, scaled, parts.train, others, self.main)}
 
+    def calibrated(self) -> Predictor:
+        """Calibrate the probabilities: of the cases with 20 %, one in five has the class.
+
+        Fits a temperature (Guo, Pleiss, Sun and Weinberger, 2017, https://arxiv.org/abs/1706.04599) and a
+        bias for each class (Alexandari, Kundaje and Shrikumar, 2020,
+        https://github.com/kundajelab/labelshiftexperiments) to the validation part, by maximum likelihood.
+        They scale and shift the readout of a copy of the model, so saved files and exports have the new
+        probabilities. After training with ``class_weights="balanced"`` the biases restore the frequencies of
+        the validation part. With two classes, the order of the sequences by their probability does not
+        change, unless the probabilities are means over steps.
+
+        >>> predictor.calibrated().save("calibrated.safetensors")
+
+        Raises:
+            UsageError: if labels are numbers, or the data of training have no validation part.
+            DataError: if the data of training cannot be read, or have changed.
+        """
+        if not self.spec.classes:
+            raise UsageError(f"the label {self.spec.label!r} is a number; only classes have probabilities.")
+        given, scaled = self._open_training("calibration")
+        numbers = divide(given, self.spec).valid
+        codes = self.spec.codes(given)[scaled.items(numbers)]
+        has_label = codes >= 0
+        if not has_label.any():
+            raise UsageError(
+                f"{given.name} has no labels in a validation part, to which probabilities are calibrated; "
+                f"train with one, such as `split='70,15,15'`."
+            )
+        sizes = np.ones(len(codes), np.int64)
+        if self.spec.pooling == "mean":  # a prediction is the mean of the probabilities of its steps
+            sizes = scaled.lengths[numbers]
+            scaled = replace(scaled, spec=replace(self.spec, pooling=STEPWISE))
+        probabilities = predict(self.model, scaled, numbers)[np.repeat(has_label, sizes)]
+        logits = np.log(np.maximum(probabilities, 1e-300))
+        scale, bias = fit_calibration(logits, sizes[has_label], codes[has_label])
+        model = copy.deepcopy(self.model)
+        model.params["Why"][...] *= scale
+        model.params["by"][...] = model.params["by"] * scale + bias
+        return replace(self, model=model)
+
     def parts(self, given: LabelledSequences) -> dict[str, Array]:
         """Numbers of the sequences of each part of the data of training."""
         return divide(given, self.spec).by_name()
+
+    def _open_training(self, use: str) -> tuple[LabelledSequences, ScaledSequences]:
+        """The sequences of training, as for :meth:`open_data`, which a saved predictor lacks."""
+        if isinstance(self.data, str) and self.data.startswith(IN_MEMORY_TABLE):
+            raise DataError(
+                f"{use} needs the sequences of training, which were passed from memory or are not in the "
+                f"file of a saved predictor; use the result of `zoo.fit`, or a run on a file."
+            )
+        return self.open_data(None, needs_labels=True)
 
     def open_data(
         self, data: Any = None, needs_labels: bool = True

@@ -14,7 +14,7 @@ import numpy as np
 
 from zoo.arguments import counted, real_path
 from zoo.array_types import Array
-from zoo.classification.metrics import HIGHER_IS_BETTER
+from zoo.base.metric import higher_is_better
 from zoo.classification.spec import SequenceSpec
 from zoo.comparison.plan import PlanEntry
 from zoo.comparison.records import RunRecord
@@ -23,6 +23,7 @@ from zoo.data.table import DataColumn, as_table, is_table_like
 from zoo.errors import CheckpointError, UsageError
 from zoo.forecasting.spec import ForecastSpec
 from zoo.model.category_inputs import CategoryInputs
+from zoo.online.gradients import GRADIENTS
 from zoo.storage import write_bytes
 from zoo.storage.record_schema import is_bounded_float
 from zoo.training import Run
@@ -105,6 +106,18 @@ class DataSetInfo:
         """Reason why no bidirectional layer can learn from these data; empty if one can."""
         return "forecasts, and a forecast reads the past only" if self.is_table else ""
 
+    def check_gradient(self, name: str, batch: int) -> None:  # noqa: ARG002 - as of a task
+        """Check that the gradient is BPTT.
+
+        Raises:
+            UsageError: if it is not.
+        """
+        if name in GRADIENTS:
+            raise UsageError(
+                f"compare: `gradient` is {name!r}, and a data set such as {Path(self.path).name} has BPTT "
+                f"alone; give a task, or leave out `gradient`."
+            )
+
     def train_arguments(self) -> dict[str, Any]:
         """Arguments of ``zoo.train`` for a run."""
         parts = {} if self.is_table else {"split_seed": _SPLIT_SEED}
@@ -114,7 +127,7 @@ class DataSetInfo:
         """The metric as plain JSON. The best baseline is known after a run only."""
         return {
             "metric": self._metric,
-            "higher_is_better": HIGHER_IS_BETTER.get(self._metric, False),
+            "higher_is_better": higher_is_better(self._metric),
             "threshold": None,
             "baseline": None,
         }
@@ -293,7 +306,7 @@ def score_fields(facts: Facts) -> dict[str, Any]:
     scores = facts["targets"]
     if not scores:
         return {}
-    pick = max if HIGHER_IS_BETTER.get(_metric_of(scores), False) else min
+    pick = max if higher_is_better(_metric_of(scores)) else min
     values = [each["value"] for each in baseline_scores(facts).values() if each["value"] is not None]
     score, baseline = _mean_estimate(scores, "model")["value"], pick(values)
     gain = (scores[0] if len(scores) == 1 else facts.get("overall", {})).get("improvement")

@@ -22,12 +22,12 @@ from typing import Any, cast
 from zoo.base import Cell, Optimizer
 from zoo.call_stack import with_large_stack
 from zoo.child_process import Message, connect_to_parent
-from zoo.classification.api import open_predictor
+from zoo.classification import Predictor
 from zoo.comparison.data_sets import Facts, check_unchanged, score_fields
 from zoo.comparison.jobs import Event, Job, OnEvent, Record
 from zoo.comparison.results import evaluations, make_record, read_record, write_record
 from zoo.errors import DivergenceError
-from zoo.forecasting.api import open_forecaster
+from zoo.forecasting import Forecaster
 from zoo.foreign_errors import error_text
 from zoo.garbage_collection import reduce_collections
 from zoo.registry import load_class_file, load_plugin_file, resolve_cell, resolve_task
@@ -126,8 +126,8 @@ def _test_facts(job: Job, folder: Path, history: list[Event]) -> Facts:
         return facts
     run = Run(folder, _cell_classes(job))  # diverged
     if run.config.data_kind == "sequences":
-        return open_predictor(run).evaluate()
-    return open_forecaster(run).backtest(stride=1).scores
+        return Predictor.load(run).evaluate()
+    return Forecaster.load(run).backtest(stride=1).scores
 
 
 def _forward_event(event: Event, job: Job, on_event: OnEvent) -> None:

@@ -229,6 +229,7 @@ _LATER_SETTINGS = (
     "residual",
     "precision",
     "embedding",
+    "gradient",
     *REGULARISATION_SETTINGS,
 )
 MAX_LABEL = 128

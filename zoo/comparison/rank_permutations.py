@@ -72,7 +72,7 @@ class RankPermutations:
         holds for all pairs of cells at once. A cell is clearly worse than the best one if its interval is
         above 0.
         """
-        if not self._has_verdicts(min_tasks):
+        if not self._has_enough_tasks(min_tasks):
             return None
         return self._permutation_interval(self._rank_gap(cell), self.critical_difference)
 
@@ -82,12 +82,12 @@ class RankPermutations:
         It holds for the differences of all cells to the reference at once. None for fewer tasks than
         :func:`min_tasks_with_reference`.
         """
-        if not self._has_verdicts(min_tasks_with_reference):
+        if not self._has_enough_tasks(min_tasks_with_reference):
             return None
         difference = float(self.sums[cell] - self.sums[reference])
         return self._permutation_interval(difference, self.critical_difference_to_reference)
 
-    def _has_verdicts(self, fewest: Callable[[int], int]) -> bool:
+    def _has_enough_tasks(self, fewest: Callable[[int], int]) -> bool:
         cells = len(self.sums)
         return cells > 1 and self.tasks >= fewest(cells)
 

@@ -59,7 +59,7 @@ def rank_conclusions(results: Comparison) -> Iterator[str]:
             f"cells.{reason}"
         )
     yield from _conclusions_on_reference(results) if results.reference else _conclusions_on_best(results)
-    if _has_verdicts(results):
+    if _has_rank_verdicts(results):
         yield "The verdicts do not cover other kinds of tasks, the sweep and the choice of test examples."
 
 
@@ -96,7 +96,7 @@ def _conclusions_on_reference(results: Comparison) -> Iterator[str]:
         return
     count, tasks = len(ranked), ranked[0].tasks
     meaning = f"rank difference: the mean rank less the mean rank of {results.reference}"
-    if not _has_verdicts(results):
+    if not _has_rank_verdicts(results):
         fewest = min_tasks_with_reference(count)
         yield f"{meaning}. A verdict on {count} cells with a reference cell needs {fewest} tasks."
         return
@@ -117,7 +117,7 @@ def has_rank_intervals(results: Comparison) -> bool:
     return _has_ranks(results) and results.overall[0].low is not None
 
 
-def _has_verdicts(results: Comparison) -> bool:
+def _has_rank_verdicts(results: Comparison) -> bool:
     name = "rank_difference_low" if results.reference else "rank_gap_low"
     return _has_ranks(results) and any(getattr(row, name) is not None for row in results.overall)
 
@@ -150,13 +150,13 @@ def rank_methods(results: Comparison, cite: Citation) -> Iterator[str]:
             f"{cite(EXPANDED_PERCENTILES)}."
         )
     permutations = f"95 % of {DRAWS:,} random permutations of the ranks on each task"
-    if _has_verdicts(results) and results.reference:
+    if _has_rank_verdicts(results) and results.reference:
         yield (
             f"A mean rank is called clearly better or worse than the mean rank of {results.reference}, the "
             f"control{cite(CRITICAL_DIFFERENCE)}, if their difference exceeds the largest difference of any "
             f"cell to the control in {permutations}."
         )
-    elif _has_verdicts(results):
+    elif _has_rank_verdicts(results):
         yield (
             f"A mean rank is called clearly worse than the best one if their difference exceeds the critical "
             f"difference{cite(CRITICAL_DIFFERENCE)}, which no two cells exceed in {permutations}."
@@ -168,7 +168,7 @@ def rank_sources(results: Comparison) -> list[Card]:
     if results.has_several_sizes:
         return rank_sources(results.at_size(results.sizes[-1]))
     intervals = [EXPANDED_PERCENTILES] if has_rank_intervals(results) else []
-    return [*intervals, CRITICAL_DIFFERENCE] if _has_verdicts(results) else intervals
+    return [*intervals, CRITICAL_DIFFERENCE] if _has_rank_verdicts(results) else intervals
 
 
 def _drawn_units(results: Comparison) -> str:

@@ -95,10 +95,11 @@ class RunRecord:
 class SummaryRow:
     """A cell on a task at one size over its seeds: statistics of the score, and means of times.
 
-    ``spread`` is the standard deviation, ``low`` and ``high`` bound the 95 % interval of the mean, ``lost``
-    counts the runs without a score. ``gain`` is the mean of the runs, and its interval covers the test part
-    and the seeds. ``difference`` is the mean over the seeds of the score less the score of the reference cell
-    with the same seed, if the comparison has one. Its interval is None for fewer than two seeds.
+    ``spread`` is the standard deviation, ``low`` and ``high`` bound the 95 % interval of the mean,
+    ``unscored`` counts the runs without a score. ``gain`` is the mean of the runs, and its interval covers
+    the test part and the seeds. ``difference`` is the mean over the seeds of the score less the score of the
+    reference cell with the same seed, if the comparison has one. Its interval is None for fewer than two
+    seeds.
     """
 
     task: str
@@ -117,7 +118,7 @@ class SummaryRow:
     rank: BoundedFloat
     solved: int
     seeds: int
-    lost: int
+    unscored: int
     seconds: BoundedFloat | None
     steps_to_threshold: BoundedFloat | None
     seconds_to_threshold: BoundedFloat | None

@@ -37,9 +37,11 @@ from zoo.layers.config import StackConfig
 from zoo.layers.parameters import ParameterLayout, parameter_part
 from zoo.layers.stack import Stack, check_residual
 from zoo.model.model import embedding_shape, model_shapes
+from zoo.online.gradients import GRADIENTS, carry_shapes, check_layers
 from zoo.registry.plugin_files import is_file_spec
 from zoo.storage import RunDirectory
 from zoo.training.config import REGULARISATION_SETTINGS
+from zoo.training.defaults import KIND_DEFAULTS
 from zoo.training.regularisation import ACTIVITY, as_regularisation
 
 SEEDS, PARAMS, STEPS = 5, 20_000, 2_000
@@ -126,6 +128,8 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     plan = dataclasses.replace(plan, run_sizes=_run_sizes(plan, instances, task_infos))
     if plan.settings["residual"]:
         _check_residual(plan, instances, task_infos)
+    if plan.settings["gradient"] in GRADIENTS:
+        _check_gradient(plan, instances, task_infos)
     _check_patterns(plan, instances, task_infos, optimizer)
     return ResolvedPlan(plan, instances, task_infos, optimizer)
 
@@ -406,6 +410,19 @@ def _check_residual(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[s
         hidden = plan.run_sizes[group].hidden
         stack = _stack(cells[cell].of_layers, tasks[task], hidden, plan.settings)
         check_residual(stack, f"compare: {cell} on {task}: ")
+
+
+def _check_gradient(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:
+    """Check that every model has the online gradient, and memory for it; raises `UsageError`."""
+    name, batch = plan.settings["gradient"], plan.settings["batch"] or KIND_DEFAULTS["task"].batch
+    for info in tasks.values():
+        info.check_gradient(name, batch)
+    for group in plan.groups():
+        task, cell = group.task, group.cell
+        hidden = plan.run_sizes[group].hidden
+        stack = _stack(cells[cell].of_layers, tasks[task], hidden, plan.settings)
+        check_layers(stack, plan.settings["embedding"] is not None, f"compare: {name} of {cell} on {task}")
+        carry_shapes(name, stack, batch)
 
 
 def _check_budget(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:

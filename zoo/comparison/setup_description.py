@@ -68,6 +68,7 @@ def describe_setup(results: Comparison) -> Iterator[str]:
     is_bidirectional, learns_state = map(settings.get, ("bidirectional", "learned_state"))
     layers = counted(settings["layers"], "bidirectional layer" if is_bidirectional else "layer")
     learned = ", initial states learned" if learns_state else ""
+    online = [f"gradients by {gradient}"] if (gradient := settings.get("gradient", "bptt")) != "bptt" else []
     clip = f"gradients clipped to {settings['clip']:g}" if settings["clip"] else "gradients not clipped"
     rules = [
         f"{name.replace('param_groups', 'parameter groups')} {', '.join(settings[name])}"
@@ -79,6 +80,7 @@ def describe_setup(results: Comparison) -> Iterator[str]:
             f"{layers} {_describe_layers(kind, settings)}{_residual_exception(plan)}{learned}",
             number_format(settings),
             settings["optimizer"],
+            *online,
             *rules,
             f"{clip}.",
         ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from zoo.comparison.number_text import enumerate_texts, score_text
 from zoo.comparison.size_order import order_sentences
-from zoo.comparison.table_cells import (
+from zoo.comparison.table_entries import (
     NOTHING,
     deviation_text,
     hatch_text,
@@ -25,7 +25,7 @@ from zoo.comparison.table_cells import (
     task_title,
 )
 from zoo.comparison.table_notes import legend_text
-from zoo.tables import Column, Table, TableCell
+from zoo.tables import Column, Table, TableEntry
 
 if TYPE_CHECKING:
     from zoo.comparison.records import OverallRow, SummaryRow
@@ -66,11 +66,11 @@ def rank_size_table(results: Comparison) -> Table:
     rows = {(row.cell, row.size or 0): row for row in results.overall if row.rank is not None}
     ranks = {key: row.rank or 0.0 for key, row in rows.items()}
 
-    def rank_cell(row: OverallRow | None) -> TableCell:
+    def rank_cell(row: OverallRow | None) -> TableEntry:
         if row is None or row.rank is None:
             return NOTHING
         compared = [rank for (_, size), rank in ranks.items() if size == row.size]
-        return TableCell(row.rank, f"{row.rank:.2f}", position_of(row.rank, compared, False))
+        return TableEntry(row.rank, f"{row.rank:.2f}", position_of(row.rank, compared, False))
 
     sizes = results.sizes
     cells = sorted(results.cells, key=lambda cell: ranks.get((cell, sizes[-1]), math.inf))
@@ -102,19 +102,19 @@ def score_size_table(results: Comparison, task: str) -> Table:
     info, sizes = results.section("tasks")[task], results.sizes
     rows = {(row.cell, row.group.size): row for row in results.summary if row.task == task}
 
-    def score_cell(row: SummaryRow | None) -> TableCell:
+    def score_cell(row: SummaryRow | None) -> TableEntry:
         if row is None:
             return NOTHING
         text = mean_text(results, row, deviation_text(row))
-        return TableCell(row.mean, text, **score_background(results, row))
+        return TableEntry(row.mean, text, **score_background(results, row))
 
-    scored: list[tuple[float | None, tuple[TableCell, ...]]] = []
+    scored: list[tuple[float | None, tuple[TableEntry, ...]]] = []
     for cell in results.cells:
         last, scores = rows.get((cell, sizes[-1])), (score_cell(rows.get((cell, size))) for size in sizes)
         scored.append((last.mean if last else None, (*name_and_scope(results, cell), *scores)))
     for name, each in info["baselines"].items():
-        score = TableCell(each["value"], score_text(each["value"]))
-        scored.append((each["value"], (TableCell(name), TableCell("baseline"), *[score] * len(sizes))))
+        score = TableEntry(each["value"], score_text(each["value"]))
+        scored.append((each["value"], (TableEntry(name), TableEntry("baseline"), *[score] * len(sizes))))
     sign = -1 if info["higher_is_better"] else 1
     scored.sort(key=lambda pair: math.inf if pair[0] is None else sign * pair[0])
     ranks = {key: row.rank for key, row in rows.items() if row.mean is not None}

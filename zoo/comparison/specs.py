@@ -31,6 +31,7 @@ from zoo.registry.composite_names import CellName
 from zoo.registry.hookspecs import CLASSES_BY_KIND
 from zoo.registry.plugin_files import is_file_spec
 from zoo.registry.registry import LOCAL
+from zoo.training.stream_gradient import check_task_gradient
 
 
 class TaskInfo:
@@ -72,6 +73,14 @@ class TaskInfo:
         if self.task.vocabulary is not None:
             return "predicts the next symbol"
         return "continues its sequences in the next batch" if self.task.batch(0, 1).continues else ""
+
+    def check_gradient(self, name: str, batch: int) -> None:
+        """Check that the batches of the task continue, if the gradient crosses batches.
+
+        Raises:
+            UsageError: if they do not.
+        """
+        check_task_gradient(name, self.task, batch)
 
     def metric_to_json(self) -> dict[str, Any]:
         """The metric as plain JSON."""

@@ -66,7 +66,7 @@ def _row(group: Sequence[RunRecord], rank: float, reference: Sequence[RunRecord]
         rank=rank,
         solved=sum(record.solved for record in group),
         seeds=len(group),
-        lost=len(group) - len(scores),
+        unscored=len(group) - len(scores),
         seconds=_mean(_values(group, "seconds")),
         steps_to_threshold=_mean(_values(group, "steps_to_threshold")),
         seconds_to_threshold=_mean(_values(group, "seconds_to_threshold")),

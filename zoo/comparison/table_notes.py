@@ -113,7 +113,8 @@ def cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[
     else:
         yield from _paired_verdicts(by_cell, reference, left_out)
     if have_verdicts and is_near_baseline(results, rows[0]):
-        yield "The best mean is near the score without memory, so the order of the cells may be chance."
+        problem = "The best mean is near the score without memory or worse"
+        yield f"{problem}, so the order of the cells may be chance."
 
 
 def _paired_verdicts(

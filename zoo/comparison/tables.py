@@ -15,16 +15,16 @@ from zoo.comparison.number_text import NO_VALUE, difference_text, gain_text, num
 from zoo.comparison.rank_sentences import rank_conclusions, rank_verdict
 from zoo.comparison.size_tables import size_tables, with_size
 from zoo.comparison.sweep import sweep_verdict
-from zoo.comparison.table_cells import (
+from zoo.comparison.table_entries import (
     NOTHING,
     deviation_text,
     fraction_text,
     hatch_text,
-    interval_cell,
+    interval_entry,
     marks_text,
     mean_text,
     name_and_scope,
-    number_cell,
+    number_entry,
     score_background,
     seconds_text,
     task_title,
@@ -39,7 +39,7 @@ from zoo.comparison.table_notes import (
     size_sentences,
 )
 from zoo.comparison.verdicts import verdict
-from zoo.tables import Column, Table, TableCell, TextTable
+from zoo.tables import Column, Table, TableEntry, TextTable
 
 if TYPE_CHECKING:
     from zoo.comparison.records import OverallRow, SummaryRow, TargetRow
@@ -134,30 +134,30 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
     return Table("cells-and-tasks", "All tasks", columns, rows, legend, hatch=hatch, marks=marks)
 
 
-def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Iterator[TableCell]:
+def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Iterator[TableEntry]:
     yield from name_and_scope(results, row.cell)
-    yield number_cell(row.rank, ".2f")
-    yield interval_cell(row.rank, row.low, row.high, ".1f")
+    yield number_entry(row.rank, ".2f")
+    yield interval_entry(row.rank, row.low, row.high, ".1f")
     if results.reference is None:
         yield _rank_with_interval(row.rank_gap, row.rank_gap_low, row.rank_gap_high)
     else:
         difference = row.rank_difference, row.rank_difference_low, row.rank_difference_high
         yield _rank_with_interval(*difference)
-        yield TableCell(_verdict_text(results, row.cell, rank_verdict(row)))
+        yield TableEntry(_verdict_text(results, row.cell, rank_verdict(row)))
     rows_by_task = {each.task: each for each in results.summary if each.cell == row.cell}
     for task in results.tasks:
         each = rows_by_task.get(task)
         has_solved = with_solved and each and each.mean is not None and results.threshold(task) is not None
         solved = f" ({each.solved}/{each.seeds})" if each and has_solved else ""
         score = NO_VALUE if each is None else mean_text(results, each)
-        yield TableCell(each.mean if each else None, score + solved, **score_background(results, each))
-    yield TableCell(row.solved, fraction_text(row.solved, row.solvable))
-    yield TableCell(row.seconds, seconds_text(row.seconds))
+        yield TableEntry(each.mean if each else None, score + solved, **score_background(results, each))
+    yield TableEntry(row.solved, fraction_text(row.solved, row.solvable))
+    yield TableEntry(row.seconds, seconds_text(row.seconds))
 
 
-def _rank_with_interval(value: float | None, low: float | None, high: float | None) -> TableCell:
+def _rank_with_interval(value: float | None, low: float | None, high: float | None) -> TableEntry:
     interval = "" if low is None or high is None else f" [{low:.1f}, {high:.1f}]"
-    return TableCell(value, number_text(value, ".1f") + interval)
+    return TableEntry(value, number_text(value, ".1f") + interval)
 
 
 def task_tables(results: Comparison, task: str) -> Iterator[Table]:
@@ -180,12 +180,12 @@ def _target_table(results: Comparison, rows: Sequence[TargetRow], task: str) -> 
     )
     texts = (
         (
-            TableCell(row.target),
-            TableCell(row.cell),
-            TableCell(row.mean, number_text(row.mean, ".4g") + unfinished_mark(results, row)),
-            TableCell(row.best_baseline),
-            number_cell(row.baseline, ".4g"),
-            *_gain_cells(row),
+            TableEntry(row.target),
+            TableEntry(row.cell),
+            TableEntry(row.mean, number_text(row.mean, ".4g") + unfinished_mark(results, row)),
+            TableEntry(row.best_baseline),
+            number_entry(row.baseline, ".4g"),
+            *_gain_entries(row),
         )
         for row in rows
     )
@@ -284,10 +284,10 @@ def _gain_columns(reference: str | None) -> Iterator[Column]:
         yield replace(column, spare=spare) if reference else column
 
 
-def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
-    """The cells of a row by heading."""
+def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableEntry]:
+    """The entries of a row by heading."""
     higher_is_better = results.section("tasks")[row.task]["higher_is_better"]
-    gain, clear = _gain_cells(row, higher_is_better)
+    gain, clear = _gain_entries(row, higher_is_better)
     difference = row.difference, row.difference_low, row.difference_high
     word = verdict(row.difference_low, row.difference_high, higher_is_better)
     metric, mean = metric_text(row.metric), mean_text(results, row, deviation_text(row))
@@ -298,36 +298,36 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
     return {
         "cell": name,
         "scope": scope,
-        "options": TableCell(options, options or NO_VALUE),
-        "H": number_cell(row.hidden, ","),
-        "parameters": number_cell(row.parameters, ","),
+        "options": TableEntry(options, options or NO_VALUE),
+        "H": number_entry(row.hidden, ","),
+        "parameters": number_entry(row.parameters, ","),
         **_parts(results, row),
         "lr": NOTHING if has_failed else _rate(results, row),
-        metric: TableCell(row.mean, mean, **score_background(results, row)),
-        "95 %": interval_cell(row.mean, row.low, row.high, ".4g"),
-        "difference": TableCell(row.difference, _difference_text(row.metric, *difference)),
-        "verdict": TableCell(_verdict_text(results, row.cell, word)),
+        metric: TableEntry(row.mean, mean, **score_background(results, row)),
+        "95 %": interval_entry(row.mean, row.low, row.high, ".4g"),
+        "difference": TableEntry(row.difference, _difference_text(row.metric, *difference)),
+        "verdict": TableEntry(_verdict_text(results, row.cell, word)),
         "gain": gain,
         "clear": clear,
-        "worst": number_cell(row.worst, ".4g"),
-        "best": number_cell(row.best, ".4g"),
-        "solved": TableCell(row.solved, fraction_text(row.solved, seeds)),
-        "steps to solve": number_cell(row.steps_to_threshold, ",.0f"),
-        "s to solve": TableCell(row.seconds_to_threshold, seconds_text(row.seconds_to_threshold)),
-        "symbols/s": number_cell(row.symbols_per_s, ",.0f"),
-        "training s": NOTHING if has_failed else TableCell(row.seconds, seconds_text(row.seconds)),
-        "rank": NOTHING if has_failed else number_cell(row.rank, "g"),
+        "worst": number_entry(row.worst, ".4g"),
+        "best": number_entry(row.best, ".4g"),
+        "solved": TableEntry(row.solved, fraction_text(row.solved, seeds)),
+        "steps to solve": number_entry(row.steps_to_threshold, ",.0f"),
+        "s to solve": TableEntry(row.seconds_to_threshold, seconds_text(row.seconds_to_threshold)),
+        "symbols/s": number_entry(row.symbols_per_s, ",.0f"),
+        "training s": NOTHING if has_failed else TableEntry(row.seconds, seconds_text(row.seconds)),
+        "rank": NOTHING if has_failed else number_entry(row.rank, "g"),
     }
 
 
-def _rate(results: Comparison, row: SummaryRow) -> TableCell:
-    return TableCell(row.lr, " ".join(filter(None, (number_text(row.lr, "g"), sweep_verdict(results, row)))))
+def _rate(results: Comparison, row: SummaryRow) -> TableEntry:
+    return TableEntry(row.lr, " ".join(filter(None, (number_text(row.lr, "g"), sweep_verdict(results, row)))))
 
 
-def _gain_cells(row: SummaryRow | TargetRow, in_points: bool = False) -> tuple[TableCell, TableCell]:
+def _gain_entries(row: SummaryRow | TargetRow, in_points: bool = False) -> tuple[TableEntry, TableEntry]:
     """The gain with its interval, and the verdict."""
     text = gain_text(row.gain, row.gain_low, row.gain_high, in_points)
-    return TableCell(row.gain, text), TableCell(verdict(row.gain_low, row.gain_high) or NO_VALUE)
+    return TableEntry(row.gain, text), TableEntry(verdict(row.gain_low, row.gain_high) or NO_VALUE)
 
 
 def _difference_text(metric: str, value: float | None, low: float | None, high: float | None) -> str:
@@ -339,10 +339,10 @@ def _verdict_text(results: Comparison, cell: str, word: str | None) -> str:
     return "reference" if cell == results.reference else word or NO_VALUE
 
 
-def _parts(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
+def _parts(results: Comparison, row: SummaryRow) -> dict[str, TableEntry]:
     """The parameters by part of the model, if a cell has a block."""
     counts = results.parameter_parts(row.group)
-    return {_PART_COLUMNS[part].label: number_cell(count, ",") for part, count in counts.items()}
+    return {_PART_COLUMNS[part].label: number_entry(count, ",") for part, count in counts.items()}
 
 
 def _part_columns(results: Comparison) -> list[Column]:
@@ -357,7 +357,7 @@ def assignments(results: Comparison, cell: str, options: Mapping[str, Any], sepa
     return separator.join(f"{name}={value}" for name, value in merged.items())
 
 
-def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableCell]:
-    """The cells of a baseline by heading."""
-    score = TableCell(estimate["value"], score_text(estimate["value"]))
-    return {"cell": TableCell(name), "scope": TableCell("baseline"), metric_text(info["metric"]): score}
+def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableEntry]:
+    """The entries of the row of a baseline by heading."""
+    score = TableEntry(estimate["value"], score_text(estimate["value"]))
+    return {"cell": TableEntry(name), "scope": TableEntry("baseline"), metric_text(info["metric"]): score}

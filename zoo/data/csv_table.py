@@ -94,8 +94,6 @@ def read_csv(file: BinaryIO, name: str, identifiers: Collection[str] = ()) -> Da
         _check_decimal_marks(builders, name)
     except UnicodeDecodeError as error:
         raise _decoding_error(name, error, 0 if records is None else records.line_num) from None
-    except csv.Error as error:
-        raise DataError(f"{name} is not a CSV file: {error}.") from None
     columns = {builder.name: builder.finish() for builder in builders}
     return DataTable(name, columns, digest.digest.hexdigest(), runs)
 
@@ -138,7 +136,10 @@ def _open(text: io.TextIOWrapper, name: str) -> tuple[list[str], str, Any]:
         raise _binary_error(name, first.encode())
     delimiter = max(_DELIMITERS, key=first.count)
     reader = csv.reader(chain([first], text), delimiter=delimiter, strict=True)
-    header = [column.strip() for column in next(reader)]
+    try:
+        header = [column.strip() for column in next(reader)]
+    except csv.Error as error:
+        raise _quote_error(name, 1, error) from None
     if all(is_number_text(column) or is_time_text(column) for column in header):
         noun = "numbers" if all(map(is_number_text, header)) else "values"
         raise DataError(
@@ -157,7 +158,7 @@ def _open(text: io.TextIOWrapper, name: str) -> tuple[list[str], str, Any]:
 def _read_blocks(reader: Any, builders: Sequence[_ColumnBuilder], name: str) -> LineNumbers:
     """Read all records into the builders; the lines of the rows."""
     numbers, count, line = LineNumbers([0], [2]), 0, 2
-    while records := list(islice(reader, _ROWS)):
+    while records := _next_records(reader, name, line):
         # Line breaks within quotes, or blank lines.
         is_irregular = reader.line_num + 1 - line != len(records) or [] in records
         if is_irregular:
@@ -179,6 +180,29 @@ def _read_blocks(reader: Any, builders: Sequence[_ColumnBuilder], name: str) -> 
     return numbers
 
 
+def _next_records(reader: Any, name: str, line: int) -> list[list[str]]:
+    """The records of the next block, which begins in some line."""
+    records = list[list[str]]()
+    try:
+        records.extend(islice(reader, _ROWS))  # keeps the records before an error
+    except csv.Error as error:
+        raise _quote_error(name, line + sum(map(_line_count, records)), error) from None
+    return records
+
+
+def _quote_error(name: str, line: int, error: csv.Error) -> DataError:
+    """The error for a record with a quote that is not closed, or with text after one."""
+    return DataError(
+        f"{name}, line {line}: the values from here on are not CSV ({error}); close each quote, and write a "
+        f"quote within a value twice."
+    )
+
+
+def _line_count(record: list[str]) -> int:
+    """The lines of a record, of which quoted values may hold several."""
+    return 1 + sum(text.count("\n") for text in record)
+
+
 def _add_lines(records: list[list[str]], numbers: LineNumbers, count: int, line: int) -> list[list[str]]:
     """Add the lines of the records of a block, and leave out blank ones."""
     present = list[list[str]]()
@@ -186,7 +210,7 @@ def _add_lines(records: list[list[str]], numbers: LineNumbers, count: int, line:
         if record:
             numbers.add(count + len(present), line)
             present.append(record)
-        line += 1 + sum(text.count("\n") for text in record)
+        line += _line_count(record)
     return present
 
 

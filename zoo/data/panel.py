@@ -339,6 +339,8 @@ def _unusable(table: DataTable, column: DataColumn) -> str:
         return (
             f"{len(column.categories):,} different text values; to include it, list all inputs with `input`"
         )
+    if column.missing().all():
+        return "empty"
     return "constant" if is_constant(column) else ""
 
 
@@ -535,12 +537,22 @@ def _check_times(panel: Panel) -> None:
     row = int(np.argmin(increases)) + 1
     may_name_series = panel.roles.series is None and panel.is_training
     now, before = (panel.time_text(panel.times[each]) for each in (row, row - 1))
-    location = panel.where(row, panel.roles.time or "")
+    location, hint = panel.where(row, panel.roles.time or ""), _summer_time_hint(panel, row, now)
     if now == before:
         several = ", or name the column of the series with `series`" if may_name_series else ""
-        raise DataError(f"{location}: the time {now} is repeated; remove one of the rows{several}.")
+        raise DataError(f"{location}: the time {now} is repeated; remove one of the rows{several}.{hint}")
     several = " If the file holds several series, name their column with `series`." if may_name_series else ""
-    raise DataError(f"{location}: the time {now} is before {before}; sort the rows by time.{several}")
+    raise DataError(f"{location}: the time {now} is before {before}; sort the rows by time.{several}{hint}")
+
+
+def _summer_time_hint(panel: Panel, row: int, now: str) -> str:
+    """Advice for an hour that occurs twice, since clocks were set back at the end of summer time."""
+    times = panel.times
+    assert times is not None  # the caller compares them
+    is_local = times.dtype.kind == "M" and not panel.is_utc and ":" in now
+    if not is_local or times[row - 1] - times[row] >= np.timedelta64(1, "h"):
+        return ""
+    return f" If summer time ends there, write times with their offset from UTC, as in {now}+02:00."
 
 
 def _check_resolution(panel: Panel) -> None:

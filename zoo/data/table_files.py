@@ -74,7 +74,11 @@ def load_arrays(path: Path) -> Any:
                 f"different lengths one after another, with their lengths: inputs=np.concatenate(sequences), "
                 f"lengths=[len(each) for each in sequences]."
             ) from None
-        raise DataError(f"{path.name} is not a file of NumPy arrays ({error}).") from None
+        # For other files NumPy advises to unpickle them, which would run their code.
+        reason = "" if "pickle" in str(error) else f" ({error})"
+        raise DataError(
+            f"{path.name} is not a file of NumPy arrays{reason}; write it with np.savez or np.save."
+        ) from None
 
 
 def _load_member(archive: Any, name: str) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,30 @@ from zoo.errors import DataError, UsageError
 UNKNOWN_WORD = "<unk>"
 """The symbol of all words that a vocabulary lacks. The splitting never yields it: it has three words."""
 
-_WORD = re.compile(r" ?\w+| ?[^\w\s]+|\s+(?!\S)|\s+")
+_JOINERS = "\u200c\u200d"
+"""Zero-width characters within words of Persian and of Indian scripts."""
+
+_MARK_RANGES = (range(0x300, 0x1F000), range(0xE0100, 0xE01F0))
+"""All combining marks of Unicode 16 are within. A search of all characters took 100 ms and not 13."""
+
+
+@cache
+def _word_pattern() -> re.Pattern[str]:
+    """The pattern of a word. A combining mark is no letter for `re`, so it needs a set of them."""
+    marks = "".join(
+        chr(code) for codes in _MARK_RANGES for code in codes if unicodedata.category(chr(code))[0] == "M"
+    )
+    # `re` searches a set beyond U+FFFF from its beginning, so most text took eight times as long without the
+    # comparison of a character with the first mark.
+    is_mark = rf"(?=[\u0300-\U0010ffff])[{marks}{_JOINERS}]+"
+    return re.compile(rf" ?\w+(?:{is_mark}\w*)*| ?[^\w\s]+|\s+(?!\S)|\s+")
 
 
 def split_words(text: str) -> list[str]:
     """Split a text into words that give the text again when they are joined.
 
-    A word is a run of letters, digits and underscores, or a run of punctuation, each with the space before
-    it; or a run of other white space.
+    A word is a run of letters, digits and underscores with their combining marks, or a run of punctuation,
+    each with the space before it; or a run of other white space.
 
     >>> split_words("The cat,  the hat.")
     ['The', ' cat', ',', ' ', ' the', ' hat', '.']
@@ -37,7 +54,7 @@ def split_words(text: str) -> list[str]:
     Raises:
         UsageError: if it is not a string.
     """
-    return _WORD.findall(as_instance(text, "text", str, "a string"))
+    return _word_pattern().findall(as_instance(text, "text", str, "a string"))
 
 
 @dataclass(frozen=True, init=False, repr=False)

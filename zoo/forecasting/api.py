@@ -6,22 +6,7 @@ from typing import Any
 
 from zoo.data.training_files import check_training_files
 from zoo.forecasting.forecaster import Backtest, Forecast, Forecaster
-from zoo.model.checkpoint import CellClasses, open_run
-
-
-def open_forecaster(run: Any, cell: CellClasses = None) -> Forecaster:
-    """The forecaster of a run.
-
-    Args:
-        run: A forecaster; a run, a run directory, of which the best model is taken, or a ``.safetensors``
-            file.
-        cell: The class of the cell, if it is not registered.
-
-    Raises:
-        CheckpointError: if it does not exist, or is damaged.
-        UsageError: if it is a run on a text or a task.
-    """
-    return open_run(Forecaster, Forecaster.from_checkpoint, run, cell)
+from zoo.model.checkpoint import CellClasses
 
 
 def forecast(
@@ -52,7 +37,7 @@ def forecast(
         UsageError: if an argument is invalid, or the steps are more than the model can forecast.
         CheckpointError: if the run does not exist, or is damaged.
     """
-    forecaster = open_forecaster(run, cell)
+    forecaster = Forecaster.load(run, cell)
     if data is None:
         check_training_files(run, [forecaster.data])
     return forecaster.forecast(data, steps, level=level)
@@ -85,7 +70,7 @@ def backtest(
         UsageError: if an argument is invalid.
         CheckpointError: if the run does not exist, or is damaged.
     """
-    forecaster = open_forecaster(run, cell)
+    forecaster = Forecaster.load(run, cell)
     if data is None:
         check_training_files(run, [forecaster.data])
     return forecaster.backtest(data, steps=steps, stride=stride, part=part, level=level)

@@ -37,7 +37,7 @@ from zoo.forecasting.scaling import Scaling
 from zoo.forecasting.spec import ForecastSpec
 from zoo.forecasting.windows import Windows, make_windows
 from zoo.model import SequenceModel, model_from
-from zoo.model.checkpoint import CellClasses, command_for
+from zoo.model.checkpoint import CellClasses, command_for, open_run
 from zoo.storage import Checkpoint
 from zoo.storage import save as save_file
 
@@ -150,6 +150,24 @@ class Forecaster:
             f"Forecaster({self.model!r}, target={short_repr(self.spec.roles.target)}, "
             f"context={self.spec.context}, horizon={self.spec.horizon})"
         )
+
+    @classmethod
+    def load(cls, run: Any, cell: CellClasses = None) -> Forecaster:
+        """Load the forecaster of a run once, to forecast often, for example in a service.
+
+        >>> forecaster = zoo.forecasting.Forecaster.load("runs/load")
+        >>> forecaster.forecast(latest_rows).columns()["load"]
+
+        Args:
+            run: A run, a run directory, of which the best model is taken, or a ``.safetensors`` file. A
+                forecaster is returned as it is.
+            cell: The class of the cell, if it is not registered.
+
+        Raises:
+            CheckpointError: if it does not exist, or is damaged.
+            UsageError: if it is a run on a text, a task or labelled sequences.
+        """
+        return open_run(cls, cls.from_checkpoint, run, cell)
 
     @classmethod
     def from_checkpoint(

@@ -255,14 +255,17 @@ def _codes(panel: Panel, name: str, spec: ForecastSpec) -> Array:
     codes = table[column.values]
     if (codes == -2).any():
         row = int((codes == -2).argmax())
-        empty = "" if spec.missing == "reject" else ", leave it empty"
+        text = column.text(row)
+        # An empty text in a column of Python is a value. Files have none.
+        missing = "leave it empty" if text else "give None for a missing value"
+        empty = "" if spec.missing == "reject" else f", {missing}"
         cure = (
             "enlarge the training part with `split`, or list only the other columns in `input`"
             if panel.is_training
             else "or train with rows that have it"
         )
         raise DataError(
-            f"{panel.where(row, name)}: found {column.text(row)!r}, which did not occur in training; the "
+            f"{panel.where(row, name)}: found {text!r}, which did not occur in training; the "
             f"values there were {', '.join(categories[:10])}. Replace it by one of them{empty}, {cure}."
         )
     known: Array = codes

@@ -426,6 +426,30 @@ def online_gradient(name: str, model: Recurrent | Model, seed: int) -> OnlineGra
     return UORO(model, seed=seed) if name == UORO.name else GRADIENTS[name](model)
 
 
+def check_layers(stack: Stack, has_embedding: bool, owner: str) -> None:
+    """Check that layers have online gradients.
+
+    Args:
+        stack: The layers.
+        has_embedding: Whether they read a trained embedding.
+        owner: Who needs the gradient, for the error.
+
+    Raises:
+        UsageError: if they have not.
+    """
+    if stack.bidirectional:
+        raise UsageError(
+            f"{owner}: a layer that reads backwards needs the whole sequence; leave out `bidirectional`."
+        )
+    if set(stack.discrete_states) == set(stack.state_shapes):
+        raise UsageError(f"{owner}: all states are discrete, so they have no derivative; use another cell.")
+    if has_embedding:
+        raise UsageError(
+            f"{owner}: the influence of an embedding is not computed; leave out `embedding`, so that the "
+            f"first layer reads one-hot codes."
+        )
+
+
 def carry_shapes(name: str, stack: Stack, batch: int) -> Shapes:
     """Shapes of the arrays that pass from one chunk to the next, the states alone for BPTT.
 
@@ -464,17 +488,6 @@ def _check_model(model: Any, owner: str) -> None:
     if not isinstance(model, Recurrent | Model):
         raise UsageError(f"{owner}: found {type(model).__name__!r}; expected a zoo.Recurrent or a model.")
     owner = f"{owner} of {model.stack.label()}"
-    if model.stack.bidirectional:
-        raise UsageError(
-            f"{owner}: a layer that reads backwards needs the whole sequence; leave out `bidirectional`."
-        )
-    if set(model.stack.discrete_states) == set(model.stack.state_shapes):
-        raise UsageError(f"{owner}: all states are discrete, so they have no derivative; use another cell.")
-    if isinstance(model, Model):
-        if "embedding" in model.params:
-            raise UsageError(
-                f"{owner}: the influence of an embedding is not computed; leave out `embedding`, so that the "
-                f"first layer reads one-hot codes."
-            )
-        if model.process_group.size > 1:
-            raise UsageError(f"{owner}: several processes share the batch; use one process.")
+    check_layers(model.stack, isinstance(model, Model) and "embedding" in model.params, owner)
+    if isinstance(model, Model) and model.process_group.size > 1:
+        raise UsageError(f"{owner}: several processes share the batch; use one process.")

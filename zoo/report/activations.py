@@ -12,17 +12,20 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from zoo.analysis.target import inputs_of, run
+from zoo.analysis.traces import gate_names
 from zoo.array_types import Array
 from zoo.base import Task
 from zoo.data import Vocabulary
 from zoo.model import AnyModel
+from zoo.model.readout import readout_kernels
 from zoo.report.blocks import Chart, StateUnits, Trace, Units, array_location, readable
-from zoo.report.gate_figures import gate_label
-from zoo.report.gates import means_chart, read_gates
+from zoo.report.gate_figures import gate_label, merge_equal
+from zoo.report.gates import means_chart
 from zoo.report.history import number
 from zoo.tables import Number
 from zoo.training.evaluation import declared_aux, run_freely
@@ -30,7 +33,9 @@ from zoo.training.evaluation import declared_aux, run_freely
 Symbols = Sequence[str]
 
 MAX_ACTIVATIONS = 32 * 2**20
-"""Largest number of elements of all states, 256 MB: of a model with many units fewer steps are shown."""
+"""Largest number of elements of all states, 128 MB in float32: many units are shown over fewer steps."""
+
+_STEPS = 256  # traced together: all values of a step are in memory
 
 _LINE_START_WINDOW = 300  # symbols searched for the end of a line, after which the text begins
 
@@ -103,12 +108,13 @@ def read_text(model: AnyModel, vocabulary: Vocabulary, tokens: Array, symbols: i
     stop = min(len(tokens), start + symbols, max(start + 2, _max_steps(model)))
     targets = np.append(tokens[1:stop], 0)[:, None]
     weighted = np.arange(stop)[:, None] < stop - 1
-    all_states, costs = _run_model(model, tokens[:stop, None], targets, weighted)
+    seen = _run_model(model, tokens[:stop, None], targets, weighted)
     text = [vocabulary[token] for token in tokens[start:stop]]
     names, features = text_features([symbol if isinstance(symbol, str) else chr(symbol) for symbol in text])
-    bits = [None, *map(number, costs[:-1, 0].tolist())][start:]
-    states = {name: values[start:, 0].T for name, values in all_states.items()}
-    gates = {name: values[start:, 0].T for name, values in read_gates(model, tokens[:stop, None]).items()}
+    bits = [None, *map(number, seen.costs[:-1, 0].tolist())][start:]
+    states, gates = (
+        {name: values[start:, 0].T for name, values in each.items()} for each in (seen.states, seen.gates)
+    )
     source = f"{len(text):,} symbols of the {part} text"
     shown = tuple(map(_display_symbol, text))
     return Activations(source, shown, tuple(bits), states, names, features, gates=gates)
@@ -136,20 +142,18 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
         return read_numeric(model, examples)
     weighted = batch.weights > 0
     # Only classes have a cost. Targets without weight may be invalid.
-    all_states, costs = _run_model(model, batch.inputs, batch.targets, weighted & (classes is not None))
-    bits = map(number, _concatenate_examples(costs).tolist())
+    seen = _run_model(model, batch.inputs, batch.targets, weighted & (classes is not None))
+    bits = map(number, _concatenate_examples(seen.costs).tolist())
     names, features = example_features(batch.inputs, batch.weights)
     source = f"{source}; ? marks a step with a target"
     return Activations(
         source,
         tuple(_display_inputs(batch.inputs, weighted.T.reshape(-1))),
         tuple(bits),
-        {name: _concatenate_examples(values).T for name, values in all_states.items()},
+        {name: _concatenate_examples(values).T for name, values in seen.states.items()},
         names,
         features,
-        gates={
-            name: _concatenate_examples(values).T for name, values in read_gates(model, batch.inputs).items()
-        },
+        gates={name: _concatenate_examples(values).T for name, values in seen.gates.items()},
     )
 
 
@@ -165,7 +169,7 @@ def read_numeric(model: AnyModel, examples: NumericExamples) -> Activations:
     weights = np.zeros((steps, count)) if examples.weights is None else examples.weights
     costly = (weights > 0) & (examples.classes is not None)
     targets = weights if examples.classes is None else examples.classes
-    all_states, costs = _run_model(model, examples.inputs, targets, costly, examples.aux)
+    seen = _run_model(model, examples.inputs, targets, costly, examples.aux)
     inside = (np.arange(steps)[:, None] < lengths).T.reshape(-1)
     values = _concatenate_examples(examples.inputs)[inside]
     names, features = example_features(examples.inputs, weights, examples.names, inside)
@@ -174,8 +178,8 @@ def read_numeric(model: AnyModel, examples: NumericExamples) -> Activations:
         examples.source
         + ("" if shown == len(examples.names) else f", {shown} of {len(examples.names)} inputs"),
         (),
-        tuple(map(number, _concatenate_examples(costs)[inside].tolist())),
-        {name: _concatenate_examples(each)[inside].T for name, each in all_states.items()},
+        tuple(map(number, _concatenate_examples(seen.costs)[inside].tolist())),
+        {name: _concatenate_examples(each)[inside].T for name, each in seen.states.items()},
         names,
         features,
         tuple(
@@ -184,20 +188,31 @@ def read_numeric(model: AnyModel, examples: NumericExamples) -> Activations:
         ),
         tuple(np.concatenate([[0], np.cumsum(lengths)[:-1]]).tolist()),
         tuple(np.flatnonzero(weights.T.reshape(-1)[inside] > 0).tolist()),
-        {
-            name: _concatenate_examples(each)[inside].T
-            for name, each in read_gates(model, examples.inputs, examples.aux).items()
-        },
+        {name: _concatenate_examples(each)[inside].T for name, each in seen.gates.items()},
     )
 
 
 _MAX_TRACE_VALUES = 100_000
 
 
+class _ModelRun(NamedTuple):
+    """Values at every step of a run.
+
+    Args:
+        states: States after each step, ``(T, B, units)`` by name.
+        gates: Gates, ``(T, B, units)`` by name, those with equal values once.
+        costs: Cost of each target in bits, ``(T, B)``; NaN where a target has no weight.
+    """
+
+    states: dict[str, Array]
+    gates: dict[str, Array]
+    costs: Array
+
+
 def _run_model(
     model: AnyModel, inputs: Array, targets: Array, weighted: Array, aux: Mapping[str, Any] | None = None
-) -> tuple[dict[str, Array], Array]:
-    """Compute the states after every step, ``(T, B, units)``, and the cost of targets in bits, ``(T, B)``.
+) -> _ModelRun:
+    """Run a model, and trace its states and gates.
 
     The outputs of one step at a time are in memory: those of 1,000 steps and 100,000 symbols took 2.9 GB.
 
@@ -205,20 +220,38 @@ def _run_model(
         model: The model.
         inputs: ``(T, B)`` or ``(T, B, I)``.
         targets: Classes, ``(T, B)``.
-        weighted: Where a target has weight, ``(T, B)``; elsewhere the cost is NaN.
+        weighted: Where a target has weight, ``(T, B)``.
         aux: Auxiliary inputs, ``(T, B, ...)``.
     """
-    states: dict[str, Array] = {}
+    states, gates = [*model.stack.state_shapes], gate_names(model)
+    values: dict[str, Array] = {}
     costs, state = np.full(weighted.shape, np.nan), None
+    for start in range(0, len(inputs), _STEPS):
+        steps = slice(start, start + _STEPS)
+        aux_of_steps = {name: each[steps] for name, each in (aux or {}).items()}
+        result = run(model, inputs_of(model, inputs[steps]), state, [*states, *gates], aux_of_steps)
+        state = result.final
+        for name, traced in result.traces.items():
+            flat = traced.reshape(*traced.shape[:2], -1)
+            whole = values.setdefault(name, np.empty((*weighted.shape, flat.shape[2]), flat.dtype))
+            whole[steps] = flat
+        costs[steps] = _costs(model, result.y, targets[steps], weighted[steps])
+    return _ModelRun(
+        {name: values[name] for name in states},
+        merge_equal({name: values[name] for name in gates}),
+        costs,
+    )
+
+
+def _costs(model: AnyModel, y: Array, targets: Array, weighted: Array) -> Array:
+    """The cost of targets in bits, ``(T, B)``, from the outputs of the layers, ``(T, B, H)``."""
+    costs, readout = np.full(weighted.shape, np.nan), (model.readout_weights(), model.params["by"])
+    project = readout_kernels(model.criterion, model.config.precision).project
     for step, has_weight in enumerate(weighted):
-        now = {name: values[step : step + 1] for name, values in (aux or {}).items()}
-        outputs, state = model.outputs(inputs[step : step + 1], state=state, **now)
         if has_weight.any():
-            costs[step, has_weight] = _bits(outputs[0][has_weight], targets[step][has_weight])
-        for name, values in state.items():
-            flat = values.reshape(len(values), -1)
-            states.setdefault(name, np.empty((len(inputs), *flat.shape)))[step] = flat
-    return states, costs
+            outputs = project(np.ascontiguousarray(y[step : step + 1, has_weight]), *readout)
+            costs[step, has_weight] = _bits(outputs[0], targets[step][has_weight])
+    return costs
 
 
 def _max_steps(model: AnyModel) -> int:
@@ -326,7 +359,7 @@ def _states(states: Mapping[str, Array], features: Array, least_peak: float = 0.
     for name, values in states.items():
         finite = np.where(np.isfinite(values), values, 0.0)  # JSON and bytes have no NaN
         indices = _most_varied(finite, limit)
-        yield _state(name, finite[indices], indices, len(values), features, least_peak)
+        yield _state(name, finite[indices].astype(np.float64), indices, len(values), features, least_peak)
 
 
 def _most_varied(values: Array, limit: int) -> Array:

@@ -40,7 +40,7 @@ from zoo.report.blocks import (
 )
 from zoo.report.history import RunHistory, number
 from zoo.storage import RunDirectory
-from zoo.tables import Column, Number, Table, TableCell
+from zoo.tables import Column, Number, Table, TableEntry
 from zoo.training.rate_search import longest_trials, worse_trials
 
 MAX_POINTS = 150  # of a curve
@@ -301,7 +301,7 @@ def _thin_out(values: tuple[Number, ...]) -> tuple[Number, ...]:
 def failures(results: Comparison) -> Iterator[Table]:
     """The table of failed runs, if any."""
     rows = tuple(
-        tuple(map(TableCell, (run.path, run.task, run.cell, run.seed, run.status, run.error)))
+        tuple(map(TableEntry, (run.path, run.task, run.cell, run.seed, run.status, run.error)))
         for run in results.failures
     )
     if rows:

@@ -21,7 +21,7 @@ from zoo.report.activations import Activations, NumericExamples, example_count, 
 from zoo.report.blocks import Axis, Chart, PageBlock, Reference, Series, TextBlock
 from zoo.report.history import number
 from zoo.report.run_data import RunData
-from zoo.tables import Column, Number, Table, TableCell
+from zoo.tables import Column, Number, Table, TableEntry
 
 _MAX_POINTS = 400
 """Steps of a chart; the last forecasts are shown."""
@@ -244,7 +244,7 @@ def _column_means(values: Array) -> Array:
 def _errors(scores: Mapping[str, Any], part: str) -> Table:
     metrics = metric_columns(scores["metrics"]["model"])
     rows = tuple(
-        (TableCell(name), *(_cell(values.get(metric)) for metric in metrics))
+        (TableEntry(name), *(_entry(values.get(metric)) for metric in metrics))
         for name, values in scores["metrics"].items()
     )
     columns = (Column("forecast"), *(Column(metric_text(name), "number") for name in metrics))
@@ -257,11 +257,11 @@ def _errors(scores: Mapping[str, Any], part: str) -> Table:
     return Table(f"errors-{scores['target']}", title, columns, rows, note)
 
 
-def _cell(estimate: Mapping[str, Any] | None) -> TableCell:
+def _entry(estimate: Mapping[str, Any] | None) -> TableEntry:
     if estimate is None:
-        return TableCell(None, "–")
+        return TableEntry(None, "–")
     value, low, high = estimate["value"], estimate["low"], estimate["high"]
-    return TableCell(value, f"{value:.4g}" if low is None else f"{value:.4g} [{low:.4g}, {high:.4g}]")
+    return TableEntry(value, f"{value:.4g}" if low is None else f"{value:.4g} [{low:.4g}, {high:.4g}]")
 
 
 def window_activations(forecaster: Forecaster, steps: int) -> Activations:

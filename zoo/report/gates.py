@@ -1,53 +1,23 @@
-"""Gates over time: trace them, and average them over units."""
+"""Gates over time, averaged over units."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-import numpy as np
-
-from zoo.analysis.target import inputs_of, run
-from zoo.analysis.traces import gate_names
 from zoo.array_types import Array
-from zoo.model import AnyModel
 from zoo.report.blocks import Axis, Chart, Series
 from zoo.report.figures import gate_range
-from zoo.report.gate_figures import gate_label, merge_equal
+from zoo.report.gate_figures import gate_label
 from zoo.report.history import number
 from zoo.tables import Number
 
 MAX_CHART_STEPS = 1000
 """Largest number of steps in the chart of means."""
 
-_STEPS = 256  # traced together: all values of a step are in memory
-
 _MEANS_NOTE = (
     "Mean over the units of the layer. An open gate is 1, a closed one 0. A forget gate near 1 keeps the "
     "state, and near 0 erases it."
 )
-
-
-def read_gates(model: AnyModel, inputs: Array, aux: Mapping[str, Any] | None = None) -> dict[str, Array]:
-    """Trace the gates of all layers, those with equal values once.
-
-    Args:
-        model: The model.
-        inputs: ``(T, B)`` or ``(T, B, I)``.
-        aux: Auxiliary inputs, ``(T, B, ...)``.
-
-    Returns:
-        Name to values, ``(T, B, units)``; empty if no cell declares gates.
-    """
-    names = gate_names(model)
-    parts, state = [], None
-    for start in range(0, len(inputs) if names else 0, _STEPS):
-        steps = slice(start, start + _STEPS)
-        aux_of_steps = {name: values[steps] for name, values in (aux or {}).items()}
-        result = run(model, inputs_of(model, inputs[steps]), state, names, aux_of_steps)
-        state = result.final
-        parts.append({name: values.reshape(*values.shape[:2], -1) for name, values in result.traces.items()})
-    return merge_equal({name: np.concatenate([part[name] for part in parts]) for name in names})
 
 
 def means_chart(gates: Mapping[str, Array], starts: Sequence[int], source: str, noun: str) -> Chart:

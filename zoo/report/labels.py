@@ -19,7 +19,7 @@ from zoo.report.activations import Activations, NumericExamples, read_numeric
 from zoo.report.blocks import Axis, Chart, PageBlock, Series, TextBlock
 from zoo.report.history import number
 from zoo.report.run_data import RunData
-from zoo.tables import Column, Table, TableCell
+from zoo.tables import Column, Table, TableEntry
 
 _MAX_CLASSES = 30
 _BINS = 10
@@ -190,8 +190,8 @@ def _confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], data: st
     """Rows are the true classes; the shade is the share of the row."""
     rows = tuple(
         (
-            TableCell(name),
-            *(TableCell(count, f"{count:,}", count / max(sum(row), 1)) for count in row),
+            TableEntry(name),
+            *(TableEntry(count, f"{count:,}", count / max(sum(row), 1)) for count in row),
         )
         for name, row in zip(classes, counts, strict=True)
     )
@@ -206,7 +206,7 @@ def _confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], data: st
 def _scores(scores: Mapping[str, Any], part: str) -> Table:
     metrics = metric_columns(scores["metrics"]["model"])
     rows = tuple(
-        (TableCell(name), *(_cell(values[metric]) for metric in metrics))
+        (TableEntry(name), *(_entry(values[metric]) for metric in metrics))
         for name, values in scores["metrics"].items()
     )
     columns = (Column("prediction"), *(Column(metric_text(name), "number") for name in metrics))
@@ -215,6 +215,6 @@ def _scores(scores: Mapping[str, Any], part: str) -> Table:
     return Table("scores", f"Scores of {scores['target']}, {part} part", columns, rows, note)
 
 
-def _cell(estimate: Mapping[str, Any]) -> TableCell:
+def _entry(estimate: Mapping[str, Any]) -> TableEntry:
     value, low, high = estimate["value"], estimate["low"], estimate["high"]
-    return TableCell(value, f"{value:.4g}" if low is None else f"{value:.4g} [{low:.4g}, {high:.4g}]")
+    return TableEntry(value, f"{value:.4g}" if low is None else f"{value:.4g} [{low:.4g}, {high:.4g}]")

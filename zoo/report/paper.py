@@ -50,9 +50,10 @@ def methods_text(results: Comparison) -> str:
 
     def reference(base: type[Component], name: str) -> str:
         component = components.get((base, name))
-        if component is None:
+        if component is None or not _papers(component):
             return name
-        return f"{name} ({', '.join(_author_year(card) for card in _published_cards(component))})"
+        papers = ", ".join(map(_author_year, _papers(component)))
+        return f"{name} ({papers if component.card.published else f'based on {papers}'})"
 
     sentences = _sentences(results, reference, "zoo", lambda card: f" ({_author_year(card)})")
     return " ".join(sentences)
@@ -64,10 +65,11 @@ def methods_latex(results: Comparison) -> str:
 
     def reference(base: type[Component], name: str) -> str:
         component = components.get((base, name))
-        if component is None:
+        if component is None or not _papers(component):
             return name
-        keys = (bibtex_key(card, name) for card in _published_cards(component))
-        return f"{name}{_CITE_BEGIN}{','.join(keys)}{_CITE_END}"
+        keys = (bibtex_key(card, name) for card in _papers(component))
+        cited = f"{_CITE_BEGIN}{','.join(keys)}{_CITE_END}"
+        return f"{name}{cited}" if component.card.published else f"{name} (based on{cited})"
 
     package = f"zoo{_CITE_BEGIN}zoo{YEAR}{_CITE_END}"
 
@@ -83,7 +85,10 @@ def methods_latex(results: Comparison) -> str:
 
 def references(results: Comparison) -> str:
     """BibTeX entries of the components of a comparison, of the methods for mean ranks, and of zoo."""
-    entries = unique_entries(component.bibtex() for component in _components(results).values())
+    components = _components(results).items()
+    entries = unique_entries(
+        bibtex_entry(card, name) for (_, name), component in components for card in _papers(component)
+    )
     entries += [bibtex_entry(card, "") for card in rank_sources(results)]
     return "\n\n".join([*entries, citation(zoo.__version__)])
 
@@ -120,7 +125,8 @@ def write_paper(path: str | Path, directory: str | Path) -> list[Path]:
     return files
 
 
-def _published_cards(component: type[Component]) -> list[Card]:
+def _papers(component: type[Component]) -> list[Card]:
+    """The papers to cite for a component."""
     return [card for card in (component.card, *component.card.also) if card.published]
 
 
@@ -132,7 +138,7 @@ def _author_year(card: Card) -> str:
 
 
 def _components(results: Comparison) -> dict[tuple[type[Component], str], type[Component]]:
-    """The published components of a comparison that are registered, by base class and name."""
+    """The components of a comparison that are registered, by base class and name."""
     settings = _settings(results)
     named: list[tuple[type[Component], str]] = [
         *(part for entry in _entries(results, "cells") for part in _cell_parts(entry["name"])),
@@ -141,10 +147,7 @@ def _components(results: Comparison) -> dict[tuple[type[Component], str], type[C
         *((Constraint, name) for name in _assigned_names(settings.get("constraints", ()))),
         *((Penalty, name) for name in _assigned_names(settings.get("penalties", ()))),
     ]
-    registered = {
-        (base, name): registry_of(base).cls(name) for base, name in named if name in registry_of(base)
-    }
-    return {key: each for key, each in registered.items() if each.card.published}
+    return {(base, name): registry_of(base).cls(name) for base, name in named if name in registry_of(base)}
 
 
 def _settings(results: Comparison) -> Mapping[str, Any]:
@@ -391,8 +394,10 @@ def _training_sentence(results: Comparison, reference: Reference) -> str:
         for name in ("constraints", "penalties", "param_groups")
         if settings.get(name)
     ]
+    gradient = settings.get("gradient", "bptt")  # plans of older versions lack it
     parts = [
         f"batches of {_batches(results)} examples",
+        *([] if gradient == "bptt" else [f"gradients across batches by {gradient.upper()}"]),
         _schedule(settings),
         f"gradients clipped to a norm of {settings['clip']:g}"
         if settings["clip"]

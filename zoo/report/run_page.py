@@ -43,7 +43,7 @@ from zoo.report.blocks import (
 from zoo.report.history import number
 from zoo.report.run_charts import SPEED_NOUNS, analysis_blocks, loss_charts, optimisation_charts
 from zoo.report.run_data import RunData, or_reason
-from zoo.tables import Column, Table, TableCell
+from zoo.tables import Column, Table, TableEntry
 from zoo.training.config import Config, number_format
 from zoo.training.evaluation import bits
 from zoo.training.run_text import text_of_run
@@ -238,7 +238,7 @@ def _tables(cell: Cell) -> Iterator[Table]:
     for index, table in enumerate(declaration_tables(type(cell))):
         if table.rows:
             columns = tuple(map(Column, table.headings))
-            rows = tuple(tuple(map(TableCell, row)) for row in table.rows)
+            rows = tuple(tuple(map(TableEntry, row)) for row in table.rows)
             yield Table(f"arrays-{index}", table.title, columns, rows, wide=False)
 
 

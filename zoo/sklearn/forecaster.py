@@ -422,16 +422,37 @@ def _columns(
     return {f"{prefix}{name}": replace(each, name=f"{prefix}{name}") for name, each in columns.items()}
 
 
+_KINDS = {"number": "numbers", "category": "texts", "time": "dates"}
+
+
 def _followed_by(table: DataTable, rows: Mapping[str, DataColumn]) -> DataTable:
-    """A table with more rows, in which columns that are not given are missing."""
+    """A table with more rows, in which columns that are not given are missing.
+
+    Raises:
+        ValueError: if a column of times is not given, or a column has another kind of values.
+    """
     count, columns = len(next(iter(rows.values()))), {}
     for name, column in table.columns.items():
         if column.kind == "time" and name not in rows:
             raise ValueError(f"X has no times; give them in a column {name!r}, or in the index.")
+        if (
+            name in rows
+            and rows[name].kind != column.kind
+            and not any(map(_is_missing, (rows[name], column)))
+        ):
+            given, of_fit = _KINDS[rows[name].kind], _KINDS[column.kind]
+            raise ValueError(
+                f"X has {given} in column {name!r}, and fit was given {of_fit}; give {of_fit} here, too."
+            )
         after = _values(rows[name]) if name in rows else np.full(count, np.nan)
         joined = as_column(name, np.concatenate([_values(column), after]), table.name)
         columns[name] = replace(joined, is_utc=column.is_utc)
     return replace(table, columns=columns)
+
+
+def _is_missing(column: DataColumn) -> bool:
+    """Whether all values are missing, so that their kind is unknown."""
+    return column.kind == "number" and bool(np.isnan(column.values).all())
 
 
 def _values(column: DataColumn) -> Array:

@@ -411,6 +411,7 @@ class Config:
         "truncated BPTT), exact (rtrl, real-time recurrent learning), or an unbiased estimate (uoro). rtrl "
         "stores states x parameters numbers of each sequence, and takes a backward pass for each state.",
         only="text task",
+        comparable=True,
     )
     scheduled_sampling: float = _setting(
         0.0,

@@ -12,7 +12,6 @@ import numpy as np
 
 from zoo.base import Cell, Optimizer
 from zoo.classification import Predictor
-from zoo.classification.api import open_predictor
 from zoo.data.column_notes import NoteWords, warn_of_columns
 from zoo.data.panel import warn_of_unread_times
 from zoo.data.sequence_reader import is_arrays_of_sequences
@@ -20,7 +19,6 @@ from zoo.data.table import DataTable, is_table_like
 from zoo.data.table_files import is_table_directory, is_table_file, read_table
 from zoo.errors import UsageError
 from zoo.forecasting import Forecaster
-from zoo.forecasting.api import open_forecaster
 from zoo.layers.config import CellLike
 from zoo.training.config_conversion import make_config
 from zoo.training.fit import train_in_memory
@@ -100,14 +98,14 @@ def fit(
         out = Path(directory) / "run"
         if target is not None or (label is None and _is_table(data)):
             settings |= {"target": () if target is None else target, "label": label}
-            return open_forecaster(train(data, cell, out=out, on_event=on_event, kind="table", **settings))
+            return Forecaster.load(train(data, cell, out=out, on_event=on_event, kind="table", **settings))
         is_list = isinstance(data, (list, tuple)) or (isinstance(data, np.ndarray) and data.ndim == 3)
         if is_list and (label is None or isinstance(label, str)):
             raise UsageError(
                 "label is missing; give the label of each sequence, as in zoo.fit(data, label=labels)."
             )
         run = train(data, cell, out=out, on_event=on_event, kind="sequences", label=label, **settings)
-        return open_predictor(run)
+        return Predictor.load(run)
 
 
 def _is_file_of_table(data: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Compile the kernels of a cell for ``zoo train`` ahead of time, for tokens and for numbers."""
+"""Compile the kernels of a cell ahead of time, for tokens and for numbers: training, samples and steppers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from zoo.base import Cell
 from zoo.data import Corpus
 from zoo.distributed.collectives import SINGLE_PROCESS
+from zoo.layers.recurrent import Recurrent
 from zoo.registry import get_optimizer, resolve_task
 from zoo.training.config import Config
 from zoo.training.config_conversion import make_config
@@ -22,10 +23,10 @@ _STEPS, _ROWS = 4, 16  # two shards, so that the functions of the thread pool ar
 
 
 def build_kernels(cell: Cell, dtype: str, precision: str | None = None) -> None:
-    """Compile the kernels that a cell needs for training, or load those that are stored.
+    """Compile the kernels of a cell for training, samples and steppers, or load those that are stored.
 
     They serve all sizes of one layer with ``adam`` and the default losses: cross-entropy of tokens, and the
-    squared error of numbers. Another number of layers, optimizer or loss needs further kernels.
+    squared error of numbers. Another number of layers, optimizer or loss, and samplers, need further kernels.
 
     Args:
         cell: The cell with its options.
@@ -39,13 +40,21 @@ def build_kernels(cell: Cell, dtype: str, precision: str | None = None) -> None:
     settings |= {"steps": 1000, "batch": _ROWS}
     tokens = (np.arange(2 * _ROWS * _STEPS) % 3).astype(np.int32)
     corpus = Corpus("tokens", "char", ("a", "b", "c"), tokens, "0" * 64, len(tokens))
-    _compile(cell, *prepare_text(make_config({**settings, "seq": _STEPS, "split": "100"}), corpus))
+    text_model = _compile(
+        cell, *prepare_text(make_config({**settings, "seq": _STEPS, "split": "100"}), corpus)
+    )
+    text_model.stepper()(tokens[:1])
+    text_model.sample("a", 1)
     task = resolve_task("adding", length=_STEPS)
     named = {"task": task.name, "task_options": dict(task.options), "data": ()}
-    _compile(cell, *prepare_task(make_config({**settings, **named}), task))
+    model = _compile(cell, *prepare_task(make_config({**settings, **named}), task))
+    layers = Recurrent(cell, task.input_size, model.config.hidden_size, dtype=dtype, precision=precision)
+    for each in (model, layers):
+        each.stepper()(np.zeros((1, task.input_size), dtype))
 
 
-def _compile(cell: Cell, config: Config, dataset: Any) -> None:
+def _compile(cell: Cell, config: Config, dataset: Any) -> Any:
+    """Compile the kernels of training, and return the model."""
     model, schedule = dataset.make_model(cell, config), make_schedule(config.schedule)
     optimizer = get_optimizer(config.optimizer)
     state = TrainingState(optimizer.init(model.theta), schedule.init())
@@ -53,3 +62,4 @@ def _compile(cell: Cell, config: Config, dataset: Any) -> None:
     trainer = Trainer(config, dataset, *parts, emit=lambda _: None)
     trainer.compile_kernels(wait=True)
     trainer.clip.apply(np.full_like(model.grad, 1e3))  # a gradient that is clipped
+    return model

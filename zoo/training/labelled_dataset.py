@@ -13,8 +13,9 @@ import numpy as np
 from zoo.array_types import Array
 from zoo.base import Cell
 from zoo.base.loss import Loss
+from zoo.base.metric import higher_is_better
 from zoo.classification.evaluation import evaluation_batches, pooled, score_model, step_weights
-from zoo.classification.metrics import HIGHER_IS_BETTER, metric_value
+from zoo.classification.metrics import metric_value
 from zoo.classification.scaling import ScaledSequences, window_rows
 from zoo.classification.sequence_parts import SequenceParts
 from zoo.data.column_notes import increasing_note, sentinel_notes
@@ -262,7 +263,7 @@ class LabelledDataset:
         if not math.isfinite(value):  # the AUROC of one class
             return EvalResult(losses / total)
         metrics = {"score": value, "metric": self.main, "solved": False}
-        lower_is_better = -value if HIGHER_IS_BETTER[self.main] else value
+        lower_is_better = -value if higher_is_better(self.main) else value
         return EvalResult(
             losses / total, metrics, criterion=lower_is_better if self.chooses_by_score else None
         )

@@ -220,8 +220,6 @@ class SeriesDataset:
         if missing is not None:
             targets[skipped:][missing] = np.nan
             weights[skipped:] *= ~missing.all(axis=-1)
-        if not weights.any():  # every target is missing: a loss of zero
-            weights[-1], targets[-1] = 1e-30, 0.0
         aux = windows.aux(origins, aux_names)
         return {"inputs": windows.inputs(origins), "targets": targets, "weights": weights, **aux}
 
@@ -246,12 +244,36 @@ class SeriesDataset:
         means: Array = sliding_window_view(weights, horizon).mean(axis=1)[1:]
         return means
 
+    @property
+    def training_windows(self) -> int:
+        """The number of windows from which training draws."""
+        return int(self._training_ranges[1][-1])
+
     @cached_property
     def _training_ranges(self) -> tuple[Array, Array]:
-        """The first origin of each series, and the number of windows before each, `(S + 1,)`."""
+        """The first origin of each run of windows, and the number of windows before each, `(R + 1,)`.
+
+        Without missing targets, a run is a series. Otherwise, a run ends before a window without any target.
+        """
         ranges = self._ranges("train")
-        counts = np.array([len(each) for each in ranges])
-        return np.array([each.start for each in ranges]), np.concatenate([[0], np.cumsum(counts)])
+        if self.windows.missing is not None:
+            ranges = [run for each in ranges for run in self._with_targets(each)]
+        counts = np.array([len(each) for each in ranges], np.int64)
+        return np.array([each.start for each in ranges], np.int64), np.concatenate([[0], np.cumsum(counts)])
+
+    def _with_targets(self, origins: range) -> list[range]:
+        """The runs of successive windows of which each has a target in the steps with a loss."""
+        spec = self.windows.spec
+        steps = spec.context - spec.context // 2
+        missing = self.windows.missing
+        assert missing is not None  # checked by the caller
+        first = origins.start - steps + 1  # its targets are those of the next h rows
+        present = ~missing[first + 1 : origins.stop + spec.horizon].all(axis=1)
+        counts = np.concatenate([[0], np.cumsum(present)])
+        width = steps + spec.horizon - 1
+        has_target = counts[width:] > counts[:-width]
+        edges = np.flatnonzero(np.diff([False, *has_target, False]))
+        return [range(origins[a], origins[b - 1] + 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
     def _ranges(self, part: str) -> list[range]:
         """The origins of a part of each series."""
@@ -422,7 +444,9 @@ def prepare_table(
     )
     shortened_from = full_context if config.context is None and context < full_context else None
     given = panel, windows, cuts, loss, batch, config.seed, left_out, series_note, shortened_from
-    return resolved, SeriesDataset(*given)
+    dataset = SeriesDataset(*given)
+    _check_targets(dataset)
+    return resolved, dataset
 
 
 def _check_settings(config: Config, table: DataTable, is_file: bool) -> None:
@@ -512,6 +536,15 @@ def _check_varies(panel: Panel) -> None:
             shown = "empty" if column.missing().all() else f"constant ({column.text(0)})"
             use = "there is nothing to forecast" if name in panel.roles.target else "leave it out"
             raise DataError(f"{panel.table.name}: column {name!r} is {shown}; {use}.")
+
+
+def _check_targets(dataset: SeriesDataset) -> None:
+    """Raise an error if no window of training has a target."""
+    if dataset.training_windows == 0:
+        raise DataError(
+            f"{dataset.panel.table.name}: no window of the training part has a value of a target after the "
+            f"first half of its context, so there is nothing to learn; lower `context`, or give more values."
+        )
 
 
 def _check_season(season: int, panel: Panel, train_ends: Array) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.array_types import Array
+from zoo.base import Task
+from zoo.errors import UsageError
 from zoo.model import AnyModel
 from zoo.online.gradients import GRADIENTS, carry_shapes, online_gradient
 from zoo.training.dataset import NoiseKey, State
@@ -19,6 +21,19 @@ def check_gradient(name: str, model: AnyModel, batch: int) -> None:
     if name in GRADIENTS:
         online_gradient(name, model, seed=0)
     carry_shapes(name, model.stack, batch)
+
+
+def check_task_gradient(name: str, task: Task, batch: int, seed: int = 0) -> None:
+    """Check that the batches of a task continue the ones before, if the gradient crosses batches.
+
+    Raises:
+        UsageError: if they do not.
+    """
+    if name in GRADIENTS and not task.batch(1, batch, seed).continues:
+        raise UsageError(
+            f"`gradient` is {name!r}, and the batches of task {task.name!r} do not continue the ones before, "
+            f"so that BPTT is exact; leave out `gradient`."
+        )
 
 
 def loss_and_grad(

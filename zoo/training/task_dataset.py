@@ -13,14 +13,13 @@ import numpy as np
 
 from zoo.base import Cell, Task
 from zoo.base.task import call_method, embedding_error, reads_tokens
-from zoo.errors import UsageError
 from zoo.layers.config import CellLike
 from zoo.model import AnyModel, LanguageModel, SequenceModel
 from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 from zoo.training.defaults import KIND_DEFAULTS, with_intervals
 from zoo.training.evaluation import declared_aux, evaluate_task, initial_states
-from zoo.training.stream_gradient import check_gradient, loss_and_grad
+from zoo.training.stream_gradient import check_gradient, check_task_gradient, loss_and_grad
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,7 @@ class TaskDataset:
         """A model for the task."""
         model = model_for(self.task, cell, embedding=config.embedding, **config.model_arguments())
         check_gradient(self.gradient, model, self.batch_size)
-        if self.gradient != "bptt" and not self.task.batch(1, self.batch_size, self.seed).continues:
-            raise UsageError(
-                f"`gradient` is {self.gradient!r}, and the batches of task {self.task.name!r} do not "
-                f"continue the ones before, so that BPTT is exact; leave out `gradient`."
-            )
+        check_task_gradient(self.gradient, self.task, self.batch_size, self.seed)
         return model
 
     def loss_and_grad(

@@ -10,6 +10,7 @@ from zoo.cli.component_lookup import CELL_FILE, file_cells, plugin_option
 from zoo.cli.flags import Command, argument, format_options, option
 from zoo.cli.format import score_lines
 from zoo.cli.terminal import echo, print_facts
+from zoo.cli.weights import WEIGHTS, with_weights
 
 
 @click.command(cls=Command, other_flags=FLAGS_OF_TRAINING)
@@ -33,6 +34,7 @@ from zoo.cli.terminal import echo, print_facts
     help="Part of the table.  [test, or the last part with windows; all for another table of these series]",
 )
 @option("--level", type=float, metavar="P", help=LEVEL_HELP)
+@option("--weights", **WEIGHTS)
 @option("--cell", **CELL_FILE)
 @format_options
 @plugin_option
@@ -43,6 +45,7 @@ def command(
     stride: int | None,
     part: str | None,
     level: float | None,
+    weights: str | None,
     cell: str | None,
     form: str | None,
 ) -> None:
@@ -52,9 +55,13 @@ def command(
     STRIDE rows apart, and is not trained again. zoo prints the errors of the model and of the baselines with
     95 % intervals. --csv prints all forecasts with the actual values; --json prints the errors.
     """
-    from zoo.forecasting.api import backtest
+    from zoo.data.training_files import check_training_files
+    from zoo.forecasting.forecaster import Forecaster
 
-    result = backtest(path, data, steps=steps, stride=stride, part=part, level=level, cell=file_cells(cell))
+    forecaster = with_weights(Forecaster.load(path, file_cells(cell)), weights)
+    if data is None:
+        check_training_files(path, [forecaster.data])
+    result = forecaster.backtest(data, steps=steps, stride=stride, part=part, level=level)
     if form == "csv":
         echo(result.forecast.to_csv().rstrip("\n"))
     elif form == "json":

@@ -119,7 +119,7 @@ def command(
     info         number, size and directory of the kernels (the default)
     clear        remove them; the next run compiles the kernels that it needs
     path         print only the directory, for scripts
-    build        compile the kernels of training, on tokens and on numbers
+    build        compile the kernels of training, samples and steppers, on tokens and on numbers
     export FILE  write all kernels to an archive
     import FILE  add the kernels of an archive
 

@@ -20,6 +20,7 @@ from zoo.cli.eval_model import LoadedModel
 from zoo.cli.flags import MAX_SEED, Command, argument, format_options, option
 from zoo.cli.format import decimal, score_lines
 from zoo.cli.terminal import echo, print_facts
+from zoo.cli.weights import WEIGHTS, with_weights
 from zoo.errors import UsageError, ZooWarning
 from zoo.tables import align
 from zoo.training import Config, evaluate_task
@@ -133,11 +134,7 @@ def _warn_of_change(trained: LoadedModel, task: Task) -> None:
     help="Draw dropout and the noise of cells as in training, with this seed.  [no dropout; noise is its "
     "expectation]",
 )
-@option(
-    "--weights",
-    type=click.Choice(["float", "int8"]),
-    help="int8: quantize the weights as `zoo export --format c --weights int8` does.  [float]",
-)
+@option("--weights", **WEIGHTS)
 @option("--cell", **CELL_FILE)
 @option("--task", **TASK_FILE)
 @format_options
@@ -210,11 +207,7 @@ class _Options(NamedTuple):
 
     def with_weights(self, model: Any) -> Any:
         """The model, quantized if ``--weights int8`` is given."""
-        if not self.is_quantized:
-            return model
-        from zoo.export import int8_weights
-
-        return int8_weights(model)
+        return with_weights(model, self.weights)
 
     def check(self, reason: str, *inapplicable: str) -> None:
         """Raise an error if a flag is given that does not apply to the data of the model."""
@@ -253,7 +246,8 @@ def _on_text(trained: LoadedModel, _: Config, options: _Options) -> _Evaluation:
 def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evaluation:
     from zoo.data.table_files import read_table
     from zoo.data.training_files import check_training_files
-    from zoo.forecasting.api import backtest, open_forecaster
+    from zoo.forecasting import Forecaster
+    from zoo.forecasting.api import backtest
 
     reason = f"{trained.source} was trained on the table {' '.join(config.data)}"
     options.check(reason, "glob", "on_unknown", "set", "eval_batches", "task", "noise")
@@ -262,7 +256,7 @@ def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evalu
     run: Any = trained.source
     data = None
     if options.data or options.is_quantized:
-        run = options.with_weights(open_forecaster(run, options.cells))
+        run = options.with_weights(Forecaster.load(run, options.cells))
         check_training_files(trained.source, [] if options.data else [run.data])
     if options.data:
         data = read_table(options.data[0], run.spec.identifiers)
@@ -273,7 +267,7 @@ def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evalu
 
 
 def _on_sequences(trained: LoadedModel, config: Config, options: _Options) -> _Evaluation:
-    from zoo.classification.api import open_predictor
+    from zoo.classification import Predictor
     from zoo.data.training_files import check_training_files
 
     reason = f"{trained.source} was trained on the sequences {' '.join(config.data)}"
@@ -281,7 +275,7 @@ def _on_sequences(trained: LoadedModel, config: Config, options: _Options) -> _E
     if len(options.data) > 1:
         raise UsageError(f"{reason}; --data takes one file.")
     data = options.data[0] if options.data else None
-    predictor = options.with_weights(open_predictor(trained.source, options.cells))
+    predictor = options.with_weights(Predictor.load(trained.source, options.cells))
     if data is not None and predictor.open_data(data)[0].sha256 == trained.sha256:  # moved since training
         predictor, data = replace(predictor, data=data), None
     advice = (

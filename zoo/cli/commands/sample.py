@@ -15,6 +15,7 @@ from zoo.cli.completion import complete_text_runs
 from zoo.cli.component_lookup import CELL_FILE, PLUGIN, component_class, file_cells, load_plugins
 from zoo.cli.flags import MAX_SEED, CheckedArgument, Command, Flag
 from zoo.cli.terminal import escape_controls, is_terminal
+from zoo.cli.weights import WEIGHTS, with_weights
 from zoo.errors import DataError, UsageError
 from zoo.registry import registry_of
 from zoo.training.config import Config
@@ -194,6 +195,7 @@ _FLAGS = [
         metavar="NAME=VALUE",
         help="Set an option of a sampler, for example k=40 or top_k.k=40; may be repeated.",
     ),
+    Flag("--weights", **WEIGHTS),
     Flag("--cell", **CELL_FILE),
     Flag("--plugin", **PLUGIN),
 ]
@@ -207,6 +209,7 @@ def run(
     on_unknown: Literal["error", "skip"],
     names: Sequence[str],
     assignments: Sequence[str],
+    weights: str | None,
     cell: str | None,
     plugin: Sequence[str],
     **shorthands: Any,
@@ -221,7 +224,7 @@ def run(
 
     cells = file_cells(cell)
     checkpoint, _ = read_run(path)
-    model = model_from(checkpoint, path, cells, threads=1)
+    model = with_weights(model_from(checkpoint, path, cells, threads=1), weights)
     if not isinstance(model, LanguageModel):
         advice = usage_advice(checkpoint, str(path))
         raise UsageError(f"{path} holds a {model.kind}, which cannot generate text; {advice}.")

@@ -8,13 +8,13 @@ function compared(a, b, down) {
   return down ? -order : order;
 }
 
-function tableCell(cell, column, first) {
-  const text = cell.text || shown(cell.value, column.style), numeric = column.style !== "text";
-  const looks = [numeric && "number", text.length > LONG && "long", cell.shade !== null && "heat",
-    cell.hatched && "hatched"];
+function tableEntry(entry, column, first) {
+  const text = entry.text || shown(entry.value, column.style), numeric = column.style !== "text";
+  const looks = [numeric && "number", text.length > LONG && "long", entry.shade !== null && "heat",
+    entry.hatched && "hatched"];
   const properties = {scope: first ? "row" : null, class: looks.filter(Boolean).join(" ") || null};
   const node = el(first ? "th" : "td", properties, text);
-  if (cell.shade !== null) node.style.setProperty("--shade", (0.08 + 0.92 * cell.shade).toFixed(3));
+  if (entry.shade !== null) node.style.setProperty("--shade", (0.08 + 0.92 * entry.shade).toFixed(3));
   return node;
 }
 
@@ -42,7 +42,7 @@ class SortableTable {
 
   show(rows) {
     this.body.replaceChildren(...rows.map((row) =>
-      el("tr", {}, row.map((cell, index) => tableCell(cell, this.block.columns[index], index === 0)))));
+      el("tr", {}, row.map((entry, index) => tableEntry(entry, this.block.columns[index], index === 0)))));
   }
 
   /** Sort by a column; the second time in reverse. */

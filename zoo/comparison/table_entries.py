@@ -1,4 +1,4 @@
-"""Cells of the tables of a comparison: names, scores and their backgrounds."""
+"""Entries of the tables of a comparison: names, scores and their backgrounds."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from zoo.comparison.table_notes import (
     is_near_baseline,
     unfinished_sentences,
 )
-from zoo.tables import Number, TableCell
+from zoo.tables import Number, TableEntry
 
 if TYPE_CHECKING:
     from zoo.comparison.records import SummaryRow, TargetRow
     from zoo.comparison.results import Comparison
 
-NOTHING = TableCell(None, NO_VALUE)
+NOTHING = TableEntry(None, NO_VALUE)
 
 
-def name_and_scope(results: Comparison, cell: str) -> tuple[TableCell, TableCell]:
+def name_and_scope(results: Comparison, cell: str) -> tuple[TableEntry, TableEntry]:
     """The label of a cell and its scope."""
     scope = results.scope(cell)
-    return TableCell(cell), TableCell(scope, scope or NO_VALUE)
+    return TableEntry(cell), TableEntry(scope, scope or NO_VALUE)
 
 
 class _Background(TypedDict, total=False):
-    """Arguments of a `TableCell`."""
+    """Arguments of a `TableEntry`."""
 
     shade: float
     hatched: bool
@@ -120,11 +120,11 @@ def seconds_text(value: float | None) -> str:
     return NO_VALUE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def interval_cell(value: Number, low: float | None, high: float | None, form: str) -> TableCell:
+def interval_entry(value: Number, low: float | None, high: float | None, form: str) -> TableEntry:
     """An interval, which is sorted by the value in it."""
-    return TableCell(value, NO_VALUE if low is None or high is None else f"{low:{form}} to {high:{form}}")
+    return TableEntry(value, NO_VALUE if low is None or high is None else f"{low:{form}} to {high:{form}}")
 
 
-def number_cell(value: Number, form: str) -> TableCell:
+def number_entry(value: Number, form: str) -> TableEntry:
     """A number; a dash for None."""
-    return TableCell(value, number_text(value, form))
+    return TableEntry(value, number_text(value, form))
