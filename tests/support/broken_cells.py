@@ -94,6 +94,7 @@ class Wordless(Tiny):
 class Unexplained(Tiny):
     """A parameter that nobody explains."""
 
+    card = Tiny.card
     b = zoo.Param("H")
 
 

@@ -224,6 +224,7 @@ class Unseeded(rich.Rich):
 class Unexplained(rich.Rich):
     """Does not say what its input is."""
 
+    card = rich.Rich.card
     dt = zoo.Input(default=1.0)
 
 
