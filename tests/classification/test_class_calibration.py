@@ -13,7 +13,7 @@ import zoo
 from zoo.classification import Predictor
 from zoo.classification.baselines import softmax
 from zoo.classification.calibration import fit_calibration
-from zoo.errors import UsageError
+from zoo.errors import UsageError, ZooWarning
 from zoo.kernels import pure_python
 
 
@@ -58,6 +58,29 @@ def test_no_other_scale_or_bias_nearby_is_better(count, classes, true_scale, see
         np.testing.assert_allclose(softmax(scale * logits + bias).mean(axis=0), shares, atol=1e-6)
 
 
+@settings(max_examples=30)
+@given(
+    spread=st.floats(1, 700),
+    labels=st.lists(st.booleans(), min_size=3, max_size=40),
+    wrong=st.integers(0, 3),
+    seed=st.integers(0, 999),
+)
+def test_overconfident_predictions_have_the_best_scale(spread, labels, wrong, seed):
+    """All probabilities may be 0 or 1 in floating point, where a scale of 1 has no derivatives."""
+    gaps = np.where(labels, 1.0, -1.0) * spread * np.random.default_rng(seed).uniform(0.5, 1, len(labels))
+    gaps[:wrong] *= -1
+    logits, codes, sizes = (
+        np.stack([-gaps / 2, gaps / 2], axis=1),
+        np.array(labels, int),
+        np.ones(len(labels), int),
+    )
+    scale, bias = fit_calibration(logits, sizes, codes)
+    biases = [np.array([-each, each]) for each in np.linspace(-2, 2, 17)]
+    others = (loss_of(each, b, logits, sizes, codes) for each in np.geomspace(1e-3, 1e3, 49) for b in biases)
+    with np.errstate(divide="ignore"):  # the logarithm of a probability of 0
+        assert loss_of(scale, bias, logits, sizes, codes) <= min(others) + 1e-9
+
+
 @pytest.mark.parametrize(("classes", "true_scale", "longest"), [(2, 0.3, 1), (4, 2.5, 1), (3, 1.5, 5)])
 def test_the_parameters_of_many_labels_are_recovered(classes, true_scale, longest):
     logits, sizes, codes, bias = drawn(3_000, classes, true_scale, 1, longest)
@@ -69,10 +92,11 @@ def test_the_parameters_of_many_labels_are_recovered(classes, true_scale, longes
 def test_chunks_change_nothing_beyond_rounding(monkeypatch):
     logits, sizes, codes, _ = drawn(40, 3, 1.5, 0, longest=4)
     whole = fit_calibration(logits, sizes, codes)
-    monkeypatch.setattr("zoo.classification.calibration._CHUNK", 50)
-    chunked = fit_calibration(logits, sizes, codes)
-    assert chunked[0] == pytest.approx(whole[0], rel=1e-6)
-    np.testing.assert_allclose(chunked[1], whole[1], atol=1e-6)
+    for numbers in (1, 50):  # one row; four predictions, of up to 16 rows
+        monkeypatch.setattr("zoo.classification.calibration._CHUNK", numbers)
+        chunked = fit_calibration(logits, sizes, codes)
+        assert chunked[0] == pytest.approx(whole[0], rel=1e-6)
+        np.testing.assert_allclose(chunked[1], whole[1], atol=1e-6)
 
 
 @pytest.mark.parametrize("codes", [[0, 1, 0, 1], [1, 0, 1, 0], [0, 0, 0, 0]])
@@ -132,16 +156,82 @@ def test_calibrated_predictor(pooling, weights, tmp_path):
         assert (np.diff(after.values[order, 0]) > -1e-6).all()
 
 
+@pytest.mark.parametrize("pooling", ["last", "mean", "none"])
+def test_other_data_calibrate_as_the_validation_part_does(pooling, tmp_path):
+    with pure_python():
+        predictor = trained(pooling)
+        predictions = predictor.predict()
+        parts, labels = recordings()
+        if pooling == "none":
+            ends = np.cumsum(predictions.lengths)
+            is_valid = predictions.part[ends - 1] == "valid"
+            labels = [[None, *[label] * (len(part) - 1)] for label, part in zip(labels, parts, strict=True)]
+        else:
+            is_valid = predictions.part == "valid"
+        chosen = [part for part, own in zip(parts, is_valid, strict=True) if own]
+        own_labels = [label for label, own in zip(labels, is_valid, strict=True) if own]
+        predictor.save(tmp_path / "saved.safetensors")  # has no data of training
+        saved = Predictor.load(tmp_path / "saved.safetensors")
+        other = zoo.data.LabelledSequences.from_arrays(chosen, own_labels)
+        expected = predictor.calibrated().predict(parts).values
+        np.testing.assert_array_equal(saved.calibrated(other).predict(parts).values, expected)
+        usual = [number for number, each in enumerate(own_labels) if "rare" not in each]
+        one_class = [chosen[number] for number in usual], [own_labels[number] for number in usual]
+        data = zoo.data.LabelledSequences.from_arrays(*one_class)
+        with pytest.raises(
+            UsageError, match=r"^arrays has no label 'rare', so the probability of this class"
+        ):
+            saved.calibrated(data)
+
+
 def test_only_classes_with_a_validation_part_are_calibrated():
     parts, labels = recordings(40)
     given = {"cell": "vanilla", "hidden": 4, "steps": 1, "threads": 1}
     with pure_python(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(
-            UsageError, match="arrays has no labels in a validation part, to which probabilities"
+            UsageError, match="the validation part of arrays has no labels, to which probabilities"
         ):
             zoo.fit(parts, label=labels, split="80,0,20", **given).calibrated()
         with pytest.raises(
             UsageError, match=r"the label 'label' is a number; only classes have probabilities\."
         ):
             zoo.fit(parts, label=[float(part.sum()) for part in parts], **given).calibrated()
+
+
+def test_predictions_without_agreement_or_with_nan_are_reported():
+    """A readout with the opposite sign predicts the other class."""
+    parts, labels = recordings()
+    with pure_python():
+        predictor = zoo.fit(parts, label=labels, cell="vanilla", hidden=4, steps=60, lr=0.05, threads=1)
+        predictor.model.params["Why"][...] *= -1
+        with pytest.warns(
+            ZooWarning, match=r"^the predictions for the validation part of arrays do not agree"
+        ):
+            values = predictor.calibrated().predict().values
+        assert values.std(axis=0).max() < 0.01
+        predictor.model.params["Why"][...] = np.nan
+        with pytest.raises(
+            UsageError, match=r"^the model predicts NaN for the validation part of arrays; train it"
+        ):
+            predictor.calibrated()
+
+
+@pytest.mark.parametrize(("seed", "is_lacking"), [(1, True), (2, True), (4, False), (5, True), (11, False)])
+def test_a_class_that_the_validation_part_lacks_is_one_sentence(seed, is_lacking):
+    """The sequences of the class are of two persons, so one of three parts lacks it."""
+    persons = np.repeat(np.arange(20), 2)
+    moods = np.where(persons < 2, "odd", np.where(np.arange(40) % 2, "calm", "glad"))
+    table = {"id": np.arange(40), "who": persons, "mood": moods, "x": np.arange(40.0) % 7}
+    data = {name: np.repeat(values, 3) for name, values in table.items()}
+    given = {"label": "mood", "series": "id", "group": "who", "split": "40,30,30", "split_seed": seed}
+    with pure_python(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        predictor = zoo.fit(data, cell="vanilla", hidden=2, steps=1, threads=1, **given)
+        predictions = predictor.predict()
+        assert ("odd" not in predictions.actual[predictions.part == "valid"]) == is_lacking
+        if not is_lacking:
+            assert np.isfinite(predictor.calibrated().predict().values).all()
+        else:
+            with pytest.raises(UsageError, match=r"^the validation part of .* has no label 'odd', so the"):
+                predictor.calibrated()

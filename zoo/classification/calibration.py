@@ -7,9 +7,13 @@ import numpy as np
 from zoo.array_types import Array
 from zoo.classification.baselines import softmax
 
-_STEPS = 100
-_SCALES = (1e-3, 1e3)
+MIN_SCALE, MAX_SCALE = 1e-3, 1e3
 """Bounds of the scale. For a model that is worse than chance, the best scale is not above 0."""
+
+_STEPS = 200
+_START_SCALES = np.geomspace(MIN_SCALE, MAX_SCALE, 25)
+_MIN_DAMPING, _MAX_DAMPING = 1e-12, 1e12
+_MIN_GAIN = 1e-14
 
 _CHUNK = 2**20
 """Numbers of a chunk of the derivatives, which bounds the memory."""
@@ -23,42 +27,59 @@ def fit_calibration(logits: Array, sizes: Array, codes: Array) -> tuple[float, A
     frequencies of the labels (Alexandari, Kundaje and Shrikumar, 2020,
     https://github.com/kundajelab/labelshiftexperiments). Both maximise the likelihood of the labels and of
     one more label of each class, which all predictions share. So they are finite if there is no error, or no
-    label of a class. Fisher scoring finds them, and ends when a step does not lower the loss.
+    label of a class.
+
+    Fisher scoring with Marquardt's damping starts from the best of 25 scales. From a scale of 1, it cannot
+    leave the probabilities of overconfident models: their derivatives are zero in floating point.
 
     Args:
         logits: The logits of the steps that enter predictions, `(R, K)`: the rows of the first prediction,
-            then the rows of the second, and so on.
+            then those of the second, and so on.
         sizes: The number of rows of each prediction, whose probabilities are their mean, `(n,)`.
         codes: The labels, `(n,)`, from 0 to K - 1.
 
     Returns:
-        The scale, and the biases `(K,)`, of which the mean is 0.
+        The scale, from `MIN_SCALE` to `MAX_SCALE`, and the biases `(K,)`, of which the mean is 0.
     """
     count, classes = len(codes), logits.shape[1]
     share = classes / (count + classes)
     targets = (1 - share) * np.eye(classes)[codes] + share / classes
     logits = logits - logits.mean(axis=1, keepdims=True)
     starts = np.cumsum(sizes) - sizes
-    theta = np.concatenate([[1.0], np.zeros(classes)])  # the scale and the biases
-    loss = _loss(theta, logits, starts, sizes, targets)
+
+    def loss_of(theta: Array) -> float:
+        return _loss(theta, logits, starts, sizes, targets)
+
+    # The scale and the biases.
+    theta = min((np.concatenate([[scale], np.zeros(classes)]) for scale in _START_SCALES), key=loss_of)
+    loss, damping = loss_of(theta), 1e-3
     for _ in range(_STEPS):
         gradient, information = _derivatives(theta, logits, starts, sizes, targets)
-        is_at_bound = theta[0] == _SCALES[int(gradient[0] < 0)]
+        is_at_bound = theta[0] == (MAX_SCALE if gradient[0] < 0 else MIN_SCALE)
         free = slice(1 if is_at_bound else 0, None)
-        direction = np.zeros(len(theta))
-        # The information is singular, since a shift of all biases has no effect.
-        direction[free] = -np.linalg.lstsq(information[free, free], gradient[free], rcond=1e-12)[0]
-        length, is_lower = 1.0, False
-        while not is_lower and length > 1e-8:
-            new = theta + length * direction
-            new[0] = np.clip(new[0], *_SCALES)
-            new_loss = _loss(new, logits, starts, sizes, targets)
-            is_lower = new_loss < loss
-            length /= 2
-        if not is_lower:
+        while damping < _MAX_DAMPING:
+            new = theta.copy()
+            new[free] -= _damped_step(gradient[free], information[free, free], damping)
+            new[0] = np.clip(new[0], MIN_SCALE, MAX_SCALE)
+            new_loss = loss_of(new)
+            if new_loss < loss:
+                break
+            damping *= 10
+        else:
+            break  # no step lowers the loss
+        gain = loss - new_loss
+        theta, loss, damping = new, new_loss, max(damping / 10, _MIN_DAMPING)
+        if gain < _MIN_GAIN:
             break
-        theta, loss = new, new_loss
     return float(theta[0]), theta[1:] - theta[1:].mean()
+
+
+def _damped_step(gradient: Array, information: Array, damping: float) -> Array:
+    """The step of Fisher scoring, shorter with a larger damping."""
+    diagonal = information.diagonal()
+    damped = information + damping * np.diag(np.maximum(diagonal, 1e-12 * diagonal.max()))
+    # Without damping, the information is singular: a shift of all biases has no effect.
+    return np.linalg.lstsq(damped, gradient, rcond=1e-12)[0]
 
 
 def _loss(theta: Array, logits: Array, starts: Array, sizes: Array, targets: Array) -> float:
@@ -72,24 +93,30 @@ def _derivatives(
     theta: Array, logits: Array, starts: Array, sizes: Array, targets: Array
 ) -> tuple[Array, Array]:
     """The gradient of the mean cross-entropy, `(P,)`, and the Fisher information, `(P, P)`."""
-    classes = logits.shape[1]
+    count, classes = targets.shape
     gradient, information = np.zeros(len(theta)), np.zeros((len(theta), len(theta)))
-    ends, first = starts + sizes, 0
-    while first < len(sizes):
-        rows_before = int(starts[first])
-        most = rows_before + _CHUNK // (classes * len(theta))
-        last = max(first + 1, int(np.searchsorted(ends, most, "right")))
-        rows = slice(rows_before, int(ends[last - 1]))
-        part_logits = logits[rows]
-        each = softmax(theta[0] * part_logits + theta[1:])
-        slopes = np.empty((len(each), classes, len(theta)))  # of each probability
-        slopes[..., 0] = each * (part_logits - (each * part_logits).sum(axis=1, keepdims=True))
-        slopes[..., 1:] = each[:, :, None] * (np.eye(classes) - each[:, None, :])
-        part = slice(first, last)
-        means = np.add.reduceat(each, starts[part] - rows_before) / sizes[part, None]
-        slopes = np.add.reduceat(slopes, starts[part] - rows_before) / sizes[part, None, None]
-        means = np.maximum(means, 1e-300)
+    chunk = max(1, _CHUNK // (classes * len(theta)))  # of predictions, and of their rows
+    numbers = np.repeat(np.arange(count), sizes)  # the prediction of each row
+    for first in range(0, count, chunk):
+        part = slice(first, first + chunk)
+        means, slopes = _mean_slopes(theta, logits, starts[part], sizes[part], numbers, chunk)
         gradient -= np.einsum("nk,nkp->p", targets[part] / means, slopes)
         information += np.einsum("nk,nkp,nkq->pq", 1 / means, slopes, slopes, optimize=True)
-        first = last
-    return gradient / len(sizes), information / len(sizes)
+    return gradient / count, information / count
+
+
+def _mean_slopes(
+    theta: Array, logits: Array, starts: Array, sizes: Array, numbers: Array, chunk: int
+) -> tuple[Array, Array]:
+    """Probabilities of some predictions, `(n, K)`, and their derivatives, `(n, K, P)`: means over rows."""
+    classes, first = logits.shape[1], numbers[starts[0]]
+    means, slopes = np.zeros((len(sizes), classes)), np.zeros((len(sizes), classes, len(theta)))
+    for row in range(starts[0], starts[-1] + sizes[-1], chunk):
+        rows = slice(row, min(row + chunk, starts[-1] + sizes[-1]))
+        each = softmax(theta[0] * logits[rows] + theta[1:])
+        own = np.empty((len(each), classes, len(theta)))
+        own[..., 0] = each * (logits[rows] - (each * logits[rows]).sum(axis=1, keepdims=True))
+        own[..., 1:] = each[:, :, None] * (np.eye(classes) - each[:, None, :])
+        np.add.at(means, numbers[rows] - first, each)
+        np.add.at(slopes, numbers[rows] - first, own)
+    return np.maximum(means / sizes[:, None], 1e-300), slopes / sizes[:, None, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from zoo.arguments import as_choice, as_path, counted, short_repr
 from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
-from zoo.classification.calibration import fit_calibration
+from zoo.classification.calibration import MIN_SCALE, fit_calibration
 from zoo.classification.evaluation import predict, score_model, score_sequences
 from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
 from zoo.classification.scaling import ScaledSequences
@@ -33,7 +34,7 @@ from zoo.data.table import (
 )
 from zoo.data.table_files import IN_MEMORY_TABLE
 from zoo.data.training_files import check_unchanged
-from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses, command_for, open_run
 from zoo.storage import Checkpoint
@@ -289,45 +290,75 @@ class Predictor:
         scaled = ScaledSequences.make(both, self.spec, self.model.dtype, offsets)
         return {"part": "all", **score_sequences(self.model, both, scaled, parts.train, others, self.main)}
 
-    def calibrated(self) -> Predictor:
-        """Calibrate the probabilities: of the cases with 20 %, one in five has the class.
+    def calibrated(self, data: Any = None) -> Predictor:
+        """Calibrate the probabilities: of the sequences with 20 % for a class, one in five has this class.
 
         Fits a temperature (Guo, Pleiss, Sun and Weinberger, 2017, https://arxiv.org/abs/1706.04599) and a
         bias for each class (Alexandari, Kundaje and Shrikumar, 2020,
-        https://github.com/kundajelab/labelshiftexperiments) to the validation part, by maximum likelihood.
-        They scale and shift the readout of a copy of the model, so saved files and exports have the new
-        probabilities. After training with ``class_weights="balanced"`` the biases restore the frequencies of
-        the validation part. With two classes, the order of the sequences by their probability does not
-        change, unless the probabilities are means over steps.
+        https://github.com/kundajelab/labelshiftexperiments) to labels, by maximum likelihood. They scale and
+        shift the readout of a copy of the model, so saved files and exports have the new probabilities.
+        After training with ``class_weights="balanced"`` the biases restore the frequencies of the classes.
+        With two classes, the order of the sequences by their probability does not change, unless the
+        probabilities are means over steps. Each sequence counts once, whatever its weight.
 
         >>> predictor.calibrated().save("calibrated.safetensors")
 
+        Args:
+            data: As for :meth:`predict`, with labels, for example of the place where the model is used; None
+                for the validation part of the data of training. The model must not be trained on them.
+
         Raises:
-            UsageError: if labels are numbers, or the data of training have no validation part.
-            DataError: if the data of training cannot be read, or have changed.
+            UsageError: if labels are numbers, the labels lack a class, or the model predicts NaN.
+            DataError: if the data cannot be read or do not fit, or those of training have changed.
+
+        Warns:
+            ZooWarning: if the predictions do not agree with the labels.
         """
         if not self.spec.classes:
             raise UsageError(f"the label {self.spec.label!r} is a number; only classes have probabilities.")
-        given, scaled = self._open_training("calibration")
-        numbers = divide(given, self.spec).valid
+        if data is None:
+            given, scaled = self._open_training("calibration")
+            numbers, source = divide(given, self.spec).valid, f"the validation part of {given.name}"
+        else:
+            given, scaled = self.open_data(data, needs_labels=True)
+            numbers, source = np.arange(len(scaled.offsets) - 1), given.name
         codes = self.spec.codes(given)[scaled.items(numbers)]
         has_label = codes >= 0
-        if not has_label.any():
-            raise UsageError(
-                f"{given.name} has no labels in a validation part, to which probabilities are calibrated; "
-                f"train with one, such as `split='70,15,15'`."
-            )
+        self._check_labels(codes[has_label], source)
         sizes = np.ones(len(codes), np.int64)
         if self.spec.pooling == "mean":  # a prediction is the mean of the probabilities of its steps
             sizes = scaled.lengths[numbers]
             scaled = replace(scaled, spec=replace(self.spec, pooling=STEPWISE))
         probabilities = predict(self.model, scaled, numbers)[np.repeat(has_label, sizes)]
         logits = np.log(np.maximum(probabilities, 1e-300))
+        if not np.isfinite(logits).all():
+            raise UsageError(f"the model predicts NaN for {source}; train it again.")
         scale, bias = fit_calibration(logits, sizes[has_label], codes[has_label])
+        if scale == MIN_SCALE:
+            warnings.warn(
+                f"the predictions for {source} do not agree with the labels: the calibrated probabilities "
+                f"of each sequence are nearly the shares of the classes.",
+                ZooWarning,
+                stacklevel=2,
+            )
         model = copy.deepcopy(self.model)
         model.params["Why"][...] *= scale
         model.params["by"][...] = model.params["by"] * scale + bias
         return replace(self, model=model)
+
+    def _check_labels(self, codes: Array, source: str) -> None:
+        """Check that labels for a calibration have all classes; raises `UsageError`."""
+        assert self.spec.classes
+        advice = "train with a larger one, such as `split='50,25,25'`, or give other labelled data"
+        if not len(codes):
+            raise UsageError(f"{source} has no labels, to which probabilities are calibrated; {advice}.")
+        counts = np.bincount(codes, minlength=len(self.spec.classes))
+        absent = [each for each, count in zip(self.spec.classes, counts, strict=True) if not count]
+        if absent:
+            raise UsageError(
+                f"{source} has no label {short_repr(absent[0])}, so the probability of this class cannot be "
+                f"calibrated; {advice}."
+            )
 
     def parts(self, given: LabelledSequences) -> dict[str, Array]:
         """Numbers of the sequences of each part of the data of training."""
