@@ -35,7 +35,7 @@ def list_warnings(results: Comparison) -> Iterator[str]:
     yield from _solved_in_validation_only(results)
     yield from _off_budget(results)
     yield from _equal_sizes(results)
-    yield from _fixed_sizes(results)
+    yield from _fixed_size_options(results)
     yield from _uncustomary_options(results)
     yield from _undecided_rates(results)
 
@@ -106,11 +106,11 @@ _TIMES = ("delay", "k", "stride", "width")
 """Options that count time steps, such as the window of a convolution. They need not grow with H."""
 
 
-def _fixed_sizes(results: Comparison) -> Iterator[str]:
+def _fixed_size_options(results: Comparison) -> Iterator[str]:
     """Cells with arrays that stay as large as they are when H changes."""
     cells = list[str]()
     for cell in results.cells:
-        sizes = results.fixed_sizes(cell).items()
+        sizes = results.fixed_size_options(cell).items()
         fixed = {name: size for name, size in sizes if re.split(r"[_.]", name)[-1] not in _TIMES}
         cells += [f"{cell} ({assignments(results, cell, fixed, ', ')})"] * bool(fixed)
     if cells:

@@ -47,10 +47,10 @@ class _Titled(Protocol):
 T = TypeVar("T", bound=_Titled)
 
 
-def with_size(block: T, results: Comparison, size: int) -> T:
+def with_size(item: T, results: Comparison, size: int) -> T:
     """A table or figure of one of several sizes, with the size in its name and title."""
-    name, title = f"{block.name}-{size}", f"{block.title}, {results.size_text([size])}"
-    return replace(block, name=name, title=title)
+    name, title = f"{item.name}-{size}", f"{item.title}, {results.size_text([size])}"
+    return replace(item, name=name, title=title)
 
 
 def size_tables(results: Comparison) -> Iterator[Table]:
@@ -149,7 +149,7 @@ def _columns(results: Comparison, meaning: str) -> tuple[Column, ...]:
 
 
 def _best_sentences(what: str, ranks: Mapping[tuple[str, int], float], results: Comparison) -> Iterator[str]:
-    """The best cells at each size: ``gru at 1,000, 4,000 params; lstm at 16,000 params``.
+    """The best cells at each size: ``gru at 1,000 and 4,000 params; lstm at 16,000 params``.
 
     Args:
         what: The value by which cells are ranked.

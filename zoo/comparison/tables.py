@@ -36,7 +36,7 @@ from zoo.comparison.table_notes import (
     customary_sentences,
     gain_sentences,
     legend_text,
-    size_sentences,
+    parameter_sentences,
 )
 from zoo.comparison.verdicts import verdict
 from zoo.tables import Column, Table, TableEntry, TextTable
@@ -229,7 +229,7 @@ def task_table(results: Comparison, task: str) -> Table:
             legend_text(info),
             *gain_sentences(summary, info),
             *cell_sentences(results, summary),
-            *size_sentences(results, summary),
+            *parameter_sentences(results, summary),
             *customary_sentences(results),
         ]
     )

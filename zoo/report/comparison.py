@@ -14,7 +14,7 @@ from zoo.comparison.rank_sentences import has_rank_intervals
 from zoo.comparison.records import RunRecord, SummaryRow
 from zoo.comparison.results import Comparison
 from zoo.comparison.size_tables import rank_size_table, score_size_table, with_size
-from zoo.comparison.table_notes import is_one_size
+from zoo.comparison.table_notes import have_similar_parameters
 from zoo.comparison.tables import overall_table, task_tables
 from zoo.errors import CheckpointError, ZooWarning
 from zoo.report.blocks import (
@@ -153,7 +153,7 @@ def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
         ("parameters", Axis("parameters", "integer", log=True)),
         ("seconds", Axis("training time", "seconds", log=True)),
     ):
-        if name == "parameters" and is_one_size([run.parameters for run in runs]):
+        if name == "parameters" and have_similar_parameters([run.parameters for run in runs]):
             continue
         if series := tuple(_points(results.cells, runs, name)):
             title = f"{readable(task)}: score against {'time' if name == 'seconds' else name}"
