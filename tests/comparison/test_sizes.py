@@ -24,6 +24,7 @@ from zoo.comparison.setup_description import describe_setup
 from zoo.comparison.size_order import pair_orders
 from zoo.comparison.statistics import summarize
 from zoo.comparison.student import student_tails
+from zoo.comparison.table_notes import is_near_baseline
 from zoo.comparison.tables import make_tables
 from zoo.comparison.workers import SerialExecutor
 from zoo.errors import CheckpointError, UsageError
@@ -319,6 +320,18 @@ def test_mean_ranks_by_size_pool_no_sizes():
     assert "They count each task once" in table.note
 
 
+def test_table_of_mean_ranks_names_tasks_left_out_and_unfinished_runs():
+    """A cell that failed on a task at one size leaves the task out there only."""
+    scores = {"gru": {100: [0.5], 400: [0.5]}, "lem": {100: [0.6], 400: [None]}}
+    failed = [replace(each, status="failed") if each.score is None else each for each in at_sizes(scores)]
+    complete = {"gru": {100: [0.5], 400: [0.5]}, "lem": {100: [0.6], 400: [0.7]}}
+    table = make_tables(results([*failed, *at_sizes(complete, "adding")], plan=TWO_SIZES))[0]
+    assert "At 400 params, 1 task without a score of each cell does not count." in table.note
+    assert table.note.count("not count.") == 1
+    assert [[entry.text for entry in row[2:]] for row in table.rows] == [["1.00", "1.00 †"], ["2.00", "2.00"]]
+    assert table.marks == "† Runs that failed: 1 of 1 of lem on copying at 400 params. They have no score."
+
+
 def test_methods_of_mean_ranks_hold_for_one_size_each():
     seeds = {size: [0.5, 0.6, 0.7] for size in (100, 400)}
     records = [each for task in ("copying", "adding") for each in at_sizes({"gru": seeds, "lem": GRU}, task)]
@@ -331,6 +344,55 @@ def test_methods_of_mean_ranks_hold_for_one_size_each():
     assert rank_sources(both) == rank_sources(both.at_size(400)) != []
     without_ranks = results(at_sizes({"gru": seeds, "lem": GRU}), plan=TWO_SIZES)
     assert list(rank_methods(without_ranks, cite)) == []
+    lost = [replace(each, score=None) if each.size == 400 else each for each in records]
+    partial = results(lost, plan=TWO_SIZES)
+    assert list(rank_methods(partial.at_size(400), cite)) == []
+    assert list(rank_methods(partial, cite)) == [f"At 100 params, m{one[0][1:]}", last]
+    assert rank_sources(partial) == rank_sources(both), "the smaller size cites them"
+
+
+@pytest.mark.parametrize(
+    ("gru", "sizes"),
+    [
+        ({100: [0.13], 400: [0.5]}, "100 params"),
+        ({100: [0.13], 400: [0.12]}, "100 and 400 params"),
+        ({100: [0.5], 400: [0.6]}, ""),
+    ],
+)
+def test_sizes_near_the_score_without_memory_are_named(gru, sizes):
+    records = at_sizes({"gru": gru, "lem": {100: [0.1], 400: [0.11]}})
+    note = make_tables(results(records, plan=TWO_SIZES))[0].note
+    sentence = (
+        "the best mean is near the score without memory or worse, so the order of the cells may be chance."
+    )
+    assert (f"At {sizes}, {sentence}" if sizes else "Verdicts") in note
+    assert note.count("chance") == bool(sizes)
+
+
+def test_number_of_examples_comes_from_a_run_with_a_score():
+    """Without it, a score that is better by chance is a result."""
+    scores = {"lem": {100: [None]}, "gru": {100: [0.18]}}
+    for examples, is_chance in ((10, True), (10_000, False)):
+        records = [
+            replace(each, examples=None if each.score is None else examples) for each in at_sizes(scores)
+        ]
+        compared = results(records)
+        (row,) = (row for row in compared.summary if row.cell == "gru")
+        assert is_near_baseline(compared, row) == is_chance
+
+
+def test_warning_of_fixed_sizes_holds_for_all_sizes():
+    cells = {"lem": {"fixed_size_options": {"order": 16}}}
+    (sentence,) = (
+        each
+        for each in list_warnings(results(at_sizes({"lem": LEM}), plan=TWO_SIZES, cells=cells))
+        if "order=16" in each
+    )
+    assert sentence == (
+        "These sizes do not change with H, and may be too large or too small at some of the sizes compared: "
+        "lem (order=16). A comparison has one value of an option at all sizes; set it with "
+        "`--set CELL.OPTION=N`."
+    )
 
 
 def test_baselines_of_a_data_set_are_rows_at_all_sizes():
@@ -630,6 +692,18 @@ def test_sizes_that_are_too_small_raise(tmp_path, changes, words):
     with pytest.raises(UsageError) as error:
         plan_of(tmp_path, "gru", **changes)
     assert re.sub(r"\d\d(?= param| or more)|(?<==)\d\d", "35", str(error.value)) == words
+
+
+def test_cell_that_is_too_large_for_a_stored_size_raises(tmp_path):
+    plan_of(tmp_path / "a", "vanilla", params=[60, 2000])
+    with pytest.raises(UsageError) as error:
+        plan_of(tmp_path / "a", "lstm")
+    assert re.fullmatch(
+        r"compare: lstm on copying has at least \d+ parameters, more than the 60 of `params` that the "
+        r"comparison has; leave out the cell, or start another comparison with larger sizes with another "
+        r"`out`\.",
+        str(error.value),
+    )
 
 
 def test_other_kind_of_size_is_another_comparison(copy):

@@ -113,11 +113,16 @@ def _fixed_size_options(results: Comparison) -> Iterator[str]:
         sizes = results.fixed_size_options(cell).items()
         fixed = {name: size for name, size in sizes if re.split(r"[_.]", name)[-1] not in _TIMES}
         cells += [f"{cell} ({assignments(results, cell, fixed, ', ')})"] * bool(fixed)
-    if cells:
-        yield (
-            f"These sizes do not change with H, and may be too large or too small at this one: "
-            f"{', '.join(cells)}. Set them with `--set CELL.OPTION=N`."
-        )
+    if not cells:
+        return
+    scope, advice = "this one", "Set them with `--set CELL.OPTION=N`."
+    if results.has_several_sizes:
+        scope = "some of the sizes compared"
+        advice = "A comparison has one value of an option at all sizes; set it with `--set CELL.OPTION=N`."
+    yield (
+        f"These sizes do not change with H, and may be too large or too small at {scope}: "
+        f"{', '.join(cells)}. {advice}"
+    )
 
 
 def _uncustomary_options(results: Comparison) -> Iterator[str]:
