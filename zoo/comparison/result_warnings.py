@@ -34,7 +34,7 @@ def list_warnings(results: Comparison) -> Iterator[str]:
     yield from _equal_entries(results)
     yield from _solved_in_validation_only(results)
     yield from _off_budget(results)
-    yield from _equal_sizes(results)
+    yield from equal_size_sentences({row.group: row.hidden for row in results.summary})
     yield from _fixed_size_options(results)
     yield from _uncustomary_options(results)
     yield from _undecided_rates(results)
@@ -88,11 +88,15 @@ def _off_budget(results: Comparison) -> Iterator[str]:
             )
 
 
-def _equal_sizes(results: Comparison) -> Iterator[str]:
-    """Cells with equally many hidden units at several sizes."""
+def equal_size_sentences(hidden_sizes: Mapping[RunGroup, int]) -> Iterator[str]:
+    """Cells with equally many hidden units at several sizes.
+
+    Args:
+        hidden_sizes: The hidden units of each group of runs.
+    """
     sizes: dict[tuple[str, str, int], list[int]] = {}
-    for row in results.summary:
-        sizes.setdefault((row.cell, row.task, row.hidden), []).append(row.group.size)
+    for (task, cell, size), hidden in hidden_sizes.items():
+        sizes.setdefault((cell, task, hidden), []).append(size)
     for (cell, task, hidden), equal in sizes.items():
         if len(equal) > 1:
             listed = enumerate_texts([f"{size:,}" for size in sorted(equal)])
