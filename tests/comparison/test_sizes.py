@@ -379,6 +379,7 @@ def test_number_of_examples_comes_from_a_run_with_a_score():
         compared = results(records)
         (row,) = (row for row in compared.summary if row.cell == "gru")
         assert is_near_baseline(compared, row) == is_chance
+        assert not is_near_baseline(compared, replace(row, cell="other")), "a mean without runs"
 
 
 def test_warning_of_fixed_sizes_holds_for_all_sizes():

@@ -143,13 +143,13 @@ def is_near_baseline(results: Comparison, row: SummaryRow) -> bool:
     False for data sets, whose baselines are other methods.
     """
     info = results.section("tasks")[row.task]
-    if info["baselines"] or row.mean is None:
+    # A failed run lacks the number of examples, and damaged files have means without runs.
+    scored = [run for run in results.runs_of_group(row.group) if run.score is not None]
+    if info["baselines"] or row.mean is None or not scored:
         return False
     known = {name: info[name] for name in ("baseline", "threshold", "higher_is_better")}
     known |= {"score": row.mean, "solved": row.solved > 0, "status": "finished"}
-    # of a run with a score: a failed run does not know its number of examples
-    scored = next(run for run in results.runs_of_group(row.group) if run.score is not None)
-    run = replace(scored, **known)
+    run = replace(scored[0], **known)
     return run.baseline is not None and is_on_plateau([run])
 
 
