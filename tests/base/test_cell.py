@@ -555,7 +555,7 @@ def test_member_is_the_base_of_all() -> None:
     assert all(issubclass(kind, Component) for kind in (zoo.Cell, zoo.Optimizer, zoo.Sampler))
 
 
-def test_fixed_sizes_are_options_of_terms_without_hidden_or_input_size() -> None:
+def test_fixed_size_options_belong_to_terms_without_hidden_or_input_size() -> None:
     class Sized(zoo.Cell):
         """Sizes."""
 
@@ -572,4 +572,4 @@ def test_fixed_sizes_are_options_of_terms_without_hidden_or_input_size() -> None
         def step(self, x, h, s):
             return h, s
 
-    assert Sized(order=8).fixed_sizes() == {"order": 8, "width": 3}
+    assert Sized(order=8).fixed_size_options() == {"order": 8, "width": 3}

@@ -426,6 +426,7 @@ EVENTS = [
             "tasks": [{"label": "t"}],
             "seeds": 3,
             "size": {"hidden": 16},
+            "settled": {},
             "length": {"seconds": 2.5},
             "rates": [0.01],
             "settings": {"layers": 2, "residual": True},
@@ -501,6 +502,17 @@ def test_setup_line_has_all_sizes(size, expected):
         {**begin, "plan": {**begin["plan"], "size": size, "settings": {"layers": 1}}}
     )
     assert f"runs   3 of each, {expected}, 2.5 seconds, lr 0.01" in lines
+
+
+def test_setup_lines_name_equal_models_before_the_training():
+    lines, begin = [], EVENTS[0]
+    by_size = {"1000": {"hidden": 9}, "1050": {"hidden": 9}, "4000": {"hidden": 20}}
+    run_sizes = {"t": {"a": by_size, "b": {**by_size, "1050": {"hidden": 10}}}}
+    PlainCompareDisplay(lines.append)({**begin, "plan": {**begin["plan"], "settled": run_sizes}})
+    assert [line for line in lines if line.startswith("note ")] == [
+        "note   a on t has 9 hidden units at each of the budgets 1,000 and 1,050, so it is the same model "
+        "there; give budgets that differ by more."
+    ]
 
 
 def test_quiet_prints_problems_only(capsys):

@@ -23,6 +23,8 @@ from zoo.comparison.results import Comparison, make_record, with_worst_scores
 from zoo.comparison.setup_description import describe_setup
 from zoo.comparison.size_order import pair_orders
 from zoo.comparison.statistics import summarize
+from zoo.comparison.student import student_tails
+from zoo.comparison.table_notes import is_near_baseline
 from zoo.comparison.tables import make_tables
 from zoo.comparison.workers import SerialExecutor
 from zoo.errors import CheckpointError, UsageError
@@ -135,31 +137,69 @@ def test_each_size_has_the_tables_of_its_own_comparison(scores, other, reference
     assert len(set(names)) == len(names) == 3 + 2 * 3
 
 
-@settings(max_examples=25)
-@given(SCORES, st.booleans())
-def test_order_of_a_pair_changes_if_each_cell_has_the_better_mean_at_a_size(scores, higher_is_better):
+def clear_signs(differences, higher_is_better, pairs):
+    """The sign of the difference of two cells at each size; 0 if it is not clear at 5 % for all pairs."""
+    signs = []
+    for row in differences:
+        spread = np.std(row, ddof=1) / len(row) ** 0.5
+        p_value = student_tails(row.mean() / spread, len(row) - 1) if spread > 1e-9 else 1.0
+        signs.append(np.sign(row.mean()) * (1 if higher_is_better else -1) * (p_value <= 0.05 / pairs))
+    return signs
+
+
+PAIRS = [("gru", "lem"), ("gru", "lru"), ("lem", "lru")]
+
+
+NEAR_OR_FAR = st.lists(
+    st.lists(
+        st.builds(
+            lambda level, noise: [level + each for each in noise],
+            st.sampled_from([0, 8]),
+            st.lists(st.integers(0, 1), min_size=3, max_size=3),
+        ),
+        min_size=2,
+        max_size=2,
+    ),
+    min_size=3,
+    max_size=3,
+)
+"""Scores in sixteenths of three cells, at two sizes, with three seeds, with clear and unclear differences."""
+
+
+@settings(max_examples=40)
+@given(NEAR_OR_FAR, st.booleans(), st.sampled_from([None, "gru", "lru"]))
+def test_order_of_a_pair_changes_if_each_cell_has_the_better_mean_at_a_size(
+    scores, higher_is_better, reference
+):
+    """Clear differences are corrected for the number of pairs, which are those with the reference cell."""
     by_cell = {
-        cell: dict(zip((100, 400), rows, strict=True)) for cell, rows in zip(CELLS, scores, strict=True)
+        cell: {size: [value / 16 for value in row] for size, row in zip((100, 400), rows, strict=True)}
+        for cell, rows in zip(CELLS, scores, strict=True)
     }
     records = at_sizes(by_cell, high=higher_is_better)
     compared = SimpleNamespace(
         cells=CELLS,
         sizes=[100, 400],
+        reference=reference,
         summary=summarize(records),
         section=lambda _: {"copying": {"higher_is_better": higher_is_better}},
         runs_of_group=lambda group: [each for each in records if each.group == group],
     )
     orders = {order.cells: order for order in pair_orders(compared, "copying")}
-    means = np.mean(scores, axis=2) * (1 if higher_is_better else -1)
-    for one, other in ((0, 1), (0, 2), (1, 2)):
-        order, signs = orders[CELLS[one], CELLS[other]], np.sign(means[one] - means[other])
-        assert order.changes == (signs[0] * signs[1] < 0)
-        assert order.sizes == tuple(
+    assert list(orders) == [pair for pair in PAIRS if reference is None or reference in pair]
+
+    def sizes_by_sign(signs):
+        return tuple(
             [size for size, own in zip((100, 400), signs, strict=True) if own == wanted] for wanted in (1, -1)
         )
-        assert all(
-            set(clear) <= set(sizes) for clear, sizes in zip(order.clear_sizes, order.sizes, strict=True)
-        )
+
+    for pair, order in orders.items():
+        one, other = (np.array(scores[CELLS.index(cell)]) / 16 for cell in pair)
+        signs = np.sign((one - other).mean(axis=1)) * (1 if higher_is_better else -1)
+        assert order.sizes == sizes_by_sign(signs)
+        assert order.changes == (signs[0] * signs[1] < 0)
+        clear = sizes_by_sign(clear_signs(one - other, higher_is_better, len(orders)))
+        assert order.clear_sizes == (clear if order.changes else ([], []))
 
 
 GRU = {100: [0.8, 0.81, 0.82], 400: [0.5, 0.51, 0.55]}
@@ -197,21 +237,50 @@ def test_table_of_sizes_has_a_column_for_each_size():
             {"gru": GRU, "lem": LEM, "lru": LRU},
             "and lem than gru at 400 params. Changes of order that may be chance: gru and lru.",
         ),
-        ({"gru": GRU, "lem": GRU}, "The order of the cells is the same at all sizes."),
+        (
+            {"gru": GRU, "lem": {100: [0.1], 400: [0.2]}},
+            "gru at 100 and 400 params. The order of the cells is the same at all sizes.",
+        ),
         ({"gru": LEM, "lem": GRU}, "lem is clearly better than gru at 100 params, and gru than lem at 400"),
         (
             {f"c{n}": {100: [n / 99], 400: [1 - n / 99]} for n in range(5)},
             "chance: c0 and c1, c0 and c2, c0 and c3, c0 and c4, c1 and c2, c1 and c3, 4 other pairs.",
-        ),
-        (
-            {"gru": {100: [0.5], 400: [None]}, "lem": {100: [0.6], 400: [0.4]}},
-            "The order of the cells is the",
         ),
     ],
 )
 def test_changes_of_order_are_stated(scores, sentence):
     table = make_tables(results(at_sizes(scores), plan=TWO_SIZES))[0]
     assert sentence in table.note
+
+
+@pytest.mark.parametrize(
+    "lem",
+    [
+        {100: [0.6], 400: [None]},
+        {100: [0.6]},
+        {100: [0.5], 400: [0.6]},
+        {100: [0.6], 400: [0.5]},
+    ],
+    ids=["failed", "missing", "tie at 100", "tie at 400"],
+)
+def test_order_is_the_same_only_if_each_pair_has_one_at_each_size(lem):
+    scores = {"gru": {100: [0.5], 400: [0.5]}, "lem": lem, "lru": {100: [0.1], 400: [0.1]}}
+    note = make_tables(results(at_sizes(scores), plan=TWO_SIZES))[0].note
+    assert "Best mean" in note
+    assert "order" not in note
+
+
+def test_reference_restricts_changes_of_order_to_its_pairs():
+    scores = {"gru": GRU, "lem": LEM, "lru": {100: [0.1, 0.1, 0.1], 400: [0.2, 0.2, 0.2]}}
+    for reference, sentence in (
+        ("lru", "The order of lru and each other cell is the same at all sizes."),
+        ("gru", "Clear changes of order, corrected for 2 pairs of cells: gru is clearly better than lem at"),
+        (None, "Clear changes of order, corrected for 3 pairs of cells: gru is clearly better than lem at"),
+    ):
+        both = results(at_sizes(scores), plan={**TWO_SIZES, "reference": reference})
+        note = make_tables(both)[0].note
+        assert sentence in note
+        assert ("clearly" in note) == ("clearly" in sentence)
 
 
 def test_one_cell_has_no_order():
@@ -251,6 +320,18 @@ def test_mean_ranks_by_size_pool_no_sizes():
     assert "They count each task once" in table.note
 
 
+def test_table_of_mean_ranks_names_tasks_left_out_and_unfinished_runs():
+    """A cell that failed on a task at one size leaves the task out there only."""
+    scores = {"gru": {100: [0.5], 400: [0.5]}, "lem": {100: [0.6], 400: [None]}}
+    failed = [replace(each, status="failed") if each.score is None else each for each in at_sizes(scores)]
+    complete = {"gru": {100: [0.5], 400: [0.5]}, "lem": {100: [0.6], 400: [0.7]}}
+    table = make_tables(results([*failed, *at_sizes(complete, "adding")], plan=TWO_SIZES))[0]
+    assert "At 400 params, 1 task without a score of each cell does not count." in table.note
+    assert table.note.count("not count.") == 1
+    assert [[entry.text for entry in row[2:]] for row in table.rows] == [["1.00", "1.00 †"], ["2.00", "2.00"]]
+    assert table.marks == "† Runs that failed: 1 of 1 of lem on copying at 400 params. They have no score."
+
+
 def test_methods_of_mean_ranks_hold_for_one_size_each():
     seeds = {size: [0.5, 0.6, 0.7] for size in (100, 400)}
     records = [each for task in ("copying", "adding") for each in at_sizes({"gru": seeds, "lem": GRU}, task)]
@@ -263,6 +344,56 @@ def test_methods_of_mean_ranks_hold_for_one_size_each():
     assert rank_sources(both) == rank_sources(both.at_size(400)) != []
     without_ranks = results(at_sizes({"gru": seeds, "lem": GRU}), plan=TWO_SIZES)
     assert list(rank_methods(without_ranks, cite)) == []
+    lost = [replace(each, score=None) if each.size == 400 else each for each in records]
+    partial = results(lost, plan=TWO_SIZES)
+    assert list(rank_methods(partial.at_size(400), cite)) == []
+    assert list(rank_methods(partial, cite)) == [f"At 100 params, m{one[0][1:]}", last]
+    assert rank_sources(partial) == rank_sources(both), "the smaller size cites them"
+
+
+@pytest.mark.parametrize(
+    ("gru", "sizes"),
+    [
+        ({100: [0.13], 400: [0.5]}, "100 params"),
+        ({100: [0.13], 400: [0.12]}, "100 and 400 params"),
+        ({100: [0.5], 400: [0.6]}, ""),
+    ],
+)
+def test_sizes_near_the_score_without_memory_are_named(gru, sizes):
+    records = at_sizes({"gru": gru, "lem": {100: [0.1], 400: [0.11]}})
+    note = make_tables(results(records, plan=TWO_SIZES))[0].note
+    sentence = (
+        "the best mean is near the score without memory or worse, so the order of the cells may be chance."
+    )
+    assert (f"At {sizes}, {sentence}" if sizes else "Verdicts") in note
+    assert note.count("chance") == bool(sizes)
+
+
+def test_number_of_examples_comes_from_a_run_with_a_score():
+    """Without it, a score that is better by chance is a result."""
+    scores = {"lem": {100: [None]}, "gru": {100: [0.18]}}
+    for examples, is_chance in ((10, True), (10_000, False)):
+        records = [
+            replace(each, examples=None if each.score is None else examples) for each in at_sizes(scores)
+        ]
+        compared = results(records)
+        (row,) = (row for row in compared.summary if row.cell == "gru")
+        assert is_near_baseline(compared, row) == is_chance
+        assert not is_near_baseline(compared, replace(row, cell="other")), "a mean without runs"
+
+
+def test_warning_of_fixed_sizes_holds_for_all_sizes():
+    cells = {"lem": {"fixed_size_options": {"order": 16}}}
+    (sentence,) = (
+        each
+        for each in list_warnings(results(at_sizes({"lem": LEM}), plan=TWO_SIZES, cells=cells))
+        if "order=16" in each
+    )
+    assert sentence == (
+        "These sizes do not change with H, and may be too large or too small at some of the sizes compared: "
+        "lem (order=16). A comparison has one value of an option at all sizes; set it with "
+        "`--set CELL.OPTION=N`."
+    )
 
 
 def test_baselines_of_a_data_set_are_rows_at_all_sizes():
@@ -562,6 +693,18 @@ def test_sizes_that_are_too_small_raise(tmp_path, changes, words):
     with pytest.raises(UsageError) as error:
         plan_of(tmp_path, "gru", **changes)
     assert re.sub(r"\d\d(?= param| or more)|(?<==)\d\d", "35", str(error.value)) == words
+
+
+def test_cell_that_is_too_large_for_a_stored_size_raises(tmp_path):
+    plan_of(tmp_path / "a", "vanilla", params=[60, 2000])
+    with pytest.raises(UsageError) as error:
+        plan_of(tmp_path / "a", "lstm")
+    assert re.fullmatch(
+        r"compare: lstm on copying has at least \d+ parameters, more than the 60 of `params` that the "
+        r"comparison has; leave out the cell, or start another comparison with larger sizes with another "
+        r"`out`\.",
+        str(error.value),
+    )
 
 
 def test_other_kind_of_size_is_another_comparison(copy):

@@ -549,7 +549,7 @@ def test_note_names_different_numbers_of_parameters(size, parameters, is_noted):
 
 def test_warnings_name_sizes_that_do_not_change_with_the_hidden_size():
     lem = {"order": 16, "rank": 2, "width": 4, "mamba_width": 4}  # windows of convolutions are times
-    cells = {"lem": {"scope": "mixer", "fixed_sizes": lem}, "gru": {"fixed_sizes": {"k": 2}}}
+    cells = {"lem": {"scope": "mixer", "fixed_size_options": lem}, "gru": {"fixed_size_options": {"k": 2}}}
     assert list(list_warnings(results(cells=cells))) == [
         "These sizes do not change with H, and may be too large or too small at this one: lem (order=16, "
         "rank=2). Set them with `--set CELL.OPTION=N`."

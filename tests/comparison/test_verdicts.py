@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from statistics import fmean
+from statistics import fmean, stdev
 
+import numpy as np
 import pytest
 from comparison_records import RECORDS, record
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.comparison.statistics import overall, summarize
-from zoo.comparison.student import student_interval
+from zoo.comparison.student import student_interval, student_tails
 from zoo.comparison.verdicts import (
     VERDICT_TEXTS,
     Difference,
@@ -138,3 +139,28 @@ def test_rows_without_a_reference_have_no_difference(reference):
     assert {row.difference for row in summarize(RECORDS, reference)} == {None}
     assert {row.rank_difference for row in overall(RECORDS, reference)} == {None}
     assert summarize(RECORDS, reference) == summarize(RECORDS)
+
+
+def integrated_tails(value, degrees):
+    """The integral of Student's density beyond a value, by the arctangent of x / sqrt(degrees)."""
+    points, weights = np.polynomial.legendre.leggauss(80)
+    begin = math.atan(abs(value) / math.sqrt(degrees))
+    middle, half = (math.pi / 2 + begin) / 2, (math.pi / 2 - begin) / 2
+    area = half * weights @ np.cos(middle + half * points) ** (degrees - 1)
+    return 2 * area * math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)) / math.sqrt(math.pi)
+
+
+@given(st.floats(-1e4, 1e4), st.integers(1, 60))
+def test_tails_of_student_are_the_integral_of_the_density(value, degrees):
+    assert student_tails(value, degrees) == pytest.approx(integrated_tails(value, degrees), abs=1e-12)
+
+
+@given(st.lists(st.integers(-20, 20), max_size=9))
+def test_p_value_is_the_one_of_the_t_test(differences):
+    result = paired_difference(runs("gru", differences), runs("lem", [0] * len(differences)))
+    if len(set(differences)) < 2:
+        assert result.p_value is None
+    else:
+        ratio = fmean(differences) / (stdev(differences) / math.sqrt(len(differences)))
+        expected = integrated_tails(ratio, len(differences) - 1)
+        assert result.p_value == pytest.approx(expected, rel=2e-3)  # the table of quantiles has four digits

@@ -470,20 +470,59 @@ def test_scores_are_drawn_against_the_parameters_of_each_cell(sizes):
     assert [reference.label for reference in chart.references] == ["without memory", "solved"]
 
 
-def test_band_that_reaches_zero_has_a_linear_axis():
+def sizes_chart(scores, task, high):
+    """The chart of a cell with scores by size; a run without a score has failed."""
+    records = [
+        record(task, "gru", seed, score, high, size=size, parameters=size, status=status)
+        for size, seeds in scores.items()
+        for seed, score in enumerate(seeds)
+        for status in ("failed" if score is None else "finished",)
+    ]
+    (chart,) = size_chart(results_of(records, plan={**PLAN, "size": {"params": [*scores]}}), task)
+    return chart
+
+
+@pytest.mark.parametrize(
+    ("spread", "end", "note"), [(1e-3, None, ""), (0.7, 0.0010100, "Bands are cut at 0.00101.")]
+)
+def test_band_on_a_logarithmic_axis_ends_at_a_tenth_of_the_lowest_mean(spread, end, note):
     """Errors of different magnitudes have a logarithmic axis, which has no 0."""
-    for spread, is_log in ((1e-3, True), (0.7, False)):
-        scores = {100: (0.9, 0.9 + spread, 0.9 - spread), 400: (0.01, 0.0101, 0.0102)}
-        records = [
-            record("adding", "gru", seed, score, high=False, size=size, parameters=size)
-            for size, seeds in scores.items()
-            for seed, score in enumerate(seeds)
-        ]
-        (chart,) = size_chart(results_of(records, plan={**PLAN, "size": {"params": [100, 400]}}), "adding")
-        assert chart.y.log == is_log
-        one_seed = [each for each in records if each.seed == 0]
-        (chart,) = size_chart(results_of(one_seed, plan={**PLAN, "size": {"params": [100, 400]}}), "adding")
-        assert (chart.y.log, chart.series[0].low) == (True, ())
+    chart = sizes_chart(
+        {100: (0.9, 0.9 + spread, 0.9 - spread), 400: (0.01, 0.0101, 0.0102)}, "adding", high=False
+    )
+    line = chart.series[0]
+    assert chart.y.log
+    assert line.low[0] == (pytest.approx(end) if end else pytest.approx(0.9, abs=0.01))
+    assert 0.0097 < line.low[1] < 0.0101 < line.high[1] < 0.0105, "the other ends are those of the interval"
+    assert chart.note.endswith(note or "from three seeds on.")
+    assert sizes_chart({100: (0.9,), 400: (0.01,)}, "adding", high=False).series[0].low == ()
+
+
+@pytest.mark.parametrize(
+    ("scores", "low", "high", "cut"),
+    [
+        ((0.1, 0.0, 0.5), 0, None, "0"),
+        ((0.9, 1.0, 0.6), None, 1, "1"),
+        ((0.0, 1.0, 0.5), 0, 1, "0 and 1"),
+    ],
+)
+def test_bands_of_shares_are_cut_at_0_and_1(scores, low, high, cut):
+    chart = sizes_chart({100: scores, 400: (0.5, 0.51, 0.5)}, "copying", high=True)
+    line = chart.series[0]
+    assert chart.note.endswith(f"Bands are cut at {cut}.")
+    assert [line.low[0] == 0, line.high[0] == 1] == [low == 0, high == 1]
+    assert 0.48 < line.low[1] < line.high[1] < 0.53
+
+
+def test_size_without_a_score_is_a_gap():
+    chart = sizes_chart({100: (0.5, 0.52, 0.51), 400: (None,), 900: (0.6, 0.62, 0.61)}, "copying", high=True)
+    line, marks = chart.series
+    assert (line.x, line.y) == ((100, 400, 900), (pytest.approx(0.51), None, pytest.approx(0.61)))
+    assert [end is None for ends in (line.low, line.high) for end in ends] == [False, True, False] * 2
+    assert (marks.x, marks.y, len(marks.notes)) == ((100, 900), (line.y[0], line.y[2]), 2)
+    assert chart.note.endswith(
+        "Runs that failed: 1 of 1 of gru on copying at 400 params. They have no score."
+    )
 
 
 def test_reference_cell_is_in_the_tables(comparison, tmp_path):

@@ -181,7 +181,7 @@ class Cell(Component, abstract=True):
         """Whether zoo derives both passes from ``step``; other cells have ``forward`` and ``backward``."""
         return cls.has_step() and not hasattr(cls, "forward") and not hasattr(cls, "backward")
 
-    def fixed_sizes(self) -> dict[str, int]:
+    def fixed_size_options(self) -> dict[str, int]:
         """Options that are sizes of arrays and do not change with H, such as the order of ``s5``, by name."""
         arrays = {**self.params, **self.states}.values()
         terms = [names for array in arrays for size in array.shape for names in size.terms]

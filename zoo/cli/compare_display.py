@@ -19,6 +19,7 @@ from zoo.cli.terminal import echo, is_terminal, make_console, rich_text
 from zoo.cli.train_display import print_json
 from zoo.comparison.plan import read_sizes
 from zoo.comparison.records import RunGroup
+from zoo.comparison.result_warnings import equal_size_sentences
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -142,6 +143,13 @@ def _begin(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa
     )
     yield f"runs   {', '.join(parts)}, {_rates(plan)}"
     yield f"out    {event['out']}"
+    hidden_sizes = {
+        RunGroup(task, cell, int(size)): run_size["hidden"]
+        for task, by_cell in plan["settled"].items()
+        for cell, by_size in by_cell.items()
+        for size, run_size in by_size.items()
+    }
+    yield from (f"note   {sentence}" for sentence in equal_size_sentences(hidden_sizes))
 
 
 def _layers(settings: Mapping[str, Any]) -> Iterator[str]:

@@ -38,7 +38,7 @@ def make_metadata(
                 "options": cell.options,
                 "stated_options": cell.stated_options,
                 "customary_options": cell.customary_options,
-                "fixed_sizes": cell.fixed_sizes,
+                "fixed_size_options": cell.fixed_size_options,
             }
             for label, cell in resolved.cells.items()
         },

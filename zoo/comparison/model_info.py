@@ -87,9 +87,9 @@ class ModelInfo:
         return self._named(map(customary_options, self.cells))
 
     @property
-    def fixed_sizes(self) -> dict[str, int]:
+    def fixed_size_options(self) -> dict[str, int]:
         """Options that are sizes and do not change with H."""
-        return self._named(cell.fixed_sizes() for cell in self.cells)
+        return self._named(cell.fixed_size_options() for cell in self.cells)
 
     def _named(self, values: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Values of each layer by the name of the option, for a stack with the layer."""

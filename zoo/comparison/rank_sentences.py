@@ -43,6 +43,18 @@ def holders_text(cells: Sequence[str], value: str) -> str:
     return f"{', '.join(cells[:-1])} and {cells[-1]} share {value}"
 
 
+def left_out_sentences(results: Comparison, rows: Sequence[OverallRow]) -> Iterator[str]:
+    """The number of tasks that do not count for the mean ranks at one size.
+
+    Args:
+        results: The comparison, with the tasks of all sizes.
+        rows: The rows of one size.
+    """
+    if missing := len(results.tasks) - max((row.tasks for row in rows), default=0):
+        do = "does" if missing == 1 else "do"
+        yield f"{counted(missing, 'task')} without a score of each cell {do} not count."
+
+
 def rank_conclusions(results: Comparison) -> Iterator[str]:
     """The meaning of the intervals, and the verdicts on the reference cell or the best one."""
     scored = {run.cell for run in results.runs if run.score is not None}
@@ -138,9 +150,14 @@ def rank_methods(results: Comparison, cite: Citation) -> Iterator[str]:
         cite: Returns the reference to a source.
     """
     if results.has_several_sizes:
-        sentences = list(rank_methods(results.at_size(results.sizes[-1]), cite))
-        if sentences:
-            yield from sentences
+        sizes_of_sentence: dict[str, list[int]] = {}
+        for size in results.sizes:
+            for sentence in rank_methods(results.at_size(size), cite):
+                sizes_of_sentence.setdefault(sentence, []).append(size)
+        for sentence, sizes in sizes_of_sentence.items():
+            at_sizes = f"At {results.size_text(sizes)}, {sentence[0].lower()}{sentence[1:]}"
+            yield sentence if sizes == results.sizes else at_sizes
+        if sizes_of_sentence:
             yield "Mean ranks and their verdicts hold for one size each, and count each task once."
         return
     if has_rank_intervals(results):
@@ -165,10 +182,9 @@ def rank_methods(results: Comparison, cite: Citation) -> Iterator[str]:
 
 def rank_sources(results: Comparison) -> list[Card]:
     """The sources that :func:`rank_methods` cites."""
-    if results.has_several_sizes:
-        return rank_sources(results.at_size(results.sizes[-1]))
-    intervals = [EXPANDED_PERCENTILES] if has_rank_intervals(results) else []
-    return [*intervals, CRITICAL_DIFFERENCE] if _has_rank_verdicts(results) else intervals
+    at_sizes = [results.at_size(size) for size in results.sizes]
+    intervals = [EXPANDED_PERCENTILES] if any(map(has_rank_intervals, at_sizes)) else []
+    return [*intervals, CRITICAL_DIFFERENCE] if any(map(_has_rank_verdicts, at_sizes)) else intervals
 
 
 def _drawn_units(results: Comparison) -> str:

@@ -455,11 +455,16 @@ def _check_one_budget(
             smallest[f"{cell} on {task}"] = size.parameters
     if smallest:
         listed = ", ".join(f"{pair} has at least {count:,}" for pair, count in smallest.items())
+        problem = f"compare: {listed} parameters, more than the {budget:,} of `params`"
+        if any(group.size == budget for group in plan.run_sizes):  # of the stored plan, which keeps its sizes
+            raise UsageError(
+                f"{problem} that the comparison has; leave out the cell, or start another comparison with "
+                f"larger sizes with another `out`."
+            )
         embedding = plan.settings["embedding"]
         other = "" if embedding is None or plan.run_sizes else "a smaller `embedding`, "
         raise UsageError(
-            f"compare: {listed} parameters, more than the {budget:,} of `params`; give "
-            f"`params={max(smallest.values())}` or more, {other}or leave out the cell"
+            f"{problem}; give `params={max(smallest.values())}` or more, {other}or leave out the cell"
             f"{' or this size' * (len(plan.sizes.numbers) > 1)}."
         )
 

@@ -34,8 +34,8 @@ def list_warnings(results: Comparison) -> Iterator[str]:
     yield from _equal_entries(results)
     yield from _solved_in_validation_only(results)
     yield from _off_budget(results)
-    yield from _equal_sizes(results)
-    yield from _fixed_sizes(results)
+    yield from equal_size_sentences({row.group: row.hidden for row in results.summary})
+    yield from _fixed_size_options(results)
     yield from _uncustomary_options(results)
     yield from _undecided_rates(results)
 
@@ -88,11 +88,15 @@ def _off_budget(results: Comparison) -> Iterator[str]:
             )
 
 
-def _equal_sizes(results: Comparison) -> Iterator[str]:
-    """Cells with equally many hidden units at several sizes."""
+def equal_size_sentences(hidden_sizes: Mapping[RunGroup, int]) -> Iterator[str]:
+    """Cells with equally many hidden units at several sizes.
+
+    Args:
+        hidden_sizes: The hidden units of each group of runs.
+    """
     sizes: dict[tuple[str, str, int], list[int]] = {}
-    for row in results.summary:
-        sizes.setdefault((row.cell, row.task, row.hidden), []).append(row.group.size)
+    for (task, cell, size), hidden in hidden_sizes.items():
+        sizes.setdefault((cell, task, hidden), []).append(size)
     for (cell, task, hidden), equal in sizes.items():
         if len(equal) > 1:
             listed = enumerate_texts([f"{size:,}" for size in sorted(equal)])
@@ -106,18 +110,23 @@ _TIMES = ("delay", "k", "stride", "width")
 """Options that count time steps, such as the window of a convolution. They need not grow with H."""
 
 
-def _fixed_sizes(results: Comparison) -> Iterator[str]:
+def _fixed_size_options(results: Comparison) -> Iterator[str]:
     """Cells with arrays that stay as large as they are when H changes."""
     cells = list[str]()
     for cell in results.cells:
-        sizes = results.fixed_sizes(cell).items()
+        sizes = results.fixed_size_options(cell).items()
         fixed = {name: size for name, size in sizes if re.split(r"[_.]", name)[-1] not in _TIMES}
         cells += [f"{cell} ({assignments(results, cell, fixed, ', ')})"] * bool(fixed)
-    if cells:
-        yield (
-            f"These sizes do not change with H, and may be too large or too small at this one: "
-            f"{', '.join(cells)}. Set them with `--set CELL.OPTION=N`."
-        )
+    if not cells:
+        return
+    scope, advice = "this one", "Set them with `--set CELL.OPTION=N`."
+    if results.has_several_sizes:
+        scope = "some of the sizes compared"
+        advice = "A comparison has one value of an option at all sizes; set it with `--set CELL.OPTION=N`."
+    yield (
+        f"These sizes do not change with H, and may be too large or too small at {scope}: "
+        f"{', '.join(cells)}. {advice}"
+    )
 
 
 def _uncustomary_options(results: Comparison) -> Iterator[str]:

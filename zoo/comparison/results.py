@@ -389,9 +389,9 @@ class Comparison:
         """Values of options that comparisons use in place of their defaults; empty in old results."""
         return _mapping(self._cell_info(cell).get("customary_options"))
 
-    def fixed_sizes(self, cell: str) -> Mapping[str, int]:
+    def fixed_size_options(self, cell: str) -> Mapping[str, int]:
         """Options of a cell that do not change with H; empty in results of old versions."""
-        return _mapping(self._cell_info(cell).get("fixed_sizes"))
+        return _mapping(self._cell_info(cell).get("fixed_size_options"))
 
     def parameter_parts(self, group: RunGroup) -> Mapping[str, int]:
         """The parameters of cells, blocks, readout and an embedding; empty if no cell has a block."""

@@ -12,6 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from zoo.comparison.number_text import enumerate_texts, score_text
+from zoo.comparison.rank_sentences import left_out_sentences
+from zoo.comparison.records import RunGroup
 from zoo.comparison.size_order import order_sentences
 from zoo.comparison.table_entries import (
     NOTHING,
@@ -24,7 +26,12 @@ from zoo.comparison.table_entries import (
     score_background,
     task_title,
 )
-from zoo.comparison.table_notes import legend_text
+from zoo.comparison.table_notes import (
+    UNFINISHED_MARK,
+    has_unfinished_runs,
+    is_near_baseline,
+    legend_text,
+)
 from zoo.tables import Column, Table, TableEntry
 
 if TYPE_CHECKING:
@@ -47,10 +54,10 @@ class _Titled(Protocol):
 T = TypeVar("T", bound=_Titled)
 
 
-def with_size(block: T, results: Comparison, size: int) -> T:
+def with_size(item: T, results: Comparison, size: int) -> T:
     """A table or figure of one of several sizes, with the size in its name and title."""
-    name, title = f"{block.name}-{size}", f"{block.title}, {results.size_text([size])}"
-    return replace(block, name=name, title=title)
+    name, title = f"{item.name}-{size}", f"{item.title}, {results.size_text([size])}"
+    return replace(item, name=name, title=title)
 
 
 def size_tables(results: Comparison) -> Iterator[Table]:
@@ -70,7 +77,9 @@ def rank_size_table(results: Comparison) -> Table:
         if row is None or row.rank is None:
             return NOTHING
         compared = [rank for (_, size), rank in ranks.items() if size == row.size]
-        return TableEntry(row.rank, f"{row.rank:.2f}", position_of(row.rank, compared, False))
+        groups = (RunGroup(task, row.cell, row.size or 0) for task in results.tasks)
+        mark = f" {UNFINISHED_MARK}" * any(has_unfinished_runs(results, group) for group in groups)
+        return TableEntry(row.rank, f"{row.rank:.2f}{mark}", position_of(row.rank, compared, False))
 
     sizes = results.sizes
     cells = sorted(results.cells, key=lambda cell: ranks.get((cell, sizes[-1]), math.inf))
@@ -78,6 +87,7 @@ def rank_size_table(results: Comparison) -> Table:
         [
             "A column has the mean rank over the tasks at this size; 1 is best.",
             *_best_sentences("mean rank", ranks, results),
+            *_left_out_at_sizes(results),
             "Verdicts are in the tables of each size. They count each task once: zoo does not average ranks "
             "over sizes, because the ranks on a task at several sizes depend on each other.",
         ]
@@ -91,7 +101,16 @@ def rank_size_table(results: Comparison) -> Table:
             for cell in cells
         ),
         note,
+        marks=marks_text(results, results.tasks),
     )
+
+
+def _left_out_at_sizes(results: Comparison) -> Iterator[str]:
+    """The number of tasks that do not count for the mean ranks at each size."""
+    for size in results.sizes:
+        rows = [row for row in results.overall if row.size == size]
+        for sentence in left_out_sentences(results, rows):
+            yield f"At {results.size_text([size])}, {sentence}"
 
 
 def score_size_table(results: Comparison, task: str) -> Table:
@@ -124,6 +143,7 @@ def score_size_table(results: Comparison, task: str) -> Table:
             "A column has the mean score over the seeds ± standard deviation at this size.",
             *_best_sentences("mean", ranks, results),
             *order_sentences(results, task),
+            *_baseline_sentences(results, list(rows.values())),
             "Verdicts are in the tables of each size.",
         ]
     )
@@ -138,6 +158,18 @@ def score_size_table(results: Comparison, task: str) -> Table:
     )
 
 
+def _baseline_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[str]:
+    """The sizes at which the best mean of a task is no better than chance."""
+    best: dict[int, SummaryRow] = {}
+    for row in sorted(rows, key=lambda row: row.rank):
+        best.setdefault(row.group.size, row)
+    if sizes := sorted(size for size, row in best.items() if is_near_baseline(results, row)):
+        yield (
+            f"At {results.size_text(sizes)}, the best mean is near the score without memory or worse, so the "
+            f"order of the cells may be chance."
+        )
+
+
 def _columns(results: Comparison, meaning: str) -> tuple[Column, ...]:
     """The cell, its scope, and a column for each size."""
     sizes = [results.size_text([size]) for size in results.sizes]
@@ -149,7 +181,7 @@ def _columns(results: Comparison, meaning: str) -> tuple[Column, ...]:
 
 
 def _best_sentences(what: str, ranks: Mapping[tuple[str, int], float], results: Comparison) -> Iterator[str]:
-    """The best cells at each size: ``gru at 1,000, 4,000 params; lstm at 16,000 params``.
+    """The best cells at each size: ``gru at 1,000 and 4,000 params; lstm at 16,000 params``.
 
     Args:
         what: The value by which cells are ranked.

@@ -1,4 +1,4 @@
-"""Student's interval of a mean, for few seeds."""
+"""Student's distribution for few seeds: the interval of a mean, and tail probabilities."""
 
 from __future__ import annotations
 
@@ -34,3 +34,24 @@ def student_quantile(degrees: int) -> float:
 
 
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+
+
+def student_tails(value: float, degrees: int) -> float:
+    """The probability that a value of Student's distribution is at least as far from 0 as ``value``.
+
+    The finite sums are in chapter 26 of M. Abramowitz and I. Stegun, "Handbook of Mathematical Functions",
+    1972.
+
+    Args:
+        value: A value.
+        degrees: Degrees of freedom, at least 1.
+    """
+    angle = math.atan(abs(value) / math.sqrt(degrees))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    is_odd = degrees % 2
+    term, total = cosine if is_odd else 1.0, 0.0
+    for index in range(2 + is_odd, degrees + 1, 2):
+        total += term
+        term *= cosine**2 * (index - 1) / index
+    inside = 2 / math.pi * (angle + sine * total) if is_odd else sine * total
+    return max(0.0, 1.0 - inside)

@@ -143,27 +143,29 @@ def is_near_baseline(results: Comparison, row: SummaryRow) -> bool:
     False for data sets, whose baselines are other methods.
     """
     info = results.section("tasks")[row.task]
-    if info["baselines"] or row.mean is None:
+    # A failed run lacks the number of examples, and damaged files have means without runs.
+    scored = [run for run in results.runs_of_group(row.group) if run.score is not None]
+    if info["baselines"] or row.mean is None or not scored:
         return False
     known = {name: info[name] for name in ("baseline", "threshold", "higher_is_better")}
     known |= {"score": row.mean, "solved": row.solved > 0, "status": "finished"}
-    run = replace(results.runs_of(row.task)[0], **known)
+    run = replace(scored[0], **known)
     return run.baseline is not None and is_on_plateau([run])
 
 
-def size_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[str]:
+def parameter_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[str]:
     """The numbers of parameters at one hidden size, if they differ."""
-    sizes = [row.parameters for row in rows]
-    if "hidden" in results.plan.get("size", {}) and not is_one_size(sizes):
+    parameters = [row.parameters for row in rows]
+    if "hidden" in results.plan.get("size", {}) and not have_similar_parameters(parameters):
         yield (
-            f"The cells have {min(sizes):,} to {max(sizes):,} parameters; `--params` compares them at about "
-            f"equal numbers."
+            f"The cells have {min(parameters):,} to {max(parameters):,} parameters; `--params` compares them "
+            f"at about equal numbers."
         )
 
 
-def is_one_size(sizes: Sequence[int]) -> bool:
+def have_similar_parameters(parameters: Sequence[int]) -> bool:
     """Whether numbers of parameters differ by no more than the tolerance of ``--params`` on both sides."""
-    return max(sizes) * (1 - TOLERANCE) <= min(sizes) * (1 + TOLERANCE)
+    return max(parameters) * (1 - TOLERANCE) <= min(parameters) * (1 + TOLERANCE)
 
 
 def customary_cells(results: Comparison) -> dict[str, list[str]]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from zoo.arguments import as_choice, counted
+from zoo.arguments import as_choice
 from zoo.base.card import SCOPES
 from zoo.base.metric import is_share, metric_text
 from zoo.comparison.model_info import merge_layers
 from zoo.comparison.number_text import NO_VALUE, difference_text, gain_text, number_text, score_text
-from zoo.comparison.rank_sentences import rank_conclusions, rank_verdict
+from zoo.comparison.rank_sentences import left_out_sentences, rank_conclusions, rank_verdict
 from zoo.comparison.size_tables import size_tables, with_size
 from zoo.comparison.sweep import sweep_verdict
 from zoo.comparison.table_entries import (
@@ -36,7 +36,7 @@ from zoo.comparison.table_notes import (
     customary_sentences,
     gain_sentences,
     legend_text,
-    size_sentences,
+    parameter_sentences,
 )
 from zoo.comparison.verdicts import verdict
 from zoo.tables import Column, Table, TableEntry, TextTable
@@ -106,11 +106,7 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
         results: The comparison.
         with_solved: Whether the number of solved runs follows each score.
     """
-    tasks, ranked = results.tasks, max((row.tasks for row in results.overall), default=0)
-    left_out = []
-    if missing := len(tasks) - ranked:
-        do = "does" if missing == 1 else "do"
-        left_out = [f"{counted(missing, 'task')} without a score of each cell {do} not count."]
+    tasks = results.tasks
     columns = (
         Column("cell"),
         _SCOPE,
@@ -125,7 +121,7 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
         [
             "mean rank: the rank of a cell on each task by its mean score, averaged over tasks; 1 is best. "
             "The columns of the tasks hold mean scores. solved: runs that solved their task.",
-            *left_out,
+            *left_out_sentences(results, results.overall),
             *rank_conclusions(results),
         ]
     )
@@ -229,7 +225,7 @@ def task_table(results: Comparison, task: str) -> Table:
             legend_text(info),
             *gain_sentences(summary, info),
             *cell_sentences(results, summary),
-            *size_sentences(results, summary),
+            *parameter_sentences(results, summary),
             *customary_sentences(results),
         ]
     )

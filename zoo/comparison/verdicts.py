@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from zoo.comparison.student import student_interval
+from zoo.comparison.student import student_interval, student_quantile, student_tails
 from zoo.storage.record_schema import is_bounded_float
 
 if TYPE_CHECKING:
@@ -47,6 +47,14 @@ class Difference:
     def is_constant(self) -> bool:
         """Whether the differences of all seeds are equal."""
         return self.seeds > 1 and self.mean is not None and self.low is None
+
+    @property
+    def p_value(self) -> float | None:
+        """The two-sided p-value of the paired t-test; None without an interval of positive length."""
+        if self.mean is None or self.high is None or self.high == self.mean:
+            return None
+        degrees = self.seeds - 1
+        return student_tails(student_quantile(degrees) * self.mean / (self.high - self.mean), degrees)
 
 
 def paired_difference(runs: Sequence[RunRecord], others: Sequence[RunRecord]) -> Difference:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,11 +12,12 @@ from statistics import fmean
 from typing import Any
 
 from zoo.arguments import counted
+from zoo.comparison.number_text import enumerate_texts
 from zoo.comparison.rank_sentences import has_rank_intervals
 from zoo.comparison.records import RunRecord, SummaryRow
 from zoo.comparison.results import Comparison
 from zoo.comparison.size_tables import rank_size_table, score_size_table, with_size
-from zoo.comparison.table_notes import is_one_size
+from zoo.comparison.table_notes import have_similar_parameters, unfinished_sentences
 from zoo.comparison.tables import overall_table, task_tables
 from zoo.errors import CheckpointError, ZooWarning
 from zoo.report.blocks import (
@@ -105,39 +108,54 @@ SIZES_NOTE = (
 
 
 def size_chart(results: Comparison, task: str) -> Iterator[Chart]:
-    """The scores on a task against parameters, a line for each cell; none without any score."""
+    """The scores on a task against parameters, a line for each cell; none without any score.
+
+    Bands end at the limits of the scores, which are 0 and 1 for shares such as accuracies. On a logarithmic
+    axis, which has no 0, they end at a tenth of the lowest value.
+    """
     runs = results.runs_of(task)
-    if series := tuple(_size_lines(results, task)):
-        axis = _score_axis(runs)
-        lows = [low for each in series for low in each.low if low is not None]
+    axis, marks = _score_axis(runs), _marks(results, task, runs[0])
+    means = [row.mean for row in results.summary if row.task == task and row.mean is not None]
+    low, high = (0.0, 1.0) if axis.style == "share" else (-math.inf, math.inf)
+    if axis.log:
+        low = min([*means, *(mark.y for mark in marks if mark.y > 0)]) / MIN_LOG_RATIO
+    if series := tuple(_size_lines(results, task, low, high)):
+        ends = [end for row in results.summary if row.task == task for end in (row.low, row.high)]
+        cuts = [
+            f"{limit:.3g}"
+            for limit, is_beyond in ((low, operator.lt), (high, operator.gt))
+            if any(end is not None and is_beyond(end, limit) for end in ends)
+        ]
+        cut_note = [f"Bands are cut at {enumerate_texts(cuts)}."] if cuts else []
         yield Chart(
             f"{task}-sizes",
             f"{readable(task)}: score against parameters",
             Axis("parameters", "integer", log=True),
-            replace(
-                axis, log=axis.log and all(low > 0 for low in lows)
-            ),  # a band has no end at 0 in a log axis
+            axis,
             series,
-            _marks(results, task, runs[0]),
-            SIZES_NOTE,
+            marks,
+            " ".join([SIZES_NOTE, *cut_note, *unfinished_sentences(results, [task])]),
         )
 
 
-def _size_lines(results: Comparison, task: str) -> Iterator[Series]:
-    """The line of each cell with its band, and a mark for each size."""
+def _size_lines(results: Comparison, task: str, lowest: float, highest: float) -> Iterator[Series]:
+    """The line of each cell with its band within limits, and a mark for each size with a score."""
     for slot, cell in enumerate(results.cells):
-        rows = [
-            row for row in results.summary if (row.task, row.cell) == (task, cell) and row.mean is not None
-        ]
+        rows = [row for row in results.summary if (row.task, row.cell) == (task, cell)]
         rows.sort(key=lambda row: row.parameters)
-        if rows:
-            parameters, means = tuple(row.parameters for row in rows), tuple(row.mean for row in rows)
-            has_bands = any(row.low is not None for row in rows)
-            low, high = (
-                tuple(getattr(row, name) for row in rows) if has_bands else () for name in ("low", "high")
-            )
-            yield Series(cell, parameters, means, slot, low=low, high=high)
-            yield Series(cell, parameters, means, slot, marks=True, notes=tuple(map(_size_note, rows)))
+        scored = [row for row in rows if row.mean is not None]
+        if not scored:
+            continue
+        of_band = rows if any(row.low is not None for row in rows) else []
+        low = tuple(None if row.low is None else max(row.low, lowest) for row in of_band)
+        high = tuple(None if row.high is None else min(row.high, highest) for row in of_band)
+        # A size without a score is a gap in the line.
+        yield Series(cell, *_size_points(rows), slot, low=low, high=high)
+        yield Series(cell, *_size_points(scored), slot, marks=True, notes=tuple(map(_size_note, scored)))
+
+
+def _size_points(rows: Sequence[SummaryRow]) -> tuple[tuple[Number, ...], tuple[Number, ...]]:
+    return tuple(row.parameters for row in rows), tuple(row.mean for row in rows)
 
 
 def _size_note(row: SummaryRow) -> str:
@@ -153,7 +171,7 @@ def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
         ("parameters", Axis("parameters", "integer", log=True)),
         ("seconds", Axis("training time", "seconds", log=True)),
     ):
-        if name == "parameters" and is_one_size([run.parameters for run in runs]):
+        if name == "parameters" and have_similar_parameters([run.parameters for run in runs]):
             continue
         if series := tuple(_points(results.cells, runs, name)):
             title = f"{readable(task)}: score against {'time' if name == 'seconds' else name}"

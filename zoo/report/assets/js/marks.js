@@ -37,12 +37,16 @@ function pathOf(series, sx, sy) {
   return path;
 }
 
-/** The area between the ends of an interval, without gaps. */
+/** The area between the ends of an interval, in parts between points without one. */
 function bandOf({x, low, high}, sx, sy) {
-  const steps = x.map((_, n) => n).filter((n) => sx.fits(x[n]) && sy.fits(low[n]) && sy.fits(high[n]));
+  const parts = [[]];
+  x.forEach((position, n) => {
+    if (low[n] === null) parts.push([]);
+    else if (sx.fits(position) && sy.fits(low[n]) && sy.fits(high[n])) parts.at(-1).push(n);
+  });
   const point = (n, ends) => `${sx(x[n]).toFixed(1)},${sy(ends[n]).toFixed(1)}`;
-  return steps.length < 2 ? "" : `M${steps.map((n) => point(n, high)).join("L")}`
-    + `L${steps.reverse().map((n) => point(n, low)).join("L")}Z`;
+  return parts.filter((part) => part.length > 1).map((part) => `M${part.map((n) => point(n, high)).join("L")}`
+    + `L${part.reverse().map((n) => point(n, low)).join("L")}Z`).join("");
 }
 
 /** A line or points, as a group in the colour of the series. */
