@@ -183,6 +183,7 @@ OTHER_VALUES = {
     "residual": True,
     "dtype": "float64",
     "precision": "bf16",
+    "gradient": "rtrl",
     "batch": 7,
     "optimizer": "sgd",
     "optimizer_options": {"momentum": 0.5},
