@@ -199,6 +199,11 @@ def test_unregistered_cell_is_reported(copy):
         report = report_of(copy, 0)
     assert "The card of the cell left out: unknown cell 'nobody'" in said(report)
     assert blocks(report, Chart)
+    with pytest.warns(zoo.ZooWarning) as caught:
+        text = said(report_of(copy, 20))
+    (warning,) = caught
+    assert "Hidden units, the card of the cell left out: unknown cell 'nobody'" in str(warning.message)
+    assert "Hidden units left out: unknown cell 'nobody'" in text
 
 
 @pytest.mark.parametrize(
