@@ -57,6 +57,10 @@ class _ShortRepr(reprlib.Repr):
         """An array within a list or mapping."""
         return dtype_and_shape(array)
 
+    def repr_function(self, function: Any, level: int) -> str:  # noqa: ARG002 - as reprlib calls it
+        """A function by its name: an address differs from run to run."""
+        return f"the function {function.__qualname__}"
+
     def repr_mappingproxy(self, mapping: Mapping[Any, Any], level: int) -> str:
         return self.repr_dict(dict(mapping), level)
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.arguments import dtype_and_shape, short_repr
+from zoo.arguments import counted, dtype_and_shape, short_repr
 from zoo.base.names import check_component_name, check_declaration_name, did_you_mean, snake_case
 from zoo.errors import DefinitionError, UsageError
 
@@ -416,6 +416,8 @@ def test_default_must_be_allowed(make, words: str) -> None:
 def test_array_like_class_is_shown_as_class() -> None:
     assert short_repr(np.float64) == "<class 'numpy.float64'>"
     assert short_repr(np.zeros((2, 3))) == "an array float64(2, 3)"
+    assert short_repr(counted) == "the function counted"
+    assert short_repr([counted]) == "[the function counted]"
     assert dtype_and_shape(np.array("hello")) == "'hello'"
     assert dtype_and_shape(np.array(["a", "b"])) == "texts(2,)"
     assert dtype_and_shape(np.array(3)) == "3"

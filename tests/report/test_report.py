@@ -22,7 +22,7 @@ import zoo
 from zoo.comparison.records import RunRecord
 from zoo.comparison.statistics import overall, summarize
 from zoo.report import ReportPage, activations, make_report
-from zoo.report.activations import FEATURES, best_feature, text_features
+from zoo.report.activations import best_feature, measure_text, text_features
 from zoo.report.blocks import Chart, Intervals, KeyValues, Samples, TextBlock, Units, to_json, value_text
 from zoo.report.comparison import _rates, size_chart
 from zoo.report.history import RunHistory, number
@@ -199,6 +199,11 @@ def test_unregistered_cell_is_reported(copy):
         report = report_of(copy, 0)
     assert "The card of the cell left out: unknown cell 'nobody'" in said(report)
     assert blocks(report, Chart)
+    with pytest.warns(zoo.ZooWarning) as caught:
+        text = said(report_of(copy, 20))
+    (warning,) = caught
+    assert "Hidden units, the card of the cell left out: unknown cell 'nobody'" in str(warning.message)
+    assert "Hidden units left out: unknown cell 'nobody'" in text
 
 
 @pytest.mark.parametrize(
@@ -264,16 +269,45 @@ def test_size_limit_drops_least_varying_units(run, monkeypatch):
 def test_text_features():
     text = ' ab "C"\n(1)'
     names, values = text_features(list(text))
-    measured = {name: list(measure(list(text))) for name, measure in FEATURES.items()}
+    measured = {name: values.tolist() for name, values in measure_text(list(text)).items()}
     assert measured["position in the line"] == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3]
     assert measured["position in the word"] == [0, 1, 2, 0, 0, 1, 0, 0, 0, 1, 0]
     assert measured["indentation"] == [1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
     assert measured["inside quotes"] == [0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
     assert measured["open brackets"] == [0] * 8 + [1, 1, 0]
     assert measured["end of the word"] == [0, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0]
-    assert set(names) == set(FEATURES)
+    assert set(names) == set(measured)
     assert np.allclose(values.mean(axis=1), 0)
     assert np.allclose(values.std(axis=1), 1)
+
+
+@given(st.lists(st.text('ab C1 \n"([])', max_size=4), min_size=1, max_size=12))
+def test_text_features_of_symbols_of_several_characters(symbols):
+    measured = measure_text(symbols)
+    text, start = "".join(symbols), 0
+    for index, symbol in enumerate(symbols):
+        before, rest = text[: start + len(symbol)], text[start + len(symbol) :]
+        line = before.rsplit("\n")[-1]
+        word = re.search(r"[a-zA-Z0-9]*\Z", before)[0]
+        depth = 0
+        for char in before:
+            depth = max(0, depth + (char in "([") - (char in ")]"))
+        expected = {
+            "position in the line": len(line),
+            "position in the word": len(word),
+            "indentation": len(line) - len(line.lstrip(" ")),
+            "inside quotes": before.count('"') % 2,
+            "open brackets": depth,
+            "spaces in a row": len(before) - len(before.rstrip(" ")),
+            "white space": before[-1:].isspace(),
+            "end of the word": word != "" and not rest[:1].isalnum(),
+            "capital letter": "C" in symbol,
+            "vowel": "a" in symbol,
+            "digit": "1" in symbol,
+            "punctuation": any(char in symbol for char in '"([])'),
+        }
+        assert {name: values[index] for name, values in measured.items()} == expected
+        start += len(symbol)
 
 
 def test_best_feature_of_equal_units():

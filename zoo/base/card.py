@@ -57,16 +57,16 @@ def _reference_fields(card: Card, title: dict[str, str]) -> dict[str, str]:
     }
 
 
-def variant_card(title: str, source: str, card: Card) -> Card:
-    """The card of an unpublished variant of a published component; it cites the papers of the component.
+def derived_card(title: str, source: str, card: Card) -> Card:
+    """The card of an unpublished class derived from a published component, with the papers to cite.
 
     Args:
-        title: The name of the class of the variant.
+        title: The name of the class.
         source: The component, ``cell 'lstm'``.
         card: The card of the component.
     """
     papers = replace(card, also=()), *card.also
-    variant = f"of the {source}: {card.citation()} {card.url}"
+    variant = f"derived from the {source}: {card.citation()} {card.url}"
     return Card(title, variant=variant, scope=card.scope, block=card.block, also=papers)
 
 
@@ -153,7 +153,7 @@ class Card:
         authors: Its authors, as in a citation.
         year: Year of publication.
         url: Its address, ``https://``.
-        variant: The published variant that the code computes.
+        variant: The published version that the code computes, or the component from which it is derived.
         deviations: Where the code differs from the source, and why; empty if it does not.
         history: Where the component comes from, what it changed and what came after it, in two to four
             sentences.

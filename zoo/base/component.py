@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from zoo.base.card import TEMPLATE as CARD_TEMPLATE
-from zoo.base.card import Card, bibtex_entry, variant_card
+from zoo.base.card import Card, bibtex_entry, derived_card
 from zoo.base.code_version import code_version, is_shipped, version_of
 from zoo.base.declarations import ArrayDeclaration, Option
 from zoo.base.names import (
@@ -50,7 +50,7 @@ class Component:
     card: ClassVar[Card]
     """Its reference; by default a card of an unpublished component, with the class name as title.
 
-    The paper of a published class does not describe a subclass: the card of this variant is unpublished and
+    The paper of a published class does not describe a subclass: its own card is unpublished and
     cites the paper. A class inherits the card of an abstract class.
     """
     declared_options: ClassVar[Mapping[str, Option[Any]]] = MappingProxyType({})
@@ -118,7 +118,7 @@ class Component:
         if source is None:
             cls.card = Card(title=cls.__name__)
         elif "name" in vars(source):
-            cls.card = variant_card(cls.__name__, source.label(), source.card)
+            cls.card = derived_card(cls.__name__, source.label(), source.card)
         else:  # an abstract class
             cls.card = source.card
 

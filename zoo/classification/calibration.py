@@ -34,7 +34,7 @@ def fit_calibration(logits: Array, sizes: Array, codes: Array) -> tuple[float, A
 
     Args:
         logits: The logits of the steps that enter predictions, `(R, K)`: the rows of the first prediction,
-            then those of the second, and so on.
+            then the rows of the second, and so on.
         sizes: The number of rows of each prediction, whose probabilities are their mean, `(n,)`.
         codes: The labels, `(n,)`, from 0 to K - 1.
 

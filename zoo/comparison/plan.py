@@ -220,7 +220,7 @@ FORMAT = 1
 TOLERANCE = 0.05
 """Allowed relative difference between the parameters of a cell and the budget."""
 MAX_RUNS = 30_000
-"""Largest number of runs in a comparison, sweep included."""
+"""Largest number of runs in a comparison, with the first runs of the sweep and without its later rounds."""
 
 # Plans of older versions lack these.
 _LATER_SETTINGS = (
@@ -316,7 +316,7 @@ class Plan:
     reference: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for more than `MAX_RUNS` runs."""
+        """Raise `UsageError` for more than `MAX_RUNS` runs; rounds of the sweep may add others."""
         swept = len(self.rates) if len(self.rates) > 1 else 0
         runs = len(self.groups()) * (self.seeds + swept)
         if runs > MAX_RUNS:

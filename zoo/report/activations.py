@@ -11,7 +11,7 @@ import base64
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -390,55 +390,73 @@ _VOWELS = frozenset("aeiouAEIOU")
 MAX_INPUTS = 16  # inputs with a line and a feature each
 
 
-def _run_lengths(symbols: Symbols, grows: Callable[[str], bool]) -> list[int]:
-    """Length of the current run of symbols for which ``grows`` is true."""
-    return list(accumulate(symbols, lambda count, symbol: count + 1 if grows(symbol) else 0, initial=0))[1:]
+def _run_lengths(text: str, grows: Callable[[str], bool]) -> list[int]:
+    """Length of the current run of characters for which ``grows`` is true."""
+    return list(accumulate(text, lambda count, char: count + 1 if grows(char) else 0, initial=0))[1:]
 
 
-def _depth(symbols: Symbols) -> list[int]:
-    """Number of open brackets after each symbol; unmatched closing brackets are ignored."""
+def _depth(text: str) -> list[int]:
+    """Number of open brackets after each character; unmatched closing brackets are ignored."""
     step = {**dict.fromkeys("([{", 1), **dict.fromkeys(")]}", -1)}
-    return list(accumulate(symbols, lambda depth, symbol: max(0, depth + step.get(symbol, 0)), initial=0))[1:]
+    return list(accumulate(text, lambda depth, char: max(0, depth + step.get(char, 0)), initial=0))[1:]
 
 
-def _inside_quotes(symbols: Symbols) -> list[int]:
-    return [count % 2 for count in accumulate(int(symbol == '"') for symbol in symbols)]
+def _inside_quotes(text: str) -> list[int]:
+    return [count % 2 for count in accumulate(int(char == '"') for char in text)]
 
 
-def _indent(symbols: Symbols) -> list[int]:
-    """Indentation of the line, complete from the first symbol of its text on."""
+def _indent(text: str) -> list[int]:
+    """Indentation of the line, complete from the first character of its text on."""
     widths, width, inside = [], 0, False
-    for symbol in symbols:
-        if symbol == "\n":
+    for char in text:
+        if char == "\n":
             width, inside = 0, False
         elif not inside:
-            width, inside = (width + 1, False) if symbol == " " else (width, True)
+            width, inside = (width + 1, False) if char == " " else (width, True)
         widths.append(width)
     return widths
 
 
-FEATURES: dict[str, Callable[[Symbols], Sequence[float]]] = {
-    "position in the line": lambda symbols: _run_lengths(symbols, lambda symbol: symbol != "\n"),
-    "position in the word": lambda symbols: _run_lengths(symbols, str.isalnum),
+# A symbol may have several characters, such as the word ' "'. It has the value after its last character.
+_FEATURES_AFTER: dict[str, Callable[[str], Sequence[float]]] = {
+    "position in the line": lambda text: _run_lengths(text, lambda char: char != "\n"),
+    "position in the word": lambda text: _run_lengths(text, str.isalnum),
     "indentation": _indent,
     "inside quotes": _inside_quotes,
     "open brackets": _depth,
-    "spaces in a row": lambda symbols: _run_lengths(symbols, lambda symbol: symbol == " "),
-    "white space": lambda symbols: [symbol.isspace() for symbol in symbols],
-    "end of the word": lambda symbols: [
-        symbol.isalnum() and not after.isalnum()
-        for symbol, after in zip(symbols, [*symbols[1:], ""], strict=True)
+    "spaces in a row": lambda text: _run_lengths(text, lambda char: char == " "),
+    "white space": lambda text: [char.isspace() for char in text],
+    "end of the word": lambda text: [
+        char.isalnum() and not after.isalnum() for char, after in pairwise([*text, ""])
     ],
-    "capital letter": lambda symbols: [symbol.isupper() for symbol in symbols],
-    "vowel": lambda symbols: [symbol in _VOWELS for symbol in symbols],
-    "digit": lambda symbols: [symbol.isdigit() for symbol in symbols],
-    "punctuation": lambda symbols: [not symbol.isalnum() and not symbol.isspace() for symbol in symbols],
 }
+
+# Whether any character of a symbol is one.
+_FEATURES_WITHIN: dict[str, Callable[[str], bool]] = {
+    "capital letter": str.isupper,
+    "vowel": _VOWELS.__contains__,
+    "digit": str.isdigit,
+    "punctuation": lambda char: not char.isalnum() and not char.isspace(),
+}
+
+
+def measure_text(symbols: Symbols) -> dict[str, Array]:
+    """Each feature of a text at each of its symbols, ``(N,)`` float64, from the characters of the symbols."""
+    text = "".join(symbols)
+    ends = list(accumulate(map(len, symbols)))
+    after = {
+        name: np.array([0, *measure(text)], np.float64)[ends] for name, measure in _FEATURES_AFTER.items()
+    }
+    within = {
+        name: np.array([any(map(holds, symbol)) for symbol in symbols], np.float64)
+        for name, holds in _FEATURES_WITHIN.items()
+    }
+    return after | within
 
 
 def text_features(symbols: Symbols) -> tuple[tuple[str, ...], Array]:
     """Names and standardised values ``(F, N)`` of the features that vary over a text."""
-    return _varying({name: np.asarray(measure(symbols), np.float64) for name, measure in FEATURES.items()})
+    return _varying(measure_text(symbols))
 
 
 def example_features(

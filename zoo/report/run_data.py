@@ -100,12 +100,18 @@ class RunData:
         best = self.directory.load_best(warn)
         return best[1] if best else None
 
+    def _checkpoint_of_cells(self) -> Checkpoint | None:
+        """The best checkpoint; raises the error of `cells`, so that parts of the page have one cause."""
+        if self.checkpoint is not None:
+            _ = self.cells
+        return self.checkpoint
+
     @cached_property
     def model(self) -> AnyModel | None:
         """The model of the best checkpoint."""
-        if self.checkpoint is None:
+        if (checkpoint := self._checkpoint_of_cells()) is None:
             return None
-        return model_from(self.checkpoint, str(self.directory.path), self.cell_class)
+        return model_from(checkpoint, str(self.directory.path), self.cell_class)
 
     @cached_property
     def forecaster(self) -> Forecaster | None:
@@ -114,9 +120,9 @@ class RunData:
         Raises:
             MissingSourceError: if the table is missing.
         """
-        if self.checkpoint is None:
+        if (checkpoint := self._checkpoint_of_cells()) is None:
             return None
-        forecaster = Forecaster.from_checkpoint(self.checkpoint, str(self.directory.path), self.cell_class)
+        forecaster = Forecaster.from_checkpoint(checkpoint, str(self.directory.path), self.cell_class)
         self.check_sources()
         return replace(forecaster, data=self.moved_data[0]) if self.moved_data else forecaster
 
@@ -127,9 +133,9 @@ class RunData:
         Raises:
             MissingSourceError: if the file is missing.
         """
-        if self.checkpoint is None:
+        if (checkpoint := self._checkpoint_of_cells()) is None:
             return None
-        predictor = Predictor.from_checkpoint(self.checkpoint, str(self.directory.path), self.cell_class)
+        predictor = Predictor.from_checkpoint(checkpoint, str(self.directory.path), self.cell_class)
         self.check_sources()
         return replace(predictor, data=self.moved_data[0]) if self.moved_data else predictor
 
@@ -176,13 +182,26 @@ def _suggest_file_flag(kind: str) -> Iterator[None]:
         ) from error
 
 
-def or_reason(name: str, make: Callable[[], tuple[PageBlock, ...]]) -> tuple[PageBlock, ...]:
-    """The blocks of ``make``; if it fails, warn and return the reason as a text."""
-    try:
-        return make()
-    except ZooError as error:
-        warn(f"{name} left out: {error}")
-        return (TextBlock(f"{name} left out: {error}", warning=True),)
+class Omissions:
+    """The parts that a page leaves out, by cause."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._names_by_cause: dict[str, list[str]] = {}
+
+    def blocks_or_reason(self, name: str, make: Callable[[], tuple[PageBlock, ...]]) -> tuple[PageBlock, ...]:
+        """The blocks of ``make``; if it fails, the reason as a text."""
+        try:
+            return make()
+        except ZooError as error:
+            self._names_by_cause.setdefault(str(error), []).append(name)
+            return (TextBlock(f"{name} left out: {error}", warning=True),)
+
+    def warn(self) -> None:
+        """Warn once for each cause."""
+        for cause, (first, *others) in self._names_by_cause.items():
+            names = ", ".join([first, *(name[0].lower() + name[1:] for name in others)])
+            warn(f"{names} left out: {cause}")
 
 
 def warn(sentence: str) -> None:

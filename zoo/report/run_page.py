@@ -42,13 +42,15 @@ from zoo.report.blocks import (
 )
 from zoo.report.history import number
 from zoo.report.run_charts import SPEED_NOUNS, analysis_blocks, loss_charts, optimisation_charts
-from zoo.report.run_data import RunData, or_reason
+from zoo.report.run_data import Omissions, RunData
 from zoo.tables import Column, Table, TableEntry
 from zoo.training.config import Config, number_format
 from zoo.training.evaluation import bits
 from zoo.training.run_text import text_of_run
 from zoo.training.task_dataset import prepare_task
 from zoo.training.text_dataset import prepare_text
+
+OrReason = Callable[[str, Callable[[], tuple[PageBlock, ...]]], tuple[PageBlock, ...]]
 
 
 def run_report(
@@ -61,7 +63,7 @@ def run_report(
     """Make the report of a run, which may still be running.
 
     If a part cannot be made (the cell is not registered, the text is missing), the page gives the reason, and
-    a warning is issued.
+    a warning is issued, one for each reason.
 
     Args:
         path: The run directory.
@@ -75,10 +77,13 @@ def run_report(
         UsageError: if ``data`` is given for a run on a task, or has several files of a table.
     """
     run = RunData.open(path, cell, task, data)
-    return ReportPage(path.resolve().name, subtitle(run), tuple(tiles(run)), tuple(_sections(run, symbols)))
+    omissions = Omissions()
+    sections = tuple(_sections(run, symbols, omissions.blocks_or_reason))
+    omissions.warn()
+    return ReportPage(path.resolve().name, subtitle(run), tuple(tiles(run)), sections)
 
 
-def _sections(run: RunData, symbols: int) -> Iterator[PageSection]:
+def _sections(run: RunData, symbols: int, or_reason: OrReason) -> Iterator[PageSection]:
     yield PageSection("learning", "Learning", tuple(_learning_blocks(run)))
     if charts := tuple(optimisation_charts(run.history, run.config.clip)):
         yield PageSection("optimisation", "Optimisation", charts)

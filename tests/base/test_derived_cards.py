@@ -1,4 +1,4 @@
-"""Cards of subclasses: a variant of a published component is unpublished and cites its papers."""
+"""Cards of subclasses: a class derived from a published component is unpublished and cites its papers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def test_variants_are_unpublished_and_cite_the_papers(kind):
             assert (card.title, card.published) == ("Own", False)
             assert papers_of(card) == papers_of(cls.card)
             assert (card.scope, card.block) == (cls.card.scope, cls.card.block)
-            assert card.variant.startswith(f"of the {cls.label()}: {cls.card.authors} ({cls.card.year}). ")
+            assert card.variant.startswith(
+                f"derived from the {cls.label()}: {cls.card.authors} ({cls.card.year}). "
+            )
             own, *cited = variant.bibtex().split("\n\n")
             assert own.startswith("@misc{own,")
             assert "unpublished" in own
@@ -67,4 +69,4 @@ def test_a_class_inherits_the_card_of_an_abstract_class():
     for base in (first, between, variant_of(first, "Second")):
         card = variant_of(base, "Third").card
         assert (card.title, card.published, papers_of(card)) == ("Third", False, [("T", 2000)])
-        assert card.variant.startswith("of the cell 'first': ")
+        assert card.variant.startswith("derived from the cell 'first': ")
