@@ -10,7 +10,7 @@ from zoo.classification.baselines import softmax
 MIN_SCALE, MAX_SCALE = 1e-3, 1e3
 """Bounds of the scale. For a model that is worse than chance, the best scale is not above 0."""
 
-_STEPS = 200
+_STEPS = 1000
 _START_SCALES = np.geomspace(MIN_SCALE, MAX_SCALE, 25)
 _MIN_DAMPING, _MAX_DAMPING = 1e-12, 1e12
 _MIN_GAIN = 1e-14
