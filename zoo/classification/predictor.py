@@ -349,7 +349,7 @@ class Predictor:
     def _check_labels(self, codes: Array, source: str) -> None:
         """Check that labels for a calibration have all classes; raises `UsageError`."""
         assert self.spec.classes
-        advice = "train with a larger one, such as `split='50,25,25'`, or give other labelled data"
+        advice = "give more labelled data, or train with a larger validation part, as in `split='50,25,25'`"
         if not len(codes):
             raise UsageError(f"{source} has no labels, to which probabilities are calibrated; {advice}.")
         counts = np.bincount(codes, minlength=len(self.spec.classes))

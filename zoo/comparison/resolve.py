@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import glob
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -405,11 +405,8 @@ def _check_not_in_block(cells: Mapping[str, ModelInfo]) -> None:
 
 def _check_residual(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:
     """Check that every model has a residual connection; raises `UsageError`."""
-    for group in plan.groups():
-        task, cell = group.task, group.cell
-        hidden = plan.run_sizes[group].hidden
-        stack = _stack(cells[cell].of_layers, tasks[task], hidden, plan.settings)
-        check_residual(stack, f"compare: {cell} on {task}: ")
+    for owner, stack in _stacks(plan, cells, tasks):
+        check_residual(stack, f"compare: {owner}: ")
 
 
 def _check_gradient(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:
@@ -417,12 +414,18 @@ def _check_gradient(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[s
     name, batch = plan.settings["gradient"], plan.settings["batch"] or KIND_DEFAULTS["task"].batch
     for info in tasks.values():
         info.check_gradient(name, batch)
-    for group in plan.groups():
-        task, cell = group.task, group.cell
-        hidden = plan.run_sizes[group].hidden
-        stack = _stack(cells[cell].of_layers, tasks[task], hidden, plan.settings)
-        check_layers(stack, plan.settings["embedding"] is not None, f"compare: {name} of {cell} on {task}")
+    for owner, stack in _stacks(plan, cells, tasks):
+        check_layers(stack, plan.settings["embedding"] is not None, f"compare: {name} of {owner}")
         carry_shapes(name, stack, batch)
+
+
+def _stacks(
+    plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo]
+) -> Iterator[tuple[str, Stack]]:
+    """The layers of every group, with the names of its cell and its task for errors."""
+    for group in plan.groups():
+        layers, hidden = cells[group.cell].of_layers, plan.run_sizes[group].hidden
+        yield f"{group.cell} on {group.task}", _stack(layers, tasks[group.task], hidden, plan.settings)
 
 
 def _check_budget(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:
