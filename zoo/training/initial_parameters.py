@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.classification.spec import SequenceSpec
 from zoo.data import Corpus, Vocabulary, vocabulary_from_json
 from zoo.data.corpus import CODE_LEVELS
 from zoo.data.vocabulary import list_symbols
 from zoo.errors import CheckpointError, DataError, UsageError, warn_caller
-from zoo.forecasting.spec import ForecastSpec
 from zoo.layers.parameters import array_shapes, strip_prefixes
 from zoo.model import AnyModel, LanguageModel
 from zoo.model.checkpoint import read_run
@@ -21,6 +19,10 @@ from zoo.storage import Checkpoint, RunDirectory, expect
 from zoo.storage.checkpoint import digest
 from zoo.training.config import Config
 from zoo.training.dataset import RunDataset
+
+if TYPE_CHECKING:
+    from zoo.classification.spec import SequenceSpec
+    from zoo.forecasting.spec import ForecastSpec
 
 _SETTINGS = {
     "hidden_size": "hidden",
@@ -35,10 +37,6 @@ _SETTINGS = {
     "categories": "categories",
 }
 """Entries of the metadata of a model that must be equal, and their names in errors."""
-
-_SPECS: Mapping[str, type[ForecastSpec | SequenceSpec]] = {"table": ForecastSpec, "sequences": SequenceSpec}
-"""Descriptions of data with names, by their entry of a checkpoint."""
-
 
 class Encoding(NamedTuple):
     """The positions of symbols and of text values in a trained model, which new data take.
@@ -204,10 +202,14 @@ def _position_names(
 
 def _spec(meta: Mapping[str, Any], source: str) -> ForecastSpec | SequenceSpec | None:
     """The inputs and outputs in the metadata of a checkpoint of a table or of labelled sequences."""
-    for kind, spec_class in _SPECS.items():
-        stored = meta.get(kind)
-        if isinstance(stored, Mapping):
-            return spec_class.from_json(stored.get("spec"), source)
+    if isinstance(stored := meta.get("table"), Mapping):
+        from zoo.forecasting.spec import ForecastSpec
+
+        return ForecastSpec.from_json(stored.get("spec"), source)
+    if isinstance(stored := meta.get("sequences"), Mapping):
+        from zoo.classification.spec import SequenceSpec
+
+        return SequenceSpec.from_json(stored.get("spec"), source)
     return None
 
 
