@@ -101,7 +101,6 @@ SLOW_FILES = {
     "model/test_compiled_step.py",
     "model/test_embedding.py",
     "model/test_sampling.py",
-    "plugins/test_docstring_examples.py",
     "plugins/test_modifiers_conformance.py",
     "plugins/test_modifiers_runs.py",
     "plugins/test_samplers.py",
