@@ -27,7 +27,7 @@ Observer = Callable[["Kernel[Any, Any]", tuple[Any, ...]], None]
 
 
 class _Mode(NamedTuple):
-    """How kernels run that Python calls.
+    """The mode of kernels that Python calls.
 
     Args:
         is_pure_python: Within :func:`pure_python`.
