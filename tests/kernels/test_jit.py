@@ -14,7 +14,7 @@ import pytest
 
 import zoo
 from zoo import kernels
-from zoo.kernels.jit import Kernel
+from zoo.kernels.jit import Kernel, observe_calls
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 
@@ -126,6 +126,28 @@ def test_pure_python_runs_python_and_ends() -> None:
         zoo.njit(lambda x: 1 / x)(0)
     assert scaled(np.float32(1)) == 3, "compiled again after the block, even one left by an error"
     assert len(scaled.signatures) > before
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_observers_see_calls_of_pure_python(is_first) -> None:
+    inner = Kernel(lambda x: x, {})
+    outer = Kernel(lambda x: inner(x) + inner(x), {})
+    seen = []
+
+    def observe():
+        return observe_calls(
+            lambda kernel, arguments: seen.append((kernel, *arguments)),
+            lambda kernel, _arguments: seen.append(kernel),
+        )
+
+    blocks = (observe, kernels.pure_python) if is_first else (kernels.pure_python, observe)
+    with blocks[0](), blocks[1]():
+        assert outer(2) == 4
+        assert inner(5) == 5
+    assert seen == [(outer, 2), inner, inner, (inner, 5)]
+    with kernels.pure_python():
+        outer(2)
+    assert len(seen) == 4, "the block has ended"
 
 
 def test_python_fallback_runs_without_numba() -> None:
@@ -454,15 +476,17 @@ CONSTANT_ARGUMENTS = [
 ]
 
 
-@pytest.mark.parametrize("value", FUNCTIONS_WITH_LITERALS)
 @pytest.mark.parametrize("function", CONSTANT_ARGUMENTS, ids=lambda function: function.__name__)
-def test_literal_arguments_have_the_results_of_python(function, value) -> None:
+def test_literal_arguments_have_the_results_of_python(function) -> None:
     kernel = zoo.njit(function)
-    in_code = zoo.njit(FUNCTIONS_WITH_LITERALS[value](kernel))
+    in_code = zoo.njit(lambda x: (kernel(x, 4), kernel(x, 3), kernel(x, True), kernel(x, False)))
     from_python = zoo.njit(lambda x, y: kernel(x, numba.literally(y)))
     for x in (-1.0, 0.5, 1.5):
-        assert kernel(x, value) == in_code(x) == from_python(x, value) == function(x, value)
-    assert isinstance(from_python.signatures[-1][1], numba.types.Literal)
+        for value, result in zip((4, 3, True, False), in_code(x), strict=True):
+            assert kernel(x, value) == result == function(x, value), (x, value)
+        for value in (4, True):  # one of each type: four kernels compile for each value
+            assert from_python(x, value) == function(x, value), (x, value)
+            assert isinstance(from_python.signatures[-1][1], numba.types.Literal)
 
 
 def test_an_omitted_argument_has_its_default() -> None:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-import platform
-import subprocess
-import sys
 
 import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from llvmlite.binding import get_host_cpu_features
 
 from zoo import kernels
 from zoo.kernels.gemm_microkernel import AVX512_TILES, AVX_TILES, SSE_TILES, TileShape
@@ -384,41 +379,3 @@ def test_tiles_fit_in_the_registers(shape: TileShape, registers: int) -> None:
         assert shape.panels(widths[-1]) == 1, "any number of panels is computed"
         for width in widths:
             assert rows * width + min(rows, width) + 1 <= registers
-
-
-# --- Processors that this one is not ---
-
-CHECK = """
-import numpy as np
-from zoo import kernels
-from zoo.kernels.gemm_microkernel import tile_shape
-from zoo.kernels.processor import lanes
-import numba
-
-rng = np.random.default_rng(0)
-for dtype in (np.float32, np.float64):
-    for rows, depth, width in [(1, 1, 1), (7, 13, 17), (16, 40, 64), (11, 5, 70), (3, 6, 200), (2, 9, 85)]:
-        a, w = rng.normal(size=(rows, depth)).astype(dtype), rng.normal(size=(depth, width)).astype(dtype)
-        c = np.zeros((rows, width), dtype)
-        kernels.add_matmul(a, kernels.pack(w), c)
-        np.testing.assert_allclose(c, a @ w, rtol=0, atol=200 * np.finfo(dtype).eps)
-        dw = np.zeros((depth, width), dtype)
-        kernels.add_matmul_ta(a, c, dw)
-        np.testing.assert_allclose(dw, a.T @ c, rtol=0, atol=2000 * np.finfo(dtype).eps)
-print(lanes(numba.float32), lanes(numba.float64), tile_shape().height)
-"""
-
-
-# The plainest processor of the family has narrow vectors and no fused products.
-TARGETS = [("generic", "", "4 2 2")]
-if platform.machine().lower() in ("x86_64", "amd64") and get_host_cpu_features().get("avx2"):
-    TARGETS.append(("haswell", "+avx,+avx2,+fma", "8 4 6"))
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="one platform suffices")
-@pytest.mark.parametrize(("name", "features", "tiles"), TARGETS)
-def test_matmul_on_other_processors_of_the_family(name: str, features: str, tiles: str) -> None:
-    environment = os.environ | {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
-    run = subprocess.run([sys.executable, "-c", CHECK], env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.strip() == tiles, "lanes of float32 and float64, and rows of the tallest tile"

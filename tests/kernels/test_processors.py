@@ -12,10 +12,8 @@ import numba
 import numpy as np
 import pytest
 
-pytestmark = [
-    pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled"),
-    pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors"),
-]
+pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors")
 
 # What kernels compute, and how many numbers one instruction of the product holds.
 PROGRAM = """
@@ -28,6 +26,8 @@ import numpy as np
 import zoo
 from zoo import kernels
 from zoo.kernels.gemm_library import gemm_library
+from zoo.kernels.gemm_microkernel import tile_shape
+from zoo.kernels.processor import lanes
 
 @zoo.njit
 def elementary(x, y):
@@ -49,6 +49,15 @@ for dtype in ("float32", "float64"):
     kernels.add_matmul(a, kernels.pack(w), c)
     kernels.add_matmul_ta(a, c, w)
     results[f"product {dtype}"], results[f"outer {dtype}"] = c, w
+    eps = np.finfo(dtype).eps
+    for rows, depth, width in [(1, 1, 1), (7, 13, 17), (16, 40, 64), (11, 5, 70), (3, 6, 200), (2, 9, 85)]:
+        a, w = rng.normal(size=(rows, depth)).astype(dtype), rng.normal(size=(depth, width)).astype(dtype)
+        c, dw = np.zeros((rows, width), dtype), np.zeros((depth, width), dtype)
+        kernels.add_matmul(a, kernels.pack(w), c)
+        np.testing.assert_allclose(c, a @ w, rtol=0, atol=200 * eps)
+        kernels.add_matmul_ta(a, c, dw)
+        np.testing.assert_allclose(dw, a.T @ c, rtol=0, atol=2000 * eps)
+results["tiles"] = lanes(numba.float32), lanes(numba.float64), tile_shape().height
 layer = zoo.Recurrent("vanilla", input_size=9, hidden_size=37)
 output, _ = layer.forward(rng.integers(0, 9, (6, 5)).astype(np.int32))
 layer.backward(np.cos(output))
@@ -57,7 +66,7 @@ results["output"], results["gradient"] = output, layer.grad
 # Compiled in this process: Numba shows no code that it has loaded from a file.
 assembly = gemm_library(numba.float64).get_asm_str()
 registers = re.findall(r"\\bv?(?:fmadd\\d+|mul)pd\\s.*%([xyz])mm", assembly)
-results["lanes"] = max({"x": 2, "y": 4, "z": 8}[register] for register in registers)
+results["lanes"] = max(({"x": 2, "y": 4, "z": 8}[register] for register in registers), default=0)
 np.savez(sys.argv[1], **results)
 """
 
@@ -93,6 +102,7 @@ def haswell(tmp_path_factory):
     return run(folder, "haswell", NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=features)
 
 
+@x86
 def test_unknown_processor_gets_two_lanes_of_float64(generic) -> None:
     assert generic["lanes"] == 2
 
@@ -101,9 +111,18 @@ def test_avx2_gets_four_lanes_of_float64(haswell) -> None:
     assert haswell["lanes"] == 4
 
 
+def test_products_of_the_plainest_processor_equal_numpy(generic) -> None:
+    """It has narrow vectors and no fused products. The program compares them."""
+    assert generic["tiles"].tolist() == [4, 2, 2], "lanes of both dtypes, and rows of the tallest tile"
+
+
+def test_products_of_a_processor_with_avx2_equal_numpy(haswell) -> None:
+    assert haswell["tiles"].tolist() == [8, 4, 6]
+
+
 def test_results_agree_across_processors(generic, haswell) -> None:
     # To rounding: one multiplies and adds in one go, the other rounds in between, and sums are cut otherwise.
-    for name in set(generic) - {"lanes"}:
+    for name in set(generic) - {"lanes", "tiles"}:
         tolerance = 2e-6 if generic[name].dtype == np.float32 else 1e-14
         scale = np.abs(generic[name]).max() if "elementary" not in name else np.abs(generic[name])
         assert (np.abs(generic[name] - haswell[name]) <= tolerance * scale).all(), name
@@ -152,6 +171,7 @@ AVX2 = "+avx,+avx2,+fma"
 AVX512 = f"{AVX2},+avx512f,+avx512vl,+avx512bw,+avx512dq"
 
 
+@x86
 @pytest.mark.parametrize(
     ("name", "features", "registers"),
     [("haswell", AVX2, "y"), ("sapphirerapids", AVX512, "z")],

@@ -51,14 +51,15 @@ def results(rnn, args, options, tape):
 
 
 @pytest.mark.usefixtures("short_segments")
-@pytest.mark.parametrize("lengths", [None, [T, 3, CHUNK + 5]])
-@pytest.mark.parametrize("cell", zoo.list_cells())
-def test_every_cell_computes_the_same(cell, lengths):
-    """Chunks of a memory and segments both begin where a sequence ends.
+@pytest.mark.parametrize(("turn", "cell"), list(enumerate(zoo.list_cells())))
+def test_every_cell_computes_the_same(turn, cell):
+    """Every second cell runs in both directions, with sequences that end within a segment.
 
+    Chunks of a memory and segments both begin where such a sequence ends.
     Products of NumPy round differently for another number of rows on some processors (AMD EPYC, Zen 3).
     """
-    rnn = zoo.Recurrent(law_cell(cell), F, H, bidirectional=lengths is not None, threads=1)
+    lengths = [T, 3, CHUNK + 5] if turn % 2 else None
+    rnn = zoo.Recurrent(law_cell(cell), F, H, bidirectional=turn % 2 == 1, threads=1)
     args, options = arguments(rnn, lengths)
     assert len(rnn.stack.segments(T, B, has_backward=False)) == 3
     with pure_python():

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from law_options import law_cell
 
 import zoo
 from zoo.kernels import pure_python
 from zoo.layers.states import States
+from zoo.testing.trials import nearest_size
 
 Arrays = dict[str, np.ndarray]
 STEPS, BATCH, FEATURES = 4, 2, 3
@@ -122,7 +124,9 @@ def dot(a: Any, b: Any) -> float:
 @pytest.mark.parametrize("cell", zoo.list_cells())
 def test_every_cell(cell: str) -> None:
     with pure_python():
-        case = Case(cell=cell)
+        sizes = nearest_size(law_cell(cell), FEATURES, 8)
+        assert sizes is not None
+        case = Case(cell=law_cell(cell), input_size=sizes[0], hidden_size=sizes[1])
         case.check(not any(each.kernels.surrogate for each in case.rnn.stack.directions))
 
 

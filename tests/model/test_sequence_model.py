@@ -214,11 +214,11 @@ def uninterpreted():
 
     @contextlib.contextmanager
     def block():
-        token = jit._is_pure_python.set(False)
+        token = jit._mode.set(jit._COMPILED)
         try:
             yield
         finally:
-            jit._is_pure_python.reset(token)
+            jit._mode.reset(token)
 
     return block()
 

@@ -115,7 +115,10 @@ LAWS_OF_ONE_KIND = {
         ),
         PLAIN_KINDS,
     ),
-    **dict.fromkeys((laws.check_state_gradient, laws.check_vjp_linear), FLOAT64),
+    # Another law compares the derivative in the direction of all variables for dense inputs and for tokens.
+    **dict.fromkeys(
+        (laws.check_parameter_gradients, laws.check_state_gradient, laws.check_vjp_linear), FLOAT64
+    ),
     **dict.fromkeys((laws.check_tokens, laws.check_softmax, laws.check_save_load), (TOKENS64, TOKENS32)),
 }
 

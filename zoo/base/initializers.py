@@ -155,9 +155,11 @@ def _draw(
         return _complex(init, named, rng, shape) if declared.complex else named(rng, shape)
     if not callable(init):
         return np.full(shape, init)
-    arguments = (rng, shape, cell) if _takes_cell(init) else (rng, shape)
+    arguments: tuple[Any, ...] = (rng, shape)
     try:
-        inspect.signature(init).bind(*arguments)
+        signature = inspect.signature(init)
+        arguments = (rng, shape, cell) if _takes_cell(signature) else arguments
+        signature.bind(*arguments)
     except TypeError as error:
         raise UsageError(
             f"{owner}: its initializer cannot be called: {error}; expected a function (rng, shape) -> array, "
@@ -176,12 +178,9 @@ def _complex(name: str, init: NamedInitializer, rng: np.random.Generator, shape:
     return (real + 1j * imaginary) / math.sqrt(2)
 
 
-def _takes_cell(init: Callable[..., Any]) -> bool:
+def _takes_cell(signature: inspect.Signature) -> bool:
     """Whether an initializer asks for three arguments; one with a default is the author's own."""
-    try:
-        parameters = inspect.signature(init).parameters.values()
-    except (TypeError, ValueError):  # a function written in C may have no signature
-        return False
+    parameters = signature.parameters.values()
     return sum(each.kind in _POSITIONAL_KINDS and each.default is each.empty for each in parameters) == 3
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeVar
+from types import FunctionType
+from typing import Any, ParamSpec, TypeVar
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import make_intrinsic_template
+from numba.core.typing.typeof import typeof_impl
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,43 +26,33 @@ SIZE = ir.IntType(64)
 builder_tools: Any = cgutils
 """Numba's functions that append several instructions, which are untyped."""
 
+_type_of_object = typeof_impl.dispatch(object)
 
-class Instructions(Generic[P, R]):
-    """A function with a plain form for Python, and instructions for kernels; made by :func:`emitted_by`.
+
+def emitted_by(emitter: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate the plain form of a function whose instructions ``emitter`` emits in kernels.
+
+    It stays a function: in plain Python, an object that calls it took as long as the function itself.
 
     Args:
-        plain: The function for Python.
         emitter: As in ``numba.extending.intrinsic``.
     """
 
-    def __init__(self, plain: Callable[P, R], emitter: Callable[..., Any]) -> None:
-        functools.update_wrapper(self, plain)
-        self.py_func, self._emitter = plain, emitter
+    def decorate(plain: Callable[P, R]) -> Callable[P, R]:
+        vars(plain)["emitter"] = emitter
+        return plain
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the plain form."""
-        return self.py_func(*args, **kwargs)
+    return decorate
 
-    @functools.cached_property
-    def _numba_type_(self) -> Any:
-        """The type of the function in kernels."""
+
+@typeof_impl.register(FunctionType)
+def _type_of_function(function: Any, context: Any) -> Any:
+    """The type of a function. With instructions, it is made when a kernel calls it: each takes 0.1 ms."""
+    if not hasattr(function, "_numba_type_") and (emitter := getattr(function, "emitter", None)):
         make: Any = make_intrinsic_template  # Numba's own functions are untyped
-        function: Any = types.Function
-        return function(make(self, self._emitter, self.py_func.__name__))
-
-    def __reduce__(self) -> str:
-        return self.py_func.__qualname__  # like a function, by module and name
-
-    def __deepcopy__(self, _memo: Any) -> Instructions[P, R]:
-        return self  # Numba copies its syntax trees
-
-    def __repr__(self) -> str:
-        return f"<instructions {self.py_func.__module__}.{self.py_func.__qualname__}>"
-
-
-def emitted_by(emitter: Callable[..., Any]) -> Callable[[Callable[P, R]], Instructions[P, R]]:
-    """Decorate the plain form of a function whose instructions ``emitter`` emits in kernels."""
-    return lambda plain: Instructions(plain, emitter)
+        kind: Any = types.Function
+        function._numba_type_ = kind(make(function, emitter, function.__name__))
+    return _type_of_object(function, context)
 
 
 class ArrayFields:

@@ -12,7 +12,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,10 +22,25 @@ FAST = frozenset({"contract", "reassoc", "arcp", "nsz"})
 EXACT = frozenset({"contract"})
 """No reassociation, for code that depends on rounding (range reduction, compensated sums)."""
 
-_is_pure_python: ContextVar[bool] = ContextVar("zoo_pure_python", default=False)
 Observer = Callable[["Kernel[Any, Any]", tuple[Any, ...]], None]
 """A function of a kernel and its positional arguments."""
-_observers: ContextVar[tuple[Observer, Observer] | None] = ContextVar("zoo_observers", default=None)
+
+
+class _Mode(NamedTuple):
+    """The mode of kernels that Python calls.
+
+    Args:
+        is_pure_python: Within :func:`pure_python`.
+        observers: Of kernels that Python calls, and of kernels that a kernel calls.
+    """
+
+    is_pure_python: bool = False
+    observers: tuple[Observer, Observer] | None = None
+
+
+_COMPILED, _PLAIN = _Mode(), _Mode(is_pure_python=True)
+# One variable, since kernels call others a million times in plain Python: two took 6 % of that time.
+_mode: ContextVar[_Mode] = ContextVar("zoo_mode", default=_COMPILED)
 _dispatcher_lock = threading.Lock()
 
 
@@ -37,17 +52,18 @@ def pure_python() -> Iterator[None]:
     """
     import numpy as np  # not at the top: a plugin loads without it
 
-    token = _is_pure_python.set(True)
+    observers = _mode.get().observers
+    token = _mode.set(_PLAIN if observers is None else _Mode(True, observers))
     try:
         with np.errstate(all="ignore"):
             yield
     finally:
-        _is_pure_python.reset(token)
+        _mode.reset(token)
 
 
 def is_pure_python() -> bool:
     """Whether kernels called from Python run as pure Python now."""
-    return _is_pure_python.get()
+    return _mode.get().is_pure_python
 
 
 @contextlib.contextmanager
@@ -58,11 +74,12 @@ def observe_calls(observer: Observer, nested: Observer | None = None) -> Iterato
         observer: Called before a kernel that Python calls.
         nested: Called before a kernel that a kernel calls.
     """
-    token = _observers.set((observer, nested or (lambda _kernel, _arguments: None)))
+    both = (observer, nested or (lambda _kernel, _arguments: None))
+    token = _mode.set(_mode.get()._replace(observers=both))
     try:
         yield
     finally:
-        _observers.reset(token)
+        _mode.reset(token)
 
 
 def signal_exception(error: SystemError) -> BaseException:
@@ -112,21 +129,22 @@ class Kernel(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function, and compile it first if necessary."""
-        if not _is_pure_python.get():
+        mode = _mode.get()
+        if mode is _PLAIN:  # no further call: kernels call others a million times in plain Python
+            return self._python(*args, **kwargs)
+        if not mode.is_pure_python:
             try:
                 return self.dispatcher(*args, **kwargs)
             except SystemError as error:
                 raise signal_exception(error) from None
-        observers = _observers.get()
-        if observers is None:  # no further call: kernels call others a million times in plain Python
-            return self._python(*args, **kwargs)
-        observer, nested = observers
+        assert mode.observers is not None  # else the mode is _PLAIN
+        observer, nested = mode.observers
         observer(self, args)
-        token = _observers.set((nested, nested))
+        token = _mode.set(_Mode(True, (nested, nested)))
         try:
             return self._python(*args, **kwargs)
         finally:
-            _observers.reset(token)
+            _mode.reset(token)
 
     @property
     def dispatcher(self) -> Callable[P, R]:

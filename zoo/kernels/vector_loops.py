@@ -17,7 +17,7 @@ import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
-from zoo.kernels.instructions import SIZE, ArrayFields, Instructions, builder_tools, is_contiguous
+from zoo.kernels.instructions import SIZE, ArrayFields, builder_tools, emitted_by, is_contiguous
 from zoo.kernels.llvm_math import (
     IRValue,
     broadcast,
@@ -31,7 +31,7 @@ from zoo.kernels.processor import lanes
 Formula = Callable[..., tuple[Any, ...]]
 
 
-def vector_loop(written: int, read: int, sums: int = 0) -> Callable[[Formula], Instructions[..., Any]]:
+def vector_loop(written: int, read: int, sums: int = 0) -> Callable[[Formula], Callable[..., Any]]:
     """Decorate the formula of one element of a loop.
 
     The loop takes the rows that it writes, the rows that it reads and numbers, like the formula. The formula
@@ -45,7 +45,7 @@ def vector_loop(written: int, read: int, sums: int = 0) -> Callable[[Formula], I
     """
     rows = written + read
 
-    def decorate(formula: Formula) -> Instructions[..., Any]:
+    def decorate(formula: Formula) -> Callable[..., Any]:
         def plain(*operands: Any) -> Any:
             results = formula(*operands)
             totals = tuple(np.sum(terms, dtype=operands[0].dtype) for terms in results[written:])
@@ -75,7 +75,7 @@ def vector_loop(written: int, read: int, sums: int = 0) -> Callable[[Formula], I
         operands = inspect.signature(formula).parameters.values()
         typing = inspect.Parameter("typing", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         emitter.__signature__ = inspect.Signature([typing, *operands])  # type: ignore[attr-defined]
-        return Instructions(plain, emitter)
+        return emitted_by(emitter)(plain)
 
     return decorate
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -139,7 +140,7 @@ def _is_worth_outlining(body: Sequence[str]) -> bool:
     """Whether a loop with this body reads and writes enough arrays."""
     read: set[str] = set()
     written: set[str] = set()
-    for node in ast.walk(ast.parse("\n".join(body))):
+    for node in _nodes_of("\n".join(body)):
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
             (written if isinstance(node.ctx, ast.Store) else read).add(node.value.id)
     pairs = len(written) * (len(written) - 1) // 2 + len(written) * len(read - written)
@@ -155,7 +156,8 @@ def outline_loop(name: str, body: Sequence[str], length: str, sums: Sequence[str
         length: Number of iterations.
         sums: Variables that accumulate.
     """
-    free = [each for each in dict.fromkeys(_free_variables([*body, length])) if each not in sums]
+    variables = [*_free_variables("\n".join(body)), *_free_variables(length)]
+    free = [each for each in dict.fromkeys(variables) if each not in sums]
     arguments, results = ", ".join([*free, *sums]), ", ".join(sums)
     lines = [
         "@zoo.njit(inline=True, noalias=True)",
@@ -167,9 +169,15 @@ def outline_loop(name: str, body: Sequence[str], length: str, sums: Sequence[str
     return OutlinedLoop(lines, f"{results} = {name}({arguments})" if sums else f"{name}({arguments})")
 
 
-def _free_variables(lines: Sequence[str]) -> Iterator[str]:
-    """The variables that lines read and do not assign, in order."""
-    names = [node for node in ast.walk(ast.parse("\n".join(lines))) if isinstance(node, ast.Name)]
+@functools.lru_cache(maxsize=1)
+def _nodes_of(code: str) -> list[ast.AST]:
+    """The nodes of the body of a loop, for both functions that read them."""
+    return list(ast.walk(ast.parse(code)))
+
+
+def _free_variables(code: str) -> Iterator[str]:
+    """The variables that code reads and does not assign, in order."""
+    names = [node for node in _nodes_of(code) if isinstance(node, ast.Name)]
     bound = {node.id for node in names if isinstance(node.ctx, ast.Store)} | _GLOBALS
     for node in sorted(names, key=lambda node: (node.lineno, node.col_offset)):
         if node.id not in bound:

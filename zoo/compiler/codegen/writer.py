@@ -76,7 +76,7 @@ class Writer:
 
 def identifiers_in(lines: Iterable[str]) -> set[str]:
     """All identifiers, keywords and integers in some lines."""
-    return {word for line in lines for word in re.findall(r"\w+", line)}
+    return set(re.findall(r"\w+", "\n".join(lines)))
 
 
 def literal(value: float) -> str:

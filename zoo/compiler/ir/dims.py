@@ -256,7 +256,11 @@ def _canonical(terms: Iterable[tuple[Monomial, Fraction]]) -> Dim:
     total: dict[Monomial, Fraction] = {}
     for monomial, factor in terms:
         total[monomial] = total[monomial] + factor if monomial in total else factor
-    return Dim(tuple(sorted((item for item in total.items() if item[1]), key=_order)))
+    return _dim(tuple(sorted((item for item in total.items() if item[1]), key=_order)))
+
+
+# Equal sizes are mostly one object: fractions of others are compared in Python, a twentieth of all planning.
+_dim = functools.lru_cache(maxsize=4096)(Dim)
 
 
 def _order(term: tuple[Monomial, Fraction]) -> tuple[int, list[tuple[str, int]]]:

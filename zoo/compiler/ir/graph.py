@@ -210,9 +210,10 @@ class Graph:
             ShapeError: if the shapes do not fit.
         """
         nodes = [operand if isinstance(operand, Node) else self.constant(operand) for operand in operands]
-        shape: Shape = ()
-        for node in nodes:
-            shape = broadcast_shape(shape, node.shape)
+        shape = nodes[0].shape
+        for node in nodes[1:]:
+            if node.shape != shape:  # mostly equal, and the cache of the function computes hashes in Python
+                shape = broadcast_shape(shape, node.shape)
         op = OPS[name]
         values = [node.value for node in nodes]
         if None not in values and not op.is_bool:
@@ -289,12 +290,12 @@ def format_shape(shape: Shape) -> str:
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
 
 
-def ancestors(outputs: Iterable[Node], stop: Callable[[Node], bool] = lambda _: False) -> list[Node]:
+def ancestors(outputs: Iterable[Node], stop: Callable[[Node], bool] | None = None) -> list[Node]:
     """Return every node that the outputs depend on, and the outputs, inputs first.
 
     Args:
         outputs: Nodes of one graph.
-        stop: Whether to skip the inputs of a node.
+        stop: Whether to skip the inputs of a node; None for no node.
     """
     reached: dict[int, Node] = {}
     waiting = list(outputs)
@@ -302,7 +303,7 @@ def ancestors(outputs: Iterable[Node], stop: Callable[[Node], bool] = lambda _: 
         node = waiting.pop()
         if node.index not in reached:
             reached[node.index] = node
-            if not stop(node):
+            if stop is None or not stop(node):
                 waiting.extend(node.inputs)
     return [reached[index] for index in sorted(reached)]
 

@@ -57,7 +57,11 @@ def unreshaped(node: Node) -> Node | None:
     None for slices, transposes and broadcasts, and for results that are complete only after their loop.
     """
     view = view_of(node)
-    if view is None or view.base.op.kind in _COMPLETE_AFTER_THEIR_LOOPS or not view.is_whole:
+    if view is None or view.base.op.kind in _COMPLETE_AFTER_THEIR_LOOPS:
+        return None
+    if view.base is node:
+        return node
+    if not view.is_whole:
         return None
     return view.base if squeezed(view.base.shape) == squeezed(node.shape) else None
 
