@@ -34,7 +34,7 @@ _EXPORTS = {
     ),
     "kernels.jit": "njit",
     "layers": "Recurrent",
-    "model": "LanguageModel SequenceModel load",
+    "model": "LanguageModel SequenceModel load width_groups",
     "online": "RTRL UORO",
     "registry": (
         "get_block get_cell get_constraint get_loss get_modifier get_optimizer get_penalty get_sampler "

@@ -112,6 +112,7 @@ from zoo.model import (
     LanguageModel as LanguageModel,
     SequenceModel as SequenceModel,
     load as load,
+    width_groups as width_groups,
 )
 from zoo.online import (
     RTRL as RTRL,

@@ -47,6 +47,7 @@ class Adagrad(zoo.Optimizer):
     """
 
     family = "adaptive"
+    scale_free = True
     card = zoo.Card(
         title="Adaptive Subgradient Methods for Online Learning and Stochastic Optimization",
         authors="John Duchi, Elad Hazan, Yoram Singer",

@@ -64,6 +64,7 @@ class Adam(zoo.Optimizer):
     """
 
     family = "adaptive"
+    scale_free = True
     card = zoo.Card(
         title="Adam: A Method for Stochastic Optimization",
         authors="Diederik P. Kingma, Jimmy Ba",

@@ -52,6 +52,7 @@ class Adamax(zoo.Optimizer):
     """
 
     family = "adaptive"
+    scale_free = True
     card = zoo.Card(
         title="Adam: A Method for Stochastic Optimization",
         authors="Diederik P. Kingma, Jimmy Ba",

@@ -56,6 +56,7 @@ class AdamW(zoo.Optimizer):
 
     name = "adamw"
     family = "adaptive"
+    scale_free = True
     card = zoo.Card(
         title="Decoupled Weight Decay Regularization",
         authors="Ilya Loshchilov, Frank Hutter",

@@ -55,6 +55,7 @@ class Lion(zoo.Optimizer):
     """
 
     family = "sign"
+    scale_free = True
     card = zoo.Card(
         title="Symbolic Discovery of Optimization Algorithms",
         authors="Xiangning Chen, Chen Liang, Da Huang, Esteban Real, Kaiyuan Wang, Yao Liu, Hieu Pham, "

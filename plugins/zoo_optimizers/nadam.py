@@ -68,6 +68,7 @@ class NAdam(zoo.Optimizer):
 
     name = "nadam"
     family = "adaptive"
+    scale_free = True
     card = zoo.Card(
         title="Incorporating Nesterov Momentum into Adam",
         authors="Timothy Dozat",

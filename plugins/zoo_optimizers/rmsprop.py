@@ -59,6 +59,7 @@ class RMSprop(zoo.Optimizer):
 
     name = "rmsprop"
     family = "adaptive"
+    scale_free = True
     card = zoo.Card(
         title="Lecture 6.5: RMSprop, divide the gradient by a running average of its recent magnitude",
         authors="Tijmen Tieleman, Geoffrey Hinton",

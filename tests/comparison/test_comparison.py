@@ -791,6 +791,14 @@ def test_products_in_bfloat16(go, any_processor):
             {"cells": "clockwork", "hidden": 7},
             "H=7 is not divisible by groups=4; choose sizes that divide",
         ),
+        (
+            {"cells": ["vanilla", "clockwork"], "hidden": 8, "base_hidden": 6},
+            "compare: clockwork: base_hidden is 6: cell 'clockwork': ",
+        ),
+        (
+            {"base_hidden": 4, "optimizer": "sgd"},
+            "base_hidden is 4 and the updates of optimizer 'sgd' depend on the scale of the gradient; leave",
+        ),
         ({"params": 5}, "vanilla on copying has at least 28 parameters, more than the 5 of `params`"),
         ({"params": 5}, "give `params=28` or more, or leave out the cell."),
         (

@@ -211,6 +211,7 @@ BROKEN: list[tuple[zoo.Optimizer, Callable[[zoo.Optimizer], None], str]] = [
     (broken(ignores_lr), laws.check_zero_rate, "expected 0"),
     (Counts(), laws.check_split_run, "expected equal bits"),
     (broken(normalizes), laws.check_elementwise, "theta of"),
+    (broken(sound, scale_free=True), laws.check_scale_free, "expected less than 0.01"),
     (
         broken(hides_nan),
         laws.check_nan_gradient,
@@ -244,6 +245,16 @@ def test_check_catches_differing_compiled_code() -> None:
 @pytest.mark.parametrize("options", [{}, {"amsgrad": True, "weight_decay": 0.1}], ids=str)
 def test_check_compares_optimizer_with_numpy_formula(options: dict[str, Any]) -> None:
     laws.check_reference(Corrected(**options))
+
+
+@pytest.mark.parametrize("optimizer", SHIPPED.values(), ids=SHIPPED)
+def test_shipped_optimizer_declares_scale_free_where_it_is(optimizer: type[zoo.Optimizer]) -> None:
+    declared = type(optimizer.name, (optimizer,), {"scale_free": True, "__doc__": "Declared."})()
+    if optimizer.scale_free:
+        laws.check_scale_free(declared)
+    else:
+        with pytest.raises(AssertionError, match="relative difference"):
+            laws.check_scale_free(declared)
 
 
 def test_law_is_skipped_if_class_declares_exception() -> None:

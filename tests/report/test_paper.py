@@ -184,6 +184,7 @@ OTHER_VALUES = {
     "dtype": "float64",
     "precision": "bf16",
     "gradient": "rtrl",
+    "base_hidden": 4,
     "batch": 7,
     "optimizer": "sgd",
     "optimizer_options": {"momentum": 0.5},

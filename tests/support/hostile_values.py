@@ -184,6 +184,7 @@ def calls(folder: Path) -> dict[str, Call]:
             {"inputs": x, "targets": tokens, "weights": None, "noise": None},
         ),
         "RTRL.load_state_dict": (zoo.RTRL(rnn).load_state_dict, {"arrays": zoo.RTRL(rnn).state_dict()}),
+        "width_groups": (zoo.width_groups, {"model": language, "base_hidden": 2}),
         "LanguageModel": (
             zoo.LanguageModel,
             {"vocab": "ab", "cell": "vanilla", "embedding": 2, "tie": False, **sizes, **of_models},

@@ -62,6 +62,9 @@ class Optimizer(Component, abstract=True):
     slots: ClassVar[Mapping[str, StateSlot]] = MappingProxyType({})
     elementwise: ClassVar[bool] = True
     """Whether the update of a parameter depends on its own gradient alone; False with norms of the vector."""
+    scale_free: ClassVar[bool] = False
+    """Whether updates stay the same if all gradients are multiplied by a number, as with Adam: apart from its
+    small ``eps``, they have the size of the learning rate. Then a run may set ``base_hidden``."""
 
     @classmethod
     def _check_class(cls) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from zoo.arguments import short_repr
@@ -126,6 +127,7 @@ class GroupedOptimizer:
         optimizer: The optimizer of the parameters in no group.
         groups: The groups.
         parameters: Name and slice of every parameter, in order.
+        factors: Further factors of the learning rate, by name of the parameter.
 
     Attributes:
         frozen: Slices of the frozen parameters, which keep their values bit for bit.
@@ -134,13 +136,19 @@ class GroupedOptimizer:
         UsageError: if no parameter matches a pattern, a parameter is in two groups, or an option is invalid.
     """
 
-    def __init__(self, optimizer: Optimizer, groups: Sequence[ParamGroup], parameters: Slices) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        groups: Sequence[ParamGroup],
+        parameters: Slices,
+        factors: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self.optimizer, self.options, self.slots = optimizer, optimizer.options, optimizer.slots
         shared = optimizer.shared_slots()
         if not optimizer.elementwise:
             raise UsageError(
-                f"{optimizer.label()}: its update depends on all parameters together, so it has no parameter "
-                f"groups; leave out `param_groups`, or use another optimizer."
+                f"{optimizer.label()}: its update depends on all parameters together, so they have one "
+                f"learning rate; leave out `param_groups` and `base_hidden`, or use another optimizer."
             )
         for group in groups:
             if shared and (others := sorted({*group.options} - {"weight_decay"})):
@@ -160,16 +168,17 @@ class GroupedOptimizer:
                 own[name] = group
         default = ParamGroup("", 1.0, {})
         self._spans: list[tuple[slice, float, Optimizer]] = []
-        previous: ParamGroup | None = None
+        previous: tuple[ParamGroup, float] | None = None
         for name, span in parameters:
             group = own.get(name, default)
-            if group is previous:
+            settings = group, group.lr_factor * factors.get(name, 1.0)
+            if settings == previous:
                 first, factor, variant = self._spans.pop()
                 self._spans.append((slice(first.start, span.stop), factor, variant))
             else:
                 options = {**optimizer.options, **group.options}
-                self._spans.append((span, group.lr_factor, type(optimizer)(**options)))
-            previous = group
+                self._spans.append((span, settings[1], type(optimizer)(**options)))
+            previous = settings
         self.frozen = [span for span, factor, _ in self._spans if factor == 0]
 
     def __repr__(self) -> str:

@@ -254,6 +254,8 @@ def _train(start: Event) -> str:
     config = start["config"]
     lr = start.get("lr", config["lr"])  # older logs lack the default of the optimizer
     rate = "" if lr is None else f" at {lr:g}"
+    if base := config.get("base_hidden"):  # logs of older versions lack it
+        rate += f" for {base:,} units"
     schedule = "" if config["schedule"] == "constant" else f", {config['schedule']} schedule"
     steps = counted(config["steps"], "step")
     return (

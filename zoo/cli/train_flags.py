@@ -34,7 +34,8 @@ _SECTIONS = {
     TASK: "task eval_batches stop_when_solved",
     MODEL: "cell hidden layers embedding tie bidirectional learned_state dropout residual dtype precision",
     TRAINING: "auto batch seq carry gradient scheduled_sampling sampling_steps steps epochs optimizer lr "
-    "schedule clip clip_value param_groups constraints penalties patience init_from seed threads recompute",
+    "base_hidden schedule clip clip_value param_groups constraints penalties patience init_from seed threads "
+    "recompute",
     LOGGING: "log_every eval_every save_every keep sample_every analyse_every sample_length",
 }
 """Sections of the help, and the settings in each."""

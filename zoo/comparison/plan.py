@@ -230,6 +230,7 @@ _LATER_SETTINGS = (
     "precision",
     "embedding",
     "gradient",
+    "base_hidden",
     *REGULARISATION_SETTINGS,
 )
 MAX_LABEL = 128

@@ -131,6 +131,7 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     if plan.settings["gradient"] in GRADIENTS:
         _check_gradient(plan, instances, task_infos)
     _check_patterns(plan, instances, task_infos, optimizer)
+    _check_base_hidden(plan, instances, task_infos)
     return ResolvedPlan(plan, instances, task_infos, optimizer)
 
 
@@ -517,7 +518,9 @@ def _check_patterns(
     """
     settings = plan.settings
     regularisation = as_regularisation(
-        optimizer, **{name: settings[name] for name in REGULARISATION_SETTINGS}
+        optimizer,
+        **{name: settings[name] for name in REGULARISATION_SETTINGS},
+        base_hidden=settings["base_hidden"],
     )
     patterns = [
         (name, each.pattern)
@@ -531,6 +534,22 @@ def _check_patterns(
         names = _parameter_shapes(cells[cell].of_layers, tasks[task], hidden, settings)
         for name, pattern in patterns:
             matching_names(pattern, names, f"compare: {cell} on {task}: {name}")
+
+
+def _check_base_hidden(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:
+    """Check that every cell can have the hidden size for which the learning rates are.
+
+    Raises:
+        UsageError: naming the cell that cannot.
+    """
+    base = plan.settings["base_hidden"]
+    group = None
+    try:
+        for group in plan.groups() if base is not None else ():
+            _stack(cells[group.cell].of_layers, tasks[group.task], base, plan.settings)
+    except UsageError as error:
+        assert group is not None
+        raise UsageError(f"compare: {group.cell}: base_hidden is {base:,}: {error}") from error
 
 
 def _counter(cell: Layers, task: AnyTaskInfo, settings: Mapping[str, Any], errors: list[str]) -> Count:

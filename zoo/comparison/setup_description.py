@@ -69,6 +69,8 @@ def describe_setup(results: Comparison) -> Iterator[str]:
     layers = counted(settings["layers"], "bidirectional layer" if is_bidirectional else "layer")
     learned = ", initial states learned" if learns_state else ""
     online = [f"gradients by {gradient}"] if (gradient := settings.get("gradient", "bptt")) != "bptt" else []
+    base = settings.get("base_hidden")  # plans of older versions lack it
+    width = [f"learning rates for {base:,} hidden units"] if base else []
     clip = f"gradients clipped to {settings['clip']:g}" if settings["clip"] else "gradients not clipped"
     rules = [
         f"{name.replace('param_groups', 'parameter groups')} {', '.join(settings[name])}"
@@ -81,6 +83,7 @@ def describe_setup(results: Comparison) -> Iterator[str]:
             number_format(settings),
             settings["optimizer"],
             *online,
+            *width,
             *rules,
             f"{clip}.",
         ]

@@ -8,6 +8,7 @@ from zoo.model.ridge_regression import ReadoutFit, RidgeRegression
 from zoo.model.sampling import as_chain
 from zoo.model.sequence_model import SequenceModel
 from zoo.model.stepper import ModelStepper
+from zoo.model.width_groups import width_groups
 
 __all__ = [
     "AnyModel",
@@ -23,4 +24,5 @@ __all__ = [
     "load",
     "load_model",
     "model_from",
+    "width_groups",
 ]

@@ -90,6 +90,7 @@ class FitOptions(TypedDict, total=False):
     constraints: Any
     penalties: Any
     param_groups: ParamGroups
+    base_hidden: int | None
 
 
 FIT_DEFAULTS: FitOptions = {
@@ -105,6 +106,7 @@ FIT_DEFAULTS: FitOptions = {
     "constraints": None,
     "penalties": None,
     "param_groups": None,
+    "base_hidden": None,
 }
 
 

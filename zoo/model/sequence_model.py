@@ -214,7 +214,8 @@ class SequenceModel(Model):
                 ``progress`` (False), whether to print a line for every epoch to standard error.
                 ``constraints``, ``penalties`` and ``param_groups``: mappings from patterns over
                 :attr:`params`, such as ``{"Whh": "nonnegative"}``, ``{"activity": "l2:1e-3"}`` and
-                ``{"embedding": "frozen"}`` (docs/howto/constrain.md).
+                ``{"embedding": "frozen"}`` (docs/howto/constrain.md). ``base_hidden``: the hidden units for
+                which ``lr`` was chosen (docs/howto/learning-rate.md).
 
         Returns:
             The events with a loss, as in :attr:`zoo.training.Run.history`: ``step`` with the mean training

@@ -394,11 +394,13 @@ def _training_sentence(results: Comparison, reference: Reference) -> str:
         for name in ("constraints", "penalties", "param_groups")
         if settings.get(name)
     ]
+    base = settings.get("base_hidden")  # plans of older versions lack it
     gradient = settings.get("gradient", "bptt")  # plans of older versions lack it
     parts = [
         f"batches of {_batches(results)} examples",
         *([] if gradient == "bptt" else [f"gradients across batches by {gradient.upper()}"]),
         _schedule(settings),
+        *([f"matrices with inputs from H hidden units at {base:,} / H of it"] if base else []),
         f"gradients clipped to a norm of {settings['clip']:g}"
         if settings["clip"]
         else "no clipping of gradients",

@@ -150,6 +150,24 @@ def check_elementwise(optimizer: Optimizer) -> None:
     _for_many_vectors(law)
 
 
+def check_scale_free(optimizer: Optimizer) -> None:
+    """With ``scale_free = True``, gradients that are a million times as large give the same updates."""
+    if not optimizer.scale_free:
+        raise SkipTest("the class declares no scale_free = True")
+    without_decay = _without_decay(optimizer)
+
+    def law(size: int, dtype: str, seed: int) -> None:
+        theta, grads = _problem(size, dtype, seed)
+        change = _run(without_decay, theta, grads)[0] - theta
+        of_large = _run(without_decay, theta, grads * np.asarray(2.0**20, dtype))[0] - theta
+        difference = np.abs(of_large - change).max() / np.abs(change).max()
+        what = f"relative difference of the updates in {dtype}"
+        # A gradient of 1e-5 is not rare, and Adam adds an eps of 1e-8 to its size.
+        require(optimizer, difference < 0.01, difference, "less than 0.01", what)
+
+    _for_many_vectors(law)
+
+
 def check_nan_gradient(optimizer: Optimizer) -> None:
     """A NaN gradient makes its parameter NaN permanently, so that a diverged run is visible."""
 
@@ -217,7 +235,8 @@ def check_compiles_once(optimizer: Optimizer) -> None:
 OPTIMIZER_CHECKS: list[Check] = [
     *(check_shapes_and_dtypes, check_inputs_unchanged, check_deterministic),
     *(check_jit_equals_python, check_reference, check_zero_rate, check_split_run),
-    *(check_elementwise, check_nan_gradient, check_downhill, check_single_parameter),
+    *(check_elementwise, check_scale_free, check_nan_gradient),
+    *(check_downhill, check_single_parameter),
     *(check_extreme_gradients, check_compiles_once, check_card),
 ]
 

@@ -452,6 +452,14 @@ class Config:
     )
     optimizer_options: Mapping[str, Any] = _setting(dict, OPTIONS, "Its options.", comparable=True)
     lr: float | None = _setting(None, POSITIVE_NUMBER, "Learning rate.  [the optimizer's own]", metavar="X")
+    base_hidden: int | None = _setting(
+        None,
+        POSITIVE_INT,
+        "Hidden units for which --lr was chosen. Matrices with inputs from hidden units learn at a rate of "
+        "--lr * N / H (muP), so that the best --lr is about the same for every --hidden.  [H]",
+        metavar="N",
+        comparable=True,
+    )
     schedule: str = _setting(
         "constant",
         STRING,

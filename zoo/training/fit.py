@@ -108,6 +108,7 @@ def _fit(
     constraints: Any,
     penalties: Any,
     param_groups: ParamGroups,
+    base_hidden: int | None,
 ) -> list[Event]:
     """Run the trainer, without a run directory, and return the events that have a loss."""
     if patience is not None and not has_validation:
@@ -124,7 +125,7 @@ def _fit(
         patience=0 if patience is None else as_integer(patience, "fit: patience", 1),
         seed=seed,
     )
-    regularisation = as_regularisation(resolved, constraints, penalties, param_groups)
+    regularisation = as_regularisation(resolved, constraints, penalties, param_groups, base_hidden)
     shows_progress = as_bool(progress, "fit: progress")
     return train_in_memory(config, dataset, model, resolved, shows_progress, regularisation)
 

@@ -38,6 +38,7 @@ _SETTINGS = {
 }
 """Entries of the metadata of a model that must be equal, and their names in errors."""
 
+
 class Encoding(NamedTuple):
     """The positions of symbols and of text values in a trained model, which new data take.
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from zoo.arguments import short_repr
+from zoo.arguments import as_integer, short_repr
 from zoo.base import Component, Constraint, Optimizer, Penalty
 from zoo.base.names import matching_names, split_assignments
 from zoo.base.param_groups import (
@@ -24,6 +24,7 @@ from zoo.base.param_groups import (
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.model import AnyModel
 from zoo.model.two_pass_step import ActivityPenalty
+from zoo.model.width_groups import width_groups
 from zoo.registry.api import component_class, resolve
 from zoo.registry.plugin_files import is_file_spec, load_class_file
 from zoo.training.config import REGULARISATION_SETTINGS
@@ -127,17 +128,19 @@ def _options(cls: type[Component], text: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Regularisation:
-    """Constraints, penalties and parameter groups, before the model is known.
+    """Constraints, penalties, parameter groups and the width of the learning rate, without a model.
 
     Args:
         constraints: The constraints.
         penalties: The penalties.
         param_groups: The parameter groups.
+        base_hidden: The hidden units for which the learning rate was chosen; None for the units of the model.
     """
 
     constraints: tuple[Assignment[Constraint], ...] = ()
     penalties: tuple[Assignment[Penalty], ...] = ()
     param_groups: tuple[ParamGroup, ...] = ()
+    base_hidden: int | None = None
 
     def settings(self) -> dict[str, tuple[str, ...]]:
         """As texts, for the configuration of a run."""
@@ -149,10 +152,14 @@ class Regularisation:
         Raises:
             UsageError: if no parameter matches a pattern, or a component does not suit its parameter.
         """
-        if not any(self.settings().values()):
+        groups = {} if self.base_hidden is None else width_groups(model, self.base_hidden)
+        factors = {name: group["lr_factor"] for name, group in groups.items()}
+        if not factors and not any(self.settings().values()):
             return optimizer, None
         slices = [(name, span) for name, span, _ in model.layout.slots()]
-        grouped = GroupedOptimizer(optimizer, self.param_groups, slices) if self.param_groups else optimizer
+        grouped: AnyOptimizer = optimizer
+        if factors or self.param_groups:
+            grouped = GroupedOptimizer(optimizer, self.param_groups, slices, factors)
         return grouped, ParameterHooks(model, grouped, self.constraints, self.penalties)
 
 
@@ -161,16 +168,26 @@ def as_regularisation(
     constraints: Any = None,
     penalties: Any = None,
     param_groups: ParamGroups = None,
+    base_hidden: int | None = None,
 ) -> Regularisation:
     """Convert and check the settings; see :func:`as_assignments` and :data:`ParamGroups`.
 
     Raises:
-        ZooError: if a name is unknown, or a value is invalid.
+        ZooError: if a name is unknown, a value is invalid, or ``base_hidden`` is given and the updates of the
+            optimizer depend on the scale of the gradient.
     """
+    if base_hidden is not None:
+        as_integer(base_hidden, "base_hidden", 1)
+        if not optimizer.scale_free:
+            raise UsageError(
+                f"base_hidden is {base_hidden:,} and the updates of {optimizer.label()} depend on the scale "
+                f"of the gradient; leave out `base_hidden`, or use an optimizer like adam."
+            )
     return Regularisation(
         as_assignments(Constraint, constraints, "constraints"),
         as_assignments(Penalty, penalties, "penalties"),
         as_param_groups(param_groups, optimizer),
+        base_hidden,
     )
 
 

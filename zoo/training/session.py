@@ -249,15 +249,16 @@ def _resolve_optimizer(settings: dict[str, Any]) -> Optimizer:
 
 
 def _regularisation(optimizer: Optimizer, settings: dict[str, Any]) -> Regularisation:
-    """Constraints, penalties and parameter groups, which become texts in the settings.
+    """Constraints, penalties and parameter groups, which become texts in the settings, and the base width.
 
     Raises:
         ZooError: if a name is unknown, or a value is invalid.
     """
     given = {name: settings.pop(name) for name in REGULARISATION_SETTINGS if name in settings}
-    if not any(given.values()):
+    base_hidden = settings.get("base_hidden")
+    if base_hidden is None and not any(given.values()):
         return Regularisation()
-    regularisation = as_regularisation(optimizer, **given)
+    regularisation = as_regularisation(optimizer, **given, base_hidden=base_hidden)
     settings.update(regularisation.settings())
     return regularisation
 
