@@ -221,11 +221,7 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         is_table = rows is None
         if rows is None:
             check_no_dates(X, f"{owner}: X")
-            if reset or self._fitted_on_table:
-                table = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
-            else:  # fitted on sequences, whose lengths may differ
-                table = check_array(X, dtype=[np.float64, np.float32], estimator=self)
-            rows = rows_of_table(table, features, owner)
+            rows = rows_of_table(self._table(X, reset), features, owner)
         if reset:
             self._step_features, self._fitted_on_table = rows[0].shape[1], is_table
         if rows[0].shape[1] != self._step_features:
@@ -238,6 +234,22 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
             for n, each in enumerate(named):  # the names of columns, and their number
                 validate_data(self, each, reset=reset and n == 0, skip_check_array=True)
         return rows
+
+    def _table(self, X: Any, reset: bool) -> Array:
+        """The numbers of a table."""
+        try:
+            if reset or self._fitted_on_table:
+                table = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+            else:  # fitted on sequences, whose lengths may differ
+                table = check_array(X, dtype=[np.float64, np.float32], estimator=self)
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            raise ValueError(
+                f"{type(self).__name__}: X holds texts; expected real numbers ({error}). Encode the texts "
+                f"before, for example with a OneHotEncoder in a pipeline."
+            ) from error
+        return np.asarray(table)
 
     def _aux_columns(self, features: int) -> dict[str, int]:
         """The feature of each auxiliary input, counted from zero.
