@@ -649,6 +649,28 @@ def test_invalid_auxiliary_features(aux):
         SequenceRegressor(cell="ctrnn", aux=aux).fit(rows, means)
 
 
+@pytest.mark.parametrize("order", [["gap", "x"], ["x", "gap"]])
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_auxiliary_feature_by_name_of_its_column(library, order, tmp_path):
+    make = pytest.importorskip(library).DataFrame
+    rows, means = (each[:6] for each in timed_sequences())
+    frames = [make({"x": row[:, 0], "gap": row[:, 1]})[order] for row in rows]
+    settings = {"cell": "ctrnn", "hidden_size": 3, "epochs": 1, "random_state": 0}
+    with zoo.kernels.pure_python():
+        expected = SequenceRegressor(**settings, aux={"dt": -1}).fit(rows, means).predict(rows)
+        named = SequenceRegressor(**settings, aux={"dt": "gap"}).fit(frames, means)
+        named.save(tmp_path / "x.safetensors")
+        for estimator in (named, load(tmp_path / "x.safetensors")):
+            np.testing.assert_array_equal(estimator.predict(frames), expected)
+    with pytest.raises(
+        UsageError, match=r"aux: dt is 'gaps'; expected one of '\w+', '\w+'\. Did you mean 'gap'"
+    ):
+        SequenceRegressor(**settings, aux={"dt": "gaps"}).fit(frames, means)
+    for data in (rows, make({"gap": means, "x": means})):  # a column of a table holds one step
+        with pytest.raises(UsageError, match=r"aux: dt is 'gap'; expected a number\. Names need data frames"):
+            SequenceRegressor(**settings, aux={"dt": "gap"}).fit(data, means)
+
+
 # ---- validation and weights ---------------------------------------------------------------------------
 
 

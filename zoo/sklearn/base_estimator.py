@@ -113,7 +113,7 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         precision: str | None = None,
         threads: int | None = None,
         random_state: Any = None,
-        aux: Mapping[str, int] | None = None,
+        aux: Mapping[str, int | str] | None = None,
         bidirectional: bool = False,
         dropout: float = 0.0,
         patience: int | None = None,
@@ -258,15 +258,27 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
             UsageError: if it is none of the features, or none is left for x.
         """
         given = {} if self.aux is None else as_mapping(self.aux, "aux")
-        columns = {
-            name: as_integer(at, f"aux: {name}", -features, features - 1) % features
-            for name, at in given.items()
-        }
+        columns = {name: self._feature(at, f"aux: {name}", features) for name, at in given.items()}
         if len(set(columns.values())) < len(columns) or len(columns) >= features:
             raise UsageError(
                 f"aux is {given!r}; expected different features, and at least one of {features} left for x."
             )
         return columns
+
+    def _feature(self, feature: Any, owner: str, features: int) -> int:
+        """The number of a feature, counted from zero, from its number or the name of its column.
+
+        Raises:
+            UsageError: if there is no such feature.
+        """
+        if not isinstance(feature, str):
+            return as_integer(feature, owner, -features, features - 1) % features
+        names = [] if self._fitted_on_table else [*getattr(self, "feature_names_in_", ())]
+        if feature not in names:
+            known = f"one of {', '.join(map(repr, names[:20]))}" if names else "a number"
+            advice = did_you_mean(feature, names) if names else " Names need data frames in a list."
+            raise UsageError(f"{owner} is {feature!r}; expected {known}.{advice}")
+        return names.index(feature)
 
     def _validation_rows(self, validation: Any) -> tuple[list[Array], Any]:
         """The sequences and targets of the argument of ``fit``.
@@ -347,7 +359,7 @@ class BaseSequenceClassifier(BaseSequenceEstimator):
         precision: str | None = None,
         threads: int | None = None,
         random_state: Any = None,
-        aux: Mapping[str, int] | None = None,
+        aux: Mapping[str, int | str] | None = None,
         bidirectional: bool = False,
         dropout: float = 0.0,
         patience: int | None = None,
