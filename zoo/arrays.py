@@ -9,6 +9,8 @@ import numpy as np
 from zoo.array_types import Array
 from zoo.errors import UsageError
 
+_MISSING = ("NoneType", "NAType", "NaTType")  # two of them are of pandas
+
 
 def as_array(value: Any, owner: str) -> Array:
     """Convert to a NumPy array.
@@ -22,7 +24,12 @@ def as_array(value: Any, owner: str) -> Array:
     if hasattr(value, "toarray"):
         raise UsageError(f"{owner}: found a sparse {type(value).__name__}; make it an array, x.toarray().")
     try:
-        return np.asarray(value)
+        array = np.asarray(value)
+        if array.dtype.kind not in "OMm" and hasattr(value, "columns"):
+            columns = [np.asarray(value[name]) for name in value.columns]
+            if any(each.dtype.kind in "Mm" for each in columns):  # polars makes counts of days of dates
+                return np.column_stack([each.astype(object) for each in columns])
+        return array
     except (TypeError, ValueError, RuntimeError) as error:  # the last from a tensor that has a gradient
         if "inhomogeneous" in str(error):
             raise UsageError(
@@ -30,6 +37,29 @@ def as_array(value: Any, owner: str) -> Array:
                 f"length, and mark the valid steps with lengths= or weights=."
             ) from None
         raise UsageError(f"{owner} cannot be made an array ({error}).") from None
+
+
+def as_floats(array: Array) -> tuple[Array, int | None]:
+    """Convert numbers, booleans and objects to float64, with NaN for a missing value.
+
+    Args:
+        array: Numbers, texts of numbers, or objects, such as the values of a data frame with several types.
+
+    Returns:
+        The values, and the index in ``array.flat`` of the first one that is not a real number; None if there
+        is none.
+    """
+    try:
+        return array.astype(np.float64), None
+    except (TypeError, ValueError):  # also from the missing value of pandas
+        floats = np.full(array.shape, np.nan)
+    for index, value in enumerate(array.flat):
+        if type(value).__name__ not in _MISSING:
+            try:
+                floats.flat[index] = value
+            except (TypeError, ValueError):
+                return floats, index
+    return floats, None
 
 
 def check_unmasked(value: Any, owner: str) -> None:

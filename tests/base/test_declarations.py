@@ -217,9 +217,10 @@ def test_default_of_an_input_is_a_finite_number(default: object) -> None:
         zoo.Input(default=default)
 
 
-@pytest.mark.parametrize(
-    "declaration", [zoo.Param, zoo.Buffer, zoo.State, zoo.Input, zoo.Noise, zoo.StateSlot, zoo.Option]
-)
+DECLARATIONS = [zoo.Param, zoo.Buffer, zoo.State, zoo.Input, zoo.Noise, zoo.StateSlot, zoo.Option]
+
+
+@pytest.mark.parametrize("declaration", DECLARATIONS)
 @given(name=st.from_regex(r"[a-z_]{1,12}", fullmatch=True))
 def test_unknown_argument_is_named(declaration: Any, name: str) -> None:
     known = [each for each in inspect.signature(declaration.__init__).parameters if each != "self"]
@@ -260,6 +261,14 @@ class Bounded(zoo.Option[float]):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"low": 0.0, **options})
+
+
+@pytest.mark.parametrize("declaration", [*DECLARATIONS, Scaled, Decorated, Bounded])
+def test_signature_has_arguments_of_constructor(declaration: Any) -> None:
+    """Help and editors show it."""
+    of_constructor = inspect.signature(declaration.__init__).parameters
+    kept = {name: each for name, each in of_constructor.items() if name != "self"}
+    assert dict(inspect.signature(declaration).parameters) == kept
 
 
 def test_declarations_can_be_derived() -> None:

@@ -19,6 +19,7 @@ import zoo
 from zoo.comparison import api, command_line, execute
 from zoo.comparison.jobs import SWEEP_SEED
 from zoo.comparison.plan import DEFAULTS, SETTINGS
+from zoo.comparison.records import OverallRow, RunRecord, SummaryRow, TargetRow, schema_of
 from zoo.comparison.resolve import GRID
 from zoo.comparison.result_warnings import list_warnings
 from zoo.comparison.results import RECORD_FILE as RESULT
@@ -1227,6 +1228,25 @@ def test_hostile_results_raise(name, change, words, two, tmp_path):
         zoo.Comparison(tmp_path).table()
 
 
+def test_results_of_another_version_raise(two, tmp_path):
+    """Each field that may not be None is needed; a file of another version lacks some."""
+    text = (two.path / "results.json").read_text(encoding="utf-8")
+    stored = json.loads(text)
+    kinds = {"runs": RunRecord, "summary": SummaryRow, "overall": OverallRow, "targets": TargetRow}
+    for name, kind in kinds.items():
+        for field, of_kind in schema_of(kind).items():
+            rows = [{key: value for key, value in row.items() if key != field} for row in stored[name]]
+            (tmp_path / "results.json").write_text(json.dumps({**stored, name: rows}), encoding="utf-8")
+            if of_kind.endswith(" | None") or not rows:
+                zoo.Comparison(tmp_path)
+                continue
+            words = (
+                rf"{name}\[0\] lacks '{field}'; another version of zoo wrote the file, or it is damaged\. Run"
+            )
+            with pytest.raises(CheckpointError, match=words):
+                zoo.Comparison(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["runs", "sweep", "summary", "overall", "tasks", "plan"])
 @pytest.mark.parametrize("value", [None, 3, "text", [None]])
 def test_results_of_wrong_type_raise(name, value, two, tmp_path):
@@ -1236,7 +1256,6 @@ def test_results_of_wrong_type_raise(name, value, two, tmp_path):
         zoo.Comparison(tmp_path).table()
 
 
-@pytest.mark.usefixtures("plain_python")
 @pytest.mark.usefixtures("plain_python")
 def test_command_names_the_file_of_a_cell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

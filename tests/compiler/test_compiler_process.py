@@ -99,10 +99,13 @@ def test_applications_that_are_no_python_start_no_process(
     assert not can_start_process(2)
 
 
-@pytest.mark.parametrize("name", ["__main__", "zoo_file_abc"])
-def test_kernels_of_scripts_are_not_pickled(kernels: ModuleType, name: str) -> None:
-    """Another process cannot import them, nor kernels of generated modules that call them."""
-    function = zoo.njit(types.FunctionType(kernels.first.py_func.__code__, {"zoo": zoo}, "first"))
+@pytest.mark.parametrize("name", ["__main__", "zoo_file_abc", None])
+def test_kernels_of_scripts_are_not_pickled(kernels: ModuleType, name: str | None) -> None:
+    """Another process cannot import them, nor kernels of generated modules that call them.
+
+    A function from ``exec`` in a namespace without a name has the module None.
+    """
+    function: Any = zoo.njit(types.FunctionType(kernels.first.py_func.__code__, {"zoo": zoo}, "first"))
     function.__module__ = FILE_MODULE + "abc" if name == "zoo_file_abc" else name
     outer = load_source(
         "outer", "import zoo\n@zoo.njit\ndef outer(x):\n    return inner(x)\n", {"inner": KernelRef(function)}

@@ -421,6 +421,7 @@ def test_every_replacement_of_a_function_is_tested() -> None:
     assert {each for each in expected if hasattr(np, each.split(".")[1])} <= tested
 
 
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated:DeprecationWarning")  # in NumPy 2.5
 @pytest.mark.parametrize(("function", "replacement"), REPLACED.items())
 def test_advised_function_equals_the_one_that_is_not_compiled(function: str, replacement: str) -> None:
     members = {"W": zoo.Param("I", 4), "U": zoo.Param(4, 4), "h": zoo.State(4)}

@@ -386,6 +386,26 @@ def test_invalid_tables(data, roles, sentence):
     assert sentence in str(error.value)
 
 
+@pytest.mark.parametrize("value", [None, "low", np.datetime64("2024-01-01").item()], ids=str)
+@pytest.mark.parametrize("library", ["pandas", "nullable", "polars", "objects"])
+def test_data_frame_with_other_values_than_numbers(library, value):
+    """None is a missing value, also among nullable integers; texts and times need a table."""
+    columns = {"x": [1, 2, 3], "y": [value] * 3 if library == "polars" and value else [4, value, 6]}
+    if library == "objects":
+        frame = np.array([*zip(*columns.values(), strict=True)], object)
+    else:
+        frame = pytest.importorskip(library.replace("nullable", "pandas")).DataFrame(columns)
+        frame = frame.convert_dtypes() if library == "nullable" else frame
+    if value is None:
+        values = LabelledSequences.from_arrays([np.ones((2, 2)), frame], ["a", "b"]).values
+        assert np.array_equal(values[2:], [[1, 4], [2, np.nan], [3, 6]], equal_nan=True)
+        return
+    at = "" if library == "objects" else ", column 'y'"
+    with pytest.raises(DataError) as error:
+        LabelledSequences.from_arrays([np.ones((2, 2)), frame], ["a", "b"])
+    assert f"arrays, sequence 1{at}: found {value!r}; expected numbers. To train on texts" in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("inputs", "arguments", "sentence"),
     [

@@ -190,6 +190,20 @@ def test_predict_of_a_loss_replaces_the_default():
 # ---- a loss of one's own ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("width", [1, V - 1, V + 1])
+@pytest.mark.parametrize("loss", ["log_cosh", "squared_error"])
+@pytest.mark.parametrize("steps", [(T, B), (B,)])
+@pytest.mark.usefixtures("registered")
+def test_targets_of_another_width_than_the_outputs_raise(loss, steps, width):
+    """The kernels of a loss of your own may read fewer targets than outputs; the others read all."""
+    model = trial(loss)[0]
+    hint = " If the loss has more outputs than targets, fill the targets up with zeros."
+    with pytest.raises(UsageError) as error:
+        model.loss(np.zeros((T, B, 2)), np.zeros((*steps, width)))
+    assert f"expected {(T, B, V)}, or {(B, V)} for the last step alone." in str(error.value)
+    assert str(error.value).endswith(hint) == (loss == "log_cosh" and width < V)
+
+
 @pytest.mark.parametrize("sharpness", [1.0, 3.0])
 def test_registered_loss_equals_its_equation(registered, sharpness):
     model, x, targets, weights = trial(zoo.get_loss("log_cosh", sharpness=sharpness))

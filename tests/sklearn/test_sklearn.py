@@ -292,16 +292,23 @@ def test_cell_instance_is_accepted(ragged):
 
 WRONG = {
     "features": ([np.ones((3, 2)), np.ones((3, 1))], "features; expected the same number in each"),
-    "nan": ([np.array([1.0, np.nan, 2.0]), np.ones(2)], "sequence 0 contains NaN or infinity before its end"),
+    "nan": (
+        [np.array([1.0, np.nan, 2.0]), np.ones(2)],
+        "sequence 0, step 1, feature 0: the value is missing",
+    ),
     "empty": ([np.ones(2), np.array([])], "sequence 1 has no step"),
     "masked": (np.ma.masked_array(np.ones((2, 3, 2)), True), "SequenceRegressor: found a masked array"),
     "masked rows": ([np.ma.masked_array(np.ones(2), True)] * 2, "SequenceRegressor: found a masked array"),
     "imaginary parts": (np.ones((2, 3, 2)) + 1j, r"sequence 0 is complex128\(3, 2\); expected real numbers"),
     "dates": ([np.array(["2024-01-01"], "M8[D]")] * 2, r"sequence 0 is datetime64\[D\]\(1,\); expected real"),
-    "text": ([np.array(["a", "b"])] * 2, r"sequence 0 is texts\(2,\); expected real numbers \(could not"),
+    "text": ([np.array(["a", "b"])] * 2, "sequence 0, step 0, feature 0: found 'a'; expected a real number"),
+    "texts of a table": (
+        [["a", 1.0], ["b", 2.0]],
+        r"Regressor: X holds texts; .* to float: '?a'?\)\. Encode",
+    ),
     "imaginary objects": (
-        [np.array([1j, 2], object)] * 2,
-        r"sequence 0 is objects\(2,\); expected real numbers \(float",
+        [np.array([2, 1j], object)] * 2,
+        "sequence 0, step 1, feature 0: found 1j; expected a real number",
     ),
     "records": ([np.zeros(2, "i4,f4")] * 2, r"sequence 0 is \[.*\]\(2,\); expected real numbers"),
     "no sequences": ([], "SequenceRegressor: found no sequences; expected at least one"),
@@ -317,6 +324,46 @@ WRONG = {
 def test_invalid_sequences_raise(rows, complaint):
     with pytest.raises(ValueError, match=complaint):
         SequenceRegressor(**SMALL).fit(rows, [0.0, 1.0])
+
+
+NOT_NUMBERS = {
+    "missing": (np.nan, "the value is missing; fill it, or use `zoo.fit` with `missing='forward'`"),
+    "none": (None, "the value is missing; fill it, or use `zoo.fit`"),
+    "infinite": (np.inf, "found inf; expected a finite number."),
+    "text": ("low", "found 'low'; expected a real number. Encode the column as numbers, or give `zoo.fit`"),
+    "date": (
+        np.datetime64("2024-01-01").item(),
+        r"found datetime.date\(2024, 1, 1\); expected a real number",
+    ),
+}
+FORMS = {
+    "array": lambda rows: np.array(rows, object),
+    "lists": lambda rows: rows,
+    "flat": lambda rows: np.array(rows, object).reshape(-1),
+    "pandas": lambda rows: pytest.importorskip("pandas").DataFrame(rows, columns=["u", "v", "w"]),
+    "pandas nullable": lambda rows: FORMS["pandas"](rows).convert_dtypes(),
+    "polars": lambda rows: pytest.importorskip("polars").DataFrame(
+        {name: list(column) for name, column in zip("uvw", zip(*rows, strict=True), strict=True)},
+        strict=False,
+    ),
+}
+
+
+@pytest.mark.parametrize("make", [SequenceClassifier, StepRegressor])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", NOT_NUMBERS)
+@pytest.mark.parametrize("at", [(0, 0, 0), (1, 2, 1)], ids=str)
+def test_value_that_is_no_number_is_located(make, form, kind, at):
+    rows = np.arange(24.0).reshape(2, 4, 3).tolist()
+    rows[at[0]][at[1]][at[2]] = NOT_NUMBERS[kind][0]
+    if form == "polars" and kind in ("text", "date"):  # a column of polars has one type
+        for each in rows[at[0]]:
+            each[at[2]] = NOT_NUMBERS[kind][0]
+        at = (at[0], 0, at[2])
+    feature = repr("uvw"[at[2]]) if form.startswith("pa") or form == "polars" else at[2]
+    where = f"{make.__name__}: sequence {at[0]}, step {at[1]}, feature {feature}: {NOT_NUMBERS[kind][1]}"
+    with pytest.raises(ValueError, match=where):
+        make(**SMALL, features=3).fit([FORMS[form](each) for each in rows], [0, 1])
 
 
 DAYS = np.datetime64("2024-01-01") + np.arange(12).reshape(4, 3)
@@ -600,6 +647,28 @@ def test_invalid_auxiliary_features(aux):
     rows, means = timed_sequences()
     with pytest.raises(UsageError, match="aux"):
         SequenceRegressor(cell="ctrnn", aux=aux).fit(rows, means)
+
+
+@pytest.mark.parametrize("order", [["gap", "x"], ["x", "gap"]])
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_auxiliary_feature_by_name_of_its_column(library, order, tmp_path):
+    make = pytest.importorskip(library).DataFrame
+    rows, means = (each[:6] for each in timed_sequences())
+    frames = [make({"x": row[:, 0], "gap": row[:, 1]})[order] for row in rows]
+    settings = {"cell": "ctrnn", "hidden_size": 3, "epochs": 1, "random_state": 0}
+    with zoo.kernels.pure_python():
+        expected = SequenceRegressor(**settings, aux={"dt": -1}).fit(rows, means).predict(rows)
+        named = SequenceRegressor(**settings, aux={"dt": "gap"}).fit(frames, means)
+        named.save(tmp_path / "x.safetensors")
+        for estimator in (named, load(tmp_path / "x.safetensors")):
+            np.testing.assert_array_equal(estimator.predict(frames), expected)
+    with pytest.raises(
+        UsageError, match=r"aux: dt is 'gaps'; expected one of '\w+', '\w+'\. Did you mean 'gap'"
+    ):
+        SequenceRegressor(**settings, aux={"dt": "gaps"}).fit(frames, means)
+    for data in (rows, make({"gap": means, "x": means})):  # a column of a table holds one step
+        with pytest.raises(UsageError, match=r"aux: dt is 'gap'; expected a number\. Names need data frames"):
+            SequenceRegressor(**settings, aux={"dt": "gap"}).fit(data, means)
 
 
 # ---- validation and weights ---------------------------------------------------------------------------

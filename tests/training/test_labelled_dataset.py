@@ -399,6 +399,9 @@ def test_header_says_whether_the_cell_reads_the_time(cell, end, tmp_path):
     zoo.train(timed("date", "table"), out=tmp_path / "run", on_event=events.append, **given)
     assert header(events[0])["times"] == f"33.3% of the steps differ from 1 min; {end}"
     assert "times" not in header({**events[0], "sequences": {**events[0]["sequences"], "uneven": 0.0}})
+    untimed = {**events[0], "sequences": {**events[0]["sequences"], "uneven": 0.0, "largest_dt": None}}
+    start = "none, so cfc reads 1 as the time between all rows; if a column" if cell == "cfc" else ""
+    assert header(untimed).get("times", "").partition(" holds times")[0] == start
     older = {name: each for name, each in events[0].items() if name != "aux"}
     assert "; only cells such as ctrnn, cfc, ltc and gru_ode read the time" in header(older)["times"]
 

@@ -20,7 +20,10 @@ from zoo.errors import CheckpointError, DataError, UsageError, ZooError, ZooWarn
 from zoo.forecasting.baselines import History, linear_autoregression
 from zoo.forecasting.predict import network_forecasts
 from zoo.kernels import pure_python
+from zoo.layers import StackConfig
+from zoo.layers.stack import Stack
 from zoo.storage import RunDirectory
+from zoo.training.aux_notes import aux_notes
 from zoo.training.config_conversion import make_config
 from zoo.training.series_dataset import prepare_table
 from zoo.training.session import _data_kind
@@ -342,6 +345,35 @@ def test_gaps_that_are_longer_than_a_solver_takes_are_named(cell, options, limit
             f"stable up to a dt of {limit}, so its states may grow without bound; raise {option}, or"
             in notes[0]
         )
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("gru", []),
+        ("cfc", []),
+        ("gru+zoneout", []),
+        ("gru+episodes", ["episode_start"]),
+        ("cfc+zoneout+episodes", ["episode_start"]),
+    ],
+)
+def test_auxiliary_inputs_without_data_are_named(cell, names):
+    """They had their default without a word. Noise is drawn, and times have a line of their own."""
+    stack = Stack(StackConfig(cell, 2, 3))
+    notes = aux_notes(stack, {"largest_dt": None})
+    assert [note.partition("input '")[2].partition("'")[0] for note in notes] == names
+    assert aux_notes(stack, {}) == []  # a task gives the inputs that it has
+
+
+def test_training_warns_of_auxiliary_inputs_without_data(tmp_path):
+    with (
+        pure_python(),
+        pytest.warns(ZooWarning, match="the auxiliary input 'episode_start', and data"),
+    ):
+        run = train({"y": wave()}, tmp_path, cell="gru+episodes", steps=1, hidden=2, context=5)
+    logged = [event["text"] for event in run.history if event["event"] == "warning"]
+    assert len(logged) == 1
+    assert "'episode_start'" in logged[0]
 
 
 def test_divergence_at_long_gaps_names_the_gap(tmp_path):

@@ -12,7 +12,8 @@ import inspect
 import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar, overload
+from types import MethodType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeGuard, TypeVar, overload
 
 from zoo.arguments import short_repr
 from zoo.base.names import did_you_mean
@@ -34,17 +35,24 @@ class _Declaration:
     Python's own message names ``ArrayDeclaration.__init__`` and lists no arguments.
     """
 
+    __signature__: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        # Otherwise Python 3.10 shows the arguments of __new__ in place of those of an inherited __init__.
+        cls.__signature__ = inspect.signature(MethodType(cls.__init__, cls))
+
     def __new__(cls, *_: Any, **arguments: Any) -> Self:
-        parameters = inspect.signature(cls.__init__).parameters.values() if arguments else ()
+        parameters = cls.__signature__.parameters.values()
         known = [
             each.name for each in parameters if each.kind not in (each.POSITIONAL_ONLY, each.VAR_POSITIONAL)
         ]
-        unknown = [name for name in arguments if name not in known[1:]]
+        unknown = [name for name in arguments if name not in known]
         if unknown and not any(each.kind is each.VAR_KEYWORD for each in parameters):
             name = f"zoo.{cls.__name__}" if cls.__module__.partition(".")[0] == "zoo" else cls.__name__
             raise DefinitionError(
-                f"{name}: unknown argument {unknown[0]!r}; expected one of {', '.join(known[1:])}."
-                f"{did_you_mean(unknown[0], known[1:])}"
+                f"{name}: unknown argument {unknown[0]!r}; expected one of {', '.join(known)}."
+                f"{did_you_mean(unknown[0], known)}"
             )
         return super().__new__(cls)
 

@@ -146,6 +146,9 @@ def _table_header(start: Event) -> dict[str, str]:
 
 def _times(start: Event, data: Mapping[str, Any]) -> dict[str, str]:
     """The share of uneven steps, and whether the cell reads the time between rows; older logs lack some."""
+    if "dt" in start.get("aux", ()) and data.get("largest_dt", 0.0) is None:
+        name = f"{start['cell']} reads 1 as the time between all rows"
+        return {"times": f"none, so {name}; if a column holds times, give --time COLUMN"}
     if not data.get("uneven"):
         return {}
     reads = "only cells such as ctrnn, cfc, ltc and gru_ode read the time between rows"

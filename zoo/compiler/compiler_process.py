@@ -177,8 +177,13 @@ def pickled_calls(calls: Iterable[KernelCall]) -> list[bytes]:
     return tasks
 
 
-def _can_be_imported(module: str) -> bool:
-    """Whether another process can import a module, or load it with all functions that it uses."""
+def _can_be_imported(module: str | None) -> bool:
+    """Whether another process can import a module, or load it with all functions that it uses.
+
+    A function from ``exec`` with a namespace without a name has the module None.
+    """
+    if module is None:
+        return False
     source = source_of(module)
     used = [] if source is None else [getattr(each, "__module__", "") for each in source.functions.values()]
     return module != "__main__" and not module.startswith(FILE_MODULE) and all(map(_can_be_imported, used))

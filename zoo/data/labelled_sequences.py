@@ -13,7 +13,7 @@ import numpy as np
 
 from zoo.arguments import as_elements, counted, dtype_and_shape, short_repr
 from zoo.array_types import Array
-from zoo.arrays import as_array
+from zoo.arrays import as_array, as_floats
 from zoo.data.growing_array import row_chunks
 from zoo.data.sequence_builder import SequenceBuilder
 from zoo.data.table import DataColumn, as_column, as_identifiers
@@ -419,6 +419,17 @@ def _two_axes(values: Any, owner: str) -> Array:
 
 def _numbers(values: Any, owner: str) -> Array:
     array = as_array(values, owner)
+    if array.dtype.kind == "O":
+        objects = array
+        array, index = as_floats(objects)
+        if index is not None:
+            names = getattr(values, "columns", ())
+            at = f", column {names[index % len(names)]!r}" if len(names) else ""
+            raise DataError(
+                f"{owner}{at}: found {short_repr(objects.item(index))}; expected numbers. To train on "
+                f"texts or times, give one table with a row for each step, and name its columns with "
+                f"`series` and `label`."
+            )
     if array.dtype.kind not in "biuf":
         raise DataError(f"{owner} holds values of the type {array.dtype}; expected numbers.")
     return array

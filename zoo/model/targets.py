@@ -10,7 +10,7 @@ import numpy as np
 from zoo.arguments import counted, dtype_and_shape
 from zoo.array_types import Array
 from zoo.arrays import as_array
-from zoo.base.loss import Loss
+from zoo.base.loss import REGISTERED_LOSSES, Loss
 from zoo.errors import UsageError
 from zoo.layers.validation import as_floats, as_tokens
 
@@ -64,6 +64,9 @@ def as_targets(
     if targets.shape != shape:
         is_first = targets.shape == (times_rows[0], *shape[2:])
         hint = " Time comes first: exchange the axes of the inputs, x.swapaxes(0, 1)." if is_first else ""
+        is_own = not is_class and loss.name in REGISTERED_LOSSES
+        if is_own and targets.shape[:-1] in (shape[:-1], shape[1:-1]) and targets.shape[-1] < outputs:
+            hint = " If the loss has more outputs than targets, fill the targets up with zeros."
         raise UsageError(
             f"{owner}: targets {targets.shape} for inputs of {counted(times_rows[0], 'step')} and "
             f"{counted(times_rows[1], 'sequence')}; expected {shape}, or {shape[1:]} for the last step "

@@ -113,7 +113,7 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         precision: str | None = None,
         threads: int | None = None,
         random_state: Any = None,
-        aux: Mapping[str, int] | None = None,
+        aux: Mapping[str, int | str] | None = None,
         bidirectional: bool = False,
         dropout: float = 0.0,
         patience: int | None = None,
@@ -221,11 +221,7 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         is_table = rows is None
         if rows is None:
             check_no_dates(X, f"{owner}: X")
-            if reset or self._fitted_on_table:
-                table = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
-            else:  # fitted on sequences, whose lengths may differ
-                table = check_array(X, dtype=[np.float64, np.float32], estimator=self)
-            rows = rows_of_table(table, features, owner)
+            rows = rows_of_table(self._table(X, reset), features, owner)
         if reset:
             self._step_features, self._fitted_on_table = rows[0].shape[1], is_table
         if rows[0].shape[1] != self._step_features:
@@ -239,6 +235,22 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
                 validate_data(self, each, reset=reset and n == 0, skip_check_array=True)
         return rows
 
+    def _table(self, X: Any, reset: bool) -> Array:
+        """The numbers of a table."""
+        try:
+            if reset or self._fitted_on_table:
+                table = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+            else:  # fitted on sequences, whose lengths may differ
+                table = check_array(X, dtype=[np.float64, np.float32], estimator=self)
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            raise ValueError(
+                f"{type(self).__name__}: X holds texts; expected real numbers ({error}). Encode the texts "
+                f"before, for example with a OneHotEncoder in a pipeline."
+            ) from error
+        return np.asarray(table)
+
     def _aux_columns(self, features: int) -> dict[str, int]:
         """The feature of each auxiliary input, counted from zero.
 
@@ -246,15 +258,27 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
             UsageError: if it is none of the features, or none is left for x.
         """
         given = {} if self.aux is None else as_mapping(self.aux, "aux")
-        columns = {
-            name: as_integer(at, f"aux: {name}", -features, features - 1) % features
-            for name, at in given.items()
-        }
+        columns = {name: self._feature(at, f"aux: {name}", features) for name, at in given.items()}
         if len(set(columns.values())) < len(columns) or len(columns) >= features:
             raise UsageError(
                 f"aux is {given!r}; expected different features, and at least one of {features} left for x."
             )
         return columns
+
+    def _feature(self, feature: Any, owner: str, features: int) -> int:
+        """The number of a feature, counted from zero, from its number or the name of its column.
+
+        Raises:
+            UsageError: if there is no such feature.
+        """
+        if not isinstance(feature, str):
+            return as_integer(feature, owner, -features, features - 1) % features
+        names = [] if self._fitted_on_table else [*getattr(self, "feature_names_in_", ())]
+        if feature not in names:
+            known = f"one of {', '.join(map(repr, names[:20]))}" if names else "a number"
+            advice = did_you_mean(feature, names) if names else " Names need data frames in a list."
+            raise UsageError(f"{owner} is {feature!r}; expected {known}.{advice}")
+        return names.index(feature)
 
     def _validation_rows(self, validation: Any) -> tuple[list[Array], Any]:
         """The sequences and targets of the argument of ``fit``.
@@ -335,7 +359,7 @@ class BaseSequenceClassifier(BaseSequenceEstimator):
         precision: str | None = None,
         threads: int | None = None,
         random_state: Any = None,
-        aux: Mapping[str, int] | None = None,
+        aux: Mapping[str, int | str] | None = None,
         bidirectional: bool = False,
         dropout: float = 0.0,
         patience: int | None = None,

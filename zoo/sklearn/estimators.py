@@ -50,8 +50,8 @@ class SequenceClassifier(ClassifierMixin, BaseSequenceClassifier):  # type: igno
         threads: Number of threads; None for every processor. Results do not depend on it.
         random_state: Seed of initialisation, order and noise: an integer, a ``RandomState``, or None.
         aux: Features of X that are auxiliary inputs of the cell and not part of ``x``: ``{"dt": -1}`` if the
-            last one is the time since the last step. A cell without such an input is trained without the
-            feature, with a warning.
+            last one is the time since the last step, or ``{"dt": "gap"}`` for the column ``gap`` of data
+            frames in a list. A cell without such an input is trained without the feature, with a warning.
         bidirectional: Whether every layer also reads the sequences backwards.
         dropout: Dropout probability between layers.
         patience: Epochs without a better validation loss after which training stops; the model then has the

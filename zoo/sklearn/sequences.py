@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_consistent_length
 
-from zoo.arguments import dtype_and_shape
+from zoo.arguments import dtype_and_shape, short_repr
 from zoo.array_types import Array
-from zoo.arrays import as_array, check_unmasked
+from zoo.arrays import as_array, as_floats, check_unmasked
 from zoo.model import SequenceModel
 
 _DATES = datetime.timedelta, np.datetime64, np.timedelta64  # dates have the method strftime
@@ -152,19 +152,32 @@ def _as_row(value: Any, features: int, owner: str) -> Array:
     array = as_array(value, owner)
     if array.dtype.kind in "cMmV":  # NumPy would drop imaginary parts, and convert dates to counts of days
         raise ValueError(f"{owner} is {dtype_and_shape(array)}; expected real numbers.")
-    try:
-        row = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{owner} is {dtype_and_shape(array)}; expected real numbers ({error}).") from None
+    row, text = as_floats(array)
     if row.ndim == 1 and row.size % features == 0:
         row = row.reshape(-1, features)
     if row.ndim != 2 or row.shape[1] == 0:
         raise ValueError(
             f"{owner} has the shape {row.shape}; expected (T, I), or (T,) for features={features} per step."
         )
+    names = [*getattr(value, "columns", range(row.shape[1]))]
+    if text is not None:
+        step, feature = divmod(text, row.shape[1])
+        raise ValueError(
+            f"{owner}, step {step}, feature {names[feature]!r}: found {short_repr(array.item(text))}; "
+            f"expected a real number. Encode the column as numbers, or give `zoo.fit` one table of all "
+            f"sequences, which may have columns of texts and times."
+        )
     row = row[: _length(row)]
-    if not np.isfinite(row).all():
-        raise ValueError(f"{owner} contains NaN or infinity before its end; NaN may only pad the end.")
+    is_finite = np.isfinite(row)
+    if not is_finite.all():
+        step, feature = divmod(int(is_finite.argmin()), row.shape[1])
+        position = f"{owner}, step {step}, feature {names[feature]!r}"
+        if np.isnan(row[step, feature]):
+            raise ValueError(
+                f"{position}: the value is missing; fill it, or use `zoo.fit` with `missing='forward'` or "
+                f"`missing='mask'`. NaN may only pad the end of a sequence."
+            )
+        raise ValueError(f"{position}: found {row[step, feature]}; expected a finite number.")
     if row.size == 0:
         raise ValueError(f"{owner} has no steps; expected at least one.")
     return row

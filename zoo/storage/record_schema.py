@@ -49,6 +49,12 @@ def check_record(values: object, schema: Schema, where: str) -> dict[str, Any]:
     """
     if not isinstance(values, dict):
         raise CheckpointError(f"{where} is not an object of names and values.")
+    missing = [name for name, kind in schema.items() if name not in values and not kind.endswith(" | None")]
+    if missing:
+        raise CheckpointError(
+            f"{where} lacks {missing[0]!r}; another version of zoo wrote the file, or it is damaged. Run "
+            f"`zoo compare` with another --out."
+        )
     return {name: _checked(values.get(name), kind, f"{where}: {name}") for name, kind in schema.items()}
 
 

@@ -20,6 +20,7 @@ from zoo.kernels.cache_dir import WRITTEN
 from zoo.model import AnyModel
 from zoo.model.compiled_step import INTERPRETED_SHARDS
 from zoo.storage import Checkpoint, RunDirectory
+from zoo.training.aux_notes import long_gap_note
 from zoo.training.clipping import Clip
 from zoo.training.config import Config
 from zoo.training.dataset import Dataset, State
@@ -29,7 +30,6 @@ from zoo.training.regularisation import ParameterHooks
 from zoo.training.schedules import Schedule
 from zoo.training.signals import StopRequest
 from zoo.training.state import TrainingState
-from zoo.training.time_gaps import long_gap_note
 
 Event = dict[str, Any]
 Analyse = Callable[["Trainer"], Mapping[str, Any]]

@@ -1,4 +1,4 @@
-"""Times between steps that are longer than the solver of a cell can take."""
+"""Warnings about auxiliary inputs: times that are too long for the solver of a cell, inputs without data."""
 
 from __future__ import annotations
 
@@ -7,8 +7,26 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
 
-from zoo.base import Cell
+from zoo.base import Cell, Noise
 from zoo.layers.stack import Stack
+
+
+def aux_notes(stack: Stack, description: Mapping[str, Any]) -> list[str]:
+    """Warnings about the auxiliary inputs of cells that are trained on a table or on labelled sequences.
+
+    Args:
+        stack: The layers.
+        description: The description of the data.
+    """
+    notes = [long_gap_note(stack, description)]
+    if "largest_dt" in description:  # a task or a text has no columns
+        notes += [
+            f"{stack.label()} has the auxiliary input {name!r}, and data only give `dt`, the time between "
+            f"rows, so it has its default in each row; to give it values, train a zoo.SequenceModel"
+            for name, each in stack.inputs.items()
+            if name != "dt" and not isinstance(each, Noise)
+        ]
+    return [f"{note}." for note in notes if note]
 
 
 def long_gap_note(stack: Stack, description: Mapping[str, Any]) -> str:
