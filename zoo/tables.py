@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 
@@ -54,6 +55,20 @@ class TextTable:
             tuple(texts[column] for column in columns) for texts in (self.headings, *self.rows)
         )
         return replace(self, headings=headings, rows=tuple(rows), right=right, spare=spare)
+
+    def blocks(self, width: int) -> list[TextTable]:
+        """Tables with the first column and some of the others, of which each fits into ``width`` characters.
+
+        They are as few as possible. Their numbers of columns differ by one at most. A table with two columns
+        may be wider.
+        """
+        others = range(1, len(self.headings))
+        for count in range(1, len(others)):
+            ends = [-(-len(others) * number // count) for number in range(count + 1)]
+            tables = [self.select([0, *others[first:end]]) for first, end in pairwise(ends)]
+            if all(table.width <= width for table in tables):
+                return tables
+        return [self.select([0, column]) for column in others] or [self]
 
     def lines(self) -> list[str]:
         """Headings and rows as lines of plain text."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.arguments import counted
-from zoo.base.metric import metric_columns, metric_text
+from zoo.base.metric import metric_columns, metric_headings, metric_text
 from zoo.base.tracker import Event
-from zoo.tables import align
+from zoo.tables import TextTable
 from zoo.training.config import number_format
 from zoo.training.schedules import depends_on_steps
 
@@ -440,16 +440,22 @@ def score_lines(test: Mapping[str, Any]) -> Iterator[str]:
         part = f"all {number}" if test["part"] == "all" else f"{test['part']} part, {number}"
         yield f"{scores['target']}, {part}{intervals}:"
         names = metric_columns(scores["metrics"]["model"])
-        rows = [
-            [name, *(_estimate(values[metric]) if metric in values else "" for metric in names)]
+        rows = tuple(
+            (name, *(_estimate(values[metric]) if metric in values else "" for metric in names))
             for name, values in scores["metrics"].items()
-        ]
-        yield from (f"  {line}" for line in align([["", *map(metric_text, names)], *rows]))
+        )
+        headings = ("", *metric_headings(names, scores.get("positive")))
+        for block in TextTable("", headings, rows).blocks(_SCORES_WIDTH):
+            yield from (f"  {line}" for line in block.lines())
     if test["part"] == "train":
         yield ("note: the model and the baselines were fitted to this part, so new data have other errors")
     if "note" in test:
         yield f"note: {with_flags(test['note'])}"
     yield from (scores["summary"] for scores in test["targets"])
+
+
+_SCORES_WIDTH = 118
+"""Largest width of a table of scores in characters."""
 
 
 def _estimate(estimate: Event) -> str:
