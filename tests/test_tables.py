@@ -91,9 +91,11 @@ def test_fit_drops_spare_columns():
 def test_blocks_have_all_columns_in_order(widths, width):
     headings = tuple(letter * size for letter, size in zip("abcdefghi", widths, strict=False))
     rows = (tuple("x" for _ in headings), tuple("y" for _ in headings))
-    table = TextTable("", headings, rows, right=(1,), spare=(len(widths) - 1,))
+    table = TextTable("t", headings, rows, right=(1,), spare=(len(widths) - 1,), legend="l", marks="m")
     blocks = table.blocks(width)
     assert sum((block.headings[1:] for block in blocks), ()) == headings[1:]
+    assert [block.title for block in blocks] == ["t", *[""] * (len(blocks) - 1)]
+    assert [block.legend + block.marks for block in blocks] == [*[""] * (len(blocks) - 1), "lm"]
     sizes = [len(block.headings) for block in blocks]
     assert max(sizes) - min(sizes) <= 1
     for block in blocks:

@@ -48,8 +48,8 @@ def command(
 
     RUN is the directory of a run on labelled sequences, of which zoo uses the best model, or a .safetensors
     file. zoo fits a temperature and a bias for each class to labels, and writes a model that `zoo predict`,
-    `zoo eval` and `zoo export` read like the run. It prints log loss and Brier score before and after. Those
-    of the labels to which the calibration was fitted are too good, so look at the test part.
+    `zoo eval` and `zoo export` read like the run. It prints log loss and Brier score before and after. On the
+    labels of the fit both are too good, so look at the test part.
     """
     from zoo.classification import Predictor
     from zoo.data.training_files import check_training_files
