@@ -12,6 +12,7 @@ import pytest
 import zoo
 import zoo.sklearn as zoo_sklearn
 from zoo.errors import CheckpointError, UsageError, ZooError, ZooWarning
+from zoo.kernels import pure_python
 from zoo.storage import Checkpoint
 from zoo.storage import load as load_file
 from zoo.storage import save as save_file
@@ -1068,3 +1069,25 @@ def test_form_of_fit_is_required(forecaster):
         forecaster.predict(series, series)
     with pytest.raises(ValueError, match="X has 2 features, but SequenceForecaster is expecting 1 features"):
         forecaster.predict(np.stack([series, phase], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("X", ".*, and the data of training had "), ("y", "no column 'time'; its columns are a ")],
+)
+def test_a_forecaster_names_its_data_in_an_error_about_times(name, words):
+    """A cell that reads the time between rows needs times of the same kind."""
+    pandas = pytest.importorskip("pandas")
+    values, times = np.sin(np.arange(40.0)), pandas.date_range("2024-01-01", periods=40, freq="h")
+    dated, plain = pandas.Series(values, times, name="a"), pandas.Series(values, name="a")
+    settings = {**FORECAST, "cell": "cfc", "steps": 1}
+    given, other = ((None, dated), (None, plain))
+    if name == "X":
+        settings["target"] = "a"
+        given, other = (
+            (pandas.DataFrame({"t": column, "a": values}), None) for column in (times, np.arange(40.0))
+        )
+    with pure_python():
+        model = SequenceForecaster(**settings).fit(*given)
+        with pytest.raises(ZooError, match=f"^SequenceForecaster: {name} has {words}"):
+            model.predict(*other)

@@ -17,7 +17,7 @@ from zoo.classification.metrics import CLASS_METRICS
 from zoo.classification.scaling import ScaledSequences
 from zoo.classification.spec import SequenceSpec
 from zoo.cli.app import cli
-from zoo.cli.format import header
+from zoo.cli.format import _sequences_header, header
 from zoo.data import LabelledSequences
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.kernels import pure_python
@@ -808,3 +808,20 @@ def test_gaps_that_are_longer_than_a_solver_takes_are_named(cell, warns, recwarn
         zoo.fit(given, cell=cell, steps=1, hidden=2)
     sentence = "the largest time between rows is 190 times the median"
     assert any(sentence in str(each.message) for each in recwarn) == warns
+
+
+@pytest.mark.parametrize(
+    ("change", "constant"),
+    [
+        (lambda part: part, ""),
+        (lambda part: part * [1, 0], "; constant in the training part: 1"),
+        (lambda part: part * [1, 0] + [0, 0.1], "; constant in the training part: 1"),
+        (lambda part: np.where(part == part[:, 1:], np.nan, part), "; constant in the training part: 1"),
+    ],
+)
+def test_channels_without_information_are_listed(change, constant):
+    """Arrays keep their channels, so a constant one is read."""
+    parts, labels = recordings()
+    _, dataset = prepared([change(part) for part in parts], labels, missing="mask")
+    start = {"event": "start", "sequences": dataset.metadata(), "config": {}}
+    assert _sequences_header(start)["reads"] == f"0, 1{constant}"

@@ -105,6 +105,7 @@ def _text_header(start: Event) -> dict[str, str]:
     return {
         "text": f"{text['name']}: {symbols}, {different:,} different, sha256 {digest}",
         "split": f"{text['train']:,} to train, {text['valid']:,} to validate{read}, {text['test']:,} to test",
+        **_note([f"{text['note']}." if "note" in text else ""]),
     }
 
 
@@ -167,6 +168,13 @@ def _left_out(columns: Sequence[str]) -> str:
     return with_flags(f"; left out: {', '.join(columns)}") if columns else ""
 
 
+def _constant(data: Event) -> str:
+    """The channels that are read although they hold no information; older logs lack them."""
+    channels = data.get("constant", ())
+    shown, more = ", ".join(channels[:_SHOWN_CLASSES]), " ..." if len(channels) > _SHOWN_CLASSES else ""
+    return f"; constant in the training part: {shown}{more}" if channels else ""
+
+
 def _losses_and_weights(config: Mapping[str, Any]) -> dict[str, str]:
     """The loss of each target, if they differ, and the column of the weights."""
     given, weight = str(config.get("loss")), config.get("weight")
@@ -192,7 +200,7 @@ def _sequences_header(start: Event) -> dict[str, str]:
     return {
         "data": f"{data['name']}: {number} of {steps}, sha256 {data['sha256'][:12]}",
         **_times(start, data),
-        "reads": f"{shown}{' ...' if len(channels) > _SHOWN_CLASSES else ''}{left_out}",
+        "reads": f"{shown}{' ...' if len(channels) > _SHOWN_CLASSES else ''}{_constant(data)}{left_out}",
         "label": f"{spec['label']}{_of_steps(data)}, {classes}",
         **_losses_and_weights(start.get("config", {})),  # a comparison has none
         "split": _split_of_steps(data) or _split(data, "sequences"),
