@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import hypothesis
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import strategies as st
 from run_asserts import without_clock
 
 import zoo
@@ -825,3 +827,27 @@ def test_channels_without_information_are_listed(change, constant):
     _, dataset = prepared([change(part) for part in parts], labels, missing="mask")
     start = {"event": "start", "sequences": dataset.metadata(), "config": {}}
     assert _sequences_header(start)["reads"] == f"0, 1{constant}"
+
+
+@hypothesis.given(st.lists(st.sampled_from("abc"), min_size=12, max_size=20), st.integers(0, 99))
+def test_parts_that_lack_a_class_are_named(letters, seed):
+    """Groups are divided whatever their classes; each group has one class here."""
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(3, 1)) for _ in range(2 * len(letters))]
+    labels = np.repeat(letters, 2).tolist()
+    data = LabelledSequences.from_arrays(parts, labels, groups=np.repeat(np.arange(len(letters)), 2).tolist())
+    given = {**SMALL, "data": ("x",), "kind": "sequences", "split": "50,25,25", "split_seed": seed}
+    config = make_config(given)
+    try:
+        _, dataset = prepare_sequences(config, data)
+    except DataError:  # one class, or the training part lacks one
+        return
+    notes = dataset.metadata()["column_notes"]
+    for part, name in (("valid", "validation"), ("test", "test")):
+        present = {labels[number] for number in dataset.parts.by_name()[part]}
+        absent = [each for each in dataset.scaled.spec.classes if each not in present]
+        named = ", ".join(map(repr, absent))
+        noun = "class" if len(absent) == 1 else "classes"
+        own = [note for note in notes if f"of the {name} part" in note]
+        assert bool(own) == bool(absent)
+        assert not own or own[0].startswith(f"no group of the {name} part has the {noun} {named}, so ")

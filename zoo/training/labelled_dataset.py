@@ -131,12 +131,31 @@ class LabelledDataset:
         return constant
 
     def _column_notes(self) -> Iterator[str]:
-        """Sentences about columns that probably mean something else."""
+        """Sentences about columns that probably mean something else, and about classes that a part lacks."""
         given = self.given
+        if given.groups is not None:
+            yield from self._absent_classes()
         yield from sentinel_notes(given.channels, given.values)
         if self.parts.is_cut and given.time is None:  # in several sequences a number of the row begins anew
             for name, values in zip(given.channels, given.values.T, strict=True):
                 yield from increasing_note(name, values, given.offsets)
+
+    def _absent_classes(self) -> Iterator[str]:
+        """A sentence for each part that lacks classes, since groups are divided whatever their classes."""
+        spec = self.scaled.spec
+        for part, name in (("valid", "validation"), ("test", "test")):
+            items = self.scaled.items(self.parts.numbers(part))
+            labels = self.targets[items[self.weights[items] > 0]]
+            if not spec.classes or not len(labels):
+                continue
+            counts = np.bincount(labels, minlength=len(spec.classes))
+            absent = [repr(spec.classes[code]) for code in np.flatnonzero(counts == 0)]
+            if absent:
+                noun = "class" if len(absent) == 1 else "classes"
+                yield (
+                    f"no group of the {name} part has the {noun} {', '.join(absent)}, so scores of this part "
+                    f"say nothing about it; give another `split_seed`, or more groups."
+                )
 
     def _group_counts(self) -> list[int] | None:
         groups = self.given.groups
