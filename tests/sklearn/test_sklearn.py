@@ -19,8 +19,8 @@ from zoo.storage import save as save_file
 
 pytest.importorskip("sklearn")
 
-from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import GridSearchCV, GroupKFold, TimeSeriesSplit, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -1091,3 +1091,33 @@ def test_a_forecaster_names_its_data_in_an_error_about_times(name, words):
         model = SequenceForecaster(**settings).fit(*given)
         with pytest.raises(ZooError, match=f"^SequenceForecaster: {name} has {words}"):
             model.predict(*other)
+
+
+@pytest.mark.parametrize("as_array", [False, True], ids=["list", "object array"])
+@pytest.mark.parametrize("estimator", [SequenceClassifier, SequenceRegressor, StepClassifier, StepRegressor])
+def test_cross_validation_by_group_tests_unknown_groups(estimator, as_array):
+    """Each fold is fitted without the sequences of the tested groups, and each sequence is tested once."""
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(rng.integers(2, 5), 1)) for _ in range(16)]
+    groups = np.array([0, 1, 2, 3] * 4)
+    y = ["ab"[number // 4 % 2] for number in range(16)] if is_classifier(estimator()) else np.arange(16.0)
+    if estimator in (StepClassifier, StepRegressor):
+        y = [[label] * len(part) for label, part in zip(y, X, strict=True)]
+    given = X
+    if as_array:
+        given = np.empty(len(X), object)
+        given[:] = X
+    model = estimator(cell="vanilla", hidden_size=2, epochs=1, threads=1, random_state=0)
+    with pure_python():
+        scores = cross_validate(
+            model, given, y, groups=groups, cv=GroupKFold(2), return_estimator=True, return_indices=True
+        )
+        tested = scores["indices"]["test"]
+        assert sorted(np.concatenate(tested)) == list(range(16))
+        for train, test, fitted, score in zip(
+            scores["indices"]["train"], tested, scores["estimator"], scores["test_score"], strict=True
+        ):
+            assert not set(groups[train]) & set(groups[test])
+            alone = clone(model).fit([X[each] for each in train], [y[each] for each in train])
+            own = [X[each] for each in test], [y[each] for each in test]
+            assert score == fitted.score(*own) == alone.score(*own)
