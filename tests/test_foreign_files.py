@@ -48,6 +48,10 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "forecast": (("{run}",), ("{file}",)),
     "backtest": (("{run}",), ("{file}",)),
     "predict": (("{run}",), ("{file}",)),
+    "calibrate": (
+        ("{run}", "--out", "{scratch}/c.safetensors", "--force"),
+        ("{file}", "--out", "{scratch}/c.safetensors", "--force"),
+    ),
     "compare": (("--out", "{comparison}", "--jobs", "0", "--quiet"),),
     "export": (
         ("{run}", "--format", "c", "--out", "{scratch}/m.c", "--force"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from zoo.tables import TextTable
 
 WIDE = TextTable(
@@ -82,3 +85,21 @@ def test_fit_drops_spare_columns():
     assert narrow.rows == (("gru", "12", "a"), ("lstm", "3", "b|c"))
     assert WIDE.fit(10).headings == ("cell", "n")
     assert WIDE.fit(1).headings == ("cell", "n"), "the others are needed"
+
+
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=9), st.integers(1, 120))
+def test_blocks_have_all_columns_in_order(widths, width):
+    headings = tuple(letter * size for letter, size in zip("abcdefghi", widths, strict=False))
+    rows = (tuple("x" for _ in headings), tuple("y" for _ in headings))
+    table = TextTable("t", headings, rows, right=(1,), spare=(len(widths) - 1,), legend="l", marks="m")
+    blocks = table.blocks(width)
+    assert sum((block.headings[1:] for block in blocks), ()) == headings[1:]
+    assert [block.title for block in blocks] == ["t", *[""] * (len(blocks) - 1)]
+    assert [block.legend + block.marks for block in blocks] == [*[""] * (len(blocks) - 1), "lm"]
+    sizes = [len(block.headings) for block in blocks]
+    assert max(sizes) - min(sizes) <= 1
+    for block in blocks:
+        assert block.headings[0] == headings[0]
+        assert [len(row) for row in block.rows] == [len(block.headings)] * 2
+        assert block.width <= width or len(block.headings) == 2
+    assert (len(blocks) == 1) is (table.width <= width or len(headings) == 2)

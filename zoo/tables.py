@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 
@@ -54,6 +55,32 @@ class TextTable:
             tuple(texts[column] for column in columns) for texts in (self.headings, *self.rows)
         )
         return replace(self, headings=headings, rows=tuple(rows), right=right, spare=spare)
+
+    def blocks(self, width: int) -> list[TextTable]:
+        """Tables with the first column and some of the others, of which each fits into ``width`` characters.
+
+        They are as few as possible. Their numbers of columns differ by one at most. A table with two columns
+        may be wider. The title is above the first table, legend and marks are below the last one.
+        """
+        others = range(1, len(self.headings))
+        if self.width <= width or len(others) < 2:
+            return [self]
+        tables = list[TextTable]()
+        for count in range(2, len(others) + 1):
+            ends = [-(-len(others) * number // count) for number in range(count + 1)]
+            tables = [self.select([0, *others[first:end]]) for first, end in pairwise(ends)]
+            if all(table.width <= width for table in tables):
+                break
+        last = len(tables) - 1
+        return [
+            replace(
+                table,
+                title=self.title if number == 0 else "",
+                legend=self.legend if number == last else "",
+                marks=self.marks if number == last else "",
+            )
+            for number, table in enumerate(tables)
+        ]
 
     def lines(self) -> list[str]:
         """Headings and rows as lines of plain text."""

@@ -19,6 +19,9 @@ NAMES = {
     "sequence_accuracy": "sequence accuracy",
     "macro_f1": "macro F1",
     "auroc": "AUROC",
+    "average_precision": "average precision",
+    "log_loss": "log loss",
+    "brier_score": "Brier score",
     "mae": "MAE",
     "rmse": "RMSE",
     "mase": "MASE",
@@ -26,7 +29,7 @@ NAMES = {
     "my_own_metric": "my own metric",
     "inaccuracy_cost": "inaccuracy cost",
 }
-SHARES = {"accuracy", "balanced_accuracy", "sequence_accuracy", "macro_f1", "auroc"}
+SHARES = {"accuracy", "balanced_accuracy", "sequence_accuracy", "macro_f1", "auroc", "average_precision"}
 
 
 @pytest.mark.parametrize("metric", NAMES)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import warnings
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +16,7 @@ import zoo
 from zoo.classification import Predictor
 from zoo.classification.baselines import softmax
 from zoo.classification.calibration import fit_calibration
+from zoo.cli.app import cli
 from zoo.errors import UsageError, ZooWarning
 from zoo.kernels import pure_python
 
@@ -151,6 +155,7 @@ def test_calibrated_predictor(pooling, weights, tmp_path):
         np.testing.assert_allclose(after.values[is_valid].mean(axis=0), shares, atol=1e-5)
         logs = np.log(before.values)
         scale, bias = fit_calibration(logs[is_valid], steps, codes)
+        assert (predictor.temperature, calibrated.temperature) == (None, pytest.approx(1 / scale, rel=1e-3))
         np.testing.assert_allclose(after.values, softmax(scale * logs + bias), atol=1e-5)
         order = np.argsort(before.values[:, 0], kind="stable")
         assert (np.diff(after.values[order, 0]) > -1e-6).all()
@@ -235,3 +240,94 @@ def test_a_class_that_the_validation_part_lacks_is_one_sentence(seed, is_lacking
         else:
             with pytest.raises(UsageError, match=r"^the validation part of .* has no label 'odd', so the"):
                 predictor.calibrated()
+
+
+# ---- zoo calibrate ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def csv_run(tmp_path_factory):
+    """A run on a file with a rare class, and the file."""
+    folder = tmp_path_factory.mktemp("calibrate")
+    parts, labels = recordings()
+    rows = [
+        f"s{number},{label},{first:.4f},{second:.4f}"
+        for number, (part, label) in enumerate(zip(parts, labels, strict=True))
+        for first, second in part
+    ]
+    (folder / "data.csv").write_text("\n".join(["id,kind,a,b", *rows]) + "\n")
+    given = {"cell": "vanilla", "hidden": 4, "steps": 10, "lr": 0.05, "threads": 1, "split": "30,50,20"}
+    given |= {"series": "id", "label": "kind", "class_weights": "balanced"}
+    with pure_python():
+        zoo.train(str(folder / "data.csv"), out=folder / "run", **given)
+    return folder
+
+
+def call(*arguments):
+    with pure_python():
+        return CliRunner().invoke(cli, ["calibrate", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("has_data", [False, True])
+def test_the_command_writes_the_calibrated_model(csv_run, tmp_path, has_data):
+    data = csv_run / "data.csv" if has_data else None
+    out = tmp_path / "new.safetensors"
+    flags = ("--data", data) if has_data else ()
+    result = call(csv_run / "run", "--out", out, "--json", *flags)
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.output)
+    with pure_python():
+        predictor = Predictor.load(csv_run / "run")
+        calibrated = predictor.calibrated(data)
+        written = Predictor.load(out)
+        before, after = predictor.predict(), written.predict()
+        np.testing.assert_array_equal(after.values, calibrated.predict().values)
+        assert written.evaluate()["part"] == "test"
+    assert facts["temperature"] == calibrated.temperature
+    assert [row["part"] for row in facts["parts"]] == (["all"] if has_data else ["valid", "test"])
+    for row in facts["parts"]:
+        chosen = np.ones(len(after.part), bool) if has_data else after.part == row["part"]
+        assert row["labels"] == chosen.sum()
+        for name, each in (("before", before), ("after", after)):
+            right = each.values[chosen, (each.actual[chosen] == "usual").astype(int)]
+            assert row["log_loss"][name] == pytest.approx(-np.log(right).mean())
+            assert row["brier_score"][name] == pytest.approx(((1 - right) ** 2).mean())
+    assert facts["parts"][0]["log_loss"]["after"] < facts["parts"][0]["log_loss"]["before"]
+
+
+def test_the_command_replaces_no_file_unasked(csv_run, tmp_path):
+    out = tmp_path / "kept.safetensors"
+    out.write_text("mine")
+    result = call(csv_run / "run", "--out", out)
+    assert result.exit_code != 0
+    assert "is there already; choose another --out, or add --force." in result.output
+    assert out.read_text() == "mine"
+    result = call(csv_run / "run", "--out", out, "--force")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"^fitted +to 49 labels, validation part of data\.csv$", result.output, re.MULTILINE)
+    assert re.search(r"^temperature +\d", result.output, re.MULTILINE)
+    assert re.search(r"^test part +0\.\d+ ", result.output, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (("--out", "model.onnx"), "--out model.onnx: expected a name that ends in .safetensors."),
+        (("--out", "no/m.safetensors"), "no: no such file or directory; create it first."),
+        (("--data", "none.csv"), "none.csv: no such file or directory"),
+    ],
+)
+def test_wrong_flags_of_the_command_are_one_sentence(csv_run, flags, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call(csv_run / "run", *flags)
+    assert result.exit_code != 0
+    assert result.output.startswith("Error: " + sentence)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_without_classes_is_not_calibrated(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    zoo.SequenceModel("vanilla", 2, 1, 3).save("plain.safetensors")
+    result = call("plain.safetensors")
+    assert result.output.startswith("Error: " + "plain.safetensors does not predict labels of sequences; ")
+    assert [each.name for each in tmp_path.iterdir()] == ["plain.safetensors"]

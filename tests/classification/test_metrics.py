@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.base.metric import metric_text
+from zoo.base.metric import higher_is_better, is_share, metric_text
 from zoo.classification import metrics
 from zoo.classification.metrics import (
+    CLASS_METRICS,
+    ORDER_METRICS,
     LabelScores,
     _Bootstrap,
     _scores_of_classes,
@@ -18,6 +20,8 @@ from zoo.classification.metrics import (
     number_scores,
 )
 from zoo.forecasting.metrics import Estimate
+
+PROBABILITY_METRICS = {"auroc", "average_precision", "log_loss", "brier_score"}
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
 
@@ -28,6 +32,46 @@ def drawn(classes, count=300, seed=0):
     sharp = rng.dirichlet(np.ones(classes), count) + 0.5 * np.eye(classes)[actual]
     flat = np.full((count, classes), 1 / classes)
     return actual, {"model": sharp / sharp.sum(axis=1, keepdims=True), "majority class": flat}
+
+
+def expected_of_probabilities(actual, probabilities):
+    """The scores of probabilities; of their order only if two classes occur."""
+    labels = range(probabilities.shape[1])
+    expected = {
+        "log_loss": sklearn_metrics.log_loss(actual, probabilities, labels=labels),
+        "brier_score": sklearn_metrics.brier_score_loss(actual, probabilities, labels=labels),
+    }
+    if len(labels) == 2 and len(np.unique(actual)) == 2:
+        expected["auroc"] = sklearn_metrics.roc_auc_score(actual, probabilities[:, 1])
+        expected["average_precision"] = sklearn_metrics.average_precision_score(actual, probabilities[:, 1])
+    return expected
+
+
+@pytest.mark.filterwarnings("ignore:`?(y_pred|y_prob)")  # older versions have other names
+@settings(max_examples=60)
+@given(
+    classes=st.integers(2, 4),
+    present=st.integers(1, 4),
+    count=st.integers(1, 40),
+    decimals=st.sampled_from([0, 1, 2, 16]),
+    seed=st.integers(0, 999),
+)
+def test_scores_of_probabilities_are_those_of_scikit_learn(classes, present, count, decimals, seed):
+    """With ties, probabilities of 0 and 1, absent classes, and few labels."""
+    rng = np.random.default_rng(seed)
+    actual = rng.integers(0, min(present, classes), count)
+    whole = 10**decimals
+    probabilities = rng.multinomial(min(whole, 10**6), rng.dirichlet(np.ones(classes), count)) / min(
+        whole, 10**6
+    )
+    expected = expected_of_probabilities(actual, probabilities)
+    scores = class_scores("y", actual, {"model": probabilities, "b": probabilities}).metrics["model"]
+    assert {name: scores[name].value for name in scores.keys() & PROBABILITY_METRICS} == pytest.approx(
+        expected
+    )
+    for metric in PROBABILITY_METRICS:
+        value = metric_value(metric, actual, probabilities)
+        assert value == pytest.approx(expected.get(metric, np.nan), nan_ok=True)
 
 
 @pytest.mark.parametrize("classes", [2, 4])
@@ -42,12 +86,12 @@ def test_scores_of_classes_are_those_of_scikit_learn(classes):
     }
     recalls = sklearn_metrics.recall_score(actual, predicted, average=None, labels=np.unique(actual))
     expected["balanced_accuracy"] = recalls.mean()
+    expected |= expected_of_probabilities(actual, probabilities["model"])
     if classes == 2:
-        expected["auroc"] = sklearn_metrics.roc_auc_score(actual, probabilities["model"][:, 1])
         assert scores.metrics["majority class"]["auroc"].value == 0.5
     assert {name: each.value for name, each in scores.metrics["model"].items()} == pytest.approx(expected)
-    for each in scores.metrics["model"].values():
-        assert 0 <= each.low < each.value < each.high <= 1
+    for name, each in scores.metrics["model"].items():
+        assert 0 <= each.low < each.value < each.high <= (1 if is_share(name) else np.inf)
     np.testing.assert_array_equal(
         scores.confusion, sklearn_metrics.confusion_matrix(actual, predicted, labels=range(classes))
     )
@@ -134,8 +178,8 @@ def test_few_sequences_give_no_interval():
 
 def by_hand(actual, predicted, probabilities, metric):
     """A score of some labels, each of which may occur several times."""
-    if metric == "auroc":
-        return sklearn_metrics.roc_auc_score(actual, probabilities[:, 1])
+    if metric in PROBABILITY_METRICS:
+        return expected_of_probabilities(actual, probabilities)[metric]
     if metric == "accuracy":
         return sklearn_metrics.accuracy_score(actual, predicted)
     if metric == "macro_f1":
@@ -183,31 +227,62 @@ def test_scores_of_resampled_groups_are_those_of_their_labels(is_grouped, has_ti
             assert score(weights)[row] == pytest.approx(expected), metric
 
 
-def test_groups_that_are_many_have_the_same_auroc(monkeypatch):
+@pytest.mark.parametrize("thresholds", [2048, 20])
+def test_groups_that_are_many_have_the_same_order(monkeypatch, thresholds):
+    """Sums by group and sums over labels agree, also if neighbouring scores are one threshold."""
     actual, probabilities = drawn(2, count=80)
     groups = np.random.default_rng(0).integers(0, 20, 80)
     bootstrap = _Bootstrap.of(80, groups)
     weights = bootstrap.weights(np.random.default_rng(1), 4)
-    by_pairs = _scores_of_classes(actual, probabilities["model"], bootstrap)["auroc"](weights)
-    monkeypatch.setattr(metrics, "RESAMPLES", 3)
-    by_order = _scores_of_classes(actual, probabilities["model"], bootstrap)["auroc"](weights)
-    np.testing.assert_allclose(by_order, by_pairs, rtol=1e-12)
+    monkeypatch.setattr(metrics, "_THRESHOLDS", thresholds)
+    values = []
+    for dense in (0, 1000):
+        monkeypatch.setattr(metrics, "_DENSE", dense)
+        scores = _scores_of_classes(actual, probabilities["model"], bootstrap)
+        values.append([scores[name](weights) for name in ORDER_METRICS])
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-12)
 
 
-@pytest.mark.parametrize("main", ["accuracy", "balanced_accuracy", "macro_f1", "auroc"])
+@pytest.mark.parametrize("rate", [0.02, 0.4])
+@pytest.mark.parametrize("has_ties", [False, True])
+def test_resamples_of_many_labels_are_near_the_scores_of_all_thresholds(monkeypatch, rate, has_ties):
+    rng = np.random.default_rng(0)
+    actual = (rng.random(6_000) < rate).astype(int)
+    high = rng.normal(size=6_000) + 1.5 * actual
+    high = np.round(high, 2) if has_ties else high
+    probabilities = np.stack([-high, high], axis=1)
+    bootstrap = _Bootstrap.of(6_000, rng.integers(0, 40, 6_000))
+    weights = np.concatenate([bootstrap.weights(rng, 50), np.ones((1, 40))])
+    values = []
+    for thresholds in (1000, 10**9):
+        monkeypatch.setattr(metrics, "_THRESHOLDS", thresholds)
+        ranking = metrics._Ranking(actual == 1, probabilities[:, 1], bootstrap)
+        values.append(np.array([ranking.auroc(weights), ranking.average_precision(weights)]))
+    np.testing.assert_allclose(values[0][:, -1], values[1][:, -1], rtol=1e-12)  # the labels themselves
+    largest = np.abs(values[0] - values[1]).max(axis=1)
+    assert (largest < 0.1 * values[1].std(axis=1)).all()
+
+
+@pytest.mark.parametrize("main", CLASS_METRICS)
 def test_the_comparison_uses_the_chosen_score(main):
     actual, probabilities = drawn(2)
     scores = class_scores("y", actual, probabilities, main)
     model, baseline = (scores.metrics[name][main].value for name in ("model", "majority class"))
-    assert scores.improvement.value == pytest.approx(model - baseline)
-    assert f": {metric_text(main)} {model:.1%} against {baseline:.1%}, " in scores.sentence
+    assert scores.improvement.value > 0
     assert metric_value(main, actual, probabilities["model"]) == pytest.approx(model)
+    if higher_is_better(main):
+        assert scores.improvement.value == pytest.approx(model - baseline)
+        assert f": {metric_text(main)} {model:.1%} against {baseline:.1%}, " in scores.sentence
+    else:
+        assert scores.improvement.value == pytest.approx(1 - model / baseline)
+        assert f": {metric_text(main)} {model:.4g} against {baseline:.4g}, " in scores.sentence
 
 
-def test_the_auroc_of_one_class_is_not_a_number():
+@pytest.mark.parametrize("main", ORDER_METRICS)
+def test_the_order_of_one_class_is_not_a_number(main):
     actual, probabilities = np.zeros(9, np.int64), {"model": np.full((9, 2), 0.5), "b": np.full((9, 2), 0.5)}
-    assert np.isnan(metric_value("auroc", actual, probabilities["model"]))
-    assert class_scores("y", actual, probabilities, "auroc").main == "accuracy"
+    assert np.isnan(metric_value(main, actual, probabilities["model"]))
+    assert class_scores("y", actual, probabilities, main).main == "accuracy"
 
 
 def test_an_error_of_numbers_may_be_chosen():

@@ -177,6 +177,8 @@ def test_eval_of_valid_part_adds_the_rest_to_the_log(story):
     for loss, part in ((facts["loss"], tokens), (logged["loss"], tokens[:count])):
         assert loss == pytest.approx(mean_loss(model, part, batch=4, seq=16), rel=1e-6)
     assert facts["perplexity"] == pytest.approx(np.exp(facts["loss"]))
+    shown = run("eval", story, "--part", "valid").stdout
+    assert f"\nperplexity  {facts['perplexity']:.3f} per char\n" in shown
 
 
 def test_eval_draws_noise_on_request(tmp_path):

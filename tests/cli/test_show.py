@@ -385,3 +385,13 @@ def test_cache_counts_derived_modules_and_kernels(tmp_path: Path) -> None:
     assert unlimited.startswith(f"{counted}, 1.50 kB, in {folder}\n")
     assert run("cache", "clear", **place).output == f"Removed {counted} from {folder}.\n"
     assert list(folder.iterdir()) == []
+
+
+def test_a_derived_class_names_its_source_below_its_title(tmp_path):
+    (tmp_path / "own.py").write_text(
+        'import zoo\n\n\nclass Own(type(zoo.get_cell("gru"))):\n    """An own GRU."""\n'
+    )
+    reference = run("show", f"{tmp_path / 'own.py'}:Own").stdout.partition("\nReference\n")[2]
+    assert reference.startswith("  Own, unpublished.\n  Derived from the cell 'gru': Kyunghyun Cho")
+    assert reference.count("erived from") == 1
+    assert "Variant:" not in reference

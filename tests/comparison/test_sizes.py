@@ -351,6 +351,54 @@ def test_methods_of_mean_ranks_hold_for_one_size_each():
     assert rank_sources(partial) == rank_sources(both), "the smaller size cites them"
 
 
+@given(st.integers(1, 3))
+def test_a_single_ranked_cell_has_no_methods_of_ranks(others):
+    """A mean rank of one cell is always 1; the other cells failed on all tasks."""
+    seeds = {size: [0.5, 0.6, 0.7] for size in (100, 400)}
+    lost = {f"cell{number}": {size: [None] * 3 for size in (100, 400)} for number in range(others)}
+    records = [each for task in ("copying", "adding") for each in at_sizes({"gru": seeds, **lost}, task)]
+    records = [replace(each, status="failed") if each.score is None else each for each in records]
+    both = results(records, plan=TWO_SIZES)
+    assert list(rank_methods(both, str)) == list(rank_methods(both.at_size(100), str)) == []
+    assert rank_sources(both) == []
+
+
+RATES = st.dictionaries(
+    st.sampled_from(CELLS), st.lists(st.integers(0, 2), min_size=2, max_size=2), min_size=1
+)
+"""The number of the best rate of a sweep of three, by cell, at two sizes."""
+
+
+@given(RATES)
+def test_table_of_learning_rates_marks_the_edges_of_sweeps(best):
+    grid = 0.001, 0.01, 0.1
+    chosen = {
+        (cell, size): number
+        for cell, numbers in best.items()
+        for size, number in zip((100, 400), numbers, strict=True)
+    }
+    runs = [
+        record("copying", cell, 0, 0.5 + len(cell) / 100, size=size, lr=grid[number])
+        for (cell, size), number in chosen.items()
+    ]
+    more = {"baseline": 0.125, "steps": 10}
+    sweep = [
+        record("copying", cell, 9, 0.9 - abs(number - each) / 10, size=size, lr=lr, **more)
+        for (cell, size), number in chosen.items()
+        for each, lr in enumerate(grid)
+    ]
+    swept = results(runs, plan=TWO_SIZES, sweep=sweep)
+    scores, rates = make_tables(swept)[:2]
+    assert rates.title == "copying (delay=2): learning rates by size"
+    assert [row[0].value for row in rates.rows] == [row[0].value for row in scores.rows]
+    assert {row[0].value: [entry.text for entry in row[2:]] for row in rates.rows} == {
+        cell: [f"{grid[number]:g}{'' if number == 1 else ' edge'}" for number in numbers]
+        for cell, numbers in best.items()
+    }
+    assert ("edge: " in rates.note) == any(number != 1 for number in chosen.values())
+    assert not any("learning rates" in table.title for table in make_tables(results(runs, plan=TWO_SIZES)))
+
+
 @pytest.mark.parametrize(
     ("gru", "sizes"),
     [

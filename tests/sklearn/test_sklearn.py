@@ -12,14 +12,15 @@ import pytest
 import zoo
 import zoo.sklearn as zoo_sklearn
 from zoo.errors import CheckpointError, UsageError, ZooError, ZooWarning
+from zoo.kernels import pure_python
 from zoo.storage import Checkpoint
 from zoo.storage import load as load_file
 from zoo.storage import save as save_file
 
 pytest.importorskip("sklearn")
 
-from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import GridSearchCV, GroupKFold, TimeSeriesSplit, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -1137,3 +1138,55 @@ def test_form_of_fit_is_required(forecaster):
         forecaster.predict(series, series)
     with pytest.raises(ValueError, match="X has 2 features, but SequenceForecaster is expecting 1 features"):
         forecaster.predict(np.stack([series, phase], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("X", ".*, and the data of training had "), ("y", "no column 'time'; its columns are a ")],
+)
+def test_a_forecaster_names_its_data_in_an_error_about_times(name, words):
+    """A cell that reads the time between rows needs times of the same kind."""
+    pandas = pytest.importorskip("pandas")
+    values, times = np.sin(np.arange(40.0)), pandas.date_range("2024-01-01", periods=40, freq="h")
+    dated, plain = pandas.Series(values, times, name="a"), pandas.Series(values, name="a")
+    settings = {**FORECAST, "cell": "cfc", "steps": 1}
+    given, other = ((None, dated), (None, plain))
+    if name == "X":
+        settings["target"] = "a"
+        given, other = (
+            (pandas.DataFrame({"t": column, "a": values}), None) for column in (times, np.arange(40.0))
+        )
+    with pure_python():
+        model = SequenceForecaster(**settings).fit(*given)
+        with pytest.raises(ZooError, match=f"^SequenceForecaster: {name} has {words}"):
+            model.predict(*other)
+
+
+@pytest.mark.parametrize("as_array", [False, True], ids=["list", "object array"])
+@pytest.mark.parametrize("estimator", [SequenceClassifier, SequenceRegressor, StepClassifier, StepRegressor])
+def test_cross_validation_by_group_tests_unknown_groups(estimator, as_array):
+    """Each fold is fitted without the sequences of the tested groups, and each sequence is tested once."""
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(rng.integers(2, 5), 1)) for _ in range(16)]
+    groups = np.array([0, 1, 2, 3] * 4)
+    y = ["ab"[number // 4 % 2] for number in range(16)] if is_classifier(estimator()) else np.arange(16.0)
+    if estimator in (StepClassifier, StepRegressor):
+        y = [[label] * len(part) for label, part in zip(y, X, strict=True)]
+    given = X
+    if as_array:
+        given = np.empty(len(X), object)
+        given[:] = X
+    model = estimator(cell="vanilla", hidden_size=2, epochs=1, threads=1, random_state=0)
+    with pure_python():
+        scores = cross_validate(
+            model, given, y, groups=groups, cv=GroupKFold(2), return_estimator=True, return_indices=True
+        )
+        tested = scores["indices"]["test"]
+        assert sorted(np.concatenate(tested)) == list(range(16))
+        for train, test, fitted, score in zip(
+            scores["indices"]["train"], tested, scores["estimator"], scores["test_score"], strict=True
+        ):
+            assert not set(groups[train]) & set(groups[test])
+            alone = clone(model).fit([X[each] for each in train], [y[each] for each in train])
+            own = [X[each] for each in test], [y[each] for each in test]
+            assert score == fitted.score(*own) == alone.score(*own)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import hypothesis
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import strategies as st
 from run_asserts import without_clock
 
 import zoo
 from zoo.classification import Predictor
 from zoo.classification.baselines import summary_features
+from zoo.classification.metrics import CLASS_METRICS
 from zoo.classification.scaling import ScaledSequences
 from zoo.classification.spec import SequenceSpec
 from zoo.cli.app import cli
-from zoo.cli.format import header
+from zoo.cli.format import _sequences_header, header
 from zoo.data import LabelledSequences
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.kernels import pure_python
@@ -87,7 +90,7 @@ def test_model_learns_what_summary_features_do_not_hold(tmp_path):
     assert metrics["logistic regression"] < 0.75
     assert scores["improvement"]["low"] > 0.1
     assert scores["summary"].startswith("label: better than the best baseline, ")
-    assert set(scores["metrics"]["model"]) == {"accuracy", "balanced_accuracy", "macro_f1", "auroc"}
+    assert set(scores["metrics"]["model"]) == set(CLASS_METRICS)
     assert (predictor.predict(parts).predicted == np.array(labels)).mean() > 0.95
 
 
@@ -810,3 +813,44 @@ def test_gaps_that_are_longer_than_a_solver_takes_are_named(cell, warns, recwarn
         zoo.fit(given, cell=cell, steps=1, hidden=2)
     sentence = "the largest time between rows is 190 times the median"
     assert any(sentence in str(each.message) for each in recwarn) == warns
+
+
+@pytest.mark.parametrize(
+    ("change", "constant"),
+    [
+        (lambda part: part, ""),
+        (lambda part: part * [1, 0], "; constant in the training part: 1"),
+        (lambda part: part * [1, 0] + [0, 0.1], "; constant in the training part: 1"),
+        (lambda part: np.where(part == part[:, 1:], np.nan, part), "; constant in the training part: 1"),
+    ],
+)
+def test_channels_without_information_are_listed(change, constant):
+    """Arrays keep their channels, so a constant one is read."""
+    parts, labels = recordings()
+    _, dataset = prepared([change(part) for part in parts], labels, missing="mask")
+    start = {"event": "start", "sequences": dataset.metadata(), "config": {}}
+    assert _sequences_header(start)["reads"] == f"0, 1{constant}"
+
+
+@hypothesis.given(st.lists(st.sampled_from("abc"), min_size=12, max_size=20), st.integers(0, 99))
+def test_parts_that_lack_a_class_are_named(letters, seed):
+    """Groups are divided whatever their classes; each group has one class here."""
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(3, 1)) for _ in range(2 * len(letters))]
+    labels = np.repeat(letters, 2).tolist()
+    data = LabelledSequences.from_arrays(parts, labels, groups=np.repeat(np.arange(len(letters)), 2).tolist())
+    given = {**SMALL, "data": ("x",), "kind": "sequences", "split": "50,25,25", "split_seed": seed}
+    config = make_config(given)
+    try:
+        _, dataset = prepare_sequences(config, data)
+    except DataError:  # one class, or the training part lacks one
+        return
+    notes = dataset.metadata()["column_notes"]
+    for part, name in (("valid", "validation"), ("test", "test")):
+        present = {labels[number] for number in dataset.parts.by_name()[part]}
+        absent = [each for each in dataset.scaled.spec.classes if each not in present]
+        named = ", ".join(map(repr, absent))
+        noun = "class" if len(absent) == 1 else "classes"
+        own = [note for note in notes if f"of the {name} part" in note]
+        assert bool(own) == bool(absent)
+        assert not own or own[0].startswith(f"no group of the {name} part has the {noun} {named}, so ")

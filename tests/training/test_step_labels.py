@@ -570,6 +570,8 @@ def test_run_is_reported_compared_and_evaluated_on_other_data(trained, tmp_path)
         (None, {"pooling": "last", "seq": 5}, "seq is 5, and `pooling` is 'last'; sequences with one"),
         (None, {"metric": "mae"}, "metric is 'mae', and the labels are 2 classes; expected accuracy"),
         ("numbers", {"metric": "auroc"}, "metric is 'auroc', and the labels are numbers; expected mae or"),
+        ("numbers", {"metric": "brier_score"}, "'brier_score', and the labels are numbers; expected mae or"),
+        ("three", {"metric": "average_precision"}, "macro_f1, log_loss or brier_score."),
         ("three", {"metric": "auroc"}, "the labels are 3 classes; expected accuracy, balanced_ac"),
         ("none", {}, "arrays has no labels; give one for each step."),
         ("one class", {}, " steps is 'up'; expected two classes or more."),
@@ -634,12 +636,12 @@ def test_invalid_tables(settings, sentence):
     assert sentence in str(error.value)
 
 
-@pytest.mark.parametrize("pooling", ["none", "last"])
-def test_the_auroc_needs_two_classes_to_choose_the_best_model(pooling):
+@pytest.mark.parametrize(("pooling", "metric"), [("none", "auroc"), ("last", "average_precision")])
+def test_scores_of_two_classes_need_both_to_choose_the_best_model(pooling, metric):
     parts, _ = recordings(20)
     _, dataset = prepared(parts, ["a", "b"] * 10)
     labels = ["a" if number in dataset.parts.valid else "ba"[number % 2] for number in range(20)]
-    given = {"metric": "auroc", "pooling": pooling}
+    given = {"metric": metric, "pooling": pooling}
     if pooling == "last":
         labels = ["a"] * 18 + ["b"] * 2  # one for the training part, one for the test part
     with pytest.raises(
@@ -648,14 +650,16 @@ def test_the_auroc_needs_two_classes_to_choose_the_best_model(pooling):
         prepared(parts, labels, **given)
 
 
-def test_a_note_says_that_the_test_part_has_one_class():
+@pytest.mark.parametrize("metric", ["auroc", "average_precision"])
+def test_a_note_says_that_the_test_part_has_one_class(metric):
     parts, labels = recordings(20)
-    config, dataset = prepared(parts, labels, metric="auroc")
+    config, dataset = prepared(parts, labels, metric=metric)
     labels = [["up"] * len(each) if n in dataset.parts.test else each for n, each in enumerate(labels)]
-    config, dataset = prepared(parts, labels, metric="auroc")
+    config, dataset = prepared(parts, labels, metric=metric)
     model = dataset.make_model(zoo.get_cell("vanilla"), config)
-    facts = score_model(model, dataset.given, dataset.scaled, dataset.parts, "test", "auroc")
-    assert facts["note"] == "the labels are of one class, so there is no AUROC, and accuracy is compared"
+    facts = score_model(model, dataset.given, dataset.scaled, dataset.parts, "test", metric)
+    name = metric_text(metric)
+    assert facts["note"] == f"the labels are of one class, so there is no {name}, and accuracy is compared"
     assert facts["targets"][0]["main"] == "accuracy"
 
 

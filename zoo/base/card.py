@@ -57,6 +57,9 @@ def _reference_fields(card: Card, title: dict[str, str]) -> dict[str, str]:
     }
 
 
+_DERIVED = "derived from the"
+
+
 def derived_card(title: str, source: str, card: Card) -> Card:
     """The card of an unpublished class derived from a published component, with the papers to cite.
 
@@ -66,7 +69,7 @@ def derived_card(title: str, source: str, card: Card) -> Card:
         card: The card of the component.
     """
     papers = replace(card, also=()), *card.also
-    variant = f"derived from the {source}: {card.citation()} {card.url}"
+    variant = f"{_DERIVED} {source}: {card.citation()} {card.url}"
     return Card(title, variant=variant, scope=card.scope, block=card.block, also=papers)
 
 
@@ -217,6 +220,11 @@ class Card:
         """Whether it has authors, year and url."""
         is_default = (isinstance(value, str) and not value for value in (self.authors, self.url))
         return self.year is not None or not all(is_default)
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether this is the card of an unpublished class, and `variant` names the published component."""
+        return self.variant.startswith(_DERIVED)
 
     def citation(self) -> str:
         """Authors, year and title, or the title and ``unpublished``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,16 +79,24 @@ def _valid_time(outputs: Array, targets: Array, weights: Array) -> float:
     return float((is_valid * weights).sum() / weights.sum())
 
 
-_SHARES = ("accuracy", "balanced_accuracy", "sequence_accuracy", "macro_f1", "auroc")
+_SHARES = ("accuracy", "balanced_accuracy", "sequence_accuracy", "macro_f1", "auroc", "average_precision")
 _COLUMNS = (
-    *("accuracy", "balanced_accuracy", "macro_f1", "auroc"),
+    *("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss", "brier_score"),
     *("mae", "rmse", "mase", "pinball", "coverage"),
 )
 _DIRECTIONS = {
     **dict.fromkeys((*_SHARES, "valid_time"), True),
     **dict.fromkeys(("squared_error", "absolute_error", "nats", "mae", "rmse", "mase"), False),
+    **dict.fromkeys(("log_loss", "brier_score"), False),
 }
-_TEXTS = {"macro_f1": "macro F1", "auroc": "AUROC", "mae": "MAE", "rmse": "RMSE", "mase": "MASE"}
+_TEXTS = {
+    "macro_f1": "macro F1",
+    "auroc": "AUROC",
+    "brier_score": "Brier score",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "mase": "MASE",
+}
 
 
 def metric_text(metric: str) -> str:
@@ -97,6 +105,17 @@ def metric_text(metric: str) -> str:
     Settings, JSON and CSV have the name with underscores.
     """
     return _TEXTS.get(metric, metric.replace("_", " "))
+
+
+def metric_headings(metrics: Iterable[str], positive: str | None = None) -> list[str]:
+    """The headings of metrics in a table of scores: their names for readers.
+
+    Args:
+        metrics: The metrics.
+        positive: The class of the average precision; None or empty if labels are not of two classes.
+    """
+    of_class = {"average_precision": f" of {positive}"} if positive else {}
+    return [metric_text(metric) + of_class.get(metric, "") for metric in metrics]
 
 
 def metric_columns(scores: Container[str]) -> list[str]:

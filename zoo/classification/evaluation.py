@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from zoo.array_types import Array
+from zoo.base.metric import metric_text
 from zoo.classification.baselines import (
     logistic_regression,
     majority_class,
@@ -163,7 +164,9 @@ def score_sequences(
         facts["steps"] = scores.count
     notes = list[str]()
     if scores.main != main:
-        notes.append(f"the labels are of one class, so there is no AUROC, and {scores.main} is compared")
+        notes.append(
+            f"the labels are of one class, so there is no {metric_text(main)}, and {scores.main} is compared"
+        )
     elif absent := _absent_classes(scores, scaled.spec):
         noun = "labelled step" if scaled.spec.is_stepwise else "sequence"
         notes.append(f"no {noun} has the class {absent}, so the scores do not include its recall")
@@ -217,6 +220,7 @@ def _compare(
         scores = number_scores(spec.label, actual, {"model": predicted[:, 0], **baselines}, main, groups)
     else:
         scores = class_scores(spec.label, actual, {"model": predicted, **baselines}, main, groups)
+        scores = replace(scores, positive=spec.classes[1] if len(spec.classes) == 2 else "")
     return (scores if noun is None else replace(scores, resampled=noun, is_stepwise=True)), count
 
 

@@ -140,6 +140,7 @@ class Predictor:
         data: The sequences of training, or the name of their file.
         main: The score that the comparison with the baselines uses.
         sha256: Digest of the sequences of training; empty if it is unknown or they are in memory.
+        temperature: The temperature of :meth:`calibrated`; None before a calibration and after loading.
     """
 
     model: SequenceModel
@@ -147,6 +148,7 @@ class Predictor:
     data: Any
     main: str = "accuracy"
     sha256: str = ""
+    temperature: float | None = None
 
     def __repr__(self) -> str:
         classes = short_repr(self.spec.classes)
@@ -344,7 +346,7 @@ class Predictor:
         model = copy.deepcopy(self.model)
         model.params["Why"][...] *= scale
         model.params["by"][...] = model.params["by"] * scale + bias
-        return replace(self, model=model)
+        return replace(self, model=model, temperature=1 / scale)
 
     def _check_labels(self, codes: Array, source: str) -> None:
         """Check that labels for a calibration have all classes; raises `UsageError`."""

@@ -20,6 +20,7 @@ SECTIONS = {
         "sample": "Generate text with a trained model.",
         "forecast": "Forecast the next steps of a time series with a trained model.",
         "predict": "Predict labels of sequences or steps with a trained model.",
+        "calibrate": "Calibrate the probabilities of a trained classifier.",
         "backtest": "Compare forecasts from many points in time with actual values.",
         "eval": "Evaluate a trained model on its data, on other data or its task.",
         "tokenize": "Train a tokenizer on a text, for `zoo train --tokenizer`.",

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.arguments import counted
-from zoo.base.metric import metric_columns, metric_text
+from zoo.base.metric import metric_columns, metric_headings, metric_text
 from zoo.base.tracker import Event
-from zoo.tables import align
+from zoo.tables import TextTable
 from zoo.training.config import number_format
 from zoo.training.schedules import depends_on_steps
 
@@ -105,6 +105,7 @@ def _text_header(start: Event) -> dict[str, str]:
     return {
         "text": f"{text['name']}: {symbols}, {different:,} different, sha256 {digest}",
         "split": f"{text['train']:,} to train, {text['valid']:,} to validate{read}, {text['test']:,} to test",
+        **_note([f"{text['note']}." if "note" in text else ""]),
     }
 
 
@@ -170,6 +171,13 @@ def _left_out(columns: Sequence[str]) -> str:
     return with_flags(f"; left out: {', '.join(columns)}") if columns else ""
 
 
+def _constant(data: Event) -> str:
+    """The channels that are read although they hold no information; older logs lack them."""
+    channels = data.get("constant", ())
+    shown, more = ", ".join(channels[:_SHOWN_CLASSES]), " ..." if len(channels) > _SHOWN_CLASSES else ""
+    return f"; constant in the training part: {shown}{more}" if channels else ""
+
+
 def _losses_and_weights(config: Mapping[str, Any]) -> dict[str, str]:
     """The loss of each target, if they differ, and the column of the weights."""
     given, weight = str(config.get("loss")), config.get("weight")
@@ -195,7 +203,7 @@ def _sequences_header(start: Event) -> dict[str, str]:
     return {
         "data": f"{data['name']}: {number} of {steps}, sha256 {data['sha256'][:12]}",
         **_times(start, data),
-        "reads": f"{shown}{' ...' if len(channels) > _SHOWN_CLASSES else ''}{left_out}",
+        "reads": f"{shown}{' ...' if len(channels) > _SHOWN_CLASSES else ''}{_constant(data)}{left_out}",
         "label": f"{spec['label']}{_of_steps(data)}, {classes}",
         **_losses_and_weights(start.get("config", {})),  # a comparison has none
         "split": _split_of_steps(data) or _split(data, "sequences"),
@@ -445,16 +453,22 @@ def score_lines(test: Mapping[str, Any]) -> Iterator[str]:
         part = f"all {number}" if test["part"] == "all" else f"{test['part']} part, {number}"
         yield f"{scores['target']}, {part}{intervals}:"
         names = metric_columns(scores["metrics"]["model"])
-        rows = [
-            [name, *(_estimate(values[metric]) if metric in values else "" for metric in names)]
+        rows = tuple(
+            (name, *(_estimate(values[metric]) if metric in values else "" for metric in names))
             for name, values in scores["metrics"].items()
-        ]
-        yield from (f"  {line}" for line in align([["", *map(metric_text, names)], *rows]))
+        )
+        headings = ("", *metric_headings(names, scores.get("positive")))
+        for block in TextTable("", headings, rows).blocks(_SCORES_WIDTH):
+            yield from (f"  {line}" for line in block.lines())
     if test["part"] == "train":
         yield ("note: the model and the baselines were fitted to this part, so new data have other errors")
     if "note" in test:
         yield f"note: {with_flags(test['note'])}"
     yield from (scores["summary"] for scores in test["targets"])
+
+
+_SCORES_WIDTH = 118
+"""Largest width of a table of scores in characters."""
 
 
 def _estimate(estimate: Event) -> str:

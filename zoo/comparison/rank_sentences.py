@@ -139,7 +139,8 @@ def _ranked(results: Comparison) -> list[OverallRow]:
 
 
 def _has_ranks(results: Comparison) -> bool:
-    return len(results.tasks) > 1 and len(results.overall) > 1
+    """Whether there are several tasks, and several cells with a rank: a single one always has rank 1."""
+    return len(results.tasks) > 1 and len(_ranked(results)) > 1
 
 
 def rank_methods(results: Comparison, cite: Citation) -> Iterator[str]:

@@ -23,6 +23,7 @@ from zoo.comparison.table_entries import (
     mean_text,
     name_and_scope,
     position_of,
+    rate_entry,
     score_background,
     task_title,
 )
@@ -61,11 +62,18 @@ def with_size(item: T, results: Comparison, size: int) -> T:
 
 
 def size_tables(results: Comparison) -> Iterator[Table]:
-    """Mean ranks over all tasks at each size, if there are several tasks, and the scores on each task."""
+    """Mean ranks over all tasks at each size, if there are several tasks, and the tables of each task."""
     if len(results.tasks) > 1:
         yield rank_size_table(results)
     for task in results.tasks:
-        yield score_size_table(results, task)
+        yield from task_size_tables(results, task)
+
+
+def task_size_tables(results: Comparison, task: str) -> Iterator[Table]:
+    """The scores on a task at each size, and the learning rates that a sweep chose, if there was one."""
+    yield score_size_table(results, task)
+    if any(run.task == task for run in results.sweep):
+        yield rate_size_table(results, task)
 
 
 def rank_size_table(results: Comparison) -> Table:
@@ -155,6 +163,36 @@ def score_size_table(results: Comparison, task: str) -> Table:
         note,
         hatch=hatch_text(results, [task]),
         marks=marks_text(results, [task]),
+    )
+
+
+_VERDICTS = {
+    "edge": "edge: it is at the edge of the sweep, so a better rate may lie beyond.",
+    "plateau": "plateau: no rate is clearly better than the score without memory, so it may be chance.",
+}
+
+
+def rate_size_table(results: Comparison, task: str) -> Table:
+    """The learning rate that the sweep chose for each cell on a task at each size, in the order of scores."""
+    rows = {(row.cell, row.group.size): row for row in results.summary if row.task == task}
+    last = {cell: rows.get((cell, results.sizes[-1])) for cell in results.cells}
+    cells = sorted(results.cells, key=lambda cell: math.inf if (row := last[cell]) is None else row.rank)
+
+    def rate_cell(row: SummaryRow | None) -> TableEntry:
+        return NOTHING if row is None or row.mean is None else rate_entry(results, row)
+
+    entries = {cell: [rate_cell(rows.get((cell, size))) for size in results.sizes] for cell in cells}
+    texts = [entry.text for each in entries.values() for entry in each]
+    marks = [sentence for mark, sentence in _VERDICTS.items() if any(mark in text for text in texts)]
+    columns = (
+        replace(column, heat=False) for column in _columns(results, "the learning rate that the sweep chose")
+    )
+    return Table(
+        f"{task}-size-rates",
+        f"{task_title(task, results.section('tasks')[task])}: learning rates by size",
+        tuple(columns),
+        tuple((*name_and_scope(results, cell), *entries[cell]) for cell in cells),
+        " ".join(["A column has the learning rate that the sweep chose at this size.", *marks]),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from zoo.comparison.number_text import NO_VALUE, number_text, score_text
+from zoo.comparison.sweep import sweep_verdict
 from zoo.comparison.table_notes import (
     UNFINISHED_MARK,
     Info,
@@ -26,6 +27,12 @@ def name_and_scope(results: Comparison, cell: str) -> tuple[TableEntry, TableEnt
     """The label of a cell and its scope."""
     scope = results.scope(cell)
     return TableEntry(cell), TableEntry(scope, scope or NO_VALUE)
+
+
+def rate_entry(results: Comparison, row: SummaryRow) -> TableEntry:
+    """The learning rate of the runs, with ``edge`` or ``plateau`` if the sweep has not decided it."""
+    text = " ".join(filter(None, (number_text(row.lr, "g"), sweep_verdict(results, row))))
+    return TableEntry(row.lr, text)
 
 
 class _Background(TypedDict, total=False):

@@ -14,7 +14,6 @@ from zoo.comparison.model_info import merge_layers
 from zoo.comparison.number_text import NO_VALUE, difference_text, gain_text, number_text, score_text
 from zoo.comparison.rank_sentences import left_out_sentences, rank_conclusions, rank_verdict
 from zoo.comparison.size_tables import size_tables, with_size
-from zoo.comparison.sweep import sweep_verdict
 from zoo.comparison.table_entries import (
     NOTHING,
     deviation_text,
@@ -25,6 +24,7 @@ from zoo.comparison.table_entries import (
     mean_text,
     name_and_scope,
     number_entry,
+    rate_entry,
     score_background,
     seconds_text,
     task_title,
@@ -298,7 +298,7 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableEntry]:
         "H": number_entry(row.hidden, ","),
         "parameters": number_entry(row.parameters, ","),
         **_parts(results, row),
-        "lr": NOTHING if has_failed else _rate(results, row),
+        "lr": NOTHING if has_failed else rate_entry(results, row),
         metric: TableEntry(row.mean, mean, **score_background(results, row)),
         "95 %": interval_entry(row.mean, row.low, row.high, ".4g"),
         "difference": TableEntry(row.difference, _difference_text(row.metric, *difference)),
@@ -314,10 +314,6 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableEntry]:
         "training s": NOTHING if has_failed else TableEntry(row.seconds, seconds_text(row.seconds)),
         "rank": NOTHING if has_failed else number_entry(row.rank, "g"),
     }
-
-
-def _rate(results: Comparison, row: SummaryRow) -> TableEntry:
-    return TableEntry(row.lr, " ".join(filter(None, (number_text(row.lr, "g"), sweep_verdict(results, row)))))
 
 
 def _gain_entries(row: SummaryRow | TargetRow, in_points: bool = False) -> tuple[TableEntry, TableEntry]:

@@ -16,7 +16,7 @@ from zoo.comparison.number_text import enumerate_texts
 from zoo.comparison.rank_sentences import has_rank_intervals
 from zoo.comparison.records import RunRecord, SummaryRow
 from zoo.comparison.results import Comparison
-from zoo.comparison.size_tables import rank_size_table, score_size_table, with_size
+from zoo.comparison.size_tables import rank_size_table, task_size_tables, with_size
 from zoo.comparison.table_notes import have_similar_parameters, unfinished_sentences
 from zoo.comparison.tables import overall_table, task_tables
 from zoo.errors import CheckpointError, ZooWarning
@@ -385,7 +385,7 @@ def _sections_of_sizes(results: Comparison) -> Iterator[PageSection]:
     rank_tables = [rank_size_table(results)] if len(results.tasks) > 1 else []
     yield PageSection("overview", "Overview", (*rank_tables, *failures(results)))
     for task in results.tasks:
-        blocks: tuple[PageBlock, ...] = (score_size_table(results, task), *size_chart(results, task))
+        blocks: tuple[PageBlock, ...] = (*task_size_tables(results, task), *size_chart(results, task))
         yield PageSection(f"task-{task}", readable(task), (_summary(results, task), *blocks))
     for size in results.sizes:
         at_size, text = results.at_size(size), results.size_text([size])

@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.arguments import counted
 from zoo.array_types import Array
-from zoo.base.metric import metric_columns, metric_text
+from zoo.base.metric import higher_is_better, metric_columns, metric_headings, metric_text
 from zoo.classification import Predictor
 from zoo.classification.evaluation import predict, step_weights
 from zoo.classification.scaling import ScaledSequences, window_rows
@@ -209,9 +209,15 @@ def _scores(scores: Mapping[str, Any], part: str) -> Table:
         (TableEntry(name), *(_entry(values[metric]) for metric in metrics))
         for name, values in scores["metrics"].items()
     )
-    columns = (Column("prediction"), *(Column(metric_text(name), "number") for name in metrics))
-    better = "Higher" if "accuracy" in metrics else "Lower"
-    note = f"{better} is better. Brackets hold 95 % intervals, if there are enough sequences."
+    headings = metric_headings(metrics, scores.get("positive"))
+    columns = (Column("prediction"), *(Column(heading, "number") for heading in headings))
+    errors = [metric_text(name) for name in metrics if not higher_is_better(name)]
+    better = (
+        "Lower is better."
+        if len(errors) == len(metrics)
+        else f"Higher is better, except for the {' and the '.join(errors)}."
+    )
+    note = f"{better} Brackets hold 95 % intervals, if there are enough sequences."
     return Table("scores", f"Scores of {scores['target']}, {part} part", columns, rows, note)
 
 

@@ -349,7 +349,8 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
                 f"{owner}: X has {rows:,} rows and y {observed:,}; expected as many, or further rows of X "
                 f"with the future of the columns in known_future."
             )
-        return DataTable("table", given | {name: _padded(each, rows) for name, each in targets.items()}, "")
+        name = f"{owner}: {'y' if X is None else 'X'}"
+        return DataTable(name, given | {name: _padded(each, rows) for name, each in targets.items()}, "")
 
     def _inputs(self, X: Any, reset: bool = False) -> dict[str, DataColumn]:
         """The columns of X; store their number if ``reset``.

@@ -30,6 +30,9 @@ from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 from zoo.training.sequence_windows import SequenceWindows
 
+_SMALL = 1e-12
+"""Largest range of a constant channel, relative to its values, which may be rounded."""
+
 _MAX_PROBE_STEPS = 1000
 """Steps of the sequences of diagnostics, which store the gates of each step."""
 
@@ -107,18 +110,52 @@ class LabelledDataset:
             "step": step_text(self.given.time_unit, self.given.time_kind == "date"),
             "uneven": 0.0 if self.given.dt is None else round(uneven_share(self.given.dt), 4),
             "left_out": list(self.given.left_out),
+            "constant": self._constant_channels(),
             "column_notes": list(self._column_notes()),
             "inputs": spec.input_size,
             "spec": spec.to_json(),
         }
 
+    def _constant_channels(self) -> list[str]:
+        """Channels without information: all their values in the training part are equal or missing."""
+        spec, offsets = self.scaled.spec, self.parts.offsets
+        is_train = np.zeros(len(offsets) - 1, bool)
+        is_train[self.parts.train] = True
+        rows = np.repeat(is_train, np.diff(offsets))
+        constant = list[str]()
+        for number in np.flatnonzero(np.array(spec.scale) == 1.0):  # the scale of a constant channel
+            values = self.given.values[rows, number]
+            values = values[~np.isnan(values)]
+            if not len(values) or np.ptp(values) <= _SMALL * (abs(values[0]) + 1):
+                constant.append(spec.channels[number])
+        return constant
+
     def _column_notes(self) -> Iterator[str]:
-        """Sentences about columns that probably mean something else."""
+        """Sentences about columns that probably mean something else, and about classes that a part lacks."""
         given = self.given
+        if given.groups is not None:
+            yield from self._absent_classes()
         yield from sentinel_notes(given.channels, given.values)
         if self.parts.is_cut and given.time is None:  # in several sequences a number of the row begins anew
             for name, values in zip(given.channels, given.values.T, strict=True):
                 yield from increasing_note(name, values, given.offsets)
+
+    def _absent_classes(self) -> Iterator[str]:
+        """A sentence for each part that lacks classes, since groups are divided whatever their classes."""
+        spec = self.scaled.spec
+        for part, name in (("valid", "validation"), ("test", "test")):
+            items = self.scaled.items(self.parts.numbers(part))
+            labels = self.targets[items[self.weights[items] > 0]]
+            if not spec.classes or not len(labels):
+                continue
+            counts = np.bincount(labels, minlength=len(spec.classes))
+            absent = [repr(spec.classes[code]) for code in np.flatnonzero(counts == 0)]
+            if absent:
+                noun = "class" if len(absent) == 1 else "classes"
+                yield (
+                    f"no group of the {name} part has the {noun} {', '.join(absent)}, so scores of this part "
+                    f"say nothing about it; give another `split_seed`, or more groups."
+                )
 
     def _group_counts(self) -> list[int] | None:
         groups = self.given.groups

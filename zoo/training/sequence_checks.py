@@ -7,7 +7,7 @@ import numpy as np
 from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
-from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
+from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS, ORDER_METRICS
 from zoo.classification.sequence_parts import SequenceParts
 from zoo.classification.spec import SequenceSpec
 from zoo.data import parse_split
@@ -25,10 +25,10 @@ def check_metric(metric: str | None, classes: tuple[str, ...]) -> None:
         classes: The classes; empty for numbers.
     """
     known = CLASS_METRICS if classes else NUMBER_METRICS
-    if metric is None or (metric in known and not (metric == "auroc" and len(classes) > 2)):
+    names = [name for name in known if name not in ORDER_METRICS or len(classes) == 2]
+    if metric is None or metric in names:
         return
     labels = counted(len(classes), "class", "classes") if classes else "numbers"
-    names = [name for name in known if name != "auroc" or len(classes) == 2]
     raise UsageError(
         f"metric is {metric!r}, and the labels are {labels}; expected {', '.join(names[:-1])} or {names[-1]}."
     )
@@ -66,8 +66,8 @@ def check_labels(
             f"{given.name}: all labels of the training part ({counted(len(labels), unit)}) are "
             f"equal; there is nothing to learn. Give more sequences."
         )
-    if metric == "auroc":
-        _check_auroc(given, parts, codes[labelled[parts.validated]])
+    if metric in ORDER_METRICS:
+        _check_two_classes(given, parts, codes[labelled[parts.validated]], metric)
 
 
 def _check_exact(given: LabelledSequences) -> None:
@@ -167,11 +167,11 @@ def _check_counts(given: LabelledSequences, spec: SequenceSpec, counts: Array) -
     )
 
 
-def _check_auroc(given: LabelledSequences, parts: SequenceParts, labels: Array) -> None:
-    """Raise an error for one class in the part that chooses the best model: the AUROC needs two."""
+def _check_two_classes(given: LabelledSequences, parts: SequenceParts, labels: Array, metric: str) -> None:
+    """Raise an error for one class in the part that chooses the best model by a score of two classes."""
     if len(np.unique(labels)) == 1:
         raise DataError(
             f"{given.name}: the {_PART_NAMES[parts.validated]} part has labels of one class, and the metric "
-            f"is 'auroc', which compares two classes; give another {_split_setting(parts)}, or another "
+            f"is {metric!r}, which compares two classes; give another {_split_setting(parts)}, or another "
             f"`metric`."
         )

@@ -140,6 +140,8 @@ def train(
     if on_event is None:  # otherwise the event ``start`` lists the columns that are left out
         warn_of_unread_times(dataset.name, metadata.get("left_out", ()))
         warn_of_columns(dataset.name, metadata.get("column_notes", ()))
+        if dataset.kind == "text" and (text_note := metadata.get("note")):
+            warn_caller(f"{dataset.name}: {text_note}.")
     factory = RunFactory(dataset, resolved_cells, optimizer, regularisation, initial)
     parts = factory.make(config)  # before a checkpoint replaces the initial values
     for note in aux_notes(parts.model.stack, metadata) if on_event is None else ():

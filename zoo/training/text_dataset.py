@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
@@ -23,6 +24,7 @@ from zoo.data import (
     split,
 )
 from zoo.data.corpus import CODE_LEVELS
+from zoo.data.unicode_forms import unicode_note
 from zoo.errors import UsageError
 from zoo.field_repr import one_line_repr
 from zoo.model import AnyModel, LanguageModel
@@ -102,6 +104,8 @@ class TextDataset:
             "valid": len(self.parts.valid),
             "test": len(self.parts.test),
         }
+        if self.note:
+            facts["note"] = self.note
         if self.valid.is_shortened:
             facts["validation_symbols"] = self.valid.batch * self.valid.seq * self.valid.windows_per_epoch
         if self.corpus.level == "word":
@@ -109,6 +113,11 @@ class TextDataset:
         if self.part_bytes is not None:
             facts["bytes_per_token"] = {"train": self._train_bytes(), "eval": self._eval_bytes()}
         return facts
+
+    @cached_property
+    def note(self) -> str:
+        """A sentence on symbols that look the same; empty if there are none."""
+        return unicode_note(self.corpus)
 
     def make_model(self, cell: Cell | list[Cell], config: Config) -> LanguageModel:
         """A language model of the symbols of the text."""

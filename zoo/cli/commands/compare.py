@@ -371,13 +371,14 @@ def _executor_flags(arguments: dict[str, Any]) -> list[str]:
 
 
 def _show(comparison: Comparison) -> None:
-    from zoo.cli.terminal import is_terminal, show_table
+    from zoo.cli.terminal import is_terminal, make_console, show_table
     from zoo.comparison.result_warnings import list_warnings
     from zoo.comparison.tables import make_tables
 
+    width = make_console().width if is_terminal() else _WIDTH
     for table in make_tables(comparison):
-        text = table.as_text()
-        show_table(text if is_terminal() else text.fit(_WIDTH))
+        for block in table.as_text().fit(width).blocks(width):
+            show_table(block)
     echo()
     for line in list_warnings(comparison):
         echo(line)
@@ -385,7 +386,7 @@ def _show(comparison: Comparison) -> None:
     echo(f"see it with: {shlex.join(['zoo', 'report', str(comparison.path)])}")
 
 
-_WIDTH = 120  # of a table that is not printed on a terminal
+_WIDTH = 120  # of tables that are not printed on a terminal
 
 
 def _write(marker: DocumentMarker, comparison: Comparison) -> None:

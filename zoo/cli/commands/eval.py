@@ -322,7 +322,7 @@ def _text_report(facts: dict[str, Any]) -> list[str]:
     rows = [
         ("text", f"{facts['text']}, {part}: mean loss of {facts['symbols']:,} of {symbols}{skipped}"),
         ("loss", f"{decimal(facts['loss'])} nats, {decimal(facts['bits'])} bits/{noun}{bytes_too}"),
-        ("perplexity", f"{facts['perplexity']:.3f}"),
+        ("perplexity", f"{facts['perplexity']:.3f} per {noun}"),
     ]
     return align([*rows, *_noise_row(facts)])
 

@@ -260,6 +260,9 @@ def _reference(component: type[Component]) -> Iterator[str]:
     card = component.card
     remarks = {"Variant": card.variant, "Deviations": card.deviations, "Trainability": card.trainability}
     yield from _wrapped(card.citation())
+    if card.is_derived:
+        text = remarks.pop("Variant")
+        yield from _wrapped(f"{text[0].upper()}{text[1:]}")
     yield from [card.url] if card.published else []
     if issubclass(component, Cell):
         yield from _wrapped(f"Scope: {card.scope}, {SCOPES[card.scope]}.")
