@@ -433,6 +433,16 @@ def calls(folder: Path) -> dict[str, Call]:
                 "force": True,
             },
         ),
+        "to_html": (
+            zoo.export.to_html,
+            {
+                "model": language,
+                "path": folder / "model.html",
+                "title": None,
+                "weights": "float",
+                "force": True,
+            },
+        ),
         "int8_weights": (zoo.export.int8_weights, {"model": language, "tokens": None}),
         "to_onnx": (
             zoo.export.to_onnx,

@@ -18,7 +18,9 @@ from zoo.export.int8_weights import int8_weights
 from zoo.export.js_model import js_module
 from zoo.export.onnx_graph import require_onnx
 from zoo.export.onnx_model import OPSET, onnx_model, used_operators
+from zoo.export.page import check_language_model, playground
 from zoo.storage.atomic import write_files
+from zoo.training import Run
 
 
 def check_writable(paths: list[Path], force: bool) -> None:
@@ -103,6 +105,23 @@ class JsFile:
     path: Path
     bytes: int
     names: tuple[str, ...]
+    sizes: Mapping[str, int]
+    float_matrices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HtmlFile:
+    """An exported web page.
+
+    Args:
+        path: The file.
+        bytes: Its size.
+        sizes: Bytes of ``weights``, the constants, and ``states``, of one sequence.
+        float_matrices: Names in the source of the matrices that are not int8.
+    """
+
+    path: Path
+    bytes: int
     sizes: Mapping[str, int]
     float_matrices: tuple[str, ...] = ()
 
@@ -243,6 +262,50 @@ def to_js(
     data = module.source.encode("ascii")
     write_files({target: data})
     return JsFile(target, len(data), module.names, module.sizes, _float_matrices(module.is_int8))
+
+
+def to_html(
+    model: AnyModel,
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    weights: Literal["float", "int8"] = "float",
+    force: bool = False,
+) -> HtmlFile:
+    """Write a language model as a web page that generates text, in one file that loads nothing.
+
+    The page continues a prompt, shows the probabilities of the next symbol and all states, and colours the
+    text by a unit. It names the cell, its paper, and of a run its validation loss.
+
+    Args:
+        model: A language model, or a run of one.
+        path: The file, ``NAME.html``.
+        title: The title of the page; by default the name of the file.
+        weights: As for :func:`to_js`.
+        force: Whether an existing file may be replaced.
+
+    Raises:
+        UsageError: if it is another model, the name has another ending, or the file exists.
+        DefinitionError: if a cell's step cannot be compiled.
+        CheckpointError: if the file cannot be written.
+    """
+    target = as_path(path, "export: path")
+    if target.suffix not in (".html", ".htm"):
+        raise UsageError(
+            f"export: the file is {target.name!r}; expected a name that ends with .html or .htm."
+        )
+    if title is not None and not isinstance(title, str):
+        raise UsageError(
+            f"export: title is {short_repr(title)}; expected a string, or None for the file's name."
+        )
+    check_writable([target], force)
+    subject, is_int8 = _subject(model, None, weights)
+    check_language_model(subject)
+    loss = model.best_loss if isinstance(model, Run) else None
+    text, module = playground(subject, is_int8, target.stem if title is None else title, loss)
+    data = text.encode(errors="backslashreplace")  # a name may not be UTF-8
+    write_files({target: data})
+    return HtmlFile(target, len(data), module.sizes, _float_matrices(module.is_int8))
 
 
 def _subject(model: AnyModel, tokens: bool | None, weights: str) -> tuple[ExportedModel, bool]:

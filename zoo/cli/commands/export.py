@@ -1,4 +1,4 @@
-"""``zoo export``: write a trained model as an ONNX graph, as C, or as JavaScript."""
+"""``zoo export``: write a trained model as an ONNX graph, as C, as JavaScript, or as a web page."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from zoo.errors import UsageError
 from zoo.tables import align
 
 if TYPE_CHECKING:
-    from zoo.export import CFiles, JsFile, OnnxFile
+    from zoo.export import CFiles, HtmlFile, JsFile, OnnxFile
 
 
-_SUFFIXES = {"onnx": ".onnx", "c": ".c", "js": ".js"}
+_SUFFIXES = {"onnx": ".onnx", "c": ".c", "js": ".js", "html": ".html"}
 _LANGUAGES = {"c": "C source", "js": "a JavaScript module"}
 _NOTE = (
     "note",
@@ -39,7 +39,7 @@ _NOTE = (
 @option(
     "--out",
     metavar="FILE",
-    help="The file, NAME.onnx, NAME.c or NAME.js; with NAME.c also NAME.h.  [in this directory, named after "
+    help="The file, NAME.onnx, .c, .js or .html; with NAME.c also NAME.h.  [in this directory, named after "
     "RUN]",
 )
 @option("--step", is_flag=True, help="ONNX: one time step, states as inputs and outputs, for streaming.")
@@ -53,8 +53,8 @@ _NOTE = (
 @option(
     "--weights",
     type=click.Choice(["float", "int8"]),
-    help="C, JavaScript: int8 quantizes matrices to integers and scales, a quarter of the bytes of large "
-    "matrices; `zoo eval RUN --weights int8` evaluates the quantized model.  [float]",
+    help="C, JavaScript, HTML: int8 quantizes matrices to integers and scales, a quarter of the bytes of "
+    "large matrices; `zoo eval RUN --weights int8` evaluates the quantized model.  [float]",
 )
 @option("--force", is_flag=True, help="Replace existing files.")
 @option("--cell", **CELL_FILE)
@@ -71,31 +71,36 @@ def command(
     force: bool,
     cell: str | None,
 ) -> None:
-    """Export a trained model as an ONNX graph, as C source, or as a JavaScript module.
+    """Export a trained model as an ONNX graph, as C, as JavaScript, or as a web page.
 
     RUN is a run directory, of which zoo uses the best model, or a .safetensors file. The ONNX graph runs in
     onnxruntime. The C source needs a compiler and the mathematical library, and allocates no memory. The
-    JavaScript module runs in browsers and in Node, and loads nothing. Exports of a model of a table hold its
-    columns, their units, and its classes.
+    JavaScript module runs in browsers and in Node, and loads nothing. The web page generates text with a
+    language model, and shows its states. Exports of a model of a table hold its columns, their units, and its
+    classes.
     """
     if form is None or out is not None:
         form = _format_of(form, out)
     if form != "onnx" and (step or raw):
         flag, kind = ("--step", "one step") if step else ("--raw", "raw rows, if the model has a table")
-        raise UsageError(f"{flag} is for --format onnx: {_LANGUAGES[form]} always has a function for {kind}.")
+        reason = f": {_LANGUAGES[form]} always has a function for {kind}" if form in _LANGUAGES else ""
+        raise UsageError(f"{flag} is for --format onnx{reason}.")
     if form != "c" and name is not None:
-        reason = "an ONNX graph has the names of the model" if form == "onnx" else "a module needs no prefix"
+        reason = (
+            "an ONNX graph has the names of the model" if form == "onnx" else "JavaScript needs no prefix"
+        )
         raise UsageError(f"--name is for --format c: {reason}.")
     if form == "onnx" and weights == "int8":
         raise UsageError(
-            "--weights is for --format c and js; to quantize an ONNX file, use quantize_dynamic of "
+            "--weights is for --format c, js and html; to quantize an ONNX file, use quantize_dynamic of "
             "onnxruntime.quantization."
         )
 
-    from zoo.export import to_c, to_js, to_onnx
+    from zoo.export import to_c, to_html, to_js, to_onnx
     from zoo.export.exported_data import exported_data
     from zoo.export.exported_model import load_trained
     from zoo.model.checkpoint import check_run_path
+    from zoo.training import Run
 
     kind = "-step" if step else "-raw" if raw else ""
     target = Path(out) if out is not None else _default_target(Path(path), form, kind)
@@ -107,6 +112,10 @@ def command(
     elif form == "js":
         file = to_js(model, target, tokens=tokens or None, weights=weights or "float", force=force)
         rows = [*_js_rows(file), *_matrix_rows(file.float_matrices, weights)]
+    elif form == "html":
+        subject = Run(Path(path), cells) if Path(path).is_dir() else model
+        page = to_html(subject, target, weights=weights or "float", force=force)
+        rows = [*_html_rows(page), *_matrix_rows(page.float_matrices, weights)]
     else:
         files = to_c(model, target, name=name, tokens=tokens or None, weights=weights or "float", force=force)
         rows = [*_c_rows(files), *_matrix_rows(files.float_matrices, weights)]
@@ -121,7 +130,7 @@ def _format_of(form: str | None, out: str | None) -> str:
         UsageError: if there is neither, or they contradict each other.
     """
     if out is None:
-        raise UsageError("choose a format: --format onnx, c or js, or a file, --out NAME.onnx.")
+        raise UsageError("choose a format: --format onnx, c, js or html, or a file, --out NAME.onnx.")
     formats = [form for form, suffix in _SUFFIXES.items() if out.lower().endswith(suffix)]
     if form is not None:
         if formats not in ([], [form]):
@@ -154,6 +163,11 @@ def _js_rows(file: JsFile) -> Iterator[tuple[str, str]]:
     yield "file", f"{file.path}, {file.bytes:,} bytes"
     yield "names", ", ".join(file.names)
     yield "bytes", ", ".join(f"{name} {size:,}" for name, size in file.sizes.items())
+
+
+def _html_rows(page: HtmlFile) -> Iterator[tuple[str, str]]:
+    yield "file", f"{page.path}, {page.bytes:,} bytes"
+    yield "bytes", ", ".join(f"{name} {size:,}" for name, size in page.sizes.items())
 
 
 def _matrix_rows(float_matrices: tuple[str, ...], weights: str | None) -> Iterator[tuple[str, str]]:
