@@ -200,6 +200,17 @@ def test_texts_of_any_vocabulary(symbols, numbers, seed, node):
     assert "<!--" not in source
 
 
+def test_texts_of_special_vocabularies(node):
+    """A byte order mark is text, and the longest of several symbols is taken."""
+    path = node.module(zoo.LanguageModel([0xEF, 0xBB, 0xBF, 0x41], hidden_size=2))
+    assert node.call(path, "return module.text([0, 1, 2, 3]);") == "\ufeffA"
+    assert node.call(path, "return module.tokens(given);", "\ufeffA") == [0, 1, 2, 3]
+    vocabulary = zoo.data.Vocabulary(["a", "ab", "abc", "\U0001f600"])
+    path = node.module(zoo.LanguageModel(vocabulary, hidden_size=2))
+    text = "abcaba\U0001f600ab"
+    assert node.call(path, "return module.tokens(given);", text) == vocabulary.encode(text).tolist()
+
+
 @examples(60)
 @given(
     text=st.text(
@@ -213,10 +224,11 @@ def test_texts_of_any_vocabulary(symbols, numbers, seed, node):
     )
 )
 def test_words_are_those_of_python(text, node):
-    words = list(dict.fromkeys(split_words(text)))
-    vocabulary = WordVocabulary(["<unk>", "a", *(word for word in words[::2] if word != "a")])
+    words = list(dict.fromkeys(["a", *split_words(text)]))
+    vocabulary = WordVocabulary(["<unk>", *words])
     path = node.module(zoo.LanguageModel(vocabulary, hidden_size=2))
-    assert node.call(path, "return module.tokens(given);", text) == vocabulary.encode(text).tolist()
+    for whole in (text, f"{text} unknown", f"unknown {text}"):
+        assert node.call(path, "return module.tokens(given);", whole) == vocabulary.encode(whole).tolist()
 
 
 def test_token_numbers(node):
@@ -337,6 +349,16 @@ def test_every_operation_matches_numpy(node):
             expected = np.asarray(op.numpy(*operands[name]), np.float64)
         actual = [float(value) for value in results[name]]
         np.testing.assert_allclose(actual, expected, rtol=1e-14, atol=1e-15, err_msg=name)
+
+
+def test_powers_are_those_of_numpy(node):
+    """At the ends, where Math.pow differs from C and NumPy."""
+    ends = [-np.inf, -2.0, -1.0, -0.0, 0.0, 0.5, 1.0, 2.0, 3.0, np.inf, np.nan]
+    pairs = np.array([(a, b) for a in ends for b in ends])
+    code = f"{HELPERS['pow']} return given.map(([a, b]) => pow(a, b));"
+    with np.errstate(all="ignore"):
+        expected = np.power(*pairs.T)
+    np.testing.assert_allclose([float(each) for each in node.call(None, code, pairs)], expected, rtol=1e-15)
 
 
 # Source

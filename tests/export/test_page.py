@@ -109,7 +109,17 @@ def check_page(page):
     symbols=st.lists(
         st.one_of(
             st.sampled_from(
-                ["</script>", "<!--", "<script>", "]]>", "</style>", "\u2028", "$title", "&lt;", "${1}"]
+                [
+                    "</script>",
+                    "</script ",
+                    "<!--<script>",
+                    "]]>",
+                    "</style>",
+                    "\u2028",
+                    "$title",
+                    "&lt;",
+                    "${1}",
+                ]
             ),
             st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3),
         ),
@@ -123,6 +133,7 @@ def test_symbols_and_title_are_text(symbols, title):
     page = page_of(small_model(symbols), f"{title}</title><script>")
     check_page(page)
     assert page.text("script").isascii()
+    assert not re.search(r"</script|<!--", page.text("script").partition("export class Model")[2])
 
 
 def run_page(page, folder, prompt, **values):
