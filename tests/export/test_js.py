@@ -372,6 +372,7 @@ def test_literals_are_ascii_that_cannot_end_a_script(text, node):
     assert not {"<", ">", "&"} & set(literal)
     assert node.call(None, f"return {literal};") == text
     assert json.loads(literal) == text
+    assert node.call(None, f"return {js_value([np.inf, -np.inf, 0.1])};") == ["Infinity", "-Infinity", 0.1]
     assert node.call(None, f"/** {js_comment(text)} */ return 1;") == 1
 
 

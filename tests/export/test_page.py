@@ -173,6 +173,8 @@ def test_page_shows_errors(tmp_path):
     shown = run_page(page_of(small_model()), tmp_path, "xyz")
     assert shown["problem"] == ('not among the 8 symbols of the vocabulary: "x", "y", "z"; leave them out.')
     assert shown["text"] == ""
+    shown = run_page(page_of(small_model()), tmp_path, "he" * 2501)
+    assert shown["problem"] == "the prompt has 5002 symbols; expected at most 5000."
 
 
 def test_page_has_labels_for_all_controls():

@@ -99,6 +99,7 @@ def test_uneven_times_reach_the_cell(node):
         np.testing.assert_allclose(
             as_array(node.call(path, FORECAST, {"rows": rows, "options": {}})), expected, rtol=1e-7
         )
+    assert node.call(path, "return module.info.time_step;") == "time_step"
     objects[20]["time_step"] = 0
     with pytest.raises(JsError, match="RangeError: row 20: the time from the row before is 0"):
         node.call(path, FORECAST, {"rows": objects, "options": {}})

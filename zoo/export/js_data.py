@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.compiler.codegen.writer import Names
-from zoo.export.exported_data import TIME_STEP, DataExport, SequencesExport, TableExport
+from zoo.export.exported_data import TIME_STEP, SequencesExport, TableExport
 from zoo.export.exported_model import ExportedModel
 from zoo.export.js_source import asset, js_value
 
@@ -24,8 +24,7 @@ def data_text(model: ExportedModel) -> str:
     """The description of the data, and the functions."""
     assert model.data is not None  # the caller asks for it
     described = _table(model.data) if isinstance(model.data, TableExport) else _sequences(model.data)
-    time_step = Names(set(model.data.columns)).fresh("time_step") if TIME_STEP in model.inputs else None
-    described |= {"time_step": time_step, "time_unit": model.data.time_unit}
+    described |= {"time_step": _time_step(model), "time_unit": model.data.time_unit}
     fields = "\n".join(f"    {js_value(name)}: {js_value(value)}," for name, value in described.items())
     names = ["forecast.js"]
     if isinstance(model.data, SequencesExport):
@@ -34,10 +33,18 @@ def data_text(model: ExportedModel) -> str:
     return f"/** The columns of a row, and their units. */\nconst data = {{\n{fields}\n}};\n\n{texts}"
 
 
-def data_info(data: DataExport) -> dict[str, Any]:
+def _time_step(model: ExportedModel) -> str | None:
+    """The key of the time from the row before; None if the cell does not read it."""
+    assert model.data is not None  # the caller asks for it
+    return Names(set(model.data.columns)).fresh("time_step") if TIME_STEP in model.inputs else None
+
+
+def data_info(model: ExportedModel) -> dict[str, Any]:
     """The parts of the description that a user of the module needs."""
+    data = model.data
+    assert data is not None  # the caller asks for it
     columns = [{"name": name, "texts": list(texts)} for name, texts in data.columns.items()]
-    info: dict[str, Any] = {"columns": columns}
+    info: dict[str, Any] = {"columns": columns, "time_step": _time_step(model)}
     if isinstance(data, SequencesExport):
         return {**info, "classes": list(data.spec.classes)}
     spec = data.spec

@@ -132,7 +132,7 @@ def _info_lines(code: ModelCode, sizes: Mapping[str, int], weights: str) -> Iter
     if model.vocabulary is not None:
         info["level"] = model.vocabulary.level
     if model.data is not None:
-        info |= data_info(model.data)
+        info |= data_info(model)
     yield "/** The description of the model: cell, sizes, and the shapes of auxiliary inputs and states. */"
     yield "export const info = {"
     yield from (f"    {js_value(name)}: {js_value(value)}," for name, value in info.items())

@@ -251,8 +251,8 @@ def js_array(dtype: np.dtype[Any]) -> str:
 
 
 def js_value(value: object) -> str:
-    """A JSON value as an expression of ASCII that is safe in a script element of a page, too."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False)
+    """A JSON value, NaN or infinity as an expression of ASCII that is safe in a script of a page, too."""
+    text = json.dumps(value, ensure_ascii=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

@@ -1,6 +1,10 @@
 // The page. Strings become text nodes and are never parsed as markup.
 {
-    const COLUMNS = 80, BARS = 12, MOST_SYMBOLS = 5000;
+    const COLUMNS = 80, BARS = 12, MOST_ROWS = 512;
+    // The states of all symbols are kept, in at most 128 MB if they are float32.
+    const STATE_SIZE = Object.values(info.states)
+        .reduce((sum, shape) => sum + shape.reduce((product, size) => product * size, 1), 0);
+    const MOST_SYMBOLS = Math.min(5000, Math.floor(2 ** 25 / Math.max(1, STATE_SIZE)));
     const by_id = (id) => document.getElementById(id);
 
     /** The text that the model read, with the states after each symbol, and the scores of the next one. */
@@ -97,9 +101,10 @@
         const { name: selected, unit } = chosen(), steps = session.steps.slice(-COLUMNS);
         for (const canvas of document.querySelectorAll("canvas")) {
             const name = canvas.dataset.state, scale = session.scales[name], context = canvas.getContext("2d");
-            const size = canvas.width / COLUMNS, height = canvas.height / session.model.state[name].length;
+            const rows = Math.min(MOST_ROWS, session.model.state[name].length);
+            const size = canvas.width / COLUMNS, height = canvas.height / rows;
             context.clearRect(0, 0, canvas.width, canvas.height);
-            steps.forEach(({ states }, column) => states[name].forEach((value, row) => {
+            steps.forEach(({ states }, column) => states[name].subarray(0, rows).forEach((value, row) => {
                 context.fillStyle = colour(value, scale);
                 context.fillRect(column * size, row * height, size, height);
             }));
@@ -128,6 +133,8 @@
         clear();
         random = new Random(Math.max(0, Math.floor(Number(by_id("seed").value)) || 0));
         const prompt = tokens(by_id("prompt").value);
+        if (prompt.length > MOST_SYMBOLS)
+            throw new RangeError(`the prompt has ${prompt.length} symbols; expected at most ${MOST_SYMBOLS}.`);
         if (prompt.length === 0)
             prompt.push(Math.floor(random.uniform() * OUTPUTS));
         prompt.forEach((token) => session.read(token));
@@ -192,14 +199,14 @@
 
     for (const [name, shape] of Object.entries(info.states)) {
         by_id("state").append(element("option", { value: name, textContent: name }));
-        const units = session.model.state[name].length;
-        const canvas = element("canvas", { width: 10 * COLUMNS, height: units * Math.max(1, Math.floor(240 / units)) });
+        const units = session.model.state[name].length, rows = Math.min(MOST_ROWS, units);
+        const canvas = element("canvas", { width: 10 * COLUMNS, height: rows * Math.max(1, Math.floor(240 / rows)) });
         canvas.dataset.state = name;
         canvas.setAttribute("role", "img");
         canvas.setAttribute("aria-label", `${name}: ${shape.join(" x ")} units over the last ${COLUMNS} symbols`);
         canvas.addEventListener("click", (event) => {
             by_id("state").value = name;
-            by_id("unit").value = String(Math.floor(event.offsetY / canvas.clientHeight * units));
+            by_id("unit").value = String(Math.floor(event.offsetY / canvas.clientHeight * rows));
             paint();
         });
         by_id("maps").append(element("figure", {}, element("figcaption", { textContent: name }), canvas));
