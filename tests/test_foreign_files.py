@@ -125,6 +125,8 @@ if importlib.util.find_spec("sklearn"):
     PYTHON["zoo.sklearn.load"] = (lambda place: zoo.sklearn.load(place.file),)
 WRITE_ONLY = {
     "zoo.export.to_c",
+    "zoo.export.to_html",
+    "zoo.export.to_js",
     "zoo.export.to_onnx",
     "zoo.report.write_figures",
     "zoo.report.write_page",
@@ -397,7 +399,12 @@ def _names(package: str) -> list[str]:
 
 def _takes_path(package: str, name: str) -> bool:
     value = getattr(importlib.import_module(package), name)
-    if not callable(value) or value.__name__ in ("CFiles", "OnnxFile"):  # results, which hold paths
+    if not callable(value) or value.__name__ in (
+        "CFiles",
+        "HtmlFile",
+        "JsFile",
+        "OnnxFile",
+    ):  # results, which hold paths
         return False
     with contextlib.suppress(ValueError, TypeError):
         parameters = inspect.signature(value).parameters.values()

@@ -33,7 +33,7 @@ LEFT_OUT = {
         ("Batch", "Output", "Corpus", "Decoder", "Split", "Window", "FixedPoints", "ReportPage"), RESULTS
     ),
     **dict.fromkeys(("ColumnRoles", "DataTable", "LabelledSequences", "Panel"), RESULTS),
-    **dict.fromkeys(("BpttBatches", "CFiles", "OnnxFile"), RESULTS),
+    **dict.fromkeys(("BpttBatches", "CFiles", "HtmlFile", "JsFile", "OnnxFile"), RESULTS),
     "Loss": "a row of the table of losses; register_loss checks it",
     **dict.fromkeys(("get_loss", "list_losses", "register_loss"), "tested in tests/model/test_losses.py"),
     **dict.fromkeys(

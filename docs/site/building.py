@@ -10,8 +10,10 @@ from typing import Any
 from contents import file_name, reference, reference_page, sections
 from docutils import nodes
 from pygments.lexers.special import TextLexer
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.ext.autodoc.mock import mock
+from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import inspect
 from sphinx.util.inspect import stringify_signature
@@ -92,6 +94,27 @@ class PublicNames(SphinxPostTransform):
                 node.replace_self(link)
 
 
+class OpenPages(SphinxTransform):
+    """Links to web pages open them. Sphinx would make them downloads."""
+
+    default_priority = 5
+
+    def apply(self, **_: object) -> None:
+        """Replace the references to downloads that are pages."""
+        for node in list(self.document.findall(addnodes.download_reference)):
+            if node["reftarget"].endswith(".html"):
+                node.replace_self(
+                    nodes.reference("", "", *node.children, refuri=node["reftarget"], internal=True)
+                )
+
+
+def copy_pages(app: Sphinx, exception: Exception | None) -> None:
+    """Copy the web pages of the documents."""
+    if exception is None and app.builder.format == "html":
+        source, target = (Path(folder) / "docs" / "demo" for folder in (app.srcdir, app.outdir))
+        shutil.copytree(source, target, dirs_exist_ok=True)
+
+
 def name_the_front_page(app: Sphinx, exception: Exception | None) -> None:
     """A host opens ``index.html``."""
     if exception is None and app.builder.format == "html":
@@ -101,9 +124,11 @@ def name_the_front_page(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Files of the site that no extension writes."""
     app.add_lexer("output", TextLexer)
+    app.add_transform(OpenPages)
     app.add_post_transform(PublicNames)
     app.connect("builder-inited", write_reference)
     app.connect("source-read", add_navigation)
     app.connect("autodoc-process-signature", shorten_signature)
     app.connect("build-finished", name_the_front_page)
+    app.connect("build-finished", copy_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -71,7 +71,23 @@ def test_c_writes_two_files_and_prints_sizes(here):
     assert '#include "tiny.h"' in (here / "tiny.c").read_text()
 
 
-@pytest.mark.parametrize(("file", "word"), [("m.onnx", "opset"), ("m.c", "names")])
+def test_js_writes_one_file_and_prints_its_names(here):
+    result = run("hello.safetensors", "--format", "js")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        f"file   hello.js, {(here / 'hello.js').stat().st_size:,} bytes",
+        "names  Model, info, INPUTS, OUTPUTS, symbols, tokens, text, probabilities, draw, Random",
+        "bytes  weights 528, states 16",
+    ]
+    result = run("hello.safetensors", "-o", "small.js", "--weights", "int8")
+    assert (result.exit_code, result.stdout.splitlines()[2]) == (0, "bytes  weights 240, states 16")
+    zoo.export.to_js(zoo.load("hello.safetensors"), "python.js")
+    assert (here / "python.js").read_text().replace("python", "hello") == (here / "hello.js").read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "word"), [("m.onnx", "opset"), ("m.c", "names"), ("m.js", "names"), ("m.html", "bytes")]
+)
 def test_format_follows_from_file_name(file, word, here):
     if file == "m.onnx":
         pytest.importorskip("onnx")
@@ -79,7 +95,7 @@ def test_format_follows_from_file_name(file, word, here):
     assert (here / file).is_file()
 
 
-@pytest.mark.parametrize("form", ["onnx", "c"])
+@pytest.mark.parametrize("form", ["onnx", "c", "js", "html"])
 def test_existing_files_are_kept(form, here):
     if form == "onnx":
         pytest.importorskip("onnx")
@@ -99,14 +115,27 @@ def test_existing_files_are_kept(form, here):
     [
         (("--format", "c", "--step"), "--step is for --format onnx"),
         (("--format", "c", "--raw"), "--raw is for --format onnx"),
-        (("--format", "onnx", "--name", "x"), "--name is for --format c"),
+        (
+            ("--format", "js", "--step"),
+            "--step is for --format onnx: a JavaScript module always has a function",
+        ),
+        (
+            ("--format", "js", "--raw"),
+            "--raw is for --format onnx: a JavaScript module always has a function",
+        ),
+        (("--format", "html", "--step"), "--step is for --format onnx.\n"),
+        (("--format", "onnx", "--name", "x"), "--name is for --format c: an ONNX graph has the names"),
+        (("--format", "js", "--name", "x"), "--name is for --format c: JavaScript needs no prefix"),
         (("--format", "onnx", "--weights", "int8"), "use quantize_dynamic of onnxruntime.quantization."),
         (("--format", "c", "--weights", "int4"), "--weights is 'int4'; expected one of 'float', 'int8'."),
-        (("--format", "tflite"), "--format is 'tflite'; expected one of 'onnx', 'c'."),
+        (("--format", "tflite"), "--format is 'tflite'; expected one of 'onnx', 'c', 'js', 'html'."),
         (("--format", "onnx", "-o", "m.c"), "names a file of the format c, and --format is onnx."),
-        ((), "choose a format: --format onnx or --format c, or a file, --out NAME.onnx."),
+        ((), "choose a format: --format onnx, c, js or html, or a file, --out NAME.onnx."),
         (("--out", "m.c", "--name", "é"), "Error: export: --name is 'é'; expected ASCII letters, digits and"),
-        (("--out", "m.tflite"), "--out m.tflite: the format is unknown; use a name that ends in .onnx or .c"),
+        (
+            ("--out", "m.tflite"),
+            "--out m.tflite: the format is unknown; use a name that ends in .onnx or .c or .js or .html",
+        ),
     ],
 )
 def test_incompatible_flags_are_errors(args, complaint, here):

@@ -1,4 +1,4 @@
-"""Stacks of blocks and cells that Hypothesis draws: exported ONNX and C compute the values of zoo."""
+"""Stacks of blocks and cells that Hypothesis draws: exports compute the values of zoo."""
 
 from __future__ import annotations
 
@@ -67,3 +67,14 @@ def test_c_of_any_stack(tmp_path):
         assert largest_difference(actual, expected) < EQUAL["float64"]
 
     compare()
+
+
+@examples(10)
+@stacks
+def test_javascript_of_any_stack(cells, node):
+    numbers, subject, (y, *last) = trial(cells)
+    aux = [value[:, 0] for value in numbers.inputs.values()]
+    state = {name: value[0] for name, value in numbers.state.items()}
+    actual = node.steps(node.module(subject), numbers.x[:, 0], aux, state)
+    expected = [y[:, 0], np.concatenate([value[0].ravel() for value in last])]
+    assert largest_difference(actual, expected) < EQUAL["float64"]

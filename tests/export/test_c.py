@@ -17,8 +17,9 @@ from zoo.compiler.ir.op_table import OPS, elementwise_rows
 from zoo.errors import UsageError
 from zoo.export import c_source as table
 from zoo.export.c_model import c_program
-from zoo.export.c_source import CWriter, identifier_prefix, number_literal, string_literal
+from zoo.export.c_source import identifier_prefix, number_literal, string_literal
 from zoo.export.exported_model import exported_model
+from zoo.export.syntax import BraceWriter
 
 SINGLE, DOUBLE = 5e-6, 1e-13
 CARD = zoo.Card(title="None", authors="The tests", year=2026, url="https://example.org")
@@ -335,7 +336,7 @@ def test_number_literals_round_trip(dtype):
 
 
 def test_block_has_braces():
-    writer = CWriter()
+    writer = BraceWriter()
     with writer.block("for (;;)"):
         writer.line("x++;")
     assert writer.lines == ["    for (;;) {", "        x++;", "    }"]

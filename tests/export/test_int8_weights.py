@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as arrays
 
 import zoo
 from zoo.errors import UsageError
-from zoo.export.c_matrix import quantize_rows, rounded_rows
 from zoo.export.int8_weights import int8_parameters
+from zoo.export.matrix_source import quantize_rows, rounded_rows
 
 CARD = zoo.Card(title="None", authors="The tests", year=2026, url="https://example.org")
 

@@ -68,3 +68,17 @@ def test_c(tokens, tmp_path):
             assert largest_difference(actual, wanted) < EQUAL
 
     compare()
+
+
+@pytest.mark.parametrize("tokens", [False, True], ids=["features", "tokens"])
+@examples(12)
+@trials
+def test_javascript(tokens, program, sizes, seed, node):
+    case, subject, (y, *last) = trial(program, sizes, seed, tokens)
+    path = node.module(subject)
+    for row in range(case.x.shape[1]):
+        x = case.tokens[:, row] if tokens else case.x[:, row]
+        aux = [value[:, row] for value in case.inputs.values()]
+        state = {f"l0.{name}": value[row] for name, value in case.state.items()}
+        expected = [y[:, row], np.concatenate([value[row].ravel() for value in last])]
+        assert largest_difference(node.steps(path, x, aux, state), expected) < EQUAL

@@ -424,6 +424,26 @@ def calls(folder: Path) -> dict[str, Call]:
                 "force": True,
             },
         ),
+        "to_js": (
+            zoo.export.to_js,
+            {
+                "model": language,
+                "path": folder / "model.js",
+                "tokens": None,
+                "weights": "float",
+                "force": True,
+            },
+        ),
+        "to_html": (
+            zoo.export.to_html,
+            {
+                "model": language,
+                "path": folder / "model.html",
+                "title": None,
+                "weights": "float",
+                "force": True,
+            },
+        ),
         "int8_weights": (zoo.export.int8_weights, {"model": language, "tokens": None}),
         "to_onnx": (
             zoo.export.to_onnx,

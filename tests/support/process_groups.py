@@ -12,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 import zoo
 
-CELL_FILES = ("tests/plugins/test_cells_golden.py", "tests/test_conformance.py")
+CELL_FILES = ("tests/plugins/test_cells_golden.py", "tests/test_conformance.py", "tests/export/test_js.py")
 PAGES = "tests/test_docs.py::test_page_prints_shown_output"
 
 cell_names = functools.cache(zoo.list_cells)

@@ -1,4 +1,4 @@
-"""Export of models to ONNX and C files, which are written whole and never overwrite others unasked."""
+"""Export of models to files, which are written whole and never overwrite others unasked."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from zoo.arguments import as_bool, as_choice, as_path, short_repr
 from zoo.errors import UsageError
 from zoo.export.c_model import c_program
 from zoo.export.c_source import MAX_PREFIX, identifier_prefix
-from zoo.export.exported_model import AnyModel, exported_model
+from zoo.export.exported_model import AnyModel, ExportedModel, exported_model
 from zoo.export.int8_weights import int8_weights
+from zoo.export.js_model import js_module
 from zoo.export.onnx_graph import require_onnx
 from zoo.export.onnx_model import OPSET, onnx_model, used_operators
+from zoo.export.page import check_language_model, playground
 from zoo.storage.atomic import write_files
+from zoo.training import Run
 
 
 def check_writable(paths: list[Path], force: bool) -> None:
@@ -41,7 +44,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+-]+", re.ASCII)
 
 
 WEIGHTS = "float", "int8"
-"""How C stores matrices."""
+"""How C and JavaScript store matrices."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,42 @@ class CFiles:
     source: Path
     header: Path
     prefix: str
+    sizes: Mapping[str, int]
+    float_matrices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JsFile:
+    """An exported JavaScript module.
+
+    Args:
+        path: The file.
+        bytes: Its size.
+        names: The names that it exports.
+        sizes: Bytes of ``weights``, the constants, and ``states``, of one sequence.
+        float_matrices: Names in the source of the matrices that are not int8.
+    """
+
+    path: Path
+    bytes: int
+    names: tuple[str, ...]
+    sizes: Mapping[str, int]
+    float_matrices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HtmlFile:
+    """An exported web page.
+
+    Args:
+        path: The file.
+        bytes: Its size.
+        sizes: Bytes of ``weights``, the constants, and ``states``, of one sequence.
+        float_matrices: Names in the source of the matrices that are not int8.
+    """
+
+    path: Path
+    bytes: int
     sizes: Mapping[str, int]
     float_matrices: tuple[str, ...] = ()
 
@@ -181,11 +220,101 @@ def to_c(
             f"with a letter in front, at most {MAX_PREFIX} in all and none of l0, l1, ..., initial, layer "
             f"and readout, such as {prefix!r}."
         )
+    subject, is_int8 = _subject(model, tokens, weights)
+    program = c_program(subject, prefix, header.name, is_int8)
+    write_files({header: program.header.encode("ascii"), source: program.source.encode("ascii")})
+    return CFiles(source, header, prefix, program.sizes, _float_matrices(program.is_int8))
+
+
+def to_js(
+    model: AnyModel,
+    path: str | os.PathLike[str],
+    *,
+    tokens: bool | None = None,
+    weights: Literal["float", "int8"] = "float",
+    force: bool = False,
+) -> JsFile:
+    """Write a model as a JavaScript module, which runs in browsers and in Node and loads nothing.
+
+    It exports a class ``Model`` with the states of one sequence and ``step``, or ``sequence`` of a
+    bidirectional model. A language model also has ``sample``, and the module the functions between text,
+    tokens and probabilities. A model of a table, which is a run or the result of :func:`zoo.fit`, also has
+    ``forecast`` or ``predict``, which read rows in the units of the table.
+
+    Args:
+        model: The model, exported in its dtype, also with precision ``"bf16"``. JavaScript computes in double
+            and rounds to the dtype where it stores arrays.
+        path: The file, ``NAME.js`` or ``NAME.mjs``.
+        tokens: Whether the input is a token, not features; always true for a language model.
+        weights: ``"int8"`` as for :func:`to_c`: a quarter of the bytes of large matrices.
+        force: Whether an existing file may be replaced.
+
+    Raises:
+        UsageError: if the model cannot be exported, the name has another ending, or the file exists.
+        DefinitionError: if a cell's step cannot be compiled.
+        CheckpointError: if the file cannot be written.
+    """
+    target = as_path(path, "export: path")
+    if target.suffix not in (".js", ".mjs"):
+        raise UsageError(f"export: the file is {target.name!r}; expected a name that ends with .js or .mjs.")
+    check_writable([target], force)
+    module = js_module(*_subject(model, tokens, weights), target.name)
+    data = module.source.encode("ascii")
+    write_files({target: data})
+    return JsFile(target, len(data), module.names, module.sizes, _float_matrices(module.is_int8))
+
+
+def to_html(
+    model: AnyModel,
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    weights: Literal["float", "int8"] = "float",
+    force: bool = False,
+) -> HtmlFile:
+    """Write a language model as a web page that generates text, in one file that loads nothing.
+
+    The page continues a prompt, shows the probabilities of the next symbol and all states, and colours the
+    text by a unit. It names the cell, its paper, and of a run its validation loss.
+
+    Args:
+        model: A language model, or a run of one.
+        path: The file, ``NAME.html``.
+        title: The title of the page; by default the name of the file.
+        weights: As for :func:`to_js`.
+        force: Whether an existing file may be replaced.
+
+    Raises:
+        UsageError: if it is another model, the name has another ending, or the file exists.
+        DefinitionError: if a cell's step cannot be compiled.
+        CheckpointError: if the file cannot be written.
+    """
+    target = as_path(path, "export: path")
+    if target.suffix not in (".html", ".htm"):
+        raise UsageError(
+            f"export: the file is {target.name!r}; expected a name that ends with .html or .htm."
+        )
+    if title is not None and not isinstance(title, str):
+        raise UsageError(
+            f"export: title is {short_repr(title)}; expected a string, or None for the file's name."
+        )
+    check_writable([target], force)
+    subject, is_int8 = _subject(model, None, weights)
+    check_language_model(subject)
+    loss = model.best_loss if isinstance(model, Run) else None
+    text, module = playground(subject, is_int8, target.stem if title is None else title, loss)
+    data = text.encode(errors="backslashreplace")  # a name may not be UTF-8
+    write_files({target: data})
+    return HtmlFile(target, len(data), module.sizes, _float_matrices(module.is_int8))
+
+
+def _subject(model: AnyModel, tokens: bool | None, weights: str) -> tuple[ExportedModel, bool]:
+    """The model that source code holds, and whether its matrices become int8 numbers with scales."""
     is_int8 = as_choice(weights, "export: weights", WEIGHTS) == "int8"
     # The model is rounded first, for constants that are computed from its parameters. Quantizing rounded rows
     # again gives the same integers.
-    subject = exported_model(int8_weights(model, tokens) if is_int8 else model, tokens)
-    program = c_program(subject, prefix, header.name, is_int8)
-    write_files({header: program.header.encode("ascii"), source: program.source.encode("ascii")})
-    float_matrices = tuple(name for name, is_int8 in program.is_int8.items() if not is_int8)
-    return CFiles(source, header, prefix, program.sizes, float_matrices)
+    return exported_model(int8_weights(model, tokens) if is_int8 else model, tokens), is_int8
+
+
+def _float_matrices(is_int8: Mapping[str, bool]) -> tuple[str, ...]:
+    return tuple(name for name, is_small in is_int8.items() if not is_small)

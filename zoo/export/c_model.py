@@ -7,25 +7,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 import zoo
-from zoo.array_types import Array
 from zoo.data import Vocabulary
-from zoo.export.c_model_matrices import ModelMatrices
 from zoo.export.c_raw import RawFunctions
-from zoo.export.c_sequence import SequenceFunction
-from zoo.export.c_source import (
-    FUNCTIONS,
-    HELPERS,
-    array_definition,
-    c_names,
-    c_type,
-    register_helper,
-    string_literal,
-)
-from zoo.export.c_step import CLayer, state_field, write_layer
-from zoo.export.exported_model import ExportedModel, LayerExport
+from zoo.export.c_sequence import CSequence
+from zoo.export.c_source import FUNCTIONS, HELPERS, CSyntax, array_definition, c_type, string_literal
+from zoo.export.exported_model import ExportedModel
+from zoo.export.model_code import ModelCode
+from zoo.export.step_function import state_field
 
 _OPEN = """\
 #ifndef {upper}_H
@@ -73,27 +62,27 @@ int {prefix}_token(const char *text, size_t length);
 
 
 def header_lines(
-    model: ExportedModel,
+    code: ModelCode,
     prefix: str,
     sizes: Mapping[str, int],
     raw: RawFunctions | None,
-    sequence: SequenceFunction | None,
+    sequence: CSequence | None,
     int8: bool,
 ) -> Iterator[str]:
     """The lines of the header.
 
     Args:
-        model: The model.
+        code: The functions of the model.
         prefix: Prefix of all public names.
         sizes: Bytes, as in ``CProgram``.
         raw: The functions that read rows of a table; None for a bare model.
         sequence: The function of a bidirectional model over a whole sequence; None for a step function.
         int8: Whether matrices of products are int8 numbers with scales.
     """
-    upper = prefix.upper()
+    model, upper = code.model, prefix.upper()
     into = "different tokens" if model.tokens else "features"
     out = "scores" if model.output == "logits" else "features"
-    yield from _comment(model, prefix, sizes, raw, int8)
+    yield from _comment(code, prefix, sizes, raw, int8)
     yield _OPEN.format(upper=upper)
     yield f"#define {upper}_INPUTS {model.input_size} /* {into} */"
     yield f"#define {upper}_OUTPUTS {model.output_size} /* {out} */"
@@ -102,16 +91,16 @@ def header_lines(
         yield from sequence.header_lines()
     else:
         yield from _struct(model, prefix)
-        yield from _functions(model, prefix)
+        yield from _functions(code, prefix)
     if raw is not None:
         yield from raw.header_lines()
     yield _CLOSE
 
 
 def _comment(
-    model: ExportedModel, prefix: str, sizes: Mapping[str, int], raw: RawFunctions | None, int8: bool
+    code: ModelCode, prefix: str, sizes: Mapping[str, int], raw: RawFunctions | None, int8: bool
 ) -> Iterator[str]:
-    metadata = model.metadata
+    model, metadata = code.model, code.model.metadata
     layers = f"{metadata['num_layers']} layer{'s' * (metadata['num_layers'] != 1)}"
     cells = ", ".join(dict.fromkeys(direction.spec.cell.name for direction in model.directions))
     symbols = "" if model.vocabulary is None else ", in addition to the table of symbols"
@@ -132,34 +121,33 @@ def _comment(
     if "raw" in sizes:
         yield f" *     raw     {sizes['raw']:,}, in addition on the stack while {prefix}_predict_raw runs"
     yield " *"
-    example = _example(model, prefix) if raw is None else raw.example_lines()
+    example = _example(code, prefix) if raw is None else raw.example_lines()
     yield from (f" *     {line}" for line in example)
     yield " *"
-    yield from _aux_lines(model)
+    yield from _aux_lines(code)
     yield " * C99; it needs the mathematical library alone: cc -std=c99 -O2 ... -lm"
     yield " */"
 
 
-def _aux_lines(model: ExportedModel) -> Iterator[str]:
+def _aux_lines(code: ModelCode) -> Iterator[str]:
     """The help texts of auxiliary inputs; a cell of a user may have any text."""
-    declared = {name: each for one in model.directions for name, each in one.spec.cell.inputs.items()}
-    for name, c_name in aux_input_names(model).items():
+    declared = {name: each for one in code.model.directions for name, each in one.spec.cell.inputs.items()}
+    for name, c_name in code.aux.items():
         if text := " ".join(declared[name].help.split()).replace("*/", "* /").replace("?", "? "):
             yield f" * {c_name}: {text}"
             yield " *"
 
 
-def _example(model: ExportedModel, prefix: str) -> Iterator[str]:
+def _example(code: ModelCode, prefix: str) -> Iterator[str]:
+    model = code.model
     if model.is_bidirectional:
         kind, upper = c_type(model.dtype), prefix.upper()
-        arguments = ", ".join(["tokens" if model.tokens else "x[0]", *aux_input_names(model).values()])
+        arguments = ", ".join(["tokens" if model.tokens else "x[0]", *code.aux.values()])
         yield f"static {kind} work[COUNT * {upper}_WORK], y[COUNT][{upper}_OUTPUTS];"
         yield f"{prefix}_sequence({arguments}, COUNT, work, y[0]);"
         return
     output = model.output
-    arguments = ", ".join(
-        ["&state", "token" if model.tokens else "x", *aux_input_names(model).values(), output]
-    )
+    arguments = ", ".join(["&state", "token" if model.tokens else "x", *code.aux.values(), output])
     yield f"{prefix}_state state;"
     yield f"{c_type(model.dtype)} {output}[{prefix.upper()}_OUTPUTS];"
     if model.vocabulary is not None:
@@ -168,12 +156,6 @@ def _example(model: ExportedModel, prefix: str) -> Iterator[str]:
     yield f"{prefix}_step({arguments});"
     if model.vocabulary is not None:
         yield f"token = {prefix}_sample(logits, 1.0, &random);"
-
-
-def aux_input_names(model: ExportedModel) -> dict[str, str]:
-    """The C names of the auxiliary inputs."""
-    names = c_names()
-    return {name: names.fresh(name) for name in model.inputs}
 
 
 def _struct(model: ExportedModel, prefix: str) -> Iterator[str]:
@@ -187,24 +169,24 @@ def _struct(model: ExportedModel, prefix: str) -> Iterator[str]:
     yield ""
 
 
-def step_signature(model: ExportedModel, prefix: str) -> str:
+def step_signature(code: ModelCode, prefix: str) -> str:
     """The signature of the step function."""
-    kind, upper, names = c_type(model.dtype), prefix.upper(), aux_input_names(model)
+    model, kind, upper = code.model, c_type(code.model.dtype), prefix.upper()
     first = "int token" if model.tokens else f"const {kind} x[{upper}_INPUTS]"
-    aux = (f"const {kind} {names[name]}[{math.prod(shape)}]" for name, shape in model.inputs.items())
+    aux = (f"const {kind} {code.aux[name]}[{math.prod(shape)}]" for name, shape in model.inputs.items())
     arguments = [f"{prefix}_state *state", first, *aux, f"{kind} {model.output}[{upper}_OUTPUTS]"]
     return f"void {prefix}_step({', '.join(arguments)})"
 
 
-def _functions(model: ExportedModel, prefix: str) -> Iterator[str]:
-    upper = prefix.upper()
+def _functions(code: ModelCode, prefix: str) -> Iterator[str]:
+    model, upper = code.model, prefix.upper()
     into = f"a token from 0 to {upper}_INPUTS - 1" if model.tokens else "features"
     out = "the output" if model.vocabulary is None else "scores of the next token"
     yield "/* set the initial states */"
     yield f"void {prefix}_init({prefix}_state *state);"
     yield ""
     yield f"/* one step: {into} in, {out} out */"
-    yield f"{step_signature(model, prefix)};"
+    yield f"{step_signature(code, prefix)};"
     yield ""
     if model.vocabulary is not None:
         what = "a byte" if model.vocabulary.level == "byte" else "bytes of UTF-8"
@@ -323,169 +305,72 @@ def c_program(model: ExportedModel, prefix: str, header: str, int8: bool = False
     Raises:
         UsageError: if a step uses an operation without a template.
     """
-    layers = [
-        write_layer(direction, prefix, model.first_layer_reads_tokens and direction.spec.index == 0, int8)
-        for direction in model.directions
-    ]
-    matrices = ModelMatrices.make(model, int8)
-    emitter, sequence = _ModelEmitter(model, prefix, layers, matrices), None
-    if model.is_bidirectional:
-        sequence = SequenceFunction(model, prefix, layers, matrices, aux_input_names(model))
-        step = list(sequence.source_lines())
-        emitter.helpers |= sequence.helpers
-    else:
-        step = emitter.step_lines()
-    sizes, raw = emitter.sizes(), None
-    if sequence is not None:
-        sizes["work"] = sequence.work * model.dtype.itemsize
+    code = ModelCode(model, CSyntax(prefix), int8)
+    if any(direction.initial for direction in model.directions):
+        code.helpers.add("copy")
+    sizes, raw = code.sizes(), None
+    sequence = None if code.sequence is None else CSequence(code, prefix)
     if model.data is not None:
         raw = RawFunctions(model, prefix)
         sizes["raw"] = raw.stack_bytes()
         sizes["weights"] += raw.constant_bytes()
     source = [f'#include "{header}"', "", "#include <math.h>"]
     source += ["#include <string.h>"] if model.vocabulary is not None else []
-    source += ["", *emitter.constant_lines(), *emitter.helper_lines()]
+    source += ["", *_constant_lines(code, prefix), *_helper_lines(code)]
     source += [] if sequence is None else _struct(model, prefix)
-    for layer in layers:
+    for layer in code.layers:
         source += [*layer.lines, ""]
-    source += [*emitter.init_lines(), "", *step]
+    source += [*_init_lines(model, prefix), ""]
+    source += _step_lines(code, prefix) if sequence is None else sequence.source_lines()
     if model.vocabulary is not None:
         source += ["", sampling_lines(prefix, c_type(model.dtype)).rstrip()]
     if raw is not None:
         source += ["", *raw.source_lines()]
-    is_int8 = emitter.is_int8()
-    header_text = header_lines(model, prefix, sizes, raw, sequence, any(is_int8.values()))
+    is_int8 = code.is_int8()
+    header_text = header_lines(code, prefix, sizes, raw, sequence, any(is_int8.values()))
     return CProgram(_joined_lines(source), _joined_lines(header_text), sizes, is_int8)
 
 
-class _ModelEmitter:
-    def __init__(
-        self, model: ExportedModel, prefix: str, layers: list[CLayer], matrices: ModelMatrices
-    ) -> None:
-        self.model, self.prefix, self.layers, self.matrices = model, prefix, layers, matrices
-        self.layer_outputs: dict[str, int] = {}  # lengths of arrays for outputs that the next layer reads
-        self.constants: dict[str, Array] = {}
-        for layer in layers:
-            self.constants |= layer.constants
-        self.helpers = {helper for layer in layers for helper in layer.helpers}
-        for direction in model.directions:
-            self.constants |= {
-                f"initial_{state_field(direction, name)}": v for name, v in direction.initial.items()
-            }
-            self.helpers |= {"copy"} if direction.initial else set()
-        self.constants |= matrices.constants
-
-    def init_lines(self) -> Iterator[str]:
-        """The function that sets the initial states: zeros, or the learned ones."""
-        linkage = "static " if self.model.is_bidirectional else ""
-        yield f"{linkage}void {self.prefix}_init({self.prefix}_state *state)"
-        yield "{"
-        yield f"    static const {self.prefix}_state zeros;"
-        yield "    *state = zeros;"
-        for direction in self.model.directions:
-            for name in direction.initial:
-                field = state_field(direction, name)
-                yield f"    copy(initial_{field}, state->{field}, {direction.initial[name].size});"
-        yield "}"
-
-    def step_lines(self) -> list[str]:
-        """The step function: every layer, then the readout."""
-        calls = list(self._calls())
-        arrays = [
-            f"    {c_type(self.model.dtype)} {name}[{size}];" for name, size in self.layer_outputs.items()
-        ]
-        return [step_signature(self.model, self.prefix), "{", *arrays, *calls, "}"]
-
-    def _calls(self) -> Iterator[str]:
-        x = "token" if self.model.tokens else "x"
-        if self.matrices.is_input_copied:
-            size = self.model.layers[0].spec.input_size
-            yield from self._calls_of(self.matrices.embedded_lines("x", "token", "embedded"))
-            x, self.layer_outputs["embedded"] = "embedded", size
-        elif self.model.embedding is not None:
-            x = self.matrices.embedding_row("token")
-        for function, layer in zip(self.layers, self.model.layers, strict=True):
-            x, lines = self._layer(function, layer, x)
-            yield from lines
-        yield from self._output(x)
-
-    def _layer(self, function: CLayer, layer: LayerExport, x: str) -> tuple[str, list[str]]:
-        """The expression for the output of a layer, and the lines that compute it."""
-        aux, output = aux_input_names(self.model), function.output
-        arguments = ["state", x, *(aux[name] for name in function.inputs)]
-        if not output or layer.spec.is_residual:
-            output = self._array_for(layer)
-        arguments += [] if function.output else [output]
-        lines = [f"    {function.name}({', '.join(arguments)});"]
-        size = layer.spec.output_size
-        if function.output and output != function.output:
-            self.helpers.add("copy")
-            lines.append(f"    copy({function.output}, {output}, {size});")
-        if layer.spec.is_residual:
-            lines.append(self._add_residual(x, output, size))
-        return output, lines
-
-    def _array_for(self, layer: LayerExport) -> str:
-        """An array for the output of a layer: the caller's, if it is the output of the model."""
-        if layer is self.model.layers[-1] and self.model.readout is None:
-            return "y"
-        name = f"y{layer.spec.index}"
-        self.layer_outputs[name] = layer.spec.output_size
-        return name
-
-    def _add_residual(self, x: str, output: str, size: int) -> str:
-        if x == "token":
-            return f"    {output}[token] += 1;"
-        self.helpers.add("add")
-        return f"    add({x}, {output}, {size});"
-
-    def _output(self, y: str) -> Iterator[str]:
-        """The lines that compute the output of the model from that of the last layer."""
-        if self.model.readout is not None:
-            yield from self._calls_of(self.matrices.readout_lines(y, self.model.output))
-        elif y != "y":
-            self.helpers.add("copy")
-            yield f"    copy({y}, y, {self.model.layers[-1].spec.output_size});"
-
-    def _calls_of(self, calls: Iterable[str]) -> Iterator[str]:
-        return (f"    {register_helper(call, self.helpers)}" for call in calls)
-
-    def sizes(self) -> dict[str, int]:
-        """Bytes, as :class:`CProgram` has them."""
-        size = self.model.dtype.itemsize
-        states = sum(math.prod(shape) for shape in self.model.states.values())
-        scratch = sum(self.layer_outputs.values()) + max(layer.scratch for layer in self.layers)
-        return {
-            "weights": sum(
-                value.size * (1 if value.dtype == np.int8 else size) for value in self.constants.values()
-            ),
-            "states": states * size,
-            "scratch": scratch * size,
-        }
-
-    def is_int8(self) -> dict[str, bool]:
-        """Whether each constant of two numbers or more in a row and a column is int8, by name."""
-        return {
-            name: value.dtype == np.int8
-            for name, value in self.constants.items()
-            if value.ndim > 1 and min(value.shape[-2:]) > 1
-        }
-
-    def constant_lines(self) -> Iterator[str]:
-        """The constants."""
-        if self.model.vocabulary is not None:
-            yield from (*symbol_lines(self.model.vocabulary, self.prefix), "")
-        for name, value in self.constants.items():
-            yield from (*array_definition(name, value, self.model.dtype), "")
-
-    def helper_lines(self) -> Iterator[str]:
-        """The helpers that the model uses, in the order of the table."""
-        suffix = "f" if self.model.dtype == np.float32 else ""
-        for name, text in HELPERS.items():
-            if name in self.helpers:
-                text = re.sub(r"\breal\b", c_type(self.model.dtype), text)
-                yield re.sub(rf"\b({'|'.join(FUNCTIONS)})\(", rf"\1{suffix}(", text)
+def _init_lines(model: ExportedModel, prefix: str) -> Iterator[str]:
+    """The function that sets the initial states: zeros, or the learned ones."""
+    linkage = "static " if model.is_bidirectional else ""
+    yield f"{linkage}void {prefix}_init({prefix}_state *state)"
+    yield "{"
+    yield f"    static const {prefix}_state zeros;"
+    yield "    *state = zeros;"
+    for direction in model.directions:
+        for name in direction.initial:
+            field = state_field(direction, name)
+            yield f"    copy(initial_{field}, state->{field}, {direction.initial[name].size});"
+    yield "}"
 
 
-def _joined_lines(lines: Iterator[str] | list[str]) -> str:
+def _step_lines(code: ModelCode, prefix: str) -> Iterator[str]:
+    """The step function: every layer, then the readout."""
+    yield from (step_signature(code, prefix), "{")
+    for name, size in code.step_arrays.items():
+        yield from (f"    {line}" for line in code.syntax.arrays({name: size}, code.model.dtype))
+    yield from (f"    {line}" for line in code.step_calls)
+    yield "}"
+
+
+def _constant_lines(code: ModelCode, prefix: str) -> Iterator[str]:
+    if code.model.vocabulary is not None:
+        yield from (*symbol_lines(code.model.vocabulary, prefix), "")
+    for name, value in code.constants.items():
+        yield from (*array_definition(name, value, code.model.dtype), "")
+
+
+def _helper_lines(code: ModelCode) -> Iterator[str]:
+    """The helpers that the model uses, in the order of the table."""
+    dtype = code.model.dtype
+    for name, text in HELPERS.items():
+        if name in code.helpers:
+            text = re.sub(r"\breal\b", c_type(dtype), text)
+            yield re.sub(
+                rf"\b({'|'.join(FUNCTIONS)})\(", lambda call: f"{code.syntax.function(call[1], dtype)}(", text
+            )
+
+
+def _joined_lines(lines: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"

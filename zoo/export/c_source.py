@@ -8,15 +8,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.compiler.codegen.writer import Names, Writer
-from zoo.compiler.ir.op_table import Op
-from zoo.compiler.ir.structural_ops import DOT, DOT_HEADS
+from zoo.export.syntax import Syntax, fill_lines
 
 # The functions of math.h with one or two numbers.
 _MATH_H = """
@@ -25,9 +22,6 @@ fmax fmin fmod hypot lgamma log log10 log1p log2 pow rint round sin sinh sqrt ta
 """
 FUNCTIONS = tuple(_MATH_H.split())
 """Functions of ``math.h``, without the suffix of their dtype."""
-
-# The index of the matrix that multiplies row `at`, if each multiplies `{0}` rows; empty for one matrix.
-MATMULS: Mapping[Op, str] = {DOT: "", DOT_HEADS: "at / {0}"}
 
 # Operations without a C operator or a function of math.h. Each propagates NaN.
 HELPERS: Mapping[str, str] = {
@@ -173,12 +167,6 @@ static void add_product_transposed_int8(const real *restrict a, const int8_t *re
 }
 
 
-def register_helper(call: str, helpers: set[str]) -> str:
-    """Add the name of the helper that a line calls to a set; the line."""
-    helpers.add(call.partition("(")[0])
-    return call
-
-
 _KEYWORDS = """
 auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
@@ -204,11 +192,6 @@ RESERVED = frozenset(
 
 MAX_PREFIX = 48
 """Characters of the longest prefix."""
-
-
-def c_names() -> Names:
-    """Names of one function, with the reserved words of C taken."""
-    return Names(set(RESERVED))
 
 
 def identifier_prefix(text: str) -> str:
@@ -261,31 +244,100 @@ def array_definition(name: str, value: Array, dtype: np.dtype[Any]) -> Iterator[
     yield "};"
 
 
-def fill_lines(words: Iterable[str], separator: str, width: int = 110) -> Iterator[str]:
-    """Join words to indented lines of a width."""
-    line = ""
-    for word in words:
-        if line and len(line) + len(word) + len(separator) > width:
-            yield f"    {line}".rstrip()
-            line = ""
-        line += f"{word}{separator}"
-    if line:
-        yield f"    {line.removesuffix(separator)}"
-
-
 def c_type(dtype: np.dtype[Any]) -> str:
     """C's name for a dtype."""
     return "float" if dtype == np.float32 else "double"
 
 
-class CWriter(Writer):
-    """Lines of C with blocks in braces."""
+class CSyntax(Syntax):
+    """C99. Functions of the mathematical library have the suffix of the dtype."""
 
-    @contextmanager
-    def block(self, head: str) -> Iterator[None]:
-        """Put the lines written inside the context under ``head``, in braces."""
-        self.line(f"{head} {{")
-        self.depth += 1
-        yield
-        self.depth -= 1
-        self.line("}")
+    helpers = HELPERS
+    functions: ClassVar = dict(zip(FUNCTIONS, FUNCTIONS, strict=True))
+    reserved = RESERVED
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+
+    def function(self, name: str, dtype: np.dtype[Any]) -> str:
+        """A function of ``math.h``."""
+        return f"{name}{_suffix(dtype)}"
+
+    def number(self, value: float, dtype: np.dtype[Any]) -> str:
+        """A number as a literal."""
+        return number_literal(value, dtype)
+
+    def constant(self, name: str, value: str, dtype: np.dtype[Any], is_bool: bool = False) -> str:
+        """The line that defines a constant number."""
+        return f"const {'int' if is_bool else c_type(dtype)} {name} = {value};"
+
+    def variable(self, name: str, value: str, dtype: np.dtype[Any]) -> str:
+        """The line that defines a variable number."""
+        return f"{c_type(dtype)} {name} = {value};"
+
+    def loop(self, name: str, length: object, is_reverse: bool = False) -> str:
+        """The head of a loop over the indices below a length."""
+        if is_reverse:
+            return f"for (size_t {name} = {length}; {name}-- > 0;)"
+        return f"for (size_t {name} = 0; {name} < {length}; {name}++)"
+
+    def integer(self, quotient: str) -> str:
+        """A quotient of indices, rounded down."""
+        return quotient
+
+    def address(self, array: str, index: object) -> str:
+        """An array from an element on."""
+        return f"{array} + {index}"
+
+    def row(self, array: str, row: str, width: object) -> str:
+        """An array from a row on, for a row that may be a token."""
+        return f"{array} + (size_t){row} * {width}"
+
+    def token_row(self, array: str, token: str, width: object) -> str:
+        """The row of a token as an argument."""
+        return f"&{array}[(size_t){token} * {width}]"
+
+    def element(self, array: str, index: str) -> str:
+        """An element of an array that an expression gives."""
+        return f"({array})[{index}]" if " " in array else f"{array}[{index}]"
+
+    def element_of_row(self, array: str, start: str, token: str) -> str:
+        """The element of a token in a row that begins at an index."""
+        return f"{array}[{start} + (size_t){token}]"
+
+    def field(self, name: str) -> str:
+        """A state in the struct of all states."""
+        return f"state->{name}"
+
+    def state_array(self, name: str, field: str, dtype: np.dtype[Any]) -> str:
+        """The line that names the array of a state."""
+        return f"{c_type(dtype)} *const {name} = {self.field(field)};"
+
+    def arrays(self, sizes: Mapping[str, int], dtype: np.dtype[Any]) -> Iterator[str]:
+        """The lines that define local arrays."""
+        if sizes:
+            first, *more = fill_lines((f"{name}[{size}]" for name, size in sizes.items()), ", ", 90)
+            lines = [f"{c_type(dtype)} {first.lstrip()}", *more]
+            lines[-1] += ";"
+            yield from lines
+
+    def sequence_arrays(self, sizes: Mapping[str, int], dtype: np.dtype[Any]) -> Iterator[str]:
+        """The lines that divide the memory ``work`` of the caller."""
+        address = "work"
+        for name, size in sizes.items():
+            yield f"{c_type(dtype)} *const {name} = {address};"
+            address = f"{name} + count * {size}"
+        if not sizes:
+            yield from self.unused("work")
+
+    def unused(self, name: str) -> Iterator[str]:
+        """The cast that avoids a warning."""
+        yield f"(void){name};"
+
+    def layer_head(self, name: str, first: str, aux: Iterable[str], y: bool, dtype: np.dtype[Any]) -> str:
+        """The head of the function of a layer."""
+        kind = c_type(dtype)
+        parameters = [f"{self.prefix}_state *state", "int token" if first == "token" else f"const {kind} *x"]
+        parameters += [f"const {kind} *{each}" for each in aux]
+        parameters += [f"{kind} *y"] if y else []
+        return f"static void {name}({', '.join(parameters)})"

@@ -10,10 +10,11 @@ import numpy as np
 
 from zoo.classification.predictor import Predictor
 from zoo.errors import UsageError
-from zoo.export.c_matrix import rounded_rows
-from zoo.export.c_model_matrices import EMBEDDING, READOUT, quantized_matrices
-from zoo.export.c_step import CStepEmitter
+from zoo.export.c_source import CSyntax
 from zoo.export.exported_model import AnyModel, LoadedModel, exported_model, load_trained
+from zoo.export.matrix_source import rounded_rows
+from zoo.export.model_matrices import EMBEDDING, READOUT, quantized_matrices
+from zoo.export.step_function import StepEmitter
 from zoo.forecasting.forecaster import Forecaster
 from zoo.training import Run
 
@@ -68,7 +69,8 @@ def int8_parameters(model: AnyModel, tokens: bool | None = None) -> list[str]:
     exported = exported_model(model, tokens)
     names = list[str]()
     for direction in exported.directions:
-        step = CStepEmitter(direction, exported.first_layer_reads_tokens and direction.spec.index == 0)
+        reads_tokens = exported.first_layer_reads_tokens and direction.spec.index == 0
+        step = StepEmitter(direction, CSyntax("model"), reads_tokens)
         names += (f"{direction.spec.prefix}{param}" for param in step.product_parameters().values())
     params = {EMBEDDING: "embedding", READOUT: "Why"}
     names += (params[name] for name in quantized_matrices(exported))

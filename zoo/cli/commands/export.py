@@ -1,4 +1,4 @@
-"""``zoo export``: write a trained model as an ONNX graph or as C."""
+"""``zoo export``: write a trained model as an ONNX graph, as C, as JavaScript, or as a web page."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from zoo.errors import UsageError
 from zoo.tables import align
 
 if TYPE_CHECKING:
-    from zoo.export import CFiles, OnnxFile
+    from zoo.export import CFiles, HtmlFile, JsFile, OnnxFile
 
 
-_SUFFIXES = {"onnx": ".onnx", "c": ".c"}
+_SUFFIXES = {"onnx": ".onnx", "c": ".c", "js": ".js", "html": ".html"}
+_LANGUAGES = {"c": "C source", "js": "a JavaScript module"}
 _NOTE = (
     "note",
     "the interval comes from the validation part alone; zoo forecast also uses errors in later rows",
@@ -38,7 +39,8 @@ _NOTE = (
 @option(
     "--out",
     metavar="FILE",
-    help="The file, NAME.onnx or NAME.c; with NAME.c also NAME.h.  [in this directory, named after RUN]",
+    help="The file, NAME.onnx, .c, .js or .html; with NAME.c also NAME.h.  [in this directory, named after "
+    "RUN]",
 )
 @option("--step", is_flag=True, help="ONNX: one time step, states as inputs and outputs, for streaming.")
 @option("--raw", is_flag=True, help="ONNX, model of a table: rows in its units in, forecasts or classes out.")
@@ -51,8 +53,8 @@ _NOTE = (
 @option(
     "--weights",
     type=click.Choice(["float", "int8"]),
-    help="C: int8 quantizes matrices to integers and scales, a quarter of the bytes of large matrices; `zoo "
-    "eval RUN --weights int8` evaluates the quantized model.  [float]",
+    help="C, JavaScript, HTML: int8 quantizes matrices to integers and scales, a quarter of the bytes of "
+    "large matrices; `zoo eval RUN --weights int8` evaluates the quantized model.  [float]",
 )
 @option("--force", is_flag=True, help="Replace existing files.")
 @option("--cell", **CELL_FILE)
@@ -69,29 +71,36 @@ def command(
     force: bool,
     cell: str | None,
 ) -> None:
-    """Export a trained model as an ONNX graph or as C source.
+    """Export a trained model as an ONNX graph, as C, as JavaScript, or as a web page.
 
     RUN is a run directory, of which zoo uses the best model, or a .safetensors file. The ONNX graph runs in
-    onnxruntime. The C source needs a compiler and the mathematical library, and allocates no memory. Exports
-    of a model of a table hold its columns, their units, and its classes.
+    onnxruntime. The C source needs a compiler and the mathematical library, and allocates no memory. The
+    JavaScript module runs in browsers and in Node, and loads nothing. The web page generates text with a
+    language model, and shows its states. Exports of a model of a table hold its columns, their units, and its
+    classes.
     """
     if form is None or out is not None:
         form = _format_of(form, out)
-    if form == "c" and (step or raw):
+    if form != "onnx" and (step or raw):
         flag, kind = ("--step", "one step") if step else ("--raw", "raw rows, if the model has a table")
-        raise UsageError(f"{flag} is for --format onnx: C source always has a function for {kind}.")
-    if form == "onnx" and name is not None:
-        raise UsageError("--name is for --format c: an ONNX graph has the names of the model.")
+        reason = f": {_LANGUAGES[form]} always has a function for {kind}" if form in _LANGUAGES else ""
+        raise UsageError(f"{flag} is for --format onnx{reason}.")
+    if form != "c" and name is not None:
+        reason = (
+            "an ONNX graph has the names of the model" if form == "onnx" else "JavaScript needs no prefix"
+        )
+        raise UsageError(f"--name is for --format c: {reason}.")
     if form == "onnx" and weights == "int8":
         raise UsageError(
-            "--weights is for --format c; to quantize an ONNX file, use quantize_dynamic of "
+            "--weights is for --format c, js and html; to quantize an ONNX file, use quantize_dynamic of "
             "onnxruntime.quantization."
         )
 
-    from zoo.export import to_c, to_onnx
+    from zoo.export import to_c, to_html, to_js, to_onnx
     from zoo.export.exported_data import exported_data
     from zoo.export.exported_model import load_trained
     from zoo.model.checkpoint import check_run_path
+    from zoo.training import Run
 
     kind = "-step" if step else "-raw" if raw else ""
     target = Path(out) if out is not None else _default_target(Path(path), form, kind)
@@ -99,11 +108,18 @@ def command(
     check_run_path(path)
     model = load_trained(path, cells)
     if form == "onnx":
-        rows = _onnx_rows(to_onnx(model, target, step=step, raw=raw, tokens=tokens or None, force=force))
+        rows = [*_onnx_rows(to_onnx(model, target, step=step, raw=raw, tokens=tokens or None, force=force))]
+    elif form == "js":
+        file = to_js(model, target, tokens=tokens or None, weights=weights or "float", force=force)
+        rows = [*_js_rows(file), *_matrix_rows(file.float_matrices, weights)]
+    elif form == "html":
+        subject = Run(Path(path), cells) if Path(path).is_dir() else model
+        page = to_html(subject, target, weights=weights or "float", force=force)
+        rows = [*_html_rows(page), *_matrix_rows(page.float_matrices, weights)]
     else:
         files = to_c(model, target, name=name, tokens=tokens or None, weights=weights or "float", force=force)
-        rows = _c_rows(files, weights == "int8")
-    has_interval = (raw or form == "c") and getattr(exported_data(model), "offsets", None) is not None
+        rows = [*_c_rows(files), *_matrix_rows(files.float_matrices, weights)]
+    has_interval = (raw or form != "onnx") and getattr(exported_data(model), "offsets", None) is not None
     echo("\n".join(align([*rows, *[_NOTE] * has_interval])))
 
 
@@ -114,7 +130,7 @@ def _format_of(form: str | None, out: str | None) -> str:
         UsageError: if there is neither, or they contradict each other.
     """
     if out is None:
-        raise UsageError("choose a format: --format onnx or --format c, or a file, --out NAME.onnx.")
+        raise UsageError("choose a format: --format onnx, c, js or html, or a file, --out NAME.onnx.")
     formats = [form for form, suffix in _SUFFIXES.items() if out.lower().endswith(suffix)]
     if form is not None:
         if formats not in ([], [form]):
@@ -122,8 +138,8 @@ def _format_of(form: str | None, out: str | None) -> str:
         return form
     if not formats:
         raise UsageError(
-            f"--out {out}: the format is unknown; use a name that ends in {' or '.join(_SUFFIXES.values())}, "
-            f"or add --format."
+            f"--out {out}: the format is unknown; use a name that ends in "
+            f"{' or '.join(_SUFFIXES.values())}, or add --format."
         )
     return formats[0]
 
@@ -133,7 +149,7 @@ def _default_target(path: Path, form: str, kind: str) -> Path:
     from zoo.export.c_source import identifier_prefix
 
     name = real_path(path).name.removesuffix(".safetensors")
-    return Path(f"{identifier_prefix(name)}.c" if form == "c" else f"{name}{kind}.onnx")
+    return Path(f"{identifier_prefix(name)}.c" if form == "c" else f"{name}{kind}{_SUFFIXES[form]}")
 
 
 def _onnx_rows(file: OnnxFile) -> Iterator[tuple[str, str]]:
@@ -143,7 +159,23 @@ def _onnx_rows(file: OnnxFile) -> Iterator[tuple[str, str]]:
     yield "outputs", ", ".join(file.outputs)
 
 
-def _c_rows(files: CFiles, int8: bool) -> Iterator[tuple[str, str]]:
+def _js_rows(file: JsFile) -> Iterator[tuple[str, str]]:
+    yield "file", f"{file.path}, {file.bytes:,} bytes"
+    yield "names", ", ".join(file.names)
+    yield "bytes", ", ".join(f"{name} {size:,}" for name, size in file.sizes.items())
+
+
+def _html_rows(page: HtmlFile) -> Iterator[tuple[str, str]]:
+    yield "file", f"{page.path}, {page.bytes:,} bytes"
+    yield "bytes", ", ".join(f"{name} {size:,}" for name, size in page.sizes.items())
+
+
+def _matrix_rows(float_matrices: tuple[str, ...], weights: str | None) -> Iterator[tuple[str, str]]:
+    if weights == "int8" and float_matrices:
+        yield "note", f"not quantized: {', '.join(float_matrices)}"
+
+
+def _c_rows(files: CFiles) -> Iterator[tuple[str, str]]:
     sizes = files.sizes
     yield "files", f"{files.source}, {files.header}"
     functions = ["predict_raw"] if "raw" in sizes else []
@@ -153,5 +185,3 @@ def _c_rows(files: CFiles, int8: bool) -> Iterator[tuple[str, str]]:
         functions += ["step_raw" if "raw" in sizes else "init", "step"]
     yield "names", f"{', '.join(f'{files.prefix}_{function}' for function in functions)}, ..."
     yield "bytes", ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-    if int8 and files.float_matrices:
-        yield "note", f"not quantized: {', '.join(files.float_matrices)}"

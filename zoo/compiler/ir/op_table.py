@@ -65,7 +65,8 @@ class Op(str):
             expression; of a reduction the line that adds ``{1}`` to the accumulator ``{0}``; of a scan the
             lines that update ``{total}``.
         c: The same in C, without semicolons. It may call functions of ``math.h`` by their names for doubles,
-            and the helpers in :mod:`zoo.export.c_source`.
+            and the helpers in :mod:`zoo.export.c_source`. JavaScript is made of it, with the functions and
+            helpers in :mod:`zoo.export.js_source`.
         onnx: The operator of ONNX; empty if :mod:`zoo.export.onnx_step` composes the operation of several.
         initial: Of reductions: the initial value of the accumulator.
         domain: The interval of each operand that tests draw from.

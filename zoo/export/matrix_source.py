@@ -1,4 +1,4 @@
-"""Matrices of products in C: floating-point numbers, or int8 numbers with a scale for each row."""
+"""Matrices of products in source code: floating-point numbers, or int8 numbers with a scale for each row."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.compiler.ir.dims import Dim
+from zoo.export.syntax import Syntax
 
 _LARGEST = 127
 
@@ -45,15 +46,17 @@ def rounded_rows(matrix: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class CMatrix:
-    """A matrix, or a stack of them, in C. Its methods return calls of helpers.
+class MatrixSource:
+    """A matrix, or a stack of them, in source code. Its methods return calls of helpers.
 
     Args:
+        syntax: The language.
         pointer: Expression for its first element.
         scales: Expression for the scale of its first row; empty if the elements are floating-point numbers.
         is_transposed: Whether the array holds the transpose.
     """
 
+    syntax: Syntax
     pointer: str
     scales: str = ""
     is_transposed: bool = False
@@ -73,23 +76,22 @@ class CMatrix:
         return self._write_row("add", row, to, width)
 
     def _write_row(self, helper: str, row: str, to: str, width: object) -> str:
-        start = f"{self.pointer} + (size_t){row} * {width}"
+        start = self.syntax.row(self.pointer, row, width)
         if not self.scales:
             return f"{helper}({start}, {to}, {width});"
-        scales = f"({self.scales})" if " " in self.scales else self.scales
-        return f"{helper}_row_int8({start}, {scales}[{row}], {to}, {width});"
+        scale = self.syntax.element(self.scales, row)
+        return f"{helper}_row_int8({start}, {scale}, {to}, {width});"
 
     def add_column(self, column: str, to: str, depth: object, width: object) -> str:
         """Add a column of the array to another one."""
-        arrays = ", ".join([f"{self.pointer} + {column}", *self._scales(), to])
+        arrays = ", ".join([self.syntax.address(self.pointer, column), *self._scales(), to])
         return f"add_column{self._suffix}({arrays}, {depth}, {width});"
 
-    def slice_rows(self, first: int, width: int) -> CMatrix:
+    def slice_rows(self, first: int, width: int) -> MatrixSource:
         """The rows from one on."""
-        scales = f"{self.scales} + {first}" if self.scales else ""
-        return replace(self, pointer=f"{self.pointer} + {first * width}", scales=scales) if first else self
+        return self._from(first * width, first) if first else self
 
-    def matrix_at(self, index: str, rows: Dim, width: Dim) -> CMatrix:
+    def matrix_at(self, index: str, rows: Dim, width: Dim) -> MatrixSource:
         """One matrix of a stack.
 
         Args:
@@ -97,8 +99,11 @@ class CMatrix:
             rows: Number of rows of the array for each matrix.
             width: Length of a row of the array.
         """
-        scales = f"{self.scales} + {index} * {rows}" if self.scales else ""
-        return replace(self, pointer=f"{self.pointer} + {index} * {rows * width}", scales=scales)
+        return self._from(f"{index} * {rows * width}", f"{index} * {rows}")
+
+    def _from(self, element: object, row: object) -> MatrixSource:
+        scales = self.syntax.address(self.scales, row) if self.scales else ""
+        return replace(self, pointer=self.syntax.address(self.pointer, element), scales=scales)
 
     @property
     def _suffix(self) -> str:

@@ -1,4 +1,4 @@
-"""The embedding and the readout in C."""
+"""The embedding and the readout in source code."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from zoo.array_types import Array
-from zoo.export.c_matrix import CMatrix, quantize_rows, saves_bytes
 from zoo.export.exported_model import ExportedModel
+from zoo.export.matrix_source import MatrixSource, quantize_rows, saves_bytes
+from zoo.export.syntax import Syntax
 from zoo.model.category_inputs import CategoryInputs
 
 EMBEDDING, READOUT = "embedding", "readout_Why"
-"""Names of the arrays in C."""
+"""Names of the arrays."""
 
 
 def quantized_matrices(model: ExportedModel) -> list[str]:
@@ -26,7 +27,7 @@ def quantized_matrices(model: ExportedModel) -> list[str]:
 
 @dataclass(frozen=True)
 class ModelMatrices:
-    """The embedding and the readout in C.
+    """The embedding and the readout in source code.
 
     Args:
         model: The model.
@@ -37,21 +38,21 @@ class ModelMatrices:
 
     model: ExportedModel
     constants: Mapping[str, Array]
-    embedding: CMatrix | None
-    readout: CMatrix | None
+    embedding: MatrixSource | None
+    readout: MatrixSource | None
 
     @classmethod
-    def make(cls, model: ExportedModel, int8: bool) -> ModelMatrices:
+    def make(cls, model: ExportedModel, syntax: Syntax, int8: bool) -> ModelMatrices:
         """Store the matrices of a model. A tied readout reads the embedding."""
         constants: dict[str, Array] = {}
         quantized = quantized_matrices(model) if int8 else []
 
-        def store(name: str, value: Array) -> CMatrix:
+        def store(name: str, value: Array) -> MatrixSource:
             if name not in quantized:
                 constants[name] = value
-                return CMatrix(name)
+                return MatrixSource(syntax, name)
             constants[name], constants[f"{name}_scales"] = quantize_rows(value)
-            return CMatrix(name, f"{name}_scales")
+            return MatrixSource(syntax, name, f"{name}_scales")
 
         embedding = None if model.embedding is None else store(EMBEDDING, model.embedding)
         if model.readout is None:
@@ -73,7 +74,8 @@ class ModelMatrices:
     def embedding_row(self, token: str) -> str:
         """Expression for the vector of a token."""
         assert self.embedding is not None
-        return f"&{self.embedding.pointer}[(size_t){token} * {self.model.layers[0].spec.input_size}]"
+        width = self.model.layers[0].spec.input_size
+        return self.embedding.syntax.token_row(self.embedding.pointer, token, width)
 
     def embedded_lines(self, x: str, token: str, to: str) -> Iterator[str]:
         """The lines that write the input of the first layer.
@@ -97,7 +99,7 @@ class ModelMatrices:
         yield self.readout.add_product(y, to, self.model.layers[-1].spec.output_size, width)
 
 
-def _category_lines(categories: CategoryInputs, embedding: CMatrix, x: str, to: str) -> Iterator[str]:
+def _category_lines(categories: CategoryInputs, embedding: MatrixSource, x: str, to: str) -> Iterator[str]:
     """The lines that write the input of the first layer: numbers, and the vectors of categories.
 
     Args:
@@ -110,7 +112,7 @@ def _category_lines(categories: CategoryInputs, embedding: CMatrix, x: str, to: 
     for part in categories.parts():
         count = part.inputs.stop - part.inputs.start
         source, target = (
-            f"{row} + {each.start}" if each.start else row
+            embedding.syntax.address(row, each.start) if each.start else row
             for row, each in ((x, part.inputs), (to, part.embedded))
         )
         if part.rows is None:

@@ -1,4 +1,4 @@
-"""One layer's step as a function in C: the compiler's plan of one row, with numbers for sizes.
+"""One layer's step as a function in C or JavaScript: the plan of one row, with numbers for sizes.
 
 The schedule is the schedule of the decoder loop: matrix products, and fused element-wise loops between
 them. Values that depend on parameters alone are computed here and written as constants.
@@ -6,12 +6,9 @@ them. Values that depend on parameters alone are computed here and written as co
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-
-import numpy as np
 
 from zoo.array_types import Array
 from zoo.compiler.codegen.array_variables import (
@@ -28,30 +25,33 @@ from zoo.compiler.codegen.expressions import ATOM, COMPARISON, PRECEDENCE, SIGN,
 from zoo.compiler.codegen.writer import identifiers_in
 from zoo.compiler.ir.dims import ONE, ZERO, Dim, as_dim, concrete_shape, product
 from zoo.compiler.ir.graph import Level, Node, View, contiguous, view_of
-from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import BUFFER, PARAM, SLICE, X, swaps_last_axes, transpose_last
+from zoo.compiler.ir.op_table import Kind, Op
+from zoo.compiler.ir.structural_ops import (
+    BUFFER,
+    DOT,
+    DOT_HEADS,
+    PARAM,
+    SLICE,
+    X,
+    swaps_last_axes,
+    transpose_last,
+)
 from zoo.compiler.passes.simplify import fuse_accumulations, push_slices_down
 from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop
 from zoo.compiler.schedule.phases import MatmulItem
 from zoo.compiler.schedule.sections import decode_schedule, step_with_copies
 from zoo.errors import UsageError
-from zoo.export.c_matrix import CMatrix, quantize_rows, saves_bytes
-from zoo.export.c_source import (
-    FUNCTIONS,
-    MATMULS,
-    CWriter,
-    c_names,
-    c_type,
-    fill_lines,
-    number_literal,
-    register_helper,
-)
 from zoo.export.exported_model import DirectionExport
+from zoo.export.matrix_source import MatrixSource, quantize_rows, saves_bytes
+from zoo.export.syntax import BraceWriter, Syntax, register_helper
+
+# The index of the matrix that multiplies row `at`, if each multiplies `{0}` rows; empty for one matrix.
+MATMULS: Mapping[Op, str] = {DOT: "", DOT_HEADS: "at / {0}"}
 
 
 @dataclass(frozen=True)
-class CLayer:
-    """A layer in C.
+class LayerFunction:
+    """A layer as a function.
 
     Args:
         name: Name of the function.
@@ -74,24 +74,24 @@ class CLayer:
 
 def state_field(direction: DirectionExport, state: str) -> str:
     """The field of a state in the struct of all states."""
-    return f"{_c_name(direction)}_{state}"
+    return f"{_plain_name(direction)}_{state}"
 
 
-def _c_name(direction: DirectionExport) -> str:
+def _plain_name(direction: DirectionExport) -> str:
     """``l0`` or ``l0_reverse``."""
     return direction.name.replace(".", "_")
 
 
-def write_layer(direction: DirectionExport, prefix: str, is_tokens: bool, int8: bool) -> CLayer:
+def write_layer(direction: DirectionExport, syntax: Syntax, is_tokens: bool, int8: bool) -> LayerFunction:
     """Write a layer.
 
     Args:
         direction: The layer direction.
-        prefix: Prefix of public names.
+        syntax: The language.
         is_tokens: Whether its input is a token.
         int8: Whether matrices of products are int8 numbers with scales.
     """
-    spec, step = direction.spec, CStepEmitter(direction, is_tokens)
+    spec, step = direction.spec, StepEmitter(direction, syntax, is_tokens)
     if int8:
         step.store_int8()
     body = _body(step)
@@ -100,21 +100,24 @@ def write_layer(direction: DirectionExport, prefix: str, is_tokens: bool, int8: 
         sizes["x"] = spec.input_size
         body = [f"    {step.call('clear')}(x, {sizes['x']});", "    x[token] = 1;", *body]
     name = f"layer_{spec.index}{'_reverse' * spec.reverse}"
+    first = "token" if is_tokens else "x"
     lines = [
         f"/* one step of {spec.cell.name}, {spec.input_size} in, {spec.output_size} out */",
-        f"static void {name}({', '.join(_parameters(step, prefix))})",
+        syntax.layer_head(name, first, step.inputs.values(), not step.y_is_state, step.dtype),
         "{",
         *_declarations(step, sizes, body),
         *body,
         "}",
     ]
-    output = f"state->{state_field(direction, step.y_is_state)}" if step.y_is_state else ""
-    return CLayer(name, step.constants, lines, tuple(step.inputs), sum(sizes.values()), output, step.helpers)
+    output = syntax.field(state_field(direction, step.y_is_state)) if step.y_is_state else ""
+    return LayerFunction(
+        name, step.constants, lines, tuple(step.inputs), sum(sizes.values()), output, step.helpers
+    )
 
 
-def _body(step: CStepEmitter) -> list[str]:
+def _body(step: StepEmitter) -> list[str]:
     """The body of the function: the schedule, then the copy of the new states."""
-    writer = CWriter()
+    writer = BraceWriter()
     for item in step.schedule.sections["step"].items:
         if isinstance(item, MatmulItem):
             write_matmul(item.node, step, writer)
@@ -127,35 +130,22 @@ def _body(step: CStepEmitter) -> list[str]:
     return writer.lines
 
 
-def _parameters(step: CStepEmitter, prefix: str) -> Iterator[str]:
-    kind = c_type(step.dtype)
-    yield f"{prefix}_state *state"
-    yield "int token" if step.is_tokens else f"const {kind} *x"
-    yield from (f"const {kind} *{name}" for name in step.inputs.values())
-    if not step.y_is_state:
-        yield f"{kind} *y"
-
-
-def _declarations(step: CStepEmitter, sizes: dict[str, int], body: list[str]) -> Iterator[str]:
-    """States, local arrays, and casts of the arguments that are not read."""
-    kind, read = c_type(step.dtype), identifiers_in(body)
+def _declarations(step: StepEmitter, sizes: dict[str, int], body: list[str]) -> Iterator[str]:
+    """States, local arrays, and the arguments that are not read."""
+    syntax, read = step.syntax, identifiers_in(body)
     for name, called in step.states.items():
-        yield f"    {kind} *const {called} = state->{state_field(step.direction, name)};"
-    if sizes:
-        first, *more = fill_lines((f"{name}[{size}]" for name, size in sizes.items()), ", ", 90)
-        lines = [f"    {kind} {first.lstrip()}", *(f"    {line}" for line in more)]
-        lines[-1] += ";"
-        yield from lines
+        yield f"    {syntax.state_array(called, state_field(step.direction, name), step.dtype)}"
+    yield from (f"    {line}" for line in syntax.arrays(sizes, step.dtype))
     for array, parts in _named_slices(step).items():
         if array in sizes:
             yield f"    /* {array}: {', '.join(f'{name} from {start}' for start, name in sorted(parts))} */"
     for name in ("token" if step.is_tokens else "x", *step.inputs.values()):
         if name not in read:
-            yield f"    (void){name};"
+            yield from (f"    {line}" for line in syntax.unused(name))
     yield ""
 
 
-def _named_slices(step: CStepEmitter) -> dict[str, list[tuple[int, str]]]:
+def _named_slices(step: StepEmitter) -> dict[str, list[tuple[int, str]]]:
     """The slices of each array that the author named: first index and name."""
     slices: dict[str, list[tuple[int, str]]] = {}
     for node, name in step.step_graph.names.items():
@@ -166,11 +156,12 @@ def _named_slices(step: CStepEmitter) -> dict[str, list[tuple[int, str]]]:
     return slices
 
 
-class CStepEmitter(FunctionVariables):
+class StepEmitter(FunctionVariables):
     """Names and arrays of a step function.
 
     Args:
         direction: The layer direction.
+        syntax: The language.
         is_tokens: Whether its input is a token.
 
     Attributes:
@@ -179,13 +170,14 @@ class CStepEmitter(FunctionVariables):
         scales: The array of scales of each constant array of int8 numbers.
     """
 
-    def __init__(self, direction: DirectionExport, is_tokens: bool) -> None:
+    def __init__(self, direction: DirectionExport, syntax: Syntax, is_tokens: bool) -> None:
         # Few arrays: sums of products accumulate in place, slices cost nothing.
         step_graph = direction.step_graph
         step_graph = step_graph.map_nodes(fuse_accumulations(step_graph.outputs))
         step_graph = step_with_copies(step_graph.map_nodes(push_slices_down(step_graph.outputs)))
-        super().__init__(step_graph, decode_schedule(step_graph), c_names(), step_graph.value_names())
-        self.direction, self.dtype, self.is_tokens = direction, direction.dtype, is_tokens
+        super().__init__(step_graph, decode_schedule(step_graph), syntax.names(), step_graph.value_names())
+        self.direction, self.syntax, self.is_tokens = direction, syntax, is_tokens
+        self.dtype = direction.dtype
         self.constants: dict[str, Array] = {}
         self.helpers: set[str] = set()
         self.scales: dict[str, str] = {}
@@ -220,7 +212,7 @@ class CStepEmitter(FunctionVariables):
         if node.level != Level.ONCE:
             return super().array_of(node)
         if node not in self.arrays:
-            name = self.names.fresh(f"{_c_name(self.direction)}_{self._base_name(node)}")
+            name = self.names.fresh(f"{_plain_name(self.direction)}_{self._base_name(node)}")
             self.constants[name] = self._shared[node]
             self.bind(node, name, ArrayLayout.SHARED)
         return self.arrays[node]
@@ -277,7 +269,7 @@ class CStepEmitter(FunctionVariables):
         return register_helper(call, self.helpers)
 
     def code(self, node: Node) -> str:
-        """The C code of an operation, whose functions have the suffix of the dtype.
+        """The code of an operation, which has one in C.
 
         Raises:
             UsageError: if it has none.
@@ -287,24 +279,19 @@ class CStepEmitter(FunctionVariables):
                 f"{self.direction.spec.cell.label()}: its step uses {node.op}, which has no C code in the "
                 f"table of operations; add it in zoo/compiler/ir."
             )
-        return re.sub(r"\b([a-z]\w*)\(", lambda match: f"{self._function(match[1])}(", node.op.c)
-
-    def _function(self, name: str) -> str:
-        if name in FUNCTIONS:
-            return f"{name}f" if self.dtype == np.float32 else name
-        return self.call(name)
+        return self.syntax.operation(node.op, self.dtype, self.helpers)
 
 
-class CExpressions(Expressions):
-    """The expressions of one loop in C."""
+class StepExpressions(Expressions):
+    """The expressions of one loop."""
 
-    def __init__(self, step: CStepEmitter, body: Iterable[Node], stored: Iterable[Node]) -> None:
+    def __init__(self, step: StepEmitter, body: Iterable[Node], stored: Iterable[Node]) -> None:
         self._step = step
         super().__init__(step, body, stored)
 
     def number(self, value: float) -> ExprText:
         """A literal of the model's dtype."""
-        text = number_literal(value, self._step.dtype)
+        text = self._step.syntax.number(value, self._step.dtype)
         return ExprText(text, SIGN if text.startswith("-") else ATOM)
 
     def as_number(self, condition: str) -> str:
@@ -313,7 +300,7 @@ class CExpressions(Expressions):
 
     def assignment(self, node: Node, name: str, text: str) -> str:
         """A constant variable."""
-        return f"const {'int' if node.is_bool else c_type(self._step.dtype)} {name} = {text};"
+        return self._step.syntax.constant(name, text, self._step.dtype, node.is_bool)
 
     def template(self, node: Node) -> tuple[str, int]:
         """The C code in the table of operations. C calls functions where Python has other operators."""
@@ -323,7 +310,7 @@ class CExpressions(Expressions):
         return self._step.code(node), precedence
 
 
-def write_loop(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
+def write_loop(loop: FusedLoop, step: StepEmitter, writer: BraceWriter) -> None:
     """Write one loop of a plan."""
     if loop.is_axis_scan:
         _write_scan(loop, step, writer)
@@ -335,10 +322,10 @@ def write_loop(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
     axes = merged_axes(loop.shape, accesses)
     names = ["at"] if len(axes) == 1 else [f"at{depth}" for depth in range(len(axes))]
     indices = {axis.axis: name for axis, name in zip(axes, names, strict=True)}
-    expressions = CExpressions(step, loop.body, [value for value, _ in stores])
+    expressions = StepExpressions(step, loop.body, [value for value, _ in stores])
     for node, access in sums.items():
         _write_initial_value(access.array, expressions.number(node.op.initial), step, writer)
-    with _nest(writer, {name: axis.length for axis, name in zip(axes, names, strict=True)}):
+    with _nest(writer, step, {name: axis.length for axis, name in zip(axes, names, strict=True)}):
         for node, access in loads.items():
             expressions.load(node, _element(access, indices))
         for node in loop.body:
@@ -352,11 +339,11 @@ def write_loop(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
 
 
 @contextmanager
-def _nest(writer: CWriter, lengths: Mapping[str, Dim]) -> Iterator[None]:
+def _nest(writer: BraceWriter, step: StepEmitter, lengths: Mapping[str, Dim]) -> Iterator[None]:
     """Put the lines written inside the context into loops over variables, the first outermost."""
     with ExitStack() as loops:
         for name, length in lengths.items():
-            loops.enter_context(writer.block(f"for (size_t {name} = 0; {name} < {length}; {name}++)"))
+            loops.enter_context(writer.block(step.syntax.loop(name, length)))
         yield
 
 
@@ -365,37 +352,36 @@ def _element(access: ArrayAccess, indices: Mapping[int, str]) -> str:
     return name if access.array.layout == ArrayLayout.SCALAR else f"{name}[{access.index(indices)}]"
 
 
-def _write_initial_value(array: ArrayVar, initial: ExprText, step: CStepEmitter, writer: CWriter) -> None:
+def _write_initial_value(array: ArrayVar, initial: ExprText, step: StepEmitter, writer: BraceWriter) -> None:
     if array.layout == ArrayLayout.SCALAR:
-        writer.line(f"{c_type(step.dtype)} {array.name} = {initial.text};")
+        writer.line(step.syntax.variable(array.name, initial.text, step.dtype))
         return
-    with _nest(writer, {"at": array.width}):
+    with _nest(writer, step, {"at": array.width}):
         writer.line(f"{array.name}[at] = {initial.text};")
 
 
-def _write_scan(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
+def _write_scan(loop: FusedLoop, step: StepEmitter, writer: BraceWriter) -> None:
     (node,) = loop.body
     axis, reverse = node.attr
     others = [other for other in axes_of(loop.shape) if other != axis]
     names = {other: f"at{other}" for other in others}
-    with _nest(writer, {name: loop.shape[other] for other, name in names.items()}):
+    with _nest(writer, step, {name: loop.shape[other] for other, name in names.items()}):
         indices = {**names, axis: "at"}
         length, total = loop.shape[axis], step.variable(node)
-        expressions, target = CExpressions(step, loop.body, ()), step.array_of(node)
+        expressions, target = StepExpressions(step, loop.body, ()), step.array_of(node)
         for each, access in collect_loads(step, loop).items():
             expressions.load(each, f"{access.array.name}[{access.index(indices)}]")
         index = ArrayAccess(target, ZERO, contiguous(node.shape)).index(indices)
         zero, first = expressions.number(0.0).text, length - ONE if reverse else ZERO
-        writer.line(f"{c_type(step.dtype)} {total} = {zero};")
-        loop_head = f"size_t at = {length}; at-- > 0;" if reverse else f"size_t at = 0; at < {length}; at++"
-        with writer.block(f"for ({loop_head})"):
+        writer.line(step.syntax.variable(total, zero, step.dtype))
+        with writer.block(step.syntax.loop("at", length, reverse)):
             operands = [expressions.operand(operand).text for operand in node.inputs]
             for line in step.code(node).splitlines():
                 writer.line(f"{line.format(*operands, total=total, zero=zero, first=first)};")
             writer.line(f"{target.name}[{index}] = {total};")
 
 
-def write_matmul(node: Node, step: CStepEmitter, writer: CWriter) -> None:
+def write_matmul(node: Node, step: StepEmitter, writer: BraceWriter) -> None:
     """Write ``a @ w``, added to the array of its addend if it has one."""
     a, _, *base = node.inputs
     target = step.array_of(node)
@@ -409,7 +395,7 @@ def write_matmul(node: Node, step: CStepEmitter, writer: CWriter) -> None:
     _write_rows(node, step, writer)
 
 
-def _write_lookup(node: Node, step: CStepEmitter, writer: CWriter) -> None:
+def _write_lookup(node: Node, step: StepEmitter, writer: BraceWriter) -> None:
     """The product of a one-hot row and a matrix: a row of the matrix."""
     _, w, *base = node.inputs
     matrix, target = _matrix(w, step), step.array_of(node).name
@@ -425,39 +411,40 @@ def _write_lookup(node: Node, step: CStepEmitter, writer: CWriter) -> None:
         writer.line(step.register(write_row("token", target, width)))
 
 
-def _write_copy(source: Node, target: ArrayVar, step: CStepEmitter, writer: CWriter) -> None:
-    view = _view(source)
-    pointer = _pointer(step.array_of(view.base), view)
-    writer.line(f"{step.call('copy')}({pointer}, {target.name}, {target.width});")
+def _write_copy(source: Node, target: ArrayVar, step: StepEmitter, writer: BraceWriter) -> None:
+    start = _address(step, _view(source))
+    writer.line(f"{step.call('copy')}({start}, {target.name}, {target.width});")
 
 
-def _write_rows(node: Node, step: CStepEmitter, writer: CWriter) -> None:
+def _write_rows(node: Node, step: StepEmitter, writer: BraceWriter) -> None:
     """The call for each row of ``a``; with heads, the rows of each head have their own matrix."""
     a, w, *_ = node.inputs
-    matrix, view, target = _matrix(w, step), _view(a), step.array_of(node)
+    matrix, target, syntax = _matrix(w, step), step.array_of(node), step.syntax
     depth, width = a.shape[-1], node.shape[-1]
     rows = product(a.shape[:-1])
-    source = _pointer(step.array_of(view.base), view)
+    source = _address(step, _view(a))
     if rows == as_dim(1):
         writer.line(step.register(matrix.add_product(source, target.name, depth, width)))
         return
     if index := MATMULS[node.op].format(a.shape[-2]):
+        index = syntax.integer(index)
         stored = (width, depth) if matrix.is_transposed else (depth, width)
         matrix = matrix.matrix_at(index, *stored)
-    to = f"{target.name} + at * {width}"
-    with writer.block(f"for (size_t at = 0; at < {rows}; at++)"):
-        writer.line(step.register(matrix.add_product(f"{source} + at * {depth}", to, depth, width)))
+    row, to = (syntax.address(*each) for each in ((source, f"at * {depth}"), (target.name, f"at * {width}")))
+    with writer.block(syntax.loop("at", rows)):
+        writer.line(step.register(matrix.add_product(row, to, depth, width)))
 
 
-def _matrix(w: Node, step: CStepEmitter) -> CMatrix:
+def _matrix(w: Node, step: StepEmitter) -> MatrixSource:
     inner = _stored(w)
     view = _view(inner)
     array = step.array_of(view.base)
     if array.name not in step.scales:
-        return CMatrix(_pointer(array, view), is_transposed=inner is not w)
+        return MatrixSource(step.syntax, _address(step, view), is_transposed=inner is not w)
     width = int(view.shape[-1].evaluate({}))
     first = int(view.offset.evaluate({})) // width
-    return CMatrix(array.name, step.scales[array.name], inner is not w).slice_rows(first, width)
+    matrix = MatrixSource(step.syntax, array.name, step.scales[array.name], inner is not w)
+    return matrix.slice_rows(first, width)
 
 
 def _stored(w: Node) -> Node:
@@ -472,8 +459,9 @@ def _has_whole_rows(view: View) -> bool:
     return is_matrix and view.shape[-1] == base.shape[-1] and saves_bytes(int(base.shape[-1].evaluate({})))
 
 
-def _pointer(array: ArrayVar, view: View) -> str:
-    return array.name if view.offset == ZERO else f"{array.name} + {view.offset}"
+def _address(step: StepEmitter, view: View) -> str:
+    name = step.array_of(view.base).name
+    return name if view.offset == ZERO else step.syntax.address(name, view.offset)
 
 
 def _view(node: Node) -> View:

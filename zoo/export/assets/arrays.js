@@ -1,0 +1,16 @@
+/** The bytes that a text in base64 holds. */
+function bytes_of(base64) {
+    const text = atob(base64), bytes = new Uint8Array(text.length);
+    for (let n = 0; n < bytes.length; n++)
+        bytes[n] = text.charCodeAt(n);
+    return bytes;
+}
+
+/** Little-endian numbers in base64, on processors of any order of bytes. */
+function numbers(base64) {
+    const view = new DataView(bytes_of(base64).buffer);
+    const values = new REAL_ARRAY(view.byteLength / REAL_BYTES);
+    for (let n = 0; n < values.length; n++)
+        values[n] = view.getREAL(REAL_BYTES * n, true);
+    return values;
+}

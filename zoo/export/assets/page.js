@@ -1,0 +1,219 @@
+// The page. Strings become text nodes and are never parsed as markup.
+{
+    const COLUMNS = 80, BARS = 12, MOST_ROWS = 512;
+    // The states of all symbols are kept, in at most 128 MB if they are float32.
+    const STATE_SIZE = Object.values(info.states)
+        .reduce((sum, shape) => sum + shape.reduce((product, size) => product * size, 1), 0);
+    const MOST_SYMBOLS = Math.min(5000, Math.floor(2 ** 25 / Math.max(1, STATE_SIZE)));
+    const by_id = (id) => document.getElementById(id);
+
+    /** The text that the model read, with the states after each symbol, and the scores of the next one. */
+    class Session {
+        constructor() {
+            this.clear();
+        }
+
+        clear() {
+            this.model = new Model();
+            this.steps = [];
+            this.logits = null;
+            this.scales = Object.fromEntries(Object.keys(info.states).map((name) => [name, 1e-9]));
+            this.decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+        }
+
+        /** Read a token. */
+        read(token) {
+            this.logits = this.model.step(token);
+            const states = Object.fromEntries(
+                Object.entries(this.model.state).map(([name, values]) => [name, values.slice()]));
+            for (const [name, values] of Object.entries(states))
+                this.scales[name] = values.reduce((most, value) => Math.max(most, Math.abs(value)), this.scales[name]);
+            this.steps.push({ states, shown: this.shown(token) });
+        }
+
+        /** The text of a token; of bytes the characters that it completes. */
+        shown(token) {
+            if (!HOLDS_BYTES)
+                return pieces[token];
+            const bytes = Uint8Array.from(pieces[token], (byte) => byte.charCodeAt(0));
+            return this.decoder.decode(bytes, { stream: true });
+        }
+    }
+
+    const session = new Session();
+    let random = new Random(), is_running = false, painted = { key: "", count: 0 };
+
+    function colour(value, scale) {
+        const share = Math.min(1, Math.abs(value) / scale) || 0;
+        return `rgb(${value < 0 ? "58 125 200" : "226 104 60"} / ${(0.75 * share).toFixed(3)})`;
+    }
+
+    /** A symbol as a label: white space is visible. */
+    function label(text) {
+        return text.replaceAll(" ", "\u2423").replaceAll("\n", "\u23ce").replaceAll("\t", "\u21e5") || "\u2205";
+    }
+
+    function element(tag, properties, ...children) {
+        const node = Object.assign(document.createElement(tag), properties);
+        node.append(...children);
+        return node;
+    }
+
+    function chosen() {
+        const name = by_id("state").value, units = session.model.state[name].length;
+        const unit = Math.min(units - 1, Math.max(0, Math.floor(Number(by_id("unit").value)) || 0));
+        return { name, unit, units };
+    }
+
+    function paint_text() {
+        const { name, unit, units } = chosen(), scale = session.scales[name], text = by_id("text");
+        by_id("unit").max = String(units - 1);
+        by_id("scale").textContent = session.steps.length > 0
+            ? `blue ${(-scale).toPrecision(2)}, orange ${scale.toPrecision(2)}` : "";
+        const added = session.steps.slice(text.children.length);
+        text.append(...added.map((step) => element("span", { textContent: step.shown })));
+        const key = `${name} ${unit} ${scale}`, first = key === painted.key ? painted.count : 0;
+        session.steps.slice(first).forEach(({ states }, n) => {
+            const span = text.children[first + n], value = states[name][unit];
+            span.style.backgroundColor = colour(value, scale);
+            span.title = `${name}[${unit}] = ${value.toPrecision(3)}`;
+        });
+        painted = { key, count: session.steps.length };
+        if (added.length > 0)
+            text.scrollTop = text.scrollHeight;
+    }
+
+    function paint_next() {
+        const list = by_id("next");
+        if (session.logits === null)
+            return list.replaceChildren();
+        const weights = probabilities(session.logits, Number(by_id("temperature").value));
+        const order = Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a]).slice(0, BARS);
+        return list.replaceChildren(...order.map((token) => {
+            const bar = element("span", { className: "bar" }), percent = `${(100 * weights[token]).toFixed(1)} %`;
+            bar.style.width = `${100 * weights[token]}%`;
+            return element("li", {}, element("code", { textContent: label(symbols[token]) }), bar,
+                element("span", { className: "percent", textContent: percent }));
+        }));
+    }
+
+    function paint_maps() {
+        const { name: selected, unit } = chosen(), steps = session.steps.slice(-COLUMNS);
+        for (const canvas of document.querySelectorAll("canvas")) {
+            const name = canvas.dataset.state, scale = session.scales[name], context = canvas.getContext("2d");
+            const rows = Math.min(MOST_ROWS, session.model.state[name].length);
+            const size = canvas.width / COLUMNS, height = canvas.height / rows;
+            context.clearRect(0, 0, canvas.width, canvas.height);
+            steps.forEach(({ states }, column) => states[name].subarray(0, rows).forEach((value, row) => {
+                context.fillStyle = colour(value, scale);
+                context.fillRect(column * size, row * height, size, height);
+            }));
+            if (name === selected) {
+                context.strokeStyle = "#888";
+                context.strokeRect(0.5, unit * height + 0.5, canvas.width - 1, Math.max(1, height - 1));
+            }
+        }
+    }
+
+    function paint() {
+        paint_text();
+        paint_next();
+        paint_maps();
+        by_id("shown").textContent = Number(by_id("temperature").value).toFixed(2);
+    }
+
+    function clear() {
+        session.clear();
+        by_id("text").replaceChildren();
+        by_id("status").textContent = "";
+        painted = { key: "", count: 0 };
+    }
+
+    function start() {
+        clear();
+        random = new Random(Math.max(0, Math.floor(Number(by_id("seed").value)) || 0));
+        const prompt = tokens(by_id("prompt").value);
+        if (prompt.length > MOST_SYMBOLS)
+            throw new RangeError(`the prompt has ${prompt.length} symbols; expected at most ${MOST_SYMBOLS}.`);
+        if (prompt.length === 0)
+            prompt.push(Math.floor(random.uniform() * OUTPUTS));
+        prompt.forEach((token) => session.read(token));
+        const unknown = info.level === "word" ? prompt.filter((token) => token === 0).length : 0;
+        if (unknown > 0)
+            by_id("status").textContent = `${unknown} words of the prompt are unknown.`;
+    }
+
+    /** Sample some symbols, several in each frame, until the button Stop is pressed. */
+    async function sample(length) {
+        is_running = true;
+        by_id("stop").disabled = false;
+        try {
+            let left = Math.min(length, MOST_SYMBOLS - session.steps.length);
+            while (left > 0 && is_running) {
+                const end = performance.now() + 12;
+                do {
+                    session.read(draw(session.logits, Number(by_id("temperature").value), random));
+                    left--;
+                } while (left > 0 && performance.now() < end);
+                paint();
+                await new Promise((resolve) => setTimeout(resolve));
+            }
+            if (session.steps.length >= MOST_SYMBOLS)
+                by_id("status").textContent = `The page shows at most ${MOST_SYMBOLS} symbols.`;
+        } finally {
+            is_running = false;
+            by_id("stop").disabled = true;
+        }
+    }
+
+    /** Run an action, and show its error. */
+    async function attempt(action) {
+        by_id("problem").textContent = "";
+        try {
+            await action();
+        } catch (error) {
+            by_id("problem").textContent = error.message;
+        }
+        paint();
+    }
+
+    by_id("form").addEventListener("submit", (event) => {
+        event.preventDefault();
+        if (!is_running)
+            attempt(() => {
+                start();
+                return sample(Math.max(1, Math.floor(Number(by_id("length").value)) || 1));
+            });
+    });
+    by_id("step").addEventListener("click", () => {
+        if (!is_running)
+            attempt(() => session.steps.length === 0 ? start() : sample(1));
+    });
+    by_id("stop").addEventListener("click", () => { is_running = false; });
+    by_id("clear").addEventListener("click", () => {
+        is_running = false;
+        attempt(clear);
+    });
+    for (const id of ["state", "unit", "temperature"])
+        by_id(id).addEventListener("input", paint);
+
+    for (const [name, shape] of Object.entries(info.states)) {
+        by_id("state").append(element("option", { value: name, textContent: name }));
+        const units = session.model.state[name].length, rows = Math.min(MOST_ROWS, units);
+        const canvas = element("canvas", { width: 10 * COLUMNS, height: rows * Math.max(1, Math.floor(240 / rows)) });
+        canvas.dataset.state = name;
+        canvas.setAttribute("role", "img");
+        canvas.setAttribute("aria-label", `${name}: ${shape.join(" x ")} units over the last ${COLUMNS} symbols`);
+        canvas.addEventListener("click", (event) => {
+            by_id("state").value = name;
+            by_id("unit").value = String(Math.floor(event.offsetY / canvas.clientHeight * rows));
+            paint();
+        });
+        by_id("maps").append(element("figure", {}, element("figcaption", { textContent: name }), canvas));
+    }
+    for (const [name, value] of page.facts)
+        by_id("facts").append(element("dt", { textContent: name }), element("dd", { textContent: value }));
+    by_id("equations").textContent = page.equations;
+    by_id("prompt").value = page.prompt;
+    paint();
+}

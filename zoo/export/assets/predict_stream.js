@@ -1,0 +1,29 @@
+/** A sequence that is read row by row. */
+export class Stream {
+    constructor() {
+        this.model = new Model();
+        Object.assign(this, start());
+    }
+
+    /**
+     * Read a row, and predict from the rows since the start.
+     *
+     * @param {ArrayLike|object} row - its values in the order of `info.columns`, or by column
+     * @returns {object} `class`, its `number` and the `probabilities` of all classes; or the `label`
+     */
+    read(row) {
+        return prediction_of(this, this.model.step(...read_row(this, row, `row ${this.rows}`)));
+    }
+}
+
+/**
+ * Predict from all rows of a sequence, as `zoo predict` does.
+ *
+ * @param {Array} rows - for each row its values in the order of `info.columns`, or by column
+ * @returns {object|object[]} as `Stream.read`; of a model with a label at every step, for each row
+ */
+export function predict(rows) {
+    check_rows(rows, 1);
+    const stream = new Stream(), results = rows.map((row) => stream.read(row));
+    return data.is_stepwise ? results : results.at(-1);
+}

@@ -1,0 +1,28 @@
+    /**
+     * The prompt and a sampled text, from the initial states on. An empty prompt begins with a random symbol.
+     *
+     * @param {string|number[]} prompt - a text, or its tokens
+     * @param {number} length - how many symbols to add
+     * @param {{temperature?: number, seed?: number|bigint}} options - temperature 0 takes the most probable
+     *     symbol; the same seed gives the same text, the one of `zoo sample`
+     * @returns {string}
+     */
+    sample(prompt = "", length = 200, { temperature = 1, seed = 0 } = {}) {
+        if (!Number.isSafeInteger(length) || length < 0)
+            throw new RangeError(`length is ${String(length)}; expected an integer from 0 on.`);
+        const random = new Random(seed);
+        const result = typeof prompt === "string" ? tokens(prompt) : Array.from(prompt);
+        const end = result.length + length;
+        if (result.length === 0 && length > 0)
+            result.push(Math.floor(random.uniform() * OUTPUTS));
+        this.reset();
+        let logits;
+        for (const token of result)
+            logits = this.step(token);
+        while (result.length < end) {
+            result.push(draw(logits, temperature, random));
+            if (result.length < end)
+                logits = this.step(result.at(-1));
+        }
+        return text(result);
+    }
