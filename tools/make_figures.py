@@ -12,6 +12,7 @@ and compares them with the files.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import shlex
@@ -546,6 +547,59 @@ def draw_schedules() -> str:
     return canvas.svg()
 
 
+# Learning rates for several hidden sizes
+
+WIDTHS = (32, 128, 256)
+WIDTH_CELLS = ("vanilla", "lstm", "gru")
+WIDTH_RATES = tuple(2.0**power for power in range(-8, -1))
+
+
+def measure_base_hidden() -> Data:
+    """Train three cells of three sizes at seven learning rates with three seeds: 378 runs."""
+    settings = {"steps": 300, "batch": 16, "seq": 64, "schedule": "cosine", "eval_every": 300, "threads": 1}
+    losses: dict[str, dict[str, dict[str, list[float]]]] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        for cell, base, hidden in itertools.product(WIDTH_CELLS, (None, WIDTHS[0]), WIDTHS):
+            curve = []
+            for lr in WIDTH_RATES:
+                of_seeds = []
+                for seed in range(3):
+                    out = Path(directory) / f"{cell}-{base}-{hidden}-{lr}-{seed}"
+                    run = zoo.train(
+                        "builtin:pydoc",
+                        cell=cell, hidden=hidden, lr=lr, base_hidden=base, seed=seed, out=out, **settings,
+                    )  # fmt: skip
+                    of_seeds += [event["loss"] for event in run.history if event["event"] == "eval"]
+                curve.append(float(np.median(of_seeds)))
+            losses.setdefault(cell, {}).setdefault(str(base), {})[str(hidden)] = rounded(curve)
+    command = "python tools/make_figures.py --measure base-hidden"
+    return {"made by": command, "text": "builtin:pydoc", "settings": settings, "losses": losses}
+
+
+def draw_base_hidden() -> str:
+    """Validation loss against the learning rate for three sizes, without and with ``base_hidden``."""
+    losses = measured("base-hidden")["losses"]
+    canvas = Canvas(860, 640, "Validation loss against learning rate for three hidden sizes of three cells")
+    names = [f"1/{round(1 / rate)}" for rate in WIDTH_RATES]
+    x = Axis("learning rate", WIDTH_RATES[0], WIDTH_RATES[-1], WIDTH_RATES, log=True, names=names)
+    y = Axis("", 1.5, 3.5, [1.5, 2, 2.5, 3, 3.5])
+    rows = {"None": "one learning rate for all parameters", str(WIDTHS[0]): f"--base-hidden {WIDTHS[0]}"}
+    for row, (base, title) in enumerate(rows.items()):
+        canvas.text((20, 22 + 312 * row), f"{title}: validation loss (nats)", "title")
+        for panel, cell in enumerate(WIDTH_CELLS):
+            plot = Plot(canvas, (50 + 275 * panel, 60 + 312 * row), 240, 200, x, y, cell)
+            for colour, curve in enumerate(losses[cell][base].values()):
+                plot.curve(WIDTH_RATES, curve, colour)
+                best = int(np.argmin(curve))
+                at, level = plot.at(WIDTH_RATES[best], curve[best])
+                canvas.rectangle((at - 4, level - 4), 8, 8, f"fill-{colour}")
+        for colour, width in enumerate(WIDTHS):
+            left, level = 530 + 105 * colour, 22 + 312 * row
+            canvas.path([(left, level), (left + 22, level)], f"curve stroke-{colour}")
+            canvas.text((left + 29, level), f"H = {width}")
+    return canvas.svg()
+
+
 FIGURES: dict[str, Callable[[], str]] = {
     "layers": draw_layers,
     "results": lambda: draw_best(read_results(ROOT / "results")),
@@ -559,6 +613,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "lstm-step": draw_lstm_step,
     "truncation": draw_truncation,
     "gradient-lag": draw_gradient_lag,
+    "base-hidden": draw_base_hidden,
 }
 MEASUREMENTS: dict[str, Callable[..., Data]] = {
     "curves": measure_curves,
@@ -566,6 +621,7 @@ MEASUREMENTS: dict[str, Callable[..., Data]] = {
     "speed": measure_speed,
     "gradient-lag": measure_gradient_lag,
     "gradient-check": measure_gradient_check,
+    "base-hidden": measure_base_hidden,
 }
 
 

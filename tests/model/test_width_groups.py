@@ -47,23 +47,23 @@ def factors(model: Any, base_hidden: int) -> dict[str, float]:
 def test_cell_scales_matrices_of_hidden_units_alone(cell: str) -> None:
     layers = [zoo.Recurrent(cell, input_size=6, hidden_size=hidden, num_layers=2) for hidden in (64, 16)]
     large, small = (layer.params for layer in layers)
-    found = factors(layers[0], 16)
+    scaled = factors(layers[0], 16)
     assert factors(layers[1], 16) == {}
-    for name, factor in found.items():
+    for name, factor in scaled.items():
         ratios = {b / a for a, b in zip(large[name].shape, small[name].shape, strict=True)}
         assert factor in ratios - {1.0}, (name, large[name].shape, small[name].shape)
     for name, array in large.items():
         grows = [a != b for a, b in zip(array.shape, small[name].shape, strict=True)]
-        assert name in found or sum(grows) < 2, f"{name} is a matrix of hidden units and has no factor"
-    assert not any(name.endswith((".b", ".initial")) for name in found)
+        assert name in scaled or sum(grows) < 2, f"{name} is a matrix of hidden units and has no factor"
+    assert not any(name.endswith((".b", ".initial")) for name in scaled)
 
 
 @pytest.mark.parametrize("block", zoo.list_blocks())
 def test_every_block_scales_its_matrices(block: str) -> None:
     layer = zoo.Recurrent("gru", input_size=64, hidden_size=64, num_layers=2, block=block)
-    found = factors(layer, 16)
-    assert found["l1.Wh" if "l1.Wh" in layer.params else "l1.cell.Wh"] == 0.25
-    assert all(0 < factor < 1 for factor in found.values())
+    scaled = factors(layer, 16)
+    assert scaled["l1.Wh" if "l1.Wh" in layer.params else "l1.cell.Wh"] == 0.25
+    assert all(0 < factor < 1 for factor in scaled.values())
 
 
 @given(
