@@ -335,6 +335,13 @@ def test_number_literals_round_trip(dtype):
     ]
 
 
+@pytest.mark.parametrize("value", [3.5e38, -1e39, 1e300])
+def test_number_beyond_float32_is_infinite(value):
+    expected = "INFINITY" if value > 0 else "-INFINITY"
+    assert number_literal(value, np.dtype(np.float32)) == expected
+    assert float(number_literal(value, np.dtype(np.float64))) == value
+
+
 def test_block_has_braces():
     writer = BraceWriter()
     with writer.block("for (;;)"):

@@ -213,12 +213,14 @@ def _character(byte: int) -> str:
 
 
 def number_literal(value: Any, dtype: np.dtype[Any]) -> str:
-    """A number as the shortest literal with the same value."""
-    if math.isnan(value):
+    """A number as the shortest literal with the same value in a dtype."""
+    with np.errstate(over="ignore"):
+        number = dtype.type(value)
+    if math.isnan(number):
         return "NAN"
-    if math.isinf(value):
-        return "-INFINITY" if value < 0 else "INFINITY"
-    return f"{dtype.type(value)!s}{_suffix(dtype)}"
+    if math.isinf(number):
+        return "-INFINITY" if number < 0 else "INFINITY"
+    return f"{number!s}{_suffix(dtype)}"
 
 
 def _suffix(dtype: np.dtype[Any]) -> str:
