@@ -573,7 +573,15 @@ def measure_base_hidden() -> Data:
                 curve.append(float(np.median(of_seeds)))
             losses.setdefault(cell, {}).setdefault(str(base), {})[str(hidden)] = rounded(curve)
     command = "python tools/make_figures.py --measure base-hidden"
-    return {"made by": command, "text": "builtin:pydoc", "settings": settings, "losses": losses}
+    return {
+        "made by": command,
+        "text": "builtin:pydoc",
+        "optimizer": "adam",
+        "rates": WIDTH_RATES,
+        "seeds": 3,
+        "settings": settings,
+        "losses": losses,
+    }
 
 
 def draw_base_hidden() -> str:

@@ -794,7 +794,7 @@ def test_products_in_bfloat16(go, any_processor):
         ),
         (
             {"cells": ["vanilla", "clockwork"], "hidden": 8, "base_hidden": 6},
-            "compare: clockwork: base_hidden is 6: cell 'clockwork': ",
+            "base_hidden is 6: cell 'clockwork': ",
         ),
         (
             {"base_hidden": 4, "optimizer": "sgd"},

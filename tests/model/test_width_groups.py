@@ -58,6 +58,31 @@ def test_cell_scales_matrices_of_hidden_units_alone(cell: str) -> None:
     assert not any(name.endswith((".b", ".initial")) for name in scaled)
 
 
+class Bottleneck(zoo.Cell):
+    """Matrices with few inputs or few outputs, on both sides of products."""
+
+    width = zoo.Option(3, help="size of the bottleneck", low=1)
+    W = zoo.Param("I", "H", init="glorot_uniform", help="input")
+    narrow = zoo.Param("H", "width", init="glorot_uniform", help="H inputs")
+    wide = zoo.Param("width", "H", init="glorot_uniform", help="few inputs")
+    left_narrow = zoo.Param("width", "H", init="glorot_uniform", help="H inputs, on the left")
+    left_wide = zoo.Param("2H", "width", init="glorot_uniform", help="few inputs, on the left")
+    half = zoo.Param("2H", "H", init="glorot_uniform", help="2H inputs")
+    table = zoo.Param("H", "width", init="zeros", help="no product reads it")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        few = h @ self.narrow + self.left_narrow @ h
+        many = self.left_wide @ few
+        return np.tanh(x @ self.W + few @ self.wide + many @ self.half + self.table.sum(axis=1))
+
+
+def test_factor_belongs_to_the_inputs_of_a_product() -> None:
+    layer = zoo.Recurrent(Bottleneck, input_size=5, hidden_size=32)
+    expected = dict.fromkeys(["l0.narrow", "l0.left_narrow", "l0.half"], 0.25)
+    assert factors(layer, 8) == expected
+
+
 @pytest.mark.parametrize("block", zoo.list_blocks())
 def test_every_block_scales_its_matrices(block: str) -> None:
     layer = zoo.Recurrent("gru", input_size=64, hidden_size=64, num_layers=2, block=block)

@@ -257,6 +257,13 @@ def test_shipped_optimizer_declares_scale_free_where_it_is(optimizer: type[zoo.O
             laws.check_scale_free(declared)
 
 
+@pytest.mark.parametrize("name", ["scale_free", "elementwise"])
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_declaration_of_updates_is_a_boolean(name: str, value: Any) -> None:
+    with pytest.raises(zoo.DefinitionError, match=f"{name} is {value!r}; expected True or False"):
+        broken(sound, **{name: value})
+
+
 def test_law_is_skipped_if_class_declares_exception() -> None:
     with pytest.raises(SkipTest, match="elementwise = False"):
         laws.check_elementwise(broken(normalizes, elementwise=False))

@@ -82,6 +82,11 @@ class Optimizer(Component, abstract=True):
                     f"{cls.error_name()}: slot {slot.name!r} has the letter {unknown[0]!r}; P is the only "
                     f"one."
                 )
+        for name in ("elementwise", "scale_free"):
+            if not isinstance(value := getattr(cls, name), bool):
+                raise DefinitionError(
+                    f"{cls.error_name()}: {name} is {short_repr(value)}; expected True or False."
+                )
         if not hasattr(cls, "update"):
             raise DefinitionError(
                 f"{cls.error_name()}: update is missing; add the @zoo.njit function "

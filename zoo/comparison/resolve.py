@@ -543,13 +543,11 @@ def _check_base_hidden(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mappin
         UsageError: naming the cell that cannot.
     """
     base = plan.settings["base_hidden"]
-    group = None
     try:
         for group in plan.groups() if base is not None else ():
             _stack(cells[group.cell].of_layers, tasks[group.task], base, plan.settings)
     except UsageError as error:
-        assert group is not None
-        raise UsageError(f"compare: {group.cell}: base_hidden is {base:,}: {error}") from error
+        raise UsageError(f"base_hidden is {base:,}: {error}") from error
 
 
 def _counter(cell: Layers, task: AnyTaskInfo, settings: Mapping[str, Any], errors: list[str]) -> Count:

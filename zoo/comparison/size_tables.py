@@ -184,6 +184,8 @@ def rate_size_table(results: Comparison, task: str) -> Table:
     entries = {cell: [rate_cell(rows.get((cell, size))) for size in results.sizes] for cell in cells}
     texts = [entry.text for each in entries.values() for entry in each]
     marks = [sentence for mark, sentence in _VERDICTS.items() if any(mark in text for text in texts)]
+    base = results.section("plan")["settings"].get("base_hidden")  # plans of older versions lack it
+    width = [f"The rates are for {base:,} hidden units (`--base-hidden`)."] if base else []
     columns = (
         replace(column, heat=False) for column in _columns(results, "the learning rate that the sweep chose")
     )
@@ -192,7 +194,7 @@ def rate_size_table(results: Comparison, task: str) -> Table:
         f"{task_title(task, results.section('tasks')[task])}: learning rates by size",
         tuple(columns),
         tuple((*name_and_scope(results, cell), *entries[cell]) for cell in cells),
-        " ".join(["A column has the learning rate that the sweep chose at this size.", *marks]),
+        " ".join(["A column has the learning rate that the sweep chose at this size.", *width, *marks]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Learning rates for another hidden size: the rule of the maximal update parametrisation (muP).
+"""Learning rates for another hidden size: the rule of the maximal update parametrisation (muP) for Adam.
 
 An update of Adam changes every element of a matrix by about the learning rate, so it changes the product of
 the matrix with ``n`` correlated inputs by about ``n`` learning rates. Matrices with inputs from hidden units
@@ -6,8 +6,8 @@ therefore need a learning rate that is inversely proportional to the number of h
 matrices with inputs from the data do not: Table 3 of G. Yang et al. 2022, "Tensor Programs V: Tuning Large
 Neural Networks via Zero-Shot Hyperparameter Transfer", https://arxiv.org/abs/2203.03466.
 
-Initial values do not change here: those of zoo have the scale of the table, except for the readout, whose
-initial values the table makes smaller in wider networks.
+Initial values do not change. The table also has rules for them: the initial readout becomes smaller in wider
+networks, and the initial matrices that read the input of the model do not.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ def width_groups(model: Model | Recurrent, base_hidden: int) -> dict[str, dict[s
 
     The learning rate of a matrix is multiplied by its number of inputs in a model of ``base_hidden`` units,
     divided by its number of inputs in this model. Parameters with the factor 1 have no group: biases,
-    elementwise weights, and matrices that multiply the input of the model. The rule holds for optimizers
-    whose updates do not depend on the scale of the gradient, :attr:`zoo.Optimizer.scale_free`.
+    elementwise weights, and matrices that multiply the input of the model or its embedding. An embedding that
+    is also the readout has the factor of a readout. The rule holds for optimizers whose updates do not depend
+    on the scale of the gradient, :attr:`zoo.Optimizer.scale_free`.
 
     Args:
         model: A layer or a model.
