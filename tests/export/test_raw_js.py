@@ -81,6 +81,7 @@ const series = module.series[given.number];
 return module.forecast(given.rows, { ...given.options, series });
 """
         assert node.call(path, code, given) == forecast
+    assert " *     const result = forecast(rows, { future, series });\n" in path.read_text()
     names, info = node.call(path, "return [module.series.map((each) => each.name), module.info];")
     assert names == ["north", "süd"]
     assert [column["name"] for column in info["columns"]] == list(columns)

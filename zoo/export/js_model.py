@@ -13,7 +13,7 @@ import zoo
 from zoo.data import Vocabulary
 from zoo.export.exported_data import SequencesExport, TableExport
 from zoo.export.exported_model import ExportedModel
-from zoo.export.js_raw import data_info, data_names, data_text
+from zoo.export.js_raw import data_info, data_names, data_options, data_text
 from zoo.export.js_source import (
     HELPERS,
     JsSyntax,
@@ -111,7 +111,8 @@ def _example(code: ModelCode, address: str) -> Iterator[str]:
     if model.data is not None:
         name = data_names(model)[0]
         yield f"import {{ {name} }} from {address};"
-        yield f"const result = {name}(rows);"
+        options = ", ".join(data_options(model))
+        yield f"const result = {name}(rows{f', {{ {options} }}' * bool(options)});"
         return
     yield f"import {{ Model }} from {address};"
     yield "const model = new Model();"
@@ -143,7 +144,10 @@ def _info_lines(code: ModelCode, sizes: Mapping[str, int], weights: str) -> Iter
         info["level"] = model.vocabulary.level
     if model.data is not None:
         info |= data_info(model)
-    yield "/** The description of the model: cell, sizes, and the shapes of auxiliary inputs and states. */"
+    yield "/**"
+    yield " * The description of the model: cell, sizes, and the shape of each auxiliary input and state. The"
+    yield " * shape [] is one number."
+    yield " */"
     yield "export const info = {"
     yield from (f"    {js_value(name)}: {js_value(value)}," for name, value in info.items())
     yield "};"

@@ -20,6 +20,14 @@ def data_names(model: ExportedModel) -> list[str]:
     return ["predict"] if model.is_bidirectional else ["predict", "Stream"]
 
 
+def data_options(model: ExportedModel) -> list[str]:
+    """The options that the main function needs."""
+    if not isinstance(model.data, TableExport):
+        return []
+    has_future, has_series = bool(model.data.spec.roles.known_future), len(model.data.scaling.names) > 1
+    return ["future"] * has_future + ["series"] * has_series
+
+
 def data_text(model: ExportedModel) -> str:
     """The description of the data, and the functions."""
     assert model.data is not None  # the caller asks for it

@@ -162,7 +162,7 @@
 
     function unknown_words(text) {
         const words = Array.from(text.matchAll(WORD), ([word]) => word);
-        return [...new Set(words.filter((word) => !token_by_piece.has(word)).map((word) => word.trim()))];
+        return [...new Set(words.filter((word) => !token_by_piece.has(word)).map((word) => word.trim() || word))];
     }
 
     /** Sample some symbols, several in each frame, until the button Stop is pressed. */
