@@ -75,7 +75,7 @@ def command(
     force: bool,
     cell: str | None,
 ) -> None:
-    """Export a trained model as an ONNX graph, as C, as JavaScript, or as a web page.
+    """Export a trained model as ONNX, C, JavaScript or a web page.
 
     RUN is a run directory, of which zoo uses the best model, or a .safetensors file. The ONNX graph runs in
     onnxruntime. The C source needs a compiler and the mathematical library, and allocates no memory. The
