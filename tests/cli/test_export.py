@@ -86,13 +86,33 @@ def test_js_writes_one_file_and_prints_its_names(here):
 
 
 @pytest.mark.parametrize(
-    ("file", "word"), [("m.onnx", "opset"), ("m.c", "names"), ("m.js", "names"), ("m.html", "bytes")]
+    ("file", "word"),
+    [
+        ("m.onnx", "opset"),
+        ("m.c", "names"),
+        ("m.js", "names"),
+        ("m.mjs", "names"),
+        ("m.html", "bytes"),
+        ("m.htm", "bytes"),
+    ],
 )
 def test_format_follows_from_file_name(file, word, here):
     if file == "m.onnx":
         pytest.importorskip("onnx")
     assert word in run("hello.safetensors", "-o", file).stdout
     assert (here / file).is_file()
+
+
+def test_page_has_a_title(here):
+    assert run("hello.safetensors", "-o", "m.html", "--title", "A <small> model").exit_code == 0
+    assert "<h1>A &lt;small&gt; model</h1>" in (here / "m.html").read_text()
+
+
+def test_link_into_a_missing_directory_raises(here):
+    (here / "m.js").symlink_to("none/m.js")
+    result = run("hello.safetensors", "-o", "m.js")
+    message = f"Error: {here.resolve() / 'none'}: no such file or directory; create it first.\n"
+    assert (result.exit_code, result.stderr) == (2, message)
 
 
 @pytest.mark.parametrize("form", ["onnx", "c", "js", "html"])
@@ -117,13 +137,18 @@ def test_existing_files_are_kept(form, here):
         (("--format", "c", "--raw"), "--raw is for --format onnx"),
         (
             ("--format", "js", "--step"),
-            "--step is for --format onnx: a JavaScript module always has a function",
+            "--step is for --format onnx: a JavaScript module has a function for one step, unless",
         ),
         (
             ("--format", "js", "--raw"),
-            "--raw is for --format onnx: a JavaScript module always has a function",
+            "--raw is for --format onnx: a JavaScript module has functions for raw rows, if the model has a",
         ),
-        (("--format", "html", "--step"), "--step is for --format onnx.\n"),
+        (("--format", "html", "--step"), "--step is for --format onnx: a web page runs its model itself.\n"),
+        (("--format", "js", "--title", "x"), "--title is for --format html: other formats have no title."),
+        (("-o", "m.html", "--title", " "), "--title is ' '; expected a text that is not empty"),
+        (("-o", "."), "Error: --out . is a directory; name a file."),
+        (("-o", "m.JS"), "--out m.JS: the format is unknown; use a name that ends in"),
+        (("--format", "js", "-o", "m.JS"), "the file is 'm.JS'; expected a name that ends with .js or .mjs."),
         (("--format", "onnx", "--name", "x"), "--name is for --format c: an ONNX graph has the names"),
         (("--format", "js", "--name", "x"), "--name is for --format c: JavaScript needs no prefix"),
         (("--format", "onnx", "--weights", "int8"), "use quantize_dynamic of onnxruntime.quantization."),
@@ -134,7 +159,7 @@ def test_existing_files_are_kept(form, here):
         (("--out", "m.c", "--name", "é"), "Error: export: --name is 'é'; expected ASCII letters, digits and"),
         (
             ("--out", "m.tflite"),
-            "--out m.tflite: the format is unknown; use a name that ends in .onnx or .c or .js or .html",
+            "--out m.tflite: the format is unknown; use a name that ends in .onnx or .c or .js or .mjs or",
         ),
     ],
 )

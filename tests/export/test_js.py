@@ -113,6 +113,21 @@ def test_bidirectional_layers_read_whole_sequences(tokens, node):
     assert node.call(node.module(rnn, tokens), SEQUENCE, {"x": [], "aux": []}) == []
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("sequence()", "TypeError: x is undefined; expected an array with an element for each step."),
+        ("sequence('abc')", 'TypeError: x is "abc"; expected an array with an element for each step.'),
+        ("sequence([[1, 2, 3], 4])", "RangeError: x[1] is 4; expected an array of 3 numbers."),
+        ("sequence([[1, 2, 3]])", "RangeError: dt is undefined; expected 1 rows, one for each step."),
+    ],
+)
+def test_invalid_sequences_throw(code, message, node):
+    path = node.module(zoo.Recurrent("cfc", 3, 2, bidirectional=True, dtype="float64", seed=2))
+    with pytest.raises(JsError, match=re.escape(message)):
+        node.call(path, f"return new module.Model().{code};")
+
+
 @pytest.mark.parametrize("cells", ["cfc", "gru+episodes"])
 def test_aux_inputs_of_bidirectional_layers(cells, node):
     rnn = zoo.Recurrent(cells, 3, 2, bidirectional=True, dtype="float64", seed=2)
@@ -150,6 +165,34 @@ class Awkward(zoo.Cell):
 
 def test_reserved_names_are_renamed(node):
     assert difference(node, zoo.Recurrent(Awkward, 3, 4, seed=1)) < SINGLE
+
+
+class GlobalNames(zoo.Cell):
+    """Auxiliary inputs that are named after objects of JavaScript, which the code of a sequence uses."""
+
+    w = zoo.Param("I", "H", init="glorot_uniform")
+    h = zoo.State("H")
+    Array = zoo.Input("H", default=1.0)
+    RangeError = zoo.Input("H", default=1.0)
+    state_of = zoo.Input("H", default=1.0)
+
+    def step(self, x, h, Array, RangeError, state_of):
+        return zoo.tanh(x @ self.w + h * Array + RangeError * state_of)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_global_names_are_renamed(bidirectional, node):
+    rnn = zoo.Recurrent(GlobalNames, 3, 4, bidirectional=bidirectional, dtype="float64", seed=1)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 1, 3))
+    inputs = {name: rng.normal(size=(5, 1, *shape)) for name, shape in rnn.stack.input_shapes.items()}
+    expected = rnn.forward(x, **inputs)[0][:, 0]
+    aux = [value[:, 0] for value in inputs.values()]
+    if bidirectional:
+        actual = node.call(node.module(rnn), SEQUENCE, {"x": x[:, 0], "aux": aux})
+    else:
+        actual = node.steps(node.module(rnn), x[:, 0], aux)[0]
+    np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
 # Text
@@ -284,14 +327,55 @@ def test_probabilities_are_the_softmax(node):
     [
         ("model.step(4)", "RangeError: token is 4; expected an integer from 0 to 3."),
         ("model.step(0.5)", "RangeError: token is 0.5; expected an integer from 0 to 3."),
-        ("model.step('a')", "RangeError: token is a; expected an integer from 0 to 3."),
+        ("model.step('a')", 'RangeError: token is "a"; expected an integer from 0 to 3.'),
         ("model.step()", "RangeError: token is undefined; expected an integer from 0 to 3."),
         (
             "model.sample('axb')",
             'RangeError: not among the 4 symbols of the vocabulary: "x"; leave them out.',
         ),
         ("model.sample('a', -1)", "RangeError: length is -1; expected an integer from 0 on."),
-        ("model.sample('a', 1, { seed: -1 })", "RangeError: seed is -1; expected an integer from 0 on."),
+        ("model.sample('a', 1, { seed: -1 })", "RangeError: seed is -1; expected an integer from 0 on, from"),
+        (
+            "model.sample('a', 1, { seed: -1n })",
+            "RangeError: seed is -1; expected an integer from 0 on, from",
+        ),
+        ("model.sample('a', 1, { seed: 2 ** 53 })", "RangeError: seed is 9007199254740992; expected an"),
+        ("model.sample('a', 1, { seed: '1' })", 'RangeError: seed is "1"; expected an integer'),
+        ("new module.Random(0, -3)", "RangeError: draws is -3; expected an integer from 0 on."),
+        ("new module.Random(0, 1.5)", "RangeError: draws is 1.5; expected an integer from 0 on."),
+        ("model.sample(5, 5)", "TypeError: prompt is 5; expected a string or an array of tokens."),
+        ("model.sample({}, 5)", "TypeError: prompt is an object; expected a string or"),
+        ("model.sample(Symbol('a'), 2)", "TypeError: prompt is Symbol(a); expected a string or"),
+        ("model.sample(null)", "TypeError: prompt is null; expected a string or"),
+        ("model.sample([0, , 1], 2)", "RangeError: prompt[1] is undefined; expected an integer from 0 to 3."),
+        ("model.sample('a', '5')", 'RangeError: length is "5"; expected an integer from 0 on.'),
+        ("model.sample('a', 5, null)", "TypeError: options is null; expected an object."),
+        (
+            "model.sample('a', 5, { temprature: 0 })",
+            'RangeError: "temprature" is not an option; expected temperature or seed.',
+        ),
+        ("model.sample('a', 0, { temperature: null })", "RangeError: temperature is null; expected a number"),
+        ("model.sample('a', 1, { temperature: [] })", "RangeError: temperature is an array of 0; expected a"),
+        ("model.sample('a', 1, { temperature: '0.5' })", 'RangeError: temperature is "0.5"; expected a'),
+        ("module.probabilities([])", "RangeError: logits is an array of 0; expected an array of 4 scores."),
+        ("module.probabilities()", "RangeError: logits is undefined; expected an array of 4 scores."),
+        (
+            "module.probabilities([0, 0, '1', 0])",
+            'RangeError: the score of token 2 is "1"; expected a finite',
+        ),
+        ("module.draw([1, 2, 3, 4], 1)", "TypeError: random is undefined; expected a Random."),
+        ("module.text()", "TypeError: tokens is undefined; expected an array of tokens."),
+        ("module.text(3)", "TypeError: tokens is 3; expected an array of tokens."),
+        ("module.text('0')", 'TypeError: tokens is "0"; expected an array of tokens.'),
+        (
+            "model.state = undefined; model.step(0)",
+            "TypeError: state.l0_h is undefined; expected a Float32Array",
+        ),
+        (
+            "model.state.l0_h = [1]; model.step(0)",
+            "TypeError: state.l0_h is an array of 1; expected a Float32Array",
+        ),
+        ("model.state.l0_h = [1, 2]; model.step(0)", "TypeError: state.l0_h is an array of 2; expected a"),
         (
             "model.sample('a', 1, { temperature: NaN })",
             "RangeError: temperature is NaN; expected a number from",
@@ -302,7 +386,37 @@ def test_probabilities_are_the_softmax(node):
 def test_invalid_arguments_of_a_language_model_throw(code, message, node):
     path = node.module(zoo.LanguageModel("abcd", hidden_size=2))
     with pytest.raises(JsError, match=re.escape(message)):
-        node.call(path, f"const model = new module.Model(); return {code};")
+        node.call(path, f"const model = new module.Model(); {code};")
+
+
+VOCABULARIES = {
+    "characters": zoo.data.Vocabulary(["a", "b"]),
+    "words": WordVocabulary(["<unk>", "a"]),
+    "numbers": zoo.data.TokenVocabulary(3),
+}
+
+
+@pytest.mark.parametrize("value", ["undefined", "3", "['a']"])
+@pytest.mark.parametrize("kind", VOCABULARIES)
+def test_tokens_read_strings_alone(kind, value, node):
+    path = node.module(zoo.LanguageModel(VOCABULARIES[kind], hidden_size=2))
+    with pytest.raises(JsError, match=r"TypeError: text is .*; expected a string\."):
+        node.call(path, f"return module.tokens({value});")
+
+
+def test_unknown_bytes_are_in_hex(node):
+    path = node.module(zoo.LanguageModel([0x41, 0x42, 10], hidden_size=2))
+    with pytest.raises(
+        JsError, match="not among the 3 symbols of the vocabulary: 0xd0, 0x96; leave them out"
+    ):
+        node.call(path, "return module.tokens(given);", "A\u0416")
+
+
+def test_any_seed_of_zoo_is_a_seed(node):
+    """Also those that are larger than the integers of a number."""
+    path = node.module(zoo.LanguageModel("abcd", hidden_size=2))
+    drawn = node.call(path, "return new module.Random(2n ** 63n - 1n).uniform();")
+    assert drawn == zoo.kernels.uniform(2**63 - 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -312,7 +426,7 @@ def test_invalid_arguments_of_a_language_model_throw(code, message, node):
         ("step(7, 1)", "RangeError: x is 7; expected an array of 3 numbers."),
         ("step([1, null, 3], 1)", "TypeError: x[1] is null; expected a number."),
         ("step([1, 2, '3'], 1)", 'TypeError: x[2] is "3"; expected a number.'),
-        ("step([1, 2, 3])", "RangeError: dt is undefined; expected an array of 1 numbers."),
+        ("step([1, 2, 3])", "RangeError: dt is undefined; expected a number."),
     ],
 )
 def test_invalid_arguments_of_layers_throw(code, message, node):

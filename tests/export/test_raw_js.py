@@ -75,9 +75,13 @@ def test_forecast_of_series_with_categories_and_known_future(missing, node):
             options = {"series": chosen, "future": ahead}
             forecast = node.call(path, FORECAST, {"rows": rows, "options": options})
             np.testing.assert_allclose(as_array(forecast), expected[series], rtol=1e-12)
-        given = {"rows": [list(row.values()) for row in rows], "future": ahead, "series": series}
-        code = "return module.forecast(given.rows, { ...given, series: module.series[given.series] });"
+        given = {"rows": [list(row.values()) for row in rows], "options": {"future": ahead}, "number": series}
+        code = """
+const series = module.series[given.number];
+return module.forecast(given.rows, { ...given.options, series });
+"""
         assert node.call(path, code, given) == forecast
+    assert " *     const result = forecast(rows, { future, series });\n" in path.read_text()
     names, info = node.call(path, "return [module.series.map((each) => each.name), module.info];")
     assert names == ["north", "süd"]
     assert [column["name"] for column in info["columns"]] == list(columns)
@@ -100,9 +104,14 @@ def test_uneven_times_reach_the_cell(node):
             as_array(node.call(path, FORECAST, {"rows": rows, "options": {}})), expected, rtol=1e-7
         )
     assert node.call(path, "return module.info.time_step;") == "time_step"
-    objects[20]["time_step"] = 0
-    with pytest.raises(JsError, match="RangeError: row 20: the time from the row before is 0"):
-        node.call(path, FORECAST, {"rows": objects, "options": {}})
+    for row, time in [(20, 0), (20, "3600"), (20, True), (0, "now")]:
+        wrong = [*objects[:row], {**objects[row], "time_step": time}, *objects[row + 1 :]]
+        with pytest.raises(JsError, match=f"Error: row {row}: the time from the row before is .*; expected"):
+            node.call(path, FORECAST, {"rows": wrong, "options": {}})
+    with pytest.raises(JsError, match="row 0 is an array of 3; expected 1 or 2 values"):
+        node.call(path, FORECAST, {"rows": [[1, 2, 3], *arrays], "options": {}})
+    with pytest.raises(JsError, match="TypeError: row 0 is undefined; expected an array or an object"):
+        node.call(path, "return new module.Stream().read();")
 
 
 def test_rows_one_by_one_give_the_forecast_of_a_window(node):
@@ -129,7 +138,7 @@ def test_invalid_rows_throw(node):
 
     def message(rows=rows, **options):
         with pytest.raises(JsError) as error:
-            node.call(path, FORECAST, {"rows": rows, "options": {"future": ahead, **options}})
+            node.call(path, FORECAST, {"rows": rows, "options": {"future": ahead, "series": 0, **options}})
         return str(error.value)
 
     def changed(**values):
@@ -158,7 +167,25 @@ def test_invalid_rows_throw(node):
     assert message(series="east") == (
         'RangeError: series is "east"; expected one of "north", "süd", or its number.'
     )
-    assert message(series={}).startswith("RangeError: series: mean is undefined; expected 4 numbers.")
+    assert message(series={}) == "RangeError: series: mean is undefined; expected 4 numbers."
+    units = node.call(path, "return module.series[0];")
+    wrong = {**units, "mean": ["a", 1, 2, 3]}
+    assert message(series=wrong) == 'RangeError: series: mean[0] is "a"; expected a finite number.'
+    wrong = {**units, "scale": [1, 1, 0, 1]}
+    assert message(series=wrong) == "RangeError: series: scale[2] is 0; expected a number above 0."
+    assert message(series=2).startswith("RangeError: series is 2; expected one of")
+    assert message(sereis=0) == 'RangeError: "sereis" is not an option; expected future or series.'
+    for code in ("new module.Stream()", "module.forecast(given.rows, { future: given.future })"):
+        with pytest.raises(JsError, match=r"series is undefined; expected one of .*, or its number"):
+            node.call(path, f"return {code};", {"rows": rows, "future": ahead})
+    with pytest.raises(JsError, match=r"TypeError: options is null; expected an object"):
+        node.call(path, "return module.forecast(given, null);", rows)
+    with pytest.raises(JsError, match=r"TypeError: row 0 is undefined; expected an array or an object"):
+        node.call(path, f"return module.forecast(Array({CONTEXT}), {{ future: given, series: 0 }});", ahead)
+    with pytest.raises(JsError, match=r"TypeError: future\[0\] is undefined; expected an array or an object"):
+        node.call(path, f"return module.forecast(given, {{ future: Array({HORIZON}), series: 0 }});", rows)
+    with pytest.raises(JsError, match=r"RangeError: future is null; expected 3 rows of"):
+        node.call(path, "return new module.Stream(0).read(given[1], null);", rows)
 
 
 # ---- labels of sequences
@@ -187,8 +214,12 @@ def test_prediction_of_a_sequence(classes, pooling, node):
     wrong[1, 0] = np.nan  # only the second channel may be missing
     with pytest.raises(JsError, match=r"RangeError: row 1: .* is missing; expected a value"):
         node.call(path, PREDICT, wrong)
-    with pytest.raises(JsError, match=r"RangeError: rows is an array of 0; expected an array of 1 rows"):
+    with pytest.raises(JsError, match=r"RangeError: rows is an array of 0; expected an array of 1 row or"):
         node.call(path, PREDICT, [])
+    with pytest.raises(JsError, match=r"TypeError: row 0 is undefined; expected an array or an object"):
+        node.call(path, "return module.predict(Array(3));")
+    with pytest.raises(JsError, match=r"TypeError: row 0 is undefined; expected an array or an object"):
+        node.call(path, "return new module.Stream().read();")
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -230,16 +261,16 @@ def test_prediction_of_a_table_with_texts_and_times(settings, node):
 
 def test_module_contains_no_text_that_breaks_it(node):
     labels = ['*/ "</script>\\' if text == "up" else "`${é}" for text in ["up", "down"] * 20]
-    names = ["__proto__", "é</script>"]
+    names = ["__proto__", "é</script>", "REAL_ARRAY", "getREAL", "REAL_POWER"]
     sequences = LabelledSequences.from_arrays(
-        [np.random.default_rng(n).normal(size=(4, 2)) for n in range(40)], labels, channels=names
+        [np.random.default_rng(n).normal(size=(4, 5)) for n in range(40)], labels, channels=names
     )
     trained = predictor(sequences)
     path = node.module(trained)
     source = path.read_text()
     assert source.isascii()
     assert "</script" not in source
-    prediction = node.call(path, PREDICT, [[1.0, 2.0], [3.0, 4.0]])
+    prediction = node.call(path, PREDICT, np.ones((2, 5)))
     assert prediction["class"] in labels
     columns = node.call(path, "return module.info.columns;")
     assert [column["name"] for column in columns] == names

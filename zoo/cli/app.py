@@ -24,7 +24,7 @@ SECTIONS = {
         "backtest": "Compare forecasts from many points in time with actual values.",
         "eval": "Evaluate a trained model on its data, on other data or its task.",
         "tokenize": "Train a tokenizer on a text, for `zoo train --tokenizer`.",
-        "export": "Export a trained model as an ONNX graph or as C source.",
+        "export": "Export a trained model as ONNX, C, JavaScript or a web page.",
         "report": "Write an HTML page of a run or a comparison.",
         "runs": "List run directories with cell, data, steps and best score.",
     },

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from zoo.arguments import as_bool, as_choice, as_path, short_repr
+from zoo.arguments import as_bool, as_choice, as_path, real_path, short_repr
 from zoo.errors import UsageError
 from zoo.export.c_model import c_program
 from zoo.export.c_source import MAX_PREFIX, identifier_prefix
 from zoo.export.exported_model import AnyModel, ExportedModel, exported_model
+from zoo.export.html_page import check_language_model, html_page
 from zoo.export.int8_weights import int8_weights
 from zoo.export.js_model import js_module
 from zoo.export.onnx_graph import require_onnx
 from zoo.export.onnx_model import OPSET, onnx_model, used_operators
-from zoo.export.page import check_language_model, playground
 from zoo.storage.atomic import write_files
 from zoo.training import Run
 
@@ -33,8 +33,9 @@ def check_writable(paths: list[Path], force: bool) -> None:
     for path in paths:
         if path.is_dir():
             raise UsageError(f"export: {path} is a directory; name a file.")
-        if not path.parent.is_dir():
-            raise UsageError(f"{path.parent}: no such file or directory; create it first.")
+        folder = (real_path(path) if path.is_symlink() else path).parent
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: no such file or directory; create it first.")
         if path.exists() and not force:
             raise UsageError(f"export: {path} is there already; choose another name, or `force`.")
 
@@ -42,6 +43,14 @@ def check_writable(paths: list[Path], force: bool) -> None:
 # Characters without a special meaning in an #include.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+-]+", re.ASCII)
 
+
+SUFFIXES: Mapping[str, tuple[str, ...]] = {
+    "onnx": (".onnx",),
+    "c": (".c",),
+    "js": (".js", ".mjs"),
+    "html": (".html", ".htm"),
+}
+"""The endings of files of each format, the usual one first."""
 
 WEIGHTS = "float", "int8"
 """How C and JavaScript store matrices."""
@@ -255,8 +264,7 @@ def to_js(
         CheckpointError: if the file cannot be written.
     """
     target = as_path(path, "export: path")
-    if target.suffix not in (".js", ".mjs"):
-        raise UsageError(f"export: the file is {target.name!r}; expected a name that ends with .js or .mjs.")
+    _check_suffix(target, "js")
     check_writable([target], force)
     module = js_module(*_subject(model, tokens, weights), target.name)
     data = module.source.encode("ascii")
@@ -279,33 +287,38 @@ def to_html(
 
     Args:
         model: A language model, or a run of one.
-        path: The file, ``NAME.html``.
-        title: The title of the page; by default the name of the file.
+        path: The file, ``NAME.html`` or ``NAME.htm``.
+        title: The title of the page, not empty; by default the name of the file.
         weights: As for :func:`to_js`.
         force: Whether an existing file may be replaced.
 
     Raises:
-        UsageError: if it is another model, the name has another ending, or the file exists.
+        UsageError: if it is another model, the title is empty, the name has another ending, or the file
+            exists.
         DefinitionError: if a cell's step cannot be compiled.
         CheckpointError: if the file cannot be written.
     """
     target = as_path(path, "export: path")
-    if target.suffix not in (".html", ".htm"):
+    _check_suffix(target, "html")
+    if title is not None and not (isinstance(title, str) and title.strip()):
         raise UsageError(
-            f"export: the file is {target.name!r}; expected a name that ends with .html or .htm."
-        )
-    if title is not None and not isinstance(title, str):
-        raise UsageError(
-            f"export: title is {short_repr(title)}; expected a string, or None for the file's name."
+            f"export: title is {short_repr(title)}; expected a text that is not empty, or None for the name "
+            f"of the file."
         )
     check_writable([target], force)
     subject, is_int8 = _subject(model, None, weights)
     check_language_model(subject)
     loss = model.best_loss if isinstance(model, Run) else None
-    text, module = playground(subject, is_int8, target.stem if title is None else title, loss)
+    text, module = html_page(subject, is_int8, target.stem if title is None else title, loss)
     data = text.encode(errors="backslashreplace")  # a name may not be UTF-8
     write_files({target: data})
     return HtmlFile(target, len(data), module.sizes, _float_matrices(module.is_int8))
+
+
+def _check_suffix(path: Path, form: str) -> None:
+    if path.suffix not in SUFFIXES[form]:
+        endings = " or ".join(SUFFIXES[form])
+        raise UsageError(f"export: the file is {path.name!r}; expected a name that ends with {endings}.")
 
 
 def _subject(model: AnyModel, tokens: bool | None, weights: str) -> tuple[ExportedModel, bool]:

@@ -47,7 +47,7 @@ typedef struct {{
  * infinity. */
 int {prefix}_sample(const {kind} scores[{upper}_OUTPUTS], double temperature, {prefix}_random *random);
 
-/* What a token stands for: {bytes}, and how many. */
+/* The bytes of a token: {bytes}, and how many. */
 typedef struct {{
     const char *text;
     size_t length;

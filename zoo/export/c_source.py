@@ -59,7 +59,7 @@ static real sign(real x)
 }
 """,
     "remainder_of": """\
-/* what is left of a when b is taken as often as goes, with the sign of b */
+/* the remainder of a / b, with the sign of b */
 static real remainder_of(real a, real b)
 {
     const real rest = fmod(a, b);

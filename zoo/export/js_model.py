@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,19 @@ import numpy as np
 
 import zoo
 from zoo.data import Vocabulary
+from zoo.export.exported_data import SequencesExport, TableExport
 from zoo.export.exported_model import ExportedModel
-from zoo.export.js_data import data_info, data_names, data_text
-from zoo.export.js_source import HELPERS, JsSyntax, array_definition, asset, js_array, js_comment, js_value
+from zoo.export.js_raw import data_info, data_names, data_options, data_text
+from zoo.export.js_source import (
+    HELPERS,
+    JsSyntax,
+    array_definition,
+    asset,
+    js_array,
+    js_comment,
+    js_value,
+    typed_asset,
+)
 from zoo.export.model_code import ModelCode
 from zoo.export.step_function import state_field
 from zoo.export.syntax import fill_lines
@@ -51,15 +60,16 @@ def js_module(model: ExportedModel, int8: bool = False, file: str = "model.js") 
     code = ModelCode(model, JsSyntax(), int8)
     sizes = {name: size for name, size in code.sizes().items() if name in ("weights", "states")}
     is_int8 = code.is_int8()
+    has_int8 = any(is_int8.values())
     into = "different tokens" if model.tokens else "features"
     out = "scores" if model.output == "logits" else "features"
     lines = [
-        *_comment(code, any(is_int8.values()), file),
+        *_comment(code, has_int8, file),
         "",
         f"export const INPUTS = {model.input_size}; // {into}",
         f"export const OUTPUTS = {model.output_size}; // {out}",
         "",
-        *_info_lines(code, sizes, "int8" if any(is_int8.values()) else "float"),
+        *_info_lines(code, sizes, "int8" if has_int8 else "float"),
         "",
         *_constant_lines(code),
         *(text for name, text in HELPERS.items() if name in code.helpers),
@@ -72,7 +82,7 @@ def js_module(model: ExportedModel, int8: bool = False, file: str = "model.js") 
         lines += [*_text_lines(model.vocabulary), ""]
         names += ["symbols", "tokens", "text", "probabilities", "draw", "Random"]
     if model.data is not None:
-        lines.append(_with_dtype(data_text(model), model.dtype))
+        lines.append(data_text(model))
         names += data_names(model)
     source = "\n".join(line.rstrip() for line in "\n".join(lines).rstrip().split("\n"))
     return JsModule(f"{source}\n", tuple(names), sizes, is_int8)
@@ -101,7 +111,8 @@ def _example(code: ModelCode, address: str) -> Iterator[str]:
     if model.data is not None:
         name = data_names(model)[0]
         yield f"import {{ {name} }} from {address};"
-        yield f"const result = {name}(rows);"
+        options = ", ".join(data_options(model))
+        yield f"const result = {name}(rows{f', {{ {options} }}' * bool(options)});"
         return
     yield f"import {{ Model }} from {address};"
     yield "const model = new Model();"
@@ -133,7 +144,10 @@ def _info_lines(code: ModelCode, sizes: Mapping[str, int], weights: str) -> Iter
         info["level"] = model.vocabulary.level
     if model.data is not None:
         info |= data_info(model)
-    yield "/** The description of the model: cell, sizes, and the shapes of auxiliary inputs and states. */"
+    yield "/**"
+    yield " * The description of the model: cell, sizes, and the shape of each auxiliary input and state. The"
+    yield " * shape [] is one number."
+    yield " */"
     yield "export const info = {"
     yield from (f"    {js_value(name)}: {js_value(value)}," for name, value in info.items())
     yield "};"
@@ -141,19 +155,12 @@ def _info_lines(code: ModelCode, sizes: Mapping[str, int], weights: str) -> Iter
 
 def _constant_lines(code: ModelCode) -> Iterator[str]:
     dtype = code.model.dtype
-    yield _with_dtype(asset("arrays.js"), dtype)
+    yield typed_asset("arrays.js", dtype)
     if any(value.dtype == np.int8 for value in code.constants.values()):
         yield asset("integers.js")
-    yield _with_dtype(asset("checks.js"), dtype)
+    yield typed_asset("checks.js", dtype)
     for name, value in code.constants.items():
         yield from (*array_definition(name, value, dtype), "")
-
-
-def _with_dtype(text: str, dtype: np.dtype[Any]) -> str:
-    """A text with the class of arrays, the name and the bytes of numbers of a dtype."""
-    words = {"REAL_ARRAY": js_array(dtype), "REAL_BYTES": str(dtype.itemsize)}
-    text = re.sub(r"\bREAL_\w+", lambda match: words[match[0]], text)
-    return text.replace("getREAL", f"getFloat{8 * dtype.itemsize}")
 
 
 def _initial_state_lines(model: ExportedModel) -> Iterator[str]:
@@ -184,6 +191,7 @@ def _model_lines(code: ModelCode) -> Iterator[str]:
         for direction in model.directions
         for name in direction.states()
     )
+    yield typed_asset("states.js", model.dtype)
     yield "/** A model and the states of one sequence. */"
     yield "export class Model {"
     yield "    constructor() {"
@@ -206,10 +214,11 @@ def _model_lines(code: ModelCode) -> Iterator[str]:
 def _step_method(code: ModelCode) -> Iterator[str]:
     model, array = code.model, js_array(code.model.dtype)
     first = "token" if model.tokens else "x"
-    out = "the output" if model.vocabulary is None else "scores of the next token"
+    out = "scores of the next token" if model.vocabulary is not None else _outputs(model)
     into = "a token" if model.tokens else "features"
     yield "    /**"
     yield f"     * One step: {into} in, {out} out."
+    yield from _scaled_note(model)
     yield "     *"
     if model.tokens:
         yield "     * @param {number} token - an integer from 0 to INPUTS - 1"
@@ -223,7 +232,7 @@ def _step_method(code: ModelCode) -> Iterator[str]:
     for name, shape in model.inputs.items():
         aux = code.aux[name]
         yield f'        {aux} = row_of({aux}, {math.prod(shape)}, "{aux}");'
-    yield "        const state = this.state;"
+    yield "        const state = state_of(this.state);"
     for line in code.syntax.arrays({model.output: model.output_size, **code.step_arrays}, model.dtype):
         yield f"        {line}"
     yield from (f"        {line}" for line in code.step_calls)
@@ -236,7 +245,8 @@ def _sequence_method(code: ModelCode) -> Iterator[str]:
     assert sequence is not None  # the model is bidirectional
     first = "tokens" if model.tokens else "x"
     yield "    /**"
-    yield "     * The outputs of a sequence."
+    yield f"     * A sequence: {'tokens' if model.tokens else 'features'} in, {_outputs(model)} out."
+    yield from _scaled_note(model)
     yield "     *"
     if model.tokens:
         yield "     * @param {ArrayLike<number>} tokens - integers from 0 to INPUTS - 1"
@@ -246,7 +256,7 @@ def _sequence_method(code: ModelCode) -> Iterator[str]:
     yield f"     * @returns {{{array}[]}} a row of OUTPUTS numbers for each step"
     yield "     */"
     yield f"    sequence({', '.join([first, *code.aux.values()])}) {{"
-    yield f"        const count = {first}.length, state = initial_state();"
+    yield f'        const count = length_of({first}, "{first}"), state = initial_state();'
     if model.tokens:
         yield "        Array.from(tokens, (token, t) => token_of(token, `tokens[${t}]`));"
     else:
@@ -260,6 +270,23 @@ def _sequence_method(code: ModelCode) -> Iterator[str]:
     row = "outputs.slice(t * OUTPUTS, (t + 1) * OUTPUTS)"
     yield f"        return Array.from({{ length: count }}, (_, t) => {row});"
     yield "    }"
+
+
+def _outputs(model: ExportedModel) -> str:
+    """The meaning of the outputs, in a comment."""
+    if isinstance(model.data, TableExport):
+        return "scaled forecasts"
+    if isinstance(model.data, SequencesExport):
+        return "scores of the classes" if model.data.spec.classes else "the scaled label"
+    return "the output"
+
+
+def _scaled_note(model: ExportedModel) -> Iterator[str]:
+    """Comments on a method that does not know the units of the table."""
+    if model.data is not None:
+        yield "     * The inputs are scaled, in the order of `zoo.inputs` in the metadata of ONNX files."
+        readers = " or ".join(f"`{name}`" for name in data_names(model)[:2])
+        yield f"     * To pass rows of the table in their own units, use {readers}."
 
 
 def _aux_params(code: ModelCode, suffix: str) -> Iterator[str]:

@@ -47,7 +47,7 @@ function pow(a, b) {
 }
 """,
     "remainder_of": """\
-/** what is left of a when b is taken as often as goes, with the sign of b */
+/** the remainder of a / b, with the sign of b */
 function remainder_of(a, b) {
     const rest = a % b;
     return rest !== 0 && (rest < 0) !== (b < 0) ? rest + b : rest;
@@ -158,12 +158,13 @@ _KEYWORDS = """
 arguments async await break case catch class const continue debugger default delete do else enum eval export
 extends false finally for function get if implements import in instanceof interface let new null of package
 private protected public return set static super switch this throw true try typeof undefined var void while
-with yield NaN Infinity Math Float32Array Float64Array Int8Array Object
+with yield NaN Infinity Math Array Float32Array Float64Array Int8Array Object Number Error RangeError
+TypeError
 """
 # Variables of the functions that are written here, and names of a module that they use.
 _VARIABLES = """
 state states token tokens x y logits count outputs embedded embedding t row_of token_of rows_of
-initial_state INPUTS OUTPUTS Model info
+check fail length_of state_of initial_state INPUTS OUTPUTS Model info
 """
 RESERVED = frozenset(
     [
@@ -273,6 +274,12 @@ def array_definition(name: str, value: Array, dtype: np.dtype[Any]) -> Iterator[
     yield f"/** {js_array(kind)}, {shape} */"
     lines = textwrap.wrap(base64.b64encode(data).decode("ascii"), 110)
     yield f"const {name} = {'integers' if kind == np.int8 else 'numbers'}(`{chr(10).join(lines)}`);"
+
+
+def typed_asset(name: str, dtype: np.dtype[Any]) -> str:
+    """The text of a file of the package, with the class of arrays and the bytes of numbers of a dtype."""
+    text = asset(name).replace("REAL_ARRAY", js_array(dtype)).replace("REAL_BYTES", str(dtype.itemsize))
+    return text.replace("getREAL", f"getFloat{8 * dtype.itemsize}")
 
 
 def asset(name: str) -> str:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from zoo.export import CFiles, HtmlFile, JsFile, OnnxFile
 
 
-_SUFFIXES = {"onnx": ".onnx", "c": ".c", "js": ".js", "html": ".html"}
+_STEP = "{} has a function for one step, unless the model is bidirectional"
+_RAW = "{} has functions for raw rows, if the model has a table"
+_PAGE = "a web page runs its model itself"
 _LANGUAGES = {"c": "C source", "js": "a JavaScript module"}
 _NOTE = (
     "note",
@@ -33,7 +35,7 @@ _NOTE = (
 @option(
     "--format",
     "form",
-    type=click.Choice(list(_SUFFIXES)),
+    type=click.Choice(["onnx", "c", "js", "html"]),
     help="The format.  [from the name of --out]",
 )
 @option(
@@ -50,6 +52,7 @@ _NOTE = (
     help="Export a model that reads tokens. Models with a vocabulary or an embedding always do.",
 )
 @option("--name", metavar="NAME", help="C: prefix of all names.  [from the file]")
+@option("--title", metavar="TEXT", help="HTML: title of the page.  [from the file]")
 @option(
     "--weights",
     type=click.Choice(["float", "int8"]),
@@ -67,11 +70,12 @@ def command(
     raw: bool,
     tokens: bool,
     name: str | None,
+    title: str | None,
     weights: Literal["float", "int8"] | None,
     force: bool,
     cell: str | None,
 ) -> None:
-    """Export a trained model as an ONNX graph, as C, as JavaScript, or as a web page.
+    """Export a trained model as ONNX, C, JavaScript or a web page.
 
     RUN is a run directory, of which zoo uses the best model, or a .safetensors file. The ONNX graph runs in
     onnxruntime. The C source needs a compiler and the mathematical library, and allocates no memory. The
@@ -82,14 +86,16 @@ def command(
     if form is None or out is not None:
         form = _format_of(form, out)
     if form != "onnx" and (step or raw):
-        flag, kind = ("--step", "one step") if step else ("--raw", "raw rows, if the model has a table")
-        reason = f": {_LANGUAGES[form]} always has a function for {kind}" if form in _LANGUAGES else ""
-        raise UsageError(f"{flag} is for --format onnx{reason}.")
+        flag, reason = ("--step", _STEP) if step else ("--raw", _RAW)
+        reason = reason.format(_LANGUAGES[form]) if form in _LANGUAGES else _PAGE
+        raise UsageError(f"{flag} is for --format onnx: {reason}.")
     if form != "c" and name is not None:
         reason = (
             "an ONNX graph has the names of the model" if form == "onnx" else "JavaScript needs no prefix"
         )
         raise UsageError(f"--name is for --format c: {reason}.")
+    if form != "html" and title is not None:
+        raise UsageError("--title is for --format html: other formats have no title.")
     if form == "onnx" and weights == "int8":
         raise UsageError(
             "--weights is for --format c, js and html; to quantize an ONNX file, use quantize_dynamic of "
@@ -106,20 +112,21 @@ def command(
     target = Path(out) if out is not None else _default_target(Path(path), form, kind)
     cells = file_cells(cell)
     check_run_path(path)
-    model = load_trained(path, cells)
+    # A page names the loss of a run, and loads its model.
+    is_run = form == "html" and Path(path).is_dir()
+    model = Run(Path(path), cells) if is_run else load_trained(path, cells)
     if form == "onnx":
         rows = [*_onnx_rows(to_onnx(model, target, step=step, raw=raw, tokens=tokens or None, force=force))]
     elif form == "js":
         file = to_js(model, target, tokens=tokens or None, weights=weights or "float", force=force)
         rows = [*_js_rows(file), *_matrix_rows(file.float_matrices, weights)]
     elif form == "html":
-        subject = Run(Path(path), cells) if Path(path).is_dir() else model
-        page = to_html(subject, target, weights=weights or "float", force=force)
+        page = to_html(model, target, title=title, weights=weights or "float", force=force)
         rows = [*_html_rows(page), *_matrix_rows(page.float_matrices, weights)]
     else:
         files = to_c(model, target, name=name, tokens=tokens or None, weights=weights or "float", force=force)
         rows = [*_c_rows(files), *_matrix_rows(files.float_matrices, weights)]
-    has_interval = (raw or form != "onnx") and getattr(exported_data(model), "offsets", None) is not None
+    has_interval = (raw or form in _LANGUAGES) and getattr(exported_data(model), "offsets", None) is not None
     echo("\n".join(align([*rows, *[_NOTE] * has_interval])))
 
 
@@ -131,25 +138,30 @@ def _format_of(form: str | None, out: str | None) -> str:
     """
     if out is None:
         raise UsageError("choose a format: --format onnx, c, js or html, or a file, --out NAME.onnx.")
-    formats = [form for form, suffix in _SUFFIXES.items() if out.lower().endswith(suffix)]
+    from zoo.export.api import SUFFIXES
+
+    formats = [form for form, suffixes in SUFFIXES.items() if out.endswith(suffixes)]
     if form is not None:
         if formats not in ([], [form]):
             raise UsageError(f"--out {out} names a file of the format {formats[0]}, and --format is {form}.")
         return form
     if not formats:
+        if Path(out).is_dir():
+            raise UsageError(f"--out {out} is a directory; name a file.")
+        endings = " or ".join(ending for suffixes in SUFFIXES.values() for ending in suffixes)
         raise UsageError(
-            f"--out {out}: the format is unknown; use a name that ends in "
-            f"{' or '.join(_SUFFIXES.values())}, or add --format."
+            f"--out {out}: the format is unknown; use a name that ends in {endings}, or add --format."
         )
     return formats[0]
 
 
 def _default_target(path: Path, form: str, kind: str) -> Path:
     """A file in the current directory with the name of the run."""
+    from zoo.export.api import SUFFIXES
     from zoo.export.c_source import identifier_prefix
 
     name = real_path(path).name.removesuffix(".safetensors")
-    return Path(f"{identifier_prefix(name)}.c" if form == "c" else f"{name}{kind}{_SUFFIXES[form]}")
+    return Path(f"{identifier_prefix(name) if form == 'c' else f'{name}{kind}'}{SUFFIXES[form][0]}")
 
 
 def _onnx_rows(file: OnnxFile) -> Iterator[tuple[str, str]]:

@@ -5,5 +5,6 @@
  * @returns {number[]}
  */
 export function tokens(text) {
-    return String(text).split(/\s+/).filter(Boolean).map((word) => token_of(/^\d+$/.test(word) ? Number(word) : word, "a token"));
+    const words = string_of(text).split(/\s+/).filter(Boolean);
+    return words.map((word) => token_of(/^\d+$/.test(word) ? Number(word) : word, "a token"));
 }

@@ -1,7 +1,20 @@
+/**
+ * The number or the name of a series of `series`, or the units of another one.
+ *
+ * @typedef {number|string|{mean: ArrayLike<number>, scale: ArrayLike<number>, change: ArrayLike<number>,
+ *     output: ArrayLike<number>}} Series
+ */
+
+/**
+ * The forecast of a row: of each target by name the point, and the ends of its interval if the model has one.
+ *
+ * @typedef {Object<string, {point: number, low?: number, high?: number}>} Forecast
+ */
+
 /** A series that is read row by row. */
 export class Stream {
-    /** @param {number|string|object} series - its number or name in `series`, or the units of another one */
-    constructor(series = 0) {
+    /** @param {Series} [series] - not needed if the model has one series */
+    constructor(series) {
         this.units = units_of(series);
         this.model = new Model();
         this.rows = 0;
@@ -13,15 +26,15 @@ export class Stream {
     /**
      * Read a row, and forecast the rows after it from all rows since the start.
      *
-     * @param {ArrayLike|object} row - its values in the order of `info.columns`, or by column
-     * @param {Array} future - the values of the columns that are known in advance, for each row of the forecast
-     * @returns {object[]} for each row, and target by name: `point`, and `low` and `high` of its interval
+     * @param {Row} row
+     * @param {Row[]} [future] - the columns that are known in advance, `info.known_future`, for each row of the
+     *     forecast
+     * @returns {Forecast[]} `info.horizon` rows
      */
     read(row, future = []) {
-        const x = new REAL_ARRAY(INPUTS), name = `row ${this.rows}`;
-        const time = data.time_step === null ? [] : [time_of(row, this.rows === 0, name)];
-        read_row(this, row, name, future, x);
-        const outputs = this.model.step(x, ...time);
+        const checked = checked_row(this, row, `row ${this.rows}`), x = inputs_of(this, checked, future);
+        advance(this, checked.now);
+        const outputs = this.model.step(x, ...checked.time);
         return Array.from({ length: data.horizon }, (_, step) => Object.fromEntries(
             data.targets.map((target, n) => [target, forecast_of(this, outputs, step, n)])));
     }
@@ -29,43 +42,50 @@ export class Stream {
 
 function units_of(series) {
     if (series !== null && typeof series === "object") {
-        for (const [name, values] of Object.entries(data.series[0])) {
-            if (name !== "name" && series[name]?.length !== values.length)
-                throw new RangeError(`series: ${name} is ${described(series[name])}; expected ${values.length} numbers.`);
+        for (const [name, { length }] of Object.entries(data.series[0])) {
+            if (name === "name")
+                continue;
+            const called = `series: ${name}`;
+            check(is_list(series[name]) && series[name].length === length, called, series[name], `${length} numbers`);
+            for (const [n, value] of series[name].entries()) {
+                const is_valid = Number.isFinite(value) && (name === "mean" || value > 0);
+                check(is_valid, `${called}[${n}]`, value, name === "mean" ? "a finite number" : "a number above 0");
+            }
         }
         return series;
     }
+    if (series === undefined && data.series.length === 1)
+        return data.series[0];
     const number = typeof series === "string" ? data.series.findIndex((each) => each.name === series) : series;
-    if (!Number.isInteger(number) || !(number in data.series))
-        throw new RangeError(`series is ${described(series)}; expected one of ${listed(data.series)}, or its number.`);
+    const is_valid = Number.isInteger(number) && number >= 0 && number < data.series.length;
+    check(is_valid, "series", series, `one of ${listed(data.series)}, or its number`);
     return data.series[number];
 }
 
-/** Read a row into the inputs x of the model, or without them only as the row before the next. */
-function read_row(stream, row, name, future, x) {
-    const values = values_of(row, data.columns, name);
-    const now = filled(values, data.columns, stream.last, name), { mean, scale, change } = stream.units;
-    if (data.time_step !== null)
-        time_of(row, stream.rows === 0, name);
-    if (x !== null) {
-        let end = 0;
-        const write = (column, value) => {
-            if (column.texts.length > 0)
-                column.texts.forEach((_, code) => x[end++] = Number(value === code));
-            else
-                x[end++] = (value - mean[column.unit]) / scale[column.unit];
-        };
-        const before = stream.rows > 0 ? stream.last : now;
-        data.targets.forEach((_, n) => x[end++] = (now[n] - before[n]) / change[n]);
-        data.columns.forEach((column, n) => write(column, now[n]));
-        data.masked.forEach((n) => x[end++] = Number(Number.isNaN(values[n])));
-        const known = known_columns(future);
-        let ahead = data.known.map((n) => now[n]);
-        future.forEach((each, step) => {
-            ahead = filled(values_of(each, known, `future[${step}]`), known, ahead, `future[${step}]`);
-            known.forEach((column, n) => write(column, ahead[n]));
-        });
+/** The inputs of the model for a row and the rows of the future. */
+function inputs_of(stream, { values, now }, future) {
+    const x = new REAL_ARRAY(INPUTS), { mean, scale, change } = stream.units, known = known_columns(future);
+    let end = 0;
+    const write = (column, value) => {
+        if (column.texts.length > 0)
+            column.texts.forEach((_, code) => x[end++] = Number(value === code));
+        else
+            x[end++] = (value - mean[column.unit]) / scale[column.unit];
+    };
+    const before = stream.rows > 0 ? stream.last : now;
+    data.targets.forEach((_, n) => x[end++] = (now[n] - before[n]) / change[n]);
+    data.columns.forEach((column, n) => write(column, now[n]));
+    data.masked.forEach((n) => x[end++] = Number(Number.isNaN(values[n])));
+    let ahead = data.known.map((n) => now[n]);
+    for (const [step, row] of future.entries()) {
+        ahead = filled(values_of(row, known, `future[${step}]`), known, ahead, `future[${step}]`);
+        known.forEach((column, n) => write(column, ahead[n]));
     }
+    return x;
+}
+
+/** Remember a row as the one before the next. */
+function advance(stream, now) {
     if (data.lags > 0)
         stream.recent = [now, ...(stream.rows > 0 ? stream.recent : Array(data.lags - 1).fill(now))].slice(0, data.lags);
     stream.last = now;
@@ -75,8 +95,8 @@ function read_row(stream, row, name, future, x) {
 /** The columns of the rows of the future, which are checked. */
 function known_columns(future) {
     const known = data.known.map((n) => data.columns[n]), count = known.length > 0 ? data.horizon : 0;
-    if (!Array.isArray(future) || future.length !== count)
-        throw new RangeError(`future is ${described(future)}; expected ${count} rows of ${listed(known) || "no columns"}.`);
+    const is_valid = Array.isArray(future) && future.length === count;
+    check(is_valid, "future", future, `${count} rows of ${listed(known) || "no columns"}`);
     return known;
 }
 
@@ -108,28 +128,31 @@ function linear_change(stream, step, n) {
 /**
  * Forecast the rows after some rows, as `zoo forecast` does. The model reads the last `info.context` rows.
  *
- * @param {Array} rows - for each row its values in the order of `info.columns`, or by column
- * @param {{future?: Array, series?: number|string|object}} options - the values of the columns that are known in
- *     advance, for each row of the forecast; and the series
- * @returns {object[]} as `Stream.read`
+ * @param {Row[]} rows - the last time steps
+ * @param {{future?: Row[], series?: Series}} [options] - future: the columns that are known in advance,
+ *     `info.known_future`, for each row of the forecast. series: needed if the model has several series
+ * @returns {Forecast[]} `info.horizon` rows
  */
-export function forecast(rows, { future = [], series = 0 } = {}) {
+export function forecast(rows, options = {}) {
     check_rows(rows, data.context);
+    check_options(options, ["future", "series"]);
+    const { future = [], series } = options;
     const stream = new Stream(series), first = rows.length - data.context;
     const known = known_columns(future);
-    future.forEach((row, n) => { // a window of the last rows would count from another one
+    for (const [n, row] of future.entries()) { // a window of the last rows would count from another one
         const name = `future[${n}]`;
         filled(values_of(row, known, name), known, known.map(() => 0), name);
-    });
-    const following = known.length > 0 ? rows.map((row, n) => known_of(values_of(row, data.columns, `row ${n}`))) : [];
+    }
+    const following = known.length > 0
+        ? Array.from(rows, (row, n) => known_of(values_of(row, data.columns, `row ${n}`))) : [];
     following.push(...future);
     let result;
-    rows.forEach((row, n) => {
+    for (const [n, row] of rows.entries()) {
         if (n < first)
-            read_row(stream, row, `row ${n}`, [], null);
+            advance(stream, checked_row(stream, row, `row ${n}`).now);
         else
             result = stream.read(row, following.slice(n + 1, n + 1 + data.horizon));
-    });
+    }
     return result;
 }
 

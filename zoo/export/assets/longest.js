@@ -8,7 +8,7 @@ const longest_piece = Math.max(...new Set(pieces.map((piece) => piece.length)));
  * @returns {number[]}
  */
 export function tokens(text) {
-    const whole = HOLDS_BYTES ? bytes_as_text(new TextEncoder().encode(text)) : String(text);
+    const whole = HOLDS_BYTES ? bytes_as_text(new TextEncoder().encode(string_of(text))) : string_of(text);
     const result = [], unknown = new Set();
     for (let start = 0; start < whole.length;) {
         let size = Math.min(longest_piece, whole.length - start);
@@ -21,10 +21,15 @@ export function tokens(text) {
         start += size || String.fromCodePoint(whole.codePointAt(start)).length;
     }
     if (unknown.size > 0) {
-        const list = [...unknown].slice(0, 10).map((symbol) => JSON.stringify(symbol)).join(", ");
+        const list = [...unknown].slice(0, 10).map(named).join(", ");
         throw new RangeError(`not among the ${OUTPUTS} symbols of the vocabulary: ${list}; leave them out.`);
     }
     return result;
+}
+
+/** An unknown symbol in a message: of bytes the number. */
+function named(symbol) {
+    return HOLDS_BYTES ? `0x${symbol.charCodeAt(0).toString(16).padStart(2, "0")}` : JSON.stringify(symbol);
 }
 
 function bytes_as_text(bytes) {

@@ -10,13 +10,16 @@
     /** The text that the model read, with the states after each symbol, and the scores of the next one. */
     class Session {
         constructor() {
-            this.clear();
+            this.begin("");
         }
 
-        clear() {
+        /** Forget all symbols. The fields are those that the text will follow from. */
+        begin(fields) {
+            this.fields = fields;
             this.model = new Model();
             this.steps = [];
             this.logits = null;
+            this.note = "";
             this.scales = Object.fromEntries(Object.keys(info.states).map((name) => [name, 1e-9]));
             this.decoder = new TextDecoder("utf-8", { ignoreBOM: true });
         }
@@ -45,7 +48,7 @@
 
     function colour(value, scale) {
         const share = Math.min(1, Math.abs(value) / scale) || 0;
-        return `rgb(${value < 0 ? "58 125 200" : "226 104 60"} / ${(0.75 * share).toFixed(3)})`;
+        return `rgb(${value < 0 ? "58 125 200" : "226 104 60"} / ${(0.65 * share).toFixed(3)})`;
     }
 
     /** A symbol as a label: white space is visible. */
@@ -108,7 +111,7 @@
                 context.fillStyle = colour(value, scale);
                 context.fillRect(column * size, row * height, size, height);
             }));
-            if (name === selected) {
+            if (name === selected && unit < rows) {
                 context.strokeStyle = "#888";
                 context.strokeRect(0.5, unit * height + 0.5, canvas.width - 1, Math.max(1, height - 1));
             }
@@ -122,48 +125,76 @@
         by_id("shown").textContent = Number(by_id("temperature").value).toFixed(2);
     }
 
-    function clear() {
-        session.clear();
+    function clear_page(fields = "") {
+        session.begin(fields);
         by_id("text").replaceChildren();
         by_id("status").textContent = "";
         painted = { key: "", count: 0 };
     }
 
+    /** The prompt and the seed as one text. */
+    function fields() {
+        return JSON.stringify([by_id("prompt").value, by_id("seed").value]);
+    }
+
+    /** The digits of a field. */
+    function integer_of(id, name, least) {
+        const value = by_id(id).value;
+        if (!/^\d+$/.test(value) || Number(value) < least)
+            fail(name, value, `an integer from ${least} on`);
+        return value;
+    }
+
+    /** Check and read the prompt, in place of the text; how many symbols are sampled, one if the prompt is empty. */
     function start() {
-        clear();
-        random = new Random(Math.max(0, Math.floor(Number(by_id("seed").value)) || 0));
-        const prompt = tokens(by_id("prompt").value);
+        const text = by_id("prompt").value, prompt = tokens(text), seed = BigInt(integer_of("seed", "Seed", 0));
         if (prompt.length > MOST_SYMBOLS)
             throw new RangeError(`the prompt has ${prompt.length} symbols; expected at most ${MOST_SYMBOLS}.`);
-        if (prompt.length === 0)
-            prompt.push(Math.floor(random.uniform() * OUTPUTS));
-        prompt.forEach((token) => session.read(token));
-        const unknown = info.level === "word" ? prompt.filter((token) => token === 0).length : 0;
-        if (unknown > 0)
-            by_id("status").textContent = `${unknown} words of the prompt are unknown.`;
+        clear_page(fields());
+        random = new Random(seed);
+        const unknown = info.level === "word" ? unknown_words(text) : [];
+        if (unknown.length > 0)
+            session.note = `Unknown words of the prompt: ${unknown.slice(0, 10).map(described).join(", ")}.`;
+        const sampled = prompt.length === 0 ? [Math.floor(random.uniform() * OUTPUTS)] : [];
+        [...prompt, ...sampled].forEach((token) => session.read(token));
+        return sampled.length;
+    }
+
+    function unknown_words(text) {
+        const words = Array.from(text.matchAll(WORD), ([word]) => word);
+        return [...new Set(words.filter((word) => !token_by_piece.has(word)).map((word) => word.trim() || word))];
     }
 
     /** Sample some symbols, several in each frame, until the button Stop is pressed. */
-    async function sample(length) {
+    async function sample(length, sampled) {
         is_running = true;
         by_id("stop").disabled = false;
+        by_id("status").textContent = session.note;
+        let added = sampled;
         try {
-            let left = Math.min(length, MOST_SYMBOLS - session.steps.length);
+            let left = Math.min(length - sampled, MOST_SYMBOLS - session.steps.length);
             while (left > 0 && is_running) {
                 const end = performance.now() + 12;
                 do {
                     session.read(draw(session.logits, Number(by_id("temperature").value), random));
+                    added++;
                     left--;
                 } while (left > 0 && performance.now() < end);
                 paint();
                 await new Promise((resolve) => setTimeout(resolve));
             }
-            if (session.steps.length >= MOST_SYMBOLS)
-                by_id("status").textContent = `The page shows at most ${MOST_SYMBOLS} symbols.`;
         } finally {
             is_running = false;
+            if (document.activeElement === by_id("stop"))
+                by_id("generate").focus();
             by_id("stop").disabled = true;
         }
+        if (session.steps.length > 0) // else the button Clear was pressed
+            by_id("status").textContent = [
+                session.note,
+                `Added ${added} ${added === 1 ? "symbol" : "symbols"}.`,
+                session.steps.length < MOST_SYMBOLS ? "" : `The page shows at most ${MOST_SYMBOLS} symbols.`,
+            ].filter(Boolean).join(" ");
     }
 
     /** Run an action, and show its error. */
@@ -181,18 +212,22 @@
         event.preventDefault();
         if (!is_running)
             attempt(() => {
-                start();
-                return sample(Math.max(1, Math.floor(Number(by_id("length").value)) || 1));
+                const length = Number(integer_of("length", "Symbols", 1));
+                return sample(length, start());
             });
     });
     by_id("step").addEventListener("click", () => {
         if (!is_running)
-            attempt(() => session.steps.length === 0 ? start() : sample(1));
+            attempt(() => sample(1, session.fields === fields() ? 0 : start()));
     });
     by_id("stop").addEventListener("click", () => { is_running = false; });
     by_id("clear").addEventListener("click", () => {
         is_running = false;
-        attempt(clear);
+        attempt(() => clear_page());
+    });
+    by_id("text").addEventListener("click", ({ target }) => {
+        if (target.title) // the value of the unit, for screens without a mouse
+            by_id("status").textContent = target.title;
     });
     for (const id of ["state", "unit", "temperature"])
         by_id(id).addEventListener("input", paint);
@@ -206,9 +241,12 @@
         canvas.setAttribute("aria-label", `${name}: ${shape.join(" x ")} units over the last ${COLUMNS} symbols`);
         canvas.addEventListener("click", (event) => {
             by_id("state").value = name;
-            by_id("unit").value = String(Math.floor(event.offsetY / canvas.clientHeight * rows));
+            const row = Math.floor(event.offsetY / canvas.clientHeight * rows); // the offset counts the border
+            by_id("unit").value = String(Math.min(rows - 1, Math.max(0, row)));
             paint();
         });
+        if (rows < units)
+            by_id("limits").textContent = `Of each state the first ${MOST_ROWS} units are shown.`;
         by_id("maps").append(element("figure", {}, element("figcaption", { textContent: name }), canvas));
     }
     for (const [name, value] of page.facts)

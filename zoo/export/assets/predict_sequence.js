@@ -1,13 +1,12 @@
 /**
  * Predict from all rows of a sequence, as `zoo predict` does.
  *
- * @param {Array} rows - for each row its values in the order of `info.columns`, or by column
- * @returns {object|object[]} `class`, its `number` and the `probabilities` of all classes; or the `label`. Of a
- *     model with a label at every step, for each row
+ * @param {Row[]} rows
+ * @returns {Prediction|Prediction[]} of a model with a label at every step, for each row
  */
 export function predict(rows) {
     check_rows(rows, 1);
-    const stream = start(), inputs = rows.map((row, n) => read_row(stream, row, `row ${n}`));
+    const stream = start(), inputs = Array.from(rows, (row, n) => read_row(stream, row, `row ${n}`));
     const columns = inputs[0].map((_, n) => inputs.map((each) => each[n]));
     const results = new Model().sequence(...columns).map((outputs) => prediction_of(stream, outputs));
     return data.is_stepwise ? results : results.at(-1);

@@ -8,8 +8,8 @@ export class Stream {
     /**
      * Read a row, and predict from the rows since the start.
      *
-     * @param {ArrayLike|object} row - its values in the order of `info.columns`, or by column
-     * @returns {object} `class`, its `number` and the `probabilities` of all classes; or the `label`
+     * @param {Row} row
+     * @returns {Prediction}
      */
     read(row) {
         return prediction_of(this, this.model.step(...read_row(this, row, `row ${this.rows}`)));
@@ -19,11 +19,11 @@ export class Stream {
 /**
  * Predict from all rows of a sequence, as `zoo predict` does.
  *
- * @param {Array} rows - for each row its values in the order of `info.columns`, or by column
- * @returns {object|object[]} as `Stream.read`; of a model with a label at every step, for each row
+ * @param {Row[]} rows
+ * @returns {Prediction|Prediction[]} of a model with a label at every step, for each row
  */
 export function predict(rows) {
     check_rows(rows, 1);
-    const stream = new Stream(), results = rows.map((row) => stream.read(row));
+    const stream = new Stream(), results = Array.from(rows, (row) => stream.read(row));
     return data.is_stepwise ? results : results.at(-1);
 }

@@ -1,13 +1,18 @@
+/**
+ * A row of the table: its values in the order of `info.columns`, then the time from the row before if the model
+ * reads it; or by column. Values are numbers, and texts of columns with texts. A missing value is null.
+ *
+ * @typedef {ArrayLike<number|string|null>|Object<string, number|string|null>} Row
+ */
+
 const LARGEST = 1e100;
 
 /** The values of a row by column: numbers, and the numbers of texts; NaN for missing ones. */
 function values_of(row, columns, name) {
-    if (row === null || typeof row !== "object")
-        throw new TypeError(`${name} is ${described(row)}; expected an array or an object of its values.`);
-    const is_array = is_list(row);
-    const has_time = data.time_step !== null && columns === data.columns;
-    if (is_array && row.length !== columns.length && !(has_time && row.length === columns.length + 1))
-        throw new RangeError(`${name} is an array of ${row.length}; expected ${columns.length} values.`);
+    const is_object = row !== null && typeof row === "object", is_array = is_list(row), count = columns.length;
+    check(is_object, name, row, "an array or an object of its values", TypeError);
+    const counts = data.time_step !== null && columns === data.columns ? [count, count + 1] : [count];
+    check(!is_array || counts.includes(row.length), name, row, `${counts.join(" or ")} values`);
     return columns.map((column, n) => {
         if (!is_array && !Object.hasOwn(row, column.name))
             throw new RangeError(`${name} has no column ${JSON.stringify(column.name)}; expected ${listed(columns)}.`);
@@ -15,28 +20,24 @@ function values_of(row, columns, name) {
     });
 }
 
-function is_list(row) {
-    return Array.isArray(row) || ArrayBuffer.isView(row);
-}
-
 function listed(columns) {
     return columns.map((column) => JSON.stringify(column.name)).join(", ");
 }
 
+function is_missing(value) {
+    return value === null || value === undefined || value === "" || Number.isNaN(value);
+}
+
 function value_of(value, column, name) {
-    if (value === null || value === undefined || value === "" || Number.isNaN(value))
+    if (is_missing(value))
         return NaN;
     const called = `${name}: ${JSON.stringify(column.name)}`;
     if (column.texts.length > 0) {
-        const code = column.texts.indexOf(String(value));
-        if (code < 0)
-            throw new RangeError(`${called} is ${described(value)}; expected one of ${JSON.stringify(column.texts)}.`);
-        return code;
+        const code = typeof value === "object" ? -1 : column.texts.indexOf(String(value));
+        return code >= 0 ? code : fail(called, value, `one of ${JSON.stringify(column.texts)}`);
     }
-    if (typeof value !== "number")
-        throw new TypeError(`${called} is ${described(value)}; expected a number.`);
-    if (Math.abs(value) > LARGEST)
-        throw new RangeError(`${called} is ${value}; expected a number from -1e100 to 1e100.`);
+    check(typeof value === "number", called, value, "a number", TypeError);
+    check(Math.abs(value) <= LARGEST, called, value, "a number from -1e100 to 1e100");
     return value;
 }
 
@@ -54,14 +55,21 @@ function filled(values, columns, before, name) {
 /** The time from the row before in the unit of training; 1 if it is not given. */
 function time_of(row, is_first, name) {
     const time = is_list(row) ? row[data.columns.length] : row[data.time_step];
-    if (is_first || time === null || time === undefined || Number.isNaN(time))
+    const is_empty = is_missing(time), called = `${name}: the time from the row before`;
+    check(is_empty || typeof time === "number", called, time, "a number", TypeError);
+    if (is_first || is_empty)
         return 1;
-    if (!(time > 0 && time < Infinity))
-        throw new RangeError(`${name}: the time from the row before is ${described(time)}; expected more than 0.`);
+    check(time > 0 && time < Infinity, called, time, "more than 0");
     return time / data.time_unit;
 }
 
+/** The values of a row, those without missing ones, and the time from the row before if the model reads it. */
+function checked_row(stream, row, name) {
+    const values = values_of(row, data.columns, name), now = filled(values, data.columns, stream.last, name);
+    return { values, now, time: data.time_step === null ? [] : [time_of(row, stream.rows === 0, name)] };
+}
+
 function check_rows(rows, least) {
-    if (!Array.isArray(rows) || rows.length < least)
-        throw new RangeError(`rows is ${described(rows)}; expected an array of ${least} rows or more.`);
+    const is_valid = Array.isArray(rows) && rows.length >= least;
+    check(is_valid, "rows", rows, `an array of ${least} ${least === 1 ? "row" : "rows"} or more`);
 }

@@ -3,12 +3,13 @@
  */
 export class Random {
     /**
-     * @param {number|bigint} seed - an integer from 0 on
-     * @param {number} draws - how many numbers were drawn
+     * @param {number|bigint} [seed] - an integer from 0 on, from 2 ** 53 on as a BigInt
+     * @param {number} [draws] - how many numbers were drawn
      */
     constructor(seed = 0, draws = 0) {
-        if (typeof seed !== "bigint" && !(Number.isSafeInteger(seed) && seed >= 0))
-            throw new RangeError(`seed is ${String(seed)}; expected an integer from 0 on.`);
+        const is_integer = typeof seed === "bigint" || Number.isSafeInteger(seed);
+        check(is_integer && seed >= 0, "seed", seed, "an integer from 0 on, from 2 ** 53 on as a BigInt");
+        check(Number.isSafeInteger(draws) && draws >= 0, "draws", draws, "an integer from 0 on");
         this.seed = BigInt(seed);
         this.draws = draws;
     }
@@ -28,25 +29,30 @@ function scramble(state) {
     return z ^ (z >> 31n);
 }
 
-function temperature_of(temperature) {
-    if (!(temperature >= 0 && temperature < Infinity))
-        throw new RangeError(`temperature is ${String(temperature)}; expected a number from 0 on.`);
-    return temperature;
+function check_temperature(temperature) {
+    const is_valid = typeof temperature === "number" && temperature >= 0 && temperature < Infinity;
+    check(is_valid, "temperature", temperature, "a number from 0 on");
+}
+
+function string_of(text) {
+    check(typeof text === "string", "text", text, "a string", TypeError);
+    return text;
 }
 
 /**
  * The softmax of scores / temperature. With a temperature of 0 the token of the highest score has all.
  *
  * @param {ArrayLike<number>} logits - the scores of all tokens
- * @param {number} temperature
+ * @param {number} [temperature]
  * @returns {Float64Array} numbers that sum to one
  */
 export function probabilities(logits, temperature = 1) {
-    temperature_of(temperature);
+    check_temperature(temperature);
+    check(is_list(logits) && logits.length === OUTPUTS, "logits", logits, `an array of ${OUTPUTS} scores`);
     let best = 0, total = 0;
     for (let token = 0; token < logits.length; token++) {
-        if (!(logits[token] < Infinity))
-            throw new RangeError(`the score of token ${token} is ${logits[token]}; expected a finite number.`);
+        if (typeof logits[token] !== "number" || !(logits[token] < Infinity))
+            fail(`the score of token ${token}`, logits[token], "a finite number");
         best = logits[token] > logits[best] ? token : best;
     }
     if (!(logits[best] > -Infinity))
@@ -70,6 +76,7 @@ export function probabilities(logits, temperature = 1) {
  * @returns {number} the token
  */
 export function draw(logits, temperature, random) {
+    check(typeof random?.uniform === "function", "random", random, "a Random", TypeError);
     const weights = probabilities(logits, temperature), u = random.uniform();
     let below = 0, drawn = -1;
     for (let token = 0; token < weights.length && below <= u; token++) {
@@ -86,6 +93,8 @@ export function draw(logits, temperature, random) {
  * @returns {string}
  */
 export function text(tokens) {
+    const is_iterable = typeof tokens === "object" && typeof tokens?.[Symbol.iterator] === "function";
+    check(is_iterable, "tokens", tokens, "an array of tokens", TypeError);
     return text_of(Array.from(tokens, (token) => pieces[token_of(token, "a token")]).join(""));
 }
 

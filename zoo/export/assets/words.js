@@ -12,5 +12,5 @@ const WORD = new RegExp(
  * @returns {number[]}
  */
 export function tokens(text) {
-    return Array.from(String(text).matchAll(WORD), ([word]) => token_by_piece.get(word) ?? 0);
+    return Array.from(string_of(text).matchAll(WORD), ([word]) => token_by_piece.get(word) ?? 0);
 }

@@ -39,7 +39,7 @@ def check_language_model(model: ExportedModel) -> None:
         )
 
 
-def playground(model: ExportedModel, int8: bool, title: str, loss: float | None) -> tuple[str, JsModule]:
+def html_page(model: ExportedModel, int8: bool, title: str, loss: float | None) -> tuple[str, JsModule]:
     """The text of the page, and the module in it.
 
     Args:
@@ -84,10 +84,12 @@ def _facts(
     layers = metadata["num_layers"]
     yield "layers", f"{layers} of {metadata['hidden_size']} units"
     yield "parameters", f"{metadata['parameters']:,}"
-    yield "weights", f"{module.sizes['weights']:,} bytes{', int8' * any(module.is_int8.values())}"
-    yield "vocabulary", f"{len(vocabulary):,} {unit}s"
+    is_int8 = any(module.is_int8.values())
+    yield "weights", f"{module.sizes['weights']:,} bytes{', int8' * is_int8}"
+    yield "vocabulary", f"{len(vocabulary):,} different {unit}s"
     if loss is not None:
-        yield "validation loss", f"{loss:.4f} nats per {unit}"
+        weights = " (float weights)" if is_int8 else ""
+        yield f"validation loss{weights}", f"{loss:.4f} nats per {unit}"
 
 
 def _equations(cell: Cell) -> str:

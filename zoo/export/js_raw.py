@@ -10,7 +10,7 @@ from typing import Any
 from zoo.compiler.codegen.writer import Names
 from zoo.export.exported_data import TIME_STEP, SequencesExport, TableExport
 from zoo.export.exported_model import ExportedModel
-from zoo.export.js_source import asset, js_value
+from zoo.export.js_source import js_value, typed_asset
 
 
 def data_names(model: ExportedModel) -> list[str]:
@@ -18,6 +18,14 @@ def data_names(model: ExportedModel) -> list[str]:
     if isinstance(model.data, TableExport):
         return ["forecast", "Stream", "series"]
     return ["predict"] if model.is_bidirectional else ["predict", "Stream"]
+
+
+def data_options(model: ExportedModel) -> list[str]:
+    """The options that the main function needs."""
+    if not isinstance(model.data, TableExport):
+        return []
+    has_future, has_series = bool(model.data.spec.roles.known_future), len(model.data.scaling.names) > 1
+    return ["future"] * has_future + ["series"] * has_series
 
 
 def data_text(model: ExportedModel) -> str:
@@ -29,7 +37,7 @@ def data_text(model: ExportedModel) -> str:
     names = ["forecast.js"]
     if isinstance(model.data, SequencesExport):
         names = ["predict.js", "predict_sequence.js" if model.is_bidirectional else "predict_stream.js"]
-    texts = "\n".join(map(asset, ["rows.js", *names]))
+    texts = "\n".join(typed_asset(name, model.dtype) for name in ["rows.js", *names])
     return f"/** The columns of a row, and their units. */\nconst data = {{\n{fields}\n}};\n\n{texts}"
 
 

@@ -17,9 +17,10 @@ from js_modules import NODE
 from random_trials import examples
 
 import zoo
+from zoo.data import WordVocabulary
 from zoo.errors import UsageError
 from zoo.export.exported_model import exported_model
-from zoo.export.page import playground
+from zoo.export.html_page import html_page
 
 # A document for the script of a page: elements by their ids, with text, children and listeners.
 DOCUMENT = """
@@ -46,14 +47,21 @@ document.getElementById("stop").disabled = true;
 const element_state = document.getElementById("state");
 element_state.append = (option) => { element_state.value ||= option.value; };
 """
+GENERATE = 'set("prompt", PROMPT); await press("form", "submit");'
+ONE_BY_ONE = 'set("prompt", PROMPT); for (let n = 0; n < 5; n++) await press("step");'
 RUN = """
-document.getElementById("prompt").value = PROMPT;
-await document.getElementById("form").listeners.submit({ preventDefault() {} });
-while (!document.getElementById("stop").disabled) await new Promise((resolve) => setTimeout(resolve, 1));
+const set = (id, value) => { document.getElementById(id).value = value; };
+const press = async (id, name = "click") => {
+    await document.getElementById(id).listeners[name]({ preventDefault() {} });
+    do await new Promise((resolve) => setTimeout(resolve, 1));
+    while (!document.getElementById("stop").disabled);
+};
+ACTIONS
 const text_of_id = (id) => document.getElementById(id).textContent;
 console.log(JSON.stringify({
-    text: text_of_id("text"), problem: text_of_id("problem"), facts: text_of_id("facts"),
-    equations: text_of_id("equations"), next: document.getElementById("next").children.length,
+    text: text_of_id("text"), problem: text_of_id("problem"), status: text_of_id("status"),
+    facts: text_of_id("facts"), equations: text_of_id("equations"),
+    next: document.getElementById("next").children.length,
     backgrounds: document.getElementById("text").children.map((span) => span.style.backgroundColor),
 }));
 """
@@ -80,7 +88,7 @@ class Page(HTMLParser):
 
 
 def page_of(model, title="demo", int8=False, loss=None):
-    text, _ = playground(exported_model(model), int8, title, loss)
+    text, _ = html_page(exported_model(model), int8, title, loss)
     return Page(text)
 
 
@@ -136,11 +144,12 @@ def test_symbols_and_title_are_text(symbols, title):
     assert not re.search(r"</script|<!--", page.text("script").partition("export class Model")[2])
 
 
-def run_page(page, folder, prompt, **values):
-    """The content of the page after the button Generate."""
+def run_page(page, folder, prompt, actions=GENERATE, **values):
+    """The content of the page after some actions, by default the button Generate."""
     fields = {"temperature": "0.7", "length": "25", "seed": "5", "unit": "1", "state": "", **values}
     document = DOCUMENT.replace("VALUES", json.dumps(fields))
-    script = f"{document}\n{page.text('script')}\n{RUN.replace('PROMPT', json.dumps(prompt))}"
+    run = RUN.replace("ACTIONS", actions.replace("PROMPT", json.dumps(prompt)))
+    script = f"{document}\n{page.text('script')}\n{run}"
     (folder / "page.mjs").write_text(script, encoding="utf-8")
     done = subprocess.run(
         [str(NODE), "page.mjs"], cwd=folder, capture_output=True, encoding="utf-8", check=False, timeout=60
@@ -159,7 +168,7 @@ def test_page_generates_the_text_of_python(symbols, prompt, tmp_path):
     expected = model.sample(prompt, 25, sampler, seed=5)
     # A character of several bytes is shown when it is complete, and the last one may not be.
     assert shown["text"] == expected.removesuffix("\ufffd") or shown["text"] == expected
-    assert shown["problem"] == ""
+    assert (shown["problem"], shown["status"]) == ("", "Added 25 symbols.")
     assert len(shown["backgrounds"]) == 25 + len(model.vocab.encode(prompt))
     assert all(re.fullmatch(r"rgb\(\d+ \d+ \d+ / 0\.\d{3}\)", each) for each in shown["backgrounds"])
     assert shown["next"] == len(model.vocab)
@@ -177,6 +186,55 @@ def test_page_shows_errors(tmp_path):
     assert shown["problem"] == "the prompt has 5002 symbols; expected at most 5000."
 
 
+@pytest.mark.skipif(NODE is None, reason="Node is not installed")
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("actions", [GENERATE, ONE_BY_ONE], ids=["at once", "one by one"])
+@pytest.mark.parametrize("prompt", ["he", ""])
+def test_first_click_adds_a_symbol(prompt, actions, tmp_path):
+    """An empty prompt begins with a random symbol, which counts. A seed may be above 2**53."""
+    model, seed = small_model(), 2**60 + 1
+    shown = run_page(page_of(model), tmp_path, prompt, actions, length="5", seed=str(seed))
+    sampler = zoo.get_sampler("temperature", temperature=0.7)
+    assert shown["text"] == model.sample(prompt, 5, sampler, seed=seed)
+    assert shown["problem"] == ""
+
+
+@pytest.mark.skipif(NODE is None, reason="Node is not installed")
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize(("field", "value"), [("prompt", "wo"), ("seed", "6")])
+def test_text_begins_anew_with_another_prompt_or_seed(field, value, tmp_path):
+    actions = f'{ONE_BY_ONE} set("{field}", "{value}"); await press("step"); await press("step");'
+    model, fields = small_model(), {"prompt": "he", "seed": 5, field: value}
+    shown = run_page(page_of(model), tmp_path, "he", actions)
+    sampler = zoo.get_sampler("temperature", temperature=0.7)
+    assert shown["text"] == model.sample(fields["prompt"], 2, sampler, seed=int(fields["seed"]))
+    assert shown["status"] == "Added 1 symbol."
+
+
+@pytest.mark.skipif(NODE is None, reason="Node is not installed")
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("prompt", "hex", 'not among the 8 symbols of the vocabulary: "x"; leave them out.'),
+        ("seed", "", 'Seed is ""; expected an integer from 0 on.'),
+        ("seed", "-1", 'Seed is "-1"; expected an integer from 0 on.'),
+        ("length", "", 'Symbols is ""; expected an integer from 1 on.'),
+        ("length", "0", 'Symbols is "0"; expected an integer from 1 on.'),
+    ],
+)
+def test_invalid_fields_keep_the_text(field, value, message, tmp_path):
+    actions = f'{GENERATE} set("{field}", "{value}"); await press("form", "submit");'
+    shown = run_page(page_of(small_model()), tmp_path, "he", actions)
+    assert (shown["problem"], len(shown["backgrounds"])) == (message, 27)
+
+
+@pytest.mark.skipif(NODE is None, reason="Node is not installed")
+def test_unknown_words_are_named(tmp_path):
+    model = zoo.LanguageModel(WordVocabulary(["<unk>", "a", " b"]), hidden_size=2)
+    shown = run_page(page_of(model), tmp_path, "a b c <d> c", length="1")
+    assert shown["status"] == 'Unknown words of the prompt: "c", "<", "d", ">". Added 1 symbol.'
+
+
 def test_page_has_labels_for_all_controls():
     page, labelled = page_of(small_model()), set()
     for tag, attrs in page.tags:
@@ -190,6 +248,12 @@ def test_page_has_labels_for_all_controls():
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'by_id\("([\w-]+)"\)', page.text("script"))) <= set(ids)
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_loss_has_the_weights_that_it_was_measured_with(int8):
+    script = page_of(small_model(), int8=int8, loss=1.25).text("script")
+    assert ("validation loss (float weights)" in script) == int8
 
 
 @pytest.mark.parametrize("weights", ["float", "int8"])
@@ -219,7 +283,9 @@ def test_page_of_a_run_names_its_loss(tmp_path, monkeypatch):
     [
         (zoo.Recurrent("gru", 3, 4), "m.html", {}, "a web page is for a language model"),
         (small_model(), "m.js", {}, r"expected a name that ends with .html or .htm"),
-        (small_model(), "m.html", {"title": 3}, "title is 3; expected a string"),
+        (small_model(), "m.html", {"title": 3}, "title is 3; expected a text that is not empty"),
+        (small_model(), "m.html", {"title": ""}, "title is ''; expected a text that is not empty"),
+        (small_model(), "m.html", {"title": " \n"}, "title is .*; expected a text that is not empty"),
         (small_model(), "m.html", {"weights": "int4"}, "weights is 'int4'"),
     ],
 )
