@@ -855,8 +855,8 @@ def test_parts_that_lack_a_class_are_named(letters, seed):
         noun = "class" if len(absent) == 1 else "classes"
         own = [note for note in notes if f"of the {name} part" in note]
         assert bool(own) == bool(absent)
-        whose = "its" if len(absent) == 1 else "their"
+        owner = "its" if len(absent) == 1 else "their"
         assert not own or own[0].startswith(
             f"no group of the {name} part has the {noun} {named}, so scores of this part do not include "
-            f"{whose} recall; "
+            f"{owner} recall; "
         )

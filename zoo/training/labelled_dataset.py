@@ -143,10 +143,10 @@ class LabelledDataset:
             counts = np.bincount(labels, minlength=len(spec.classes))
             absent = [repr(spec.classes[code]) for code in np.flatnonzero(counts == 0)]
             if absent:
-                noun, whose = ("class", "its") if len(absent) == 1 else ("classes", "their")
+                noun, owner = ("class", "its") if len(absent) == 1 else ("classes", "their")
                 yield (
                     f"no group of the {name} part has the {noun} {', '.join(absent)}, so scores of this part "
-                    f"do not include {whose} recall; give another `split_seed`, or more groups."
+                    f"do not include {owner} recall; give another `split_seed`, or more groups."
                 )
 
     def _group_counts(self) -> list[int] | None:
