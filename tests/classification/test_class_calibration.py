@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import zoo
 from zoo.classification import Predictor
 from zoo.classification.baselines import softmax
-from zoo.classification.calibration import Calibration, fit_calibration
+from zoo.classification.calibration import ClassCalibration, fit_calibration
 from zoo.classification.metrics import metric_value
 from zoo.cli.app import cli
 from zoo.errors import CheckpointError, UsageError, ZooWarning
@@ -472,12 +472,12 @@ def test_the_advice_on_a_lacking_class_depends_on_the_data(csv_run, other_csv, t
     ],
 )
 def test_a_damaged_calibration_is_one_sentence(change, sentence):
-    stored = Calibration(1.5, (0.1, -0.1), "data.csv", "valid", 3, "a" * 64).to_json()
-    assert Calibration.from_json(stored, 2, "m.safetensors").to_json() == stored
+    stored = ClassCalibration(1.5, (0.1, -0.1), "data.csv", "valid", 3, "a" * 64).to_json()
+    assert ClassCalibration.from_json(stored, 2, "m.safetensors").to_json() == stored
     with pytest.raises(
         CheckpointError, match=rf"^m\.safetensors: its description of the calibration .*{sentence}"
     ):
-        Calibration.from_json({**stored, **change}, 2, "m.safetensors")
+        ClassCalibration.from_json({**stored, **change}, 2, "m.safetensors")
 
 
 SCALES = st.floats(0.1, 10)
@@ -486,8 +486,8 @@ BIASES = st.lists(st.floats(-3, 3), min_size=3, max_size=3).map(tuple)
 
 @given(SCALES, BIASES, SCALES, BIASES)
 def test_two_calibrations_are_one(first_scale, first_biases, second_scale, second_biases):
-    first = Calibration(first_scale, first_biases, "a", "valid", 1)
-    second = Calibration(second_scale, second_biases, "b", "all", 2)
+    first = ClassCalibration(first_scale, first_biases, "a", "valid", 1)
+    second = ClassCalibration(second_scale, second_biases, "b", "all", 2)
     logits = np.array([[0.3, -1, 2], [4, 0, 0]])
     in_turn = (logits / first_scale + first_biases) / second_scale + second_biases
     both = second.after(first)

@@ -27,7 +27,7 @@ _CHUNK = 2**20
 
 
 @dataclass(frozen=True)
-class Calibration:
+class ClassCalibration:
     """The calibration that the readout of a model contains: ``softmax(logits / temperature + biases)``.
 
     Attributes:
@@ -46,7 +46,7 @@ class Calibration:
     labels: int
     sha256: str = ""
 
-    def after(self, first: Calibration | None) -> Calibration:
+    def after(self, first: ClassCalibration | None) -> ClassCalibration:
         """Both calibrations as one: this was fitted to the logits of a model that has the first one."""
         if first is None:
             return self
@@ -59,7 +59,7 @@ class Calibration:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, stored: Any, classes: int, source: str) -> Calibration:
+    def from_json(cls, stored: Any, classes: int, source: str) -> ClassCalibration:
         """Read the result of :meth:`to_json`.
 
         Args:

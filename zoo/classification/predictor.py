@@ -14,7 +14,7 @@ import numpy as np
 from zoo.arguments import as_choice, as_path, counted, short_repr
 from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
-from zoo.classification.calibration import MIN_SCALE, Calibration, fit_calibration
+from zoo.classification.calibration import MIN_SCALE, ClassCalibration, fit_calibration
 from zoo.classification.evaluation import known_labels, predict, score_model, score_sequences
 from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
 from zoo.classification.scaling import ScaledSequences
@@ -160,7 +160,7 @@ class Predictor:
     data: Any
     main: str = "accuracy"
     sha256: str = ""
-    calibration: Calibration | None = None
+    calibration: ClassCalibration | None = None
 
     @property
     def temperature(self) -> float | None:
@@ -224,7 +224,7 @@ class Predictor:
         digest = str(stored.get("sha256", "")) if data is None else ""
         calibration = stored.get("calibration")
         if calibration is not None:
-            calibration = Calibration.from_json(calibration, len(spec.classes), source)
+            calibration = ClassCalibration.from_json(calibration, len(spec.classes), source)
         return cls(model, spec, named if data is None else data, main, digest, calibration)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -380,7 +380,7 @@ class Predictor:
         model.params["Why"][...] *= scale
         model.params["by"][...] = model.params["by"] * scale + bias
         facts = given.name, part, len(labels.codes), given.sha256
-        calibration = Calibration(1 / scale, tuple(bias.tolist()), *facts).after(self.calibration)
+        calibration = ClassCalibration(1 / scale, tuple(bias.tolist()), *facts).after(self.calibration)
         return replace(self, model=model, calibration=calibration)
 
     def _check_labels(self, codes: Array, source: str, advice: str) -> None:

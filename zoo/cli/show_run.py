@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.arguments import counted, short_repr
 from zoo.array_types import Array
-from zoo.classification.calibration import Calibration
+from zoo.classification.calibration import ClassCalibration
 from zoo.classification.spec import SequenceSpec
 from zoo.cli.terminal import bold, dim, indent
 from zoo.data import vocabulary_from_json
@@ -64,7 +64,7 @@ def _calibration_rows(meta: Mapping[str, Any], source: str) -> list[tuple[str, s
     if not isinstance(sequences, Mapping) or sequences.get("calibration") is None:
         return []
     classes = SequenceSpec.from_json(sequences.get("spec"), source).classes
-    calibration = Calibration.from_json(sequences["calibration"], len(classes), source)
+    calibration = ClassCalibration.from_json(sequences["calibration"], len(classes), source)
     part = "validation part of " if calibration.part == "valid" else ""
     digest = f", sha256 {calibration.sha256[:12]}" if calibration.sha256 else ""
     biases = zip(classes, calibration.biases, strict=True)
