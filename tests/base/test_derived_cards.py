@@ -35,6 +35,7 @@ def test_variants_are_unpublished_and_cite_the_papers(kind):
             assert (card.title, card.published) == ("Own", False)
             assert papers_of(card) == papers_of(cls.card)
             assert (card.scope, card.block) == (cls.card.scope, cls.card.block)
+            assert (card.base, cls.card.base) == (cls.label(), "")
             assert card.variant.startswith(
                 f"derived from the {cls.label()}: {cls.card.authors} ({cls.card.year}). "
             )

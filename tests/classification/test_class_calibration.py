@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
 import re
 import warnings
@@ -15,10 +17,12 @@ from hypothesis import strategies as st
 import zoo
 from zoo.classification import Predictor
 from zoo.classification.baselines import softmax
-from zoo.classification.calibration import fit_calibration
+from zoo.classification.calibration import ClassCalibration, fit_calibration
+from zoo.classification.metrics import metric_value
 from zoo.cli.app import cli
-from zoo.errors import UsageError, ZooWarning
+from zoo.errors import CheckpointError, UsageError, ZooWarning
 from zoo.kernels import pure_python
+from zoo.storage import load
 
 
 def drawn(count, classes, scale, seed, longest=1, spread=2.0):
@@ -114,6 +118,23 @@ def test_parameters_are_finite_without_an_error_and_without_a_class(codes):
     assert 0.01 < probabilities.min() < probabilities.max() < 0.99
 
 
+@pytest.mark.parametrize("metric", ["auroc", "average_precision"])
+@given(scale=st.floats(0.3, 3), shift=st.floats(-3, 3), seed=st.integers(0, 999))
+def test_calibration_keeps_the_order_of_two_classes_of_single_steps(metric, scale, shift, seed):
+    logits, sizes, codes, _ = drawn(30, 2, 1.0, seed)
+    codes[:2] = 0, 1
+    before, after = softmax(logits), softmax(scale * logits + np.array([-shift, shift]))
+    expected = metric_value(metric, codes, means(before, sizes))
+    assert metric_value(metric, codes, means(after, sizes)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_calibration_may_change_the_order_of_means_over_steps():
+    """A sure step outweighs two unsure steps after a bias against the second class."""
+    logits, sizes, codes = np.array([[0, 9], [0, -3], [0, 1], [0, -0.5]]), np.array([2, 2]), np.array([0, 1])
+    before, after = (means(softmax(logits + np.array([0, bias])), sizes) for bias in (0, -2))
+    assert [metric_value("auroc", codes, each) for each in (before, after)] == [1.0, 0.0]
+
+
 def recordings(count=100, seed=0):
     """Noisy sequences of a rare and a frequent class."""
     rng = np.random.default_rng(seed)
@@ -141,6 +162,11 @@ def test_calibrated_predictor(pooling, weights, tmp_path):
         calibrated.save(tmp_path / "calibrated.safetensors")
         loaded = Predictor.load(tmp_path / "calibrated.safetensors")
         np.testing.assert_array_equal(loaded.predict(recordings()[0]).values, after.values)
+        refitted = calibrated.calibrated().calibration
+    assert loaded.calibration == calibrated.calibration
+    assert refitted.temperature == pytest.approx(calibrated.temperature, rel=0.01)
+    np.testing.assert_allclose(refitted.biases, calibrated.calibration.biases, atol=0.01)
+    assert (calibrated.calibration.part, calibrated.calibration.data) == ("valid", "arrays")
     np.testing.assert_array_equal(predictor.model.theta, theta)  # a copy
     is_valid = (after.part == "valid") & (after.actual != "")
     codes = (after.actual[is_valid] == "usual").astype(int)
@@ -263,14 +289,22 @@ def csv_run(tmp_path_factory):
     return folder
 
 
-def call(*arguments):
+@pytest.fixture(scope="module")
+def other_csv(csv_run):
+    """Other sequences than those of training."""
+    text = (csv_run / "data.csv").read_text()
+    (csv_run / "other.csv").write_text(text.replace("\ns", "\nt"))
+    return csv_run / "other.csv"
+
+
+def call(*arguments, command="calibrate", piped=None):
     with pure_python():
-        return CliRunner().invoke(cli, ["calibrate", *map(str, arguments)])
+        return CliRunner().invoke(cli, [command, *map(str, arguments)], input=piped)
 
 
 @pytest.mark.parametrize("has_data", [False, True])
-def test_the_command_writes_the_calibrated_model(csv_run, tmp_path, has_data):
-    data = csv_run / "data.csv" if has_data else None
+def test_the_command_writes_the_calibrated_model(csv_run, other_csv, tmp_path, has_data):
+    data = other_csv if has_data else None
     out = tmp_path / "new.safetensors"
     flags = ("--data", data) if has_data else ()
     result = call(csv_run / "run", "--out", out, "--json", *flags)
@@ -283,7 +317,14 @@ def test_the_command_writes_the_calibrated_model(csv_run, tmp_path, has_data):
         before, after = predictor.predict(), written.predict()
         np.testing.assert_array_equal(after.values, calibrated.predict().values)
         assert written.evaluate()["part"] == "test"
+        calibrated.save(tmp_path / "saved.safetensors")
+    assert (tmp_path / "saved.safetensors").read_bytes() == out.read_bytes()
+    assert written.calibration == calibrated.calibration
     assert facts["temperature"] == calibrated.temperature
+    assert tuple(facts["biases"].values()) == calibrated.calibration.biases
+    read = (data or csv_run / "data.csv").read_bytes()
+    assert facts["sha256"] == hashlib.sha256(read).hexdigest()
+    assert not [name for name in load(out).arrays if not name.startswith(("params.", "buffers."))]
     assert [row["part"] for row in facts["parts"]] == (["all"] if has_data else ["valid", "test"])
     for row in facts["parts"]:
         chosen = np.ones(len(after.part), bool) if has_data else after.part == row["part"]
@@ -307,12 +348,158 @@ def test_the_command_replaces_no_file_unasked(csv_run, tmp_path):
     assert re.search(r"^fitted +to 49 labels, validation part of data\.csv$", result.output, re.MULTILINE)
     assert re.search(r"^temperature +\d", result.output, re.MULTILINE)
     assert re.search(r"^test part +0\.\d+ ", result.output, re.MULTILINE)
+    assert re.search(
+        r"^test part: log loss \S+% lower \(95 % interval of the gain ", result.output, re.MULTILINE
+    )
+    shown = call(out, command="show").output
+    assert re.search(
+        r"^ *fitted +to 49 labels, validation part of data\.csv, sha256 \w{12}$", shown, re.MULTILINE
+    )
+    assert re.search(r"^ *temperature +\d", shown, re.MULTILINE)
+    assert re.search(r"^ *bias of rare +-?\d", shown, re.MULTILINE)
+    assert "temperature" not in call(csv_run / "run", command="show").output
+
+
+@pytest.mark.parametrize("name", ["data.csv", "other.csv"])
+@pytest.mark.parametrize("command", ["calibrate", "eval"])
+def test_standard_input_is_read_once(csv_run, other_csv, tmp_path, command, name):
+    """The results are those of the file, also if it is the file of training."""
+    results = []
+    for data, piped in ((csv_run / name, None), ("-", (csv_run / name).read_text())):
+        out = tmp_path / f"{len(results)}.safetensors"
+        flags = ("--out", out) if command == "calibrate" else ()
+        result = call(csv_run / "run", "--data", data, "--json", *flags, command=command, piped=piped)
+        assert result.exit_code == 0, result.output
+        facts = json.loads(result.stdout)
+        results.append({key: value for key, value in facts.items() if key not in ("file", "data")})
+    assert results[0] == results[1]
+
+
+def test_the_file_of_training_calibrates_with_its_validation_part(csv_run, tmp_path):
+    copy = tmp_path / "moved.csv"
+    copy.write_bytes((csv_run / "data.csv").read_bytes())
+    expected = (
+        r"the model was trained on moved\.csv, so the calibration is fitted to its validation part; give"
+    )
+    with pure_python():
+        predictor = Predictor.load(csv_run / "run")
+        with pytest.warns(ZooWarning, match="^" + expected):
+            calibrated = predictor.calibrated(copy)
+        np.testing.assert_array_equal(
+            calibrated.calibration.biases, predictor.calibrated().calibration.biases
+        )
+    result = call(csv_run / "run", "--data", copy, "--out", tmp_path / "new.safetensors")
+    assert re.search(
+        "^Warning: " + expected + r" other sequences, or leave out --data\.$", result.stderr, re.MULTILINE
+    )
+    assert "to 49 labels, validation part of moved.csv" in result.stdout
+
+
+@pytest.mark.parametrize("has_data", [False, True])
+def test_csv_has_a_row_for_each_part(csv_run, other_csv, tmp_path, has_data):
+    flags = ("--data", other_csv) if has_data else ()
+    out = tmp_path / "new.safetensors"
+    facts = json.loads(call(csv_run / "run", "--out", out, "--json", *flags).output)
+    result = call(csv_run / "run", "--out", out, "--force", "--csv", *flags)
+    rows = list(csv.DictReader(result.output.splitlines()))
+    assert len(rows) == len(facts["parts"])
+    for row, part in zip(rows, facts["parts"], strict=True):
+        assert (row["part"], int(row["labels"])) == (part["part"], part["labels"])
+        assert float(row["temperature"]) == facts["temperature"]
+        for metric in ("log_loss", "brier_score"):
+            for when in ("before", "after"):
+                assert float(row[f"{metric}.{when}"]) == part[metric][when]
+        if part["part"] == "test":
+            assert float(row["improvement.low"]) == part["improvement"]["low"]
+            gain = 1 - part["log_loss"]["after"] / part["log_loss"]["before"]
+            assert part["improvement"]["low"] < gain == pytest.approx(part["improvement"]["value"])
+
+
+@pytest.mark.parametrize("inside", ["", "checkpoints", "checkpoints/best"])
+def test_the_command_writes_nothing_into_a_run(csv_run, tmp_path, inside):
+    """Not even with --force, where it would replace a checkpoint."""
+    run = csv_run / "run"
+    best = next((run / "checkpoints").glob("*.safetensors"))
+    out = best if inside == "checkpoints/best" else run / inside / "new.safetensors"
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    (tmp_path / "link").symlink_to(out.parent)
+    for target in (out, tmp_path / "link" / out.name):
+        result = call(run, "--out", target, "--force")
+        assert result.exit_code != 0
+        assert result.output.startswith(f"Error: calibrate: {target} is in the directory of a run, {run};")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_dangling_link_is_not_replaced_unasked(csv_run, tmp_path):
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "nothing")
+    result = call(csv_run / "run", "--out", tmp_path / "link.safetensors")
+    assert "link.safetensors is there already; choose another --out" in result.output
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_the_advice_on_a_lacking_class_depends_on_the_data(csv_run, other_csv, tmp_path):
+    """A larger validation part does not help if other data lack a class."""
+    rows = other_csv.read_text().splitlines()
+    usual, bare = tmp_path / "usual.csv", tmp_path / "small.csv"
+    usual.write_text("\n".join([row for row in rows if ",rare," not in row]))
+    lines = ["id,kind,a", *(f"s{n},{'ab'[n % 2]},{n % 3}" for n in range(8))]
+    bare.write_text("\n".join(lines))
+    lacking = "has no label 'rare', so the probability of this class cannot be calibrated; "
+    result = call(csv_run / "run", "--data", usual, "--out", tmp_path / "new.safetensors")
+    assert result.output == f"Error: usual.csv {lacking}give sequences with labels of all classes.\n"
+    given = {"cell": "vanilla", "hidden": 4, "steps": 1, "threads": 1, "series": "id", "label": "kind"}
+    with pure_python():
+        zoo.train(str(bare), out=tmp_path / "run", split="80,0,20", **given)
+    result = call(tmp_path / "run", "--out", tmp_path / "new.safetensors")
+    assert result.output == (
+        "Error: the validation part of small.csv has no labels, to which probabilities are calibrated; train "
+        "with a larger validation part, as in --split '50,25,25', or give other --data.\n"
+    )
+    assert not (tmp_path / "new.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"temperature": 0}, "a value is invalid"),
+        ({"temperature": float("nan")}, "a value is invalid"),
+        ({"temperature": []}, "float"),
+        ({"biases": [1.0]}, "a value is invalid"),
+        ({"biases": ["a", "b"]}, "could not convert"),
+        ({"part": "train"}, "a value is invalid"),
+        ({"labels": "many"}, "a value is invalid"),
+        ({"sha256": "x"}, "a value is invalid"),
+    ],
+)
+def test_a_damaged_calibration_is_one_sentence(change, sentence):
+    stored = ClassCalibration(1.5, (0.1, -0.1), "data.csv", "valid", 3, "a" * 64).to_json()
+    assert ClassCalibration.from_json(stored, 2, "m.safetensors").to_json() == stored
+    with pytest.raises(
+        CheckpointError, match=rf"^m\.safetensors: its description of the calibration .*{sentence}"
+    ):
+        ClassCalibration.from_json({**stored, **change}, 2, "m.safetensors")
+
+
+SCALES = st.floats(0.1, 10)
+BIASES = st.lists(st.floats(-3, 3), min_size=3, max_size=3).map(tuple)
+
+
+@given(SCALES, BIASES, SCALES, BIASES)
+def test_two_calibrations_are_one(first_scale, first_biases, second_scale, second_biases):
+    first = ClassCalibration(first_scale, first_biases, "a", "valid", 1)
+    second = ClassCalibration(second_scale, second_biases, "b", "all", 2)
+    logits = np.array([[0.3, -1, 2], [4, 0, 0]])
+    in_turn = (logits / first_scale + first_biases) / second_scale + second_biases
+    both = second.after(first)
+    np.testing.assert_allclose(logits / both.temperature + both.biases, in_turn, atol=1e-9)
+    assert (both.data, second.after(None)) == ("b", second)
 
 
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (("--out", "model.onnx"), "--out model.onnx: expected a name that ends in .safetensors."),
+        (("--out", "model.onnx"), "--out model.onnx: expected a name that ends in .safetensors"),
+        (("--out", ".safetensors"), "--out .safetensors: expected a name that ends in .safetensors, such as"),
         (("--out", "no/m.safetensors"), "no: no such file or directory; create it first."),
         (("--data", "none.csv"), "none.csv: no such file or directory"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -390,6 +391,19 @@ def test_tables_of_times_raise(make, times):
             function()
 
 
+@pytest.mark.parametrize("missing", [[0], range(8)])
+@pytest.mark.parametrize("estimator", [SequenceClassifier(**SMALL), SequenceRegressor(**SMALL)])
+def test_a_table_with_missing_values_is_one_sentence(estimator, missing):
+    table = np.ones((8, 2))
+    table[missing] = np.nan
+    sentence = (
+        f"{type(estimator).__name__}: X contains NaN; fill it, or use `zoo.fit` with `missing='forward'` or "
+        f"`missing='mask'`."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        estimator.fit(table, np.arange(8) % 2)
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_data_frames_with_times_raise(library):
     package = pytest.importorskip(library)
@@ -667,8 +681,9 @@ def test_auxiliary_feature_by_name_of_its_column(library, order, tmp_path):
         UsageError, match=r"aux: dt is 'gaps'; expected one of '\w+', '\w+'\. Did you mean 'gap'"
     ):
         SequenceRegressor(**settings, aux={"dt": "gaps"}).fit(frames, means)
-    for data in (rows, make({"gap": means, "x": means})):  # a column of a table holds one step
-        with pytest.raises(UsageError, match=r"aux: dt is 'gap'; expected a number\. Names need data frames"):
+    table = "Each row of a table is a sequence; give a list with one data frame for each sequence"
+    for data, advice in ((rows, "Names need data frames"), (make({"gap": means, "x": means}), table)):
+        with pytest.raises(UsageError, match=rf"aux: dt is 'gap'; expected a number\. {advice}"):
             SequenceRegressor(**settings, aux={"dt": "gap"}).fit(data, means)
 
 

@@ -695,7 +695,9 @@ def test_fit_writes_only_what_is_saved(tmp_path, monkeypatch):
         assert sentence in command("eval", "way.safetensors", *words).stderr
     loaded = Predictor.from_checkpoint(load("way.safetensors"), "way.safetensors")
     assert (loaded.spec, loaded.main) == (predictor.spec, "balanced_accuracy")
-    with pytest.raises(DataError, match="the table was passed from memory and has no file"):
+    with pytest.raises(
+        DataError, match=r"^this prediction needs the sequences of training, which were passed from"
+    ):
         loaded.predict()
     with pytest.raises(
         DataError, match="calibration needs the sequences of training, which were passed from"
@@ -799,7 +801,7 @@ def test_other_runs_are_an_error(tmp_path):
     with pytest.raises(UsageError, match="is not a forecasting model; use `zoo predict "):
         zoo.forecast(labelled)
     result = command("predict", tmp_path / "run")
-    assert "the table was passed from memory and has no file" in result.stderr
+    assert "this prediction needs the sequences of training, which were passed from memory" in result.stderr
     several = command("train", "--data", "a.csv", "--data", "b.csv", "--label", "y", "--series", "id")
     assert "data are 2 sources; expected one file. Join the files first." in several.stderr
 
@@ -853,4 +855,8 @@ def test_parts_that_lack_a_class_are_named(letters, seed):
         noun = "class" if len(absent) == 1 else "classes"
         own = [note for note in notes if f"of the {name} part" in note]
         assert bool(own) == bool(absent)
-        assert not own or own[0].startswith(f"no group of the {name} part has the {noun} {named}, so ")
+        owner = "its" if len(absent) == 1 else "their"
+        assert not own or own[0].startswith(
+            f"no group of the {name} part has the {noun} {named}, so scores of this part do not include "
+            f"{owner} recall; "
+        )

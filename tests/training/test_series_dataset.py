@@ -360,9 +360,9 @@ def test_gaps_that_are_longer_than_a_solver_takes_are_named(cell, options, limit
 def test_auxiliary_inputs_without_data_are_named(cell, names):
     """They had their default without a word. Noise is drawn, and times have a line of their own."""
     stack = Stack(StackConfig(cell, 2, 3))
-    notes = aux_notes(stack, {"largest_dt": None})
+    notes = aux_notes(stack, "table", {"largest_dt": None})
     assert [note.partition("input '")[2].partition("'")[0] for note in notes] == names
-    assert aux_notes(stack, {}) == []  # a task gives the inputs that it has
+    assert aux_notes(stack, "task", {}) == []  # a task gives the inputs that it has
 
 
 def test_training_warns_of_auxiliary_inputs_without_data(tmp_path):

@@ -57,9 +57,6 @@ def _reference_fields(card: Card, title: dict[str, str]) -> dict[str, str]:
     }
 
 
-_DERIVED = "derived from the"
-
-
 def derived_card(title: str, source: str, card: Card) -> Card:
     """The card of an unpublished class derived from a published component, with the papers to cite.
 
@@ -69,8 +66,8 @@ def derived_card(title: str, source: str, card: Card) -> Card:
         card: The card of the component.
     """
     papers = replace(card, also=()), *card.also
-    variant = f"{_DERIVED} {source}: {card.citation()} {card.url}"
-    return Card(title, variant=variant, scope=card.scope, block=card.block, also=papers)
+    variant = f"derived from the {source}: {card.citation()} {card.url}"
+    return Card(title, variant=variant, scope=card.scope, block=card.block, also=papers, base=source)
 
 
 def bibtex_key(card: Card, name: str) -> str:
@@ -169,6 +166,8 @@ class Card:
         also: Cards of other papers to cite.
         related: Names of related components, each with the rest of a sentence that begins with the name:
             ``{"gru": "has no memory cell."}``.
+        base: The published component of an unpublished class that inherits from it, ``cell 'lstm'``, which
+            `variant` then names, too; empty for other cards.
 
     Raises:
         DefinitionError: if a field is empty or has the wrong type.
@@ -187,13 +186,14 @@ class Card:
     block: str = ""
     also: tuple[Card, ...] = ()
     related: Mapping[str, str] = field(default_factory=dict, hash=False)
+    base: str = ""
 
     def __post_init__(self) -> None:
         """Check every field, so that every card in a registry is complete."""
         if not isinstance(self.title, str) or not self.title.strip():
             raise DefinitionError(f"zoo.Card: title is {short_repr(self.title)}; give a non-empty string.")
         owner = f"zoo.Card {self.title!r}"
-        for name in ("variant", "deviations", "history", "when_to_use", "trainability", "block"):
+        for name in ("variant", "deviations", "history", "when_to_use", "trainability", "block", "base"):
             if not isinstance(getattr(self, name), str):
                 raise DefinitionError(
                     f"{owner}: {name} is {short_repr(getattr(self, name))}; say it in words, or leave it out."
@@ -220,11 +220,6 @@ class Card:
         """Whether it has authors, year and url."""
         is_default = (isinstance(value, str) and not value for value in (self.authors, self.url))
         return self.year is not None or not all(is_default)
-
-    @property
-    def is_derived(self) -> bool:
-        """Whether this is the card of an unpublished class, and `variant` names the published component."""
-        return self.variant.startswith(_DERIVED)
 
     def citation(self) -> str:
         """Authors, year and title, or the title and ``unpublished``."""

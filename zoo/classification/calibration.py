@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from zoo.array_types import Array
 from zoo.classification.baselines import softmax
+from zoo.errors import CheckpointError
+from zoo.storage.checkpoint import is_digest
 
 MIN_SCALE, MAX_SCALE = 1e-3, 1e3
 """Bounds of the scale. For a model that is worse than chance, the best scale is not above 0."""
@@ -19,15 +26,83 @@ _CHUNK = 2**20
 """Numbers of a chunk of the derivatives, which bounds the memory."""
 
 
+@dataclass(frozen=True)
+class ClassCalibration:
+    """The calibration that the readout of a model contains: ``softmax(logits / temperature + biases)``.
+
+    Attributes:
+        temperature: The temperature, above 0.
+        biases: A bias for each class, `(K,)`, with a mean of 0.
+        data: The name of the data of the fit.
+        part: ``"valid"`` for the validation part of the data of training, or ``"all"`` for other data.
+        labels: Number of labels of the fit.
+        sha256: Digest of the data of the fit; empty if they have none.
+    """
+
+    temperature: float
+    biases: tuple[float, ...]
+    data: str
+    part: str
+    labels: int
+    sha256: str = ""
+
+    def after(self, first: ClassCalibration | None) -> ClassCalibration:
+        """Both calibrations as one: this was fitted to the logits of a model that has the first one."""
+        if first is None:
+            return self
+        biases = np.array(first.biases) / self.temperature + self.biases
+        temperature = first.temperature * self.temperature
+        return dataclasses.replace(self, temperature=temperature, biases=tuple(biases.tolist()))
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Any, classes: int, source: str) -> ClassCalibration:
+        """Read the result of :meth:`to_json`.
+
+        Args:
+            stored: The stored values.
+            classes: The number of classes.
+            source: The path of the file, for messages.
+
+        Raises:
+            CheckpointError: if it is anything else.
+        """
+        try:
+            values = {each.name: stored[each.name] for each in dataclasses.fields(cls)}
+            values["temperature"] = float(values["temperature"])
+            values["biases"] = tuple(map(float, values["biases"]))
+            made = cls(**values)
+            numbers = (made.temperature, *made.biases)
+            is_valid = (
+                all(map(math.isfinite, numbers))
+                and made.temperature > 0
+                and len(made.biases) == classes
+                and isinstance(made.data, str)
+                and made.part in ("valid", "all")
+                and type(made.labels) is int
+                and made.labels > 0
+                and (made.sha256 == "" or is_digest(made.sha256))
+            )
+            if not is_valid:
+                raise ValueError("a value is invalid")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise CheckpointError(
+                f"{source}: its description of the calibration is not one zoo wrote ({str(error)[:200]})."
+            ) from None
+        return made
+
+
 def fit_calibration(logits: Array, sizes: Array, codes: Array) -> tuple[float, Array]:
     """The scale and the biases for which ``softmax(scale * logits + bias)`` fits the labels best.
 
     The scale is the inverse of the temperature of Guo, Pleiss, Sun and Weinberger (2017,
     https://arxiv.org/abs/1706.04599). With a bias for each class, the probabilities also have the
-    frequencies of the labels (Alexandari, Kundaje and Shrikumar, 2020,
-    https://github.com/kundajelab/labelshiftexperiments). Both maximise the likelihood of the labels and of
-    one more label of each class, which all predictions share. So they are finite if there is no error, or no
-    label of a class.
+    frequencies of the labels (Alexandari, Kundaje and Shrikumar, 2020, https://arxiv.org/abs/1901.06852).
+    Both maximise the likelihood of the labels and of one more label of each class, which all predictions
+    share. So they are finite if there is no error, or no label of a class.
 
     Fisher scoring with Marquardt's damping starts from the best of 25 scales. From a scale of 1, it cannot
     leave the probabilities of overconfident models: their derivatives are zero in floating point.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -109,6 +110,55 @@ def predict(model: AnyModel, scaled: ScaledSequences, numbers: Array) -> Array:
     return predictions if spec.classes else predictions * spec.label_scale + spec.label_mean
 
 
+class KnownLabels(NamedTuple):
+    """The labels of some sequences or steps that are known.
+
+    Attributes:
+        items: Their indices among the labels of all sequences, `(m,)`.
+        codes: Numbers of classes, or numbers, `(m,)`.
+        is_known: Whether each prediction for the sequences has a label, `(n,)`.
+    """
+
+    items: Array
+    codes: Array
+    is_known: Array
+
+
+def known_labels(given: LabelledSequences, scaled: ScaledSequences, numbers: Array) -> KnownLabels:
+    """The labels of some sequences; predictions for these sequences are in the order of `is_known`."""
+    items, codes = scaled.items(numbers), scaled.spec.codes(given)
+    is_known = scaled.spec.has_label(codes)[items]
+    return KnownLabels(items[is_known], codes[items[is_known]], is_known)
+
+
+def compare_models(
+    models: Mapping[str, AnyModel],
+    given: LabelledSequences,
+    scaled: ScaledSequences,
+    numbers: Array,
+    main: str,
+) -> LabelScores | None:
+    """The scores of classifiers for the same labels, with the interval of their difference.
+
+    Args:
+        models: ``"model"`` and the models to compare it with.
+        given: The sequences.
+        scaled: The same, scaled.
+        numbers: Numbers of the sequences to predict.
+        main: The score of the difference.
+
+    Returns:
+        The scores; None if no label is known.
+    """
+    labels = known_labels(given, scaled, numbers)
+    if not len(labels.codes):
+        return None
+    predicted = {name: predict(model, scaled, numbers)[labels.is_known] for name, model in models.items()}
+    groups, _ = _resampled(given, scaled, numbers)
+    groups = groups if groups is None else groups[labels.is_known]
+    return class_scores(scaled.spec.label, labels.codes, predicted, main, groups)
+
+
 def score_model(
     model: AnyModel,
     given: LabelledSequences,
@@ -203,19 +253,14 @@ def _compare(
     main: str,
 ) -> tuple[LabelScores, int]:
     """The scores of a model and of the baselines on some sequences, and the number of resampled groups."""
-    spec, codes = scaled.spec, scaled.spec.codes(given)
-    has_label = spec.has_label(codes)
-    items = scaled.items(numbers)
-    is_scored = has_label[items]
-    if not is_scored.any():
+    spec, (scored, actual, is_scored) = scaled.spec, known_labels(given, scaled, numbers)
+    if not len(scored):
         raise DataError(f"{given.name} has no labels in the part to evaluate; choose another part.")
-    predicted, scored = predict(model, scaled, numbers)[is_scored], items[is_scored]
-    fitted = scaled.items(train)
-    fitted = fitted[has_label[fitted]]
-    baselines = _baselines(given, scaled, codes, fitted, scored, model.config.bidirectional)
+    predicted, fitted = predict(model, scaled, numbers)[is_scored], known_labels(given, scaled, train).items
+    baselines = _baselines(given, scaled, spec.codes(given), fitted, scored, model.config.bidirectional)
     groups, noun = _resampled(given, scaled, numbers)
     groups = groups if groups is None else groups[is_scored]
-    actual, count = codes[scored], len(scored) if groups is None else len(np.unique(groups))
+    count = len(scored) if groups is None else len(np.unique(groups))
     if not spec.classes:
         scores = number_scores(spec.label, actual, {"model": predicted[:, 0], **baselines}, main, groups)
     else:

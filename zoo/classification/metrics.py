@@ -23,7 +23,7 @@ _DENSE = 4
 """Numbers for each label that the counts of all groups at all thresholds may take."""
 
 _EPSILON = float(np.finfo(np.float64).eps)
-"""The least probability of the log loss, and its distance from 1, as in scikit-learn."""
+"""The least probability of the log loss, and its distance from 1, as in scikit-learn for float64."""
 
 ORDER_METRICS = ("auroc", "average_precision")
 """Scores of the order of the probabilities, of two classes that both occur."""

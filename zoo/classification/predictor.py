@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import copy
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from zoo.arguments import as_choice, as_path, counted, short_repr
 from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
-from zoo.classification.calibration import MIN_SCALE, fit_calibration
-from zoo.classification.evaluation import predict, score_model, score_sequences
+from zoo.classification.calibration import MIN_SCALE, ClassCalibration, fit_calibration
+from zoo.classification.evaluation import known_labels, predict, score_model, score_sequences
 from zoo.classification.metrics import CLASS_METRICS, NUMBER_METRICS
 from zoo.classification.scaling import ScaledSequences
 from zoo.classification.sequence_parts import divide
@@ -34,7 +34,7 @@ from zoo.data.table import (
 )
 from zoo.data.table_files import IN_MEMORY_TABLE
 from zoo.data.training_files import check_unchanged
-from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
+from zoo.errors import CheckpointError, DataError, UsageError, warn_caller
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses, command_for, open_run
 from zoo.storage import Checkpoint
@@ -127,6 +127,18 @@ class Predictions:
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
+class OpenedSequences(NamedTuple):
+    """Sequences that a predictor has read, which it takes in place of data and does not read again.
+
+    Attributes:
+        given: The sequences.
+        scaled: The same in the units of the model.
+    """
+
+    given: LabelledSequences
+    scaled: ScaledSequences
+
+
 @dataclass(frozen=True, eq=False)
 class Predictor:
     """A trained model with the channels, units and classes of its sequences.
@@ -140,7 +152,7 @@ class Predictor:
         data: The sequences of training, or the name of their file.
         main: The score that the comparison with the baselines uses.
         sha256: Digest of the sequences of training; empty if it is unknown or they are in memory.
-        temperature: The temperature of :meth:`calibrated`; None before a calibration and after loading.
+        calibration: The calibration that the readout of the model contains; None before :meth:`calibrated`.
     """
 
     model: SequenceModel
@@ -148,7 +160,12 @@ class Predictor:
     data: Any
     main: str = "accuracy"
     sha256: str = ""
-    temperature: float | None = None
+    calibration: ClassCalibration | None = None
+
+    @property
+    def temperature(self) -> float | None:
+        """The temperature of :meth:`calibrated`; None before a calibration."""
+        return None if self.calibration is None else self.calibration.temperature
 
     def __repr__(self) -> str:
         classes = short_repr(self.spec.classes)
@@ -205,21 +222,32 @@ class Predictor:
         named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None
         main = main_score(spec.classes, config.get("class_weights"), config.get("metric"))
         digest = str(stored.get("sha256", "")) if data is None else ""
-        return cls(model, spec, named if data is None else data, main, digest)
+        calibration = stored.get("calibration")
+        if calibration is not None:
+            calibration = ClassCalibration.from_json(calibration, len(spec.classes), source)
+        return cls(model, spec, named if data is None else data, main, digest, calibration)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``.safetensors`` file without the sequences, which :func:`zoo.predict` reads.
+
+        If the sequences of training are in a file, the new file contains its absolute path and its digest.
 
         Raises:
             CheckpointError: if the file cannot be written.
         """
         checkpoint = self.model.to_checkpoint()
-        source = f"{IN_MEMORY_TABLE}sequences"
+        is_named = isinstance(self.data, str | os.PathLike) and not self._is_in_memory()
+        source = self.data if is_named else f"{IN_MEMORY_TABLE}sequences"
+        if is_named and source != STDIN:
+            source = str(Path(source).absolute())
+        sequences = {
+            "spec": self.spec.to_json(),
+            "sha256": self.sha256,
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
+        }
         config = {"data": [source], "kind": "sequences", "metric": self.main}
-        described = {"sequences": {"spec": self.spec.to_json()}, "config": config}
-        save_file(
-            as_path(path, "Predictor: path"), Checkpoint(checkpoint.arrays, {**checkpoint.meta, **described})
-        )
+        meta = {**checkpoint.meta, "sequences": sequences, "config": config}
+        save_file(as_path(path, "Predictor: path"), Checkpoint(checkpoint.arrays, meta))
 
     def predict(self, data: Any = None) -> Predictions:
         """Predict the label of each sequence, or of each step.
@@ -281,7 +309,7 @@ class Predictor:
             as_choice(part, "part", (*PARTS, "all"))
         if data is not None and part not in (None, "all"):
             raise UsageError(f"part is {part!r}, but other data have no parts; leave it out.")
-        given, scaled = self._open_training("the comparison with simple methods")
+        given, scaled = self.open_data(None, use="the comparison with simple methods")
         parts = divide(given, self.spec)
         if data is None:
             return score_model(self.model, given, scaled, parts, part or parts.last, self.main)
@@ -297,8 +325,9 @@ class Predictor:
 
         Fits a temperature (Guo, Pleiss, Sun and Weinberger, 2017, https://arxiv.org/abs/1706.04599) and a
         bias for each class (Alexandari, Kundaje and Shrikumar, 2020,
-        https://github.com/kundajelab/labelshiftexperiments) to labels, by maximum likelihood. They scale and
-        shift the readout of a copy of the model, so saved files and exports have the new probabilities.
+        https://arxiv.org/abs/1901.06852) to labels, by maximum likelihood. They scale and shift the readout
+        of a copy of the model, so saved files and exports have the new probabilities. ``calibration`` holds
+        them; of a calibrated model, those of both fits together.
         After training with ``class_weights="balanced"`` the biases restore the frequencies of the classes.
         With two classes, the order of the sequences by their probability does not change, unless the
         probabilities are means over steps. Each sequence counts once, whatever its weight.
@@ -307,51 +336,56 @@ class Predictor:
 
         Args:
             data: As for :meth:`predict`, with labels, for example of the place where the model is used; None
-                for the validation part of the data of training. The model must not be trained on them.
+                for the validation part of the data of training. The model must not be trained on them: for
+                the file of training, the validation part is taken, too.
 
         Raises:
             UsageError: if labels are numbers, the labels lack a class, or the model predicts NaN.
             DataError: if the data cannot be read or do not fit, or those of training have changed.
 
         Warns:
-            ZooWarning: if the predictions do not agree with the labels.
+            ZooWarning: if the predictions do not agree with the labels, or the data are the file of training.
         """
         if not self.spec.classes:
             raise UsageError(f"the label {self.spec.label!r} is a number; only classes have probabilities.")
-        if data is None:
-            given, scaled = self._open_training("calibration")
-            numbers, source = divide(given, self.spec).valid, f"the validation part of {given.name}"
+        predictor, other = self.opened(data)
+        if other is None:
+            given, scaled = predictor.open_data(None, use="calibration")
+            if data is not None:
+                warn_of_training_data(given.name)
+            part, numbers = "valid", divide(given, self.spec).valid
+            source = f"the validation part of {given.name}"
+            advice = "train with a larger validation part, as in `split='50,25,25'`, or give other `data`"
         else:
-            given, scaled = self.open_data(data, needs_labels=True)
-            numbers, source = np.arange(len(scaled.offsets) - 1), given.name
-        codes = self.spec.codes(given)[scaled.items(numbers)]
-        has_label = codes >= 0
-        self._check_labels(codes[has_label], source)
-        sizes = np.ones(len(codes), np.int64)
+            given, scaled = other
+            part, numbers, source = "all", np.arange(len(scaled.offsets) - 1), given.name
+            advice = "give sequences with labels of all classes"
+        labels = known_labels(given, scaled, numbers)
+        self._check_labels(labels.codes, source, advice)
+        sizes = np.ones(len(labels.is_known), np.int64)
         if self.spec.pooling == "mean":  # a prediction is the mean of the probabilities of its steps
             sizes = scaled.lengths[numbers]
             scaled = replace(scaled, spec=replace(self.spec, pooling=STEPWISE))
-        probabilities = predict(self.model, scaled, numbers)[np.repeat(has_label, sizes)]
+        probabilities = predict(self.model, scaled, numbers)[np.repeat(labels.is_known, sizes)]
         logits = np.log(np.maximum(probabilities, 1e-300))
         if not np.isfinite(logits).all():
             raise UsageError(f"the model predicts NaN for {source}; train it again.")
-        scale, bias = fit_calibration(logits, sizes[has_label], codes[has_label])
+        scale, bias = fit_calibration(logits, sizes[labels.is_known], labels.codes)
         if scale == MIN_SCALE:
-            warnings.warn(
+            warn_caller(
                 f"the predictions for {source} do not agree with the labels: the calibrated probabilities "
-                f"of each sequence are nearly the shares of the classes.",
-                ZooWarning,
-                stacklevel=2,
+                f"of each sequence are nearly the shares of the classes."
             )
         model = copy.deepcopy(self.model)
         model.params["Why"][...] *= scale
         model.params["by"][...] = model.params["by"] * scale + bias
-        return replace(self, model=model, temperature=1 / scale)
+        facts = given.name, part, len(labels.codes), given.sha256
+        calibration = ClassCalibration(1 / scale, tuple(bias.tolist()), *facts).after(self.calibration)
+        return replace(self, model=model, calibration=calibration)
 
-    def _check_labels(self, codes: Array, source: str) -> None:
+    def _check_labels(self, codes: Array, source: str, advice: str) -> None:
         """Check that labels for a calibration have all classes; raises `UsageError`."""
         assert self.spec.classes
-        advice = "give more labelled data, or train with a larger validation part, as in `split='50,25,25'`"
         if not len(codes):
             raise UsageError(f"{source} has no labels, to which probabilities are calibrated; {advice}.")
         counts = np.bincount(codes, minlength=len(self.spec.classes))
@@ -366,23 +400,37 @@ class Predictor:
         """Numbers of the sequences of each part of the data of training."""
         return divide(given, self.spec).by_name()
 
-    def _open_training(self, use: str) -> tuple[LabelledSequences, ScaledSequences]:
-        """The sequences of training, as for :meth:`open_data`, which a saved predictor lacks."""
-        if isinstance(self.data, str) and self.data.startswith(IN_MEMORY_TABLE):
-            raise DataError(
-                f"{use} needs the sequences of training, which were passed from memory or are not in the "
-                f"file of a saved predictor; use the result of `zoo.fit`, or a run on a file."
-            )
-        return self.open_data(None, needs_labels=True)
+    def opened(self, data: Any) -> tuple[Predictor, OpenedSequences | None]:
+        """Read data with labels once, and compare them with the data of training by their digests.
+
+        Args:
+            data: As for :meth:`predict`; None for the data of training, which are not read here.
+
+        Returns:
+            The predictor and the data. If these are the data of training, for example because the file was
+            moved or is piped, a predictor that has read them, and None.
+        """
+        if data is None:
+            return self, None
+        other = self.open_data(data)
+        if self.sha256 and other.given.sha256 == self.sha256:
+            return replace(self, data=other), None
+        return self, other
+
+    def _is_in_memory(self) -> bool:
+        """Whether the sequences of training are neither in a file nor in this object."""
+        return isinstance(self.data, str) and self.data.startswith(IN_MEMORY_TABLE)
 
     def open_data(
-        self, data: Any = None, needs_labels: bool = True
-    ) -> tuple[LabelledSequences, ScaledSequences]:
+        self, data: Any = None, needs_labels: bool = True, use: str = "this prediction"
+    ) -> OpenedSequences:
         """The sequences of some data, as for :meth:`predict`, and the same in the units of the model.
 
         Args:
-            data: The data; None for those of training.
+            data: The data; None for those of training. Sequences that this method returned are not read
+                again.
             needs_labels: Whether sequences without labels are an error.
+            use: The purpose of the data, for messages.
 
         Raises:
             DataError: if the data cannot be read or do not fit, or those of training have changed.
@@ -390,18 +438,34 @@ class Predictor:
         source = self.data if data is None else data
         if source is None:
             raise UsageError("data is None, and the checkpoint names no file; give the sequences.")
+        if data is None and self._is_in_memory():
+            raise DataError(
+                f"{use} needs the sequences of training, which were passed from memory or are not in the "
+                f"file of a saved predictor; use the result of `zoo.fit`, or a run on a file."
+            )
         if data is None and isinstance(source, str) and source == STDIN:
             raise DataError(
                 "the sequences came from standard input, which is not read again; name them with `data`."
             )
-        reads_time = "dt" in self.model.stack.inputs
-        time_kind = self.spec.time_kind if reads_time else None
-        roles = replace(self.spec.roles(), chooses_time=reads_time, time_kind=time_kind)
-        given = read_sequences(source, roles, self.spec.missing, needs_labels)
+        if isinstance(source, OpenedSequences):
+            given = source.given
+        else:
+            reads_time = "dt" in self.model.stack.inputs
+            time_kind = self.spec.time_kind if reads_time else None
+            roles = replace(self.spec.roles(), chooses_time=reads_time, time_kind=time_kind)
+            given = read_sequences(source, roles, self.spec.missing, needs_labels)
         if data is None:
             check_unchanged(given.name, given.sha256, self.sha256, "predict")
         offsets = divide(given, self.spec).offsets if data is None else given.offsets
-        return given, ScaledSequences.make(given, self.spec, self.model.dtype, offsets)
+        return OpenedSequences(given, ScaledSequences.make(given, self.spec, self.model.dtype, offsets))
+
+
+def warn_of_training_data(name: str) -> None:
+    """Warn that a calibration is fitted to the validation part of the data, since these are of training."""
+    warn_caller(
+        f"the model was trained on {name}, so the calibration is fitted to its validation part; give other "
+        f"sequences, or leave out `data`."
+    )
 
 
 def main_score(classes: tuple[str, ...], class_weights: Any, metric: Any = None) -> str:

@@ -138,13 +138,7 @@ def with_units(
     Raises:
         DataError: if all channels are constant.
     """
-    is_train = np.zeros(len(parts.offsets) - 1, bool)
-    is_train[parts.train] = True
-    steps = given.values, parts.offsets, is_train
-    counts = np.maximum(_sum_of_steps(*steps, lambda values: ~np.isnan(values)), 1)
-    mean = _sum_of_steps(*steps, lambda values: values) / counts
-    scale = np.sqrt(_sum_of_steps(*steps, lambda values: (values - mean) ** 2) / counts)
-    varies = scale > 1e-12 * (np.abs(mean) + 1)
+    mean, scale, varies = channel_units(given.values, parts)
     if not varies.any():
         raise DataError(
             f"{given.name}: all channels are constant in the training part; there is nothing to learn."
@@ -159,6 +153,24 @@ def with_units(
     if not spec.classes:
         units |= {"label_mean": float(labels.mean()), "label_scale": float(labels.std())}
     return replace(spec, **units)
+
+
+def channel_units(values: Array, parts: SequenceParts) -> tuple[Array, Array, Array]:
+    """The mean and standard deviation of channels in the training part, and whether they vary, `(I,)` each.
+
+    Missing values do not count. The values of a constant channel may differ by rounding.
+
+    Args:
+        values: The values of all steps, `(R, I)`.
+        parts: The parts of the sequences.
+    """
+    is_train = np.zeros(len(parts.offsets) - 1, bool)
+    is_train[parts.train] = True
+    steps = values, parts.offsets, is_train
+    counts = np.maximum(_sum_of_steps(*steps, lambda each: ~np.isnan(each)), 1)
+    mean = _sum_of_steps(*steps, lambda each: each) / counts
+    scale = np.sqrt(_sum_of_steps(*steps, lambda each: (each - mean) ** 2) / counts)
+    return mean, scale, scale > 1e-12 * (np.abs(mean) + 1)
 
 
 def _sum_of_steps(

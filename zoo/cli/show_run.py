@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.arguments import short_repr
+from zoo.arguments import counted, short_repr
 from zoo.array_types import Array
+from zoo.classification.calibration import ClassCalibration
 from zoo.classification.spec import SequenceSpec
 from zoo.cli.terminal import bold, dim, indent
 from zoo.data import vocabulary_from_json
@@ -41,6 +42,8 @@ def run_lines(path: Path) -> Iterator[str]:
     yield f"{bold(source)}  {dim(str(checkpoint.meta.get('kind')))}"
     if path.is_dir():
         yield from ("", *align(info_rows(run_info(Run(path)))))
+    if calibration := _calibration_rows(checkpoint.meta, source):
+        yield from ("", bold("Calibration, which the readout contains"), *indent(align(calibration)))
     yield from ("", bold(f"Parameters: {sum(parts.values()):,}"))
     yield from indent(_rows(params, with_part=True))
     yield from (
@@ -53,6 +56,23 @@ def run_lines(path: Path) -> Iterator[str]:
     if buffers:
         yield from ("", bold("Buffers, which are not trained"))
         yield from indent(_rows(buffers, with_part=False))
+
+
+def _calibration_rows(meta: Mapping[str, Any], source: str) -> list[tuple[str, str]]:
+    """The temperature, the biases and the data of a calibrated classifier; empty without a calibration."""
+    sequences = meta.get("sequences")
+    if not isinstance(sequences, Mapping) or sequences.get("calibration") is None:
+        return []
+    classes = SequenceSpec.from_json(sequences.get("spec"), source).classes
+    calibration = ClassCalibration.from_json(sequences["calibration"], len(classes), source)
+    part = "validation part of " if calibration.part == "valid" else ""
+    digest = f", sha256 {calibration.sha256[:12]}" if calibration.sha256 else ""
+    biases = zip(classes, calibration.biases, strict=True)
+    return [
+        ("fitted", f"to {counted(calibration.labels, 'label')}, {part}{calibration.data}{digest}"),
+        ("temperature", f"{calibration.temperature:.4g}"),
+        *((f"bias of {name}", f"{bias:.4g}") for name, bias in biases),
+    ]
 
 
 def _of_kind(arrays: Mapping[str, Array], kind: str) -> dict[str, Array]:

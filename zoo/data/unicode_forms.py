@@ -1,4 +1,4 @@
-"""Texts in which a character has two forms: composed, and as a letter with a combining mark."""
+"""Texts in which a character has two forms, such as composed, and as a letter with a combining mark."""
 
 from __future__ import annotations
 
@@ -33,26 +33,43 @@ def unicode_note(corpus: Corpus) -> str:
     if not example:
         return ""
     return (
-        f"the text has {example!r} in two forms, composed and with a combining mark, which are different "
-        f"symbols; write the text in one form, such as unicodedata.normalize('NFC', text)"
+        f"the text has {example!r} in two forms, which look the same and are different symbols; write the "
+        f"text in one form, such as unicodedata.normalize('NFC', text)"
     )
 
 
 def _mixed_character(corpus: Corpus) -> str:
-    """A composed character of a text that also has its letter and its mark; empty if there is none."""
+    """A character that a text has in two forms, composed; empty if there is none.
+
+    A character is a symbol with the combining marks, or the Hangul vowels and finals, after it. Two forms are
+    different characters with the same full decomposition (NFD), such as U+212B and U+00C5.
+    """
     symbols = [str(symbol) for symbol in corpus.vocabulary.symbols]
-    index = {symbol: number for number, symbol in enumerate(symbols)}
-    composed = dict[tuple[int, int], str]()
-    for symbol in symbols:
-        parts = unicodedata.normalize("NFD", symbol) if len(symbol) == 1 else ""
-        if len(parts) > 1 and parts[0] in index and parts[1] in index:
-            composed.setdefault((index[parts[0]], index[parts[1]]), symbol)
-    marks = np.array(sorted({mark for _, mark in composed}), np.int64)
-    if not len(marks):
+    decomposed = [unicodedata.normalize("NFD", symbol) for symbol in symbols]
+    if decomposed == symbols:  # then no character has another form
         return ""
-    before = np.flatnonzero(np.isin(corpus.tokens[1:], marks))
-    pairs = np.unique(np.stack([corpus.tokens[before], corpus.tokens[before + 1]], axis=1), axis=0)
-    return next((composed[pair] for pair in map(tuple, pairs.tolist()) if pair in composed), "")
+    marks = {mark for form in decomposed for mark in form[1:]}
+    is_mark = np.array(
+        [symbol in marks or unicodedata.category(symbol[:1] or " ")[0] == "M" for symbol in symbols]
+    )
+    if not is_mark.any() and len(set(decomposed)) == len(symbols):
+        return ""
+    is_start = ~is_mark[corpus.tokens]
+    is_start[:1] = True
+    starts = np.flatnonzero(is_start)
+    sizes = np.diff(starts, append=len(corpus.tokens))
+    seen = dict[str, str]()
+    for size in np.unique(sizes).tolist():
+        first = starts[sizes == size]
+        keys = corpus.tokens[first].astype(np.int64)
+        for offset in range(1, size):  # np.unique of rows is slower
+            keys = np.unique(keys, return_inverse=True)[1] * len(symbols) + corpus.tokens[first + offset]
+        for start in first[np.unique(keys, return_index=True)[1]].tolist():
+            character = "".join(symbols[code] for code in corpus.tokens[start : start + size])
+            form = unicodedata.normalize("NFD", character)
+            if seen.setdefault(form, character) != character:
+                return unicodedata.normalize("NFC", character)
+    return ""
 
 
 def _mixed_word(symbols: Sequence[object]) -> str:

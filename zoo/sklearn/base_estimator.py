@@ -243,6 +243,11 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
             else:  # fitted on sequences, whose lengths may differ
                 table = check_array(X, dtype=[np.float64, np.float32], estimator=self)
         except ValueError as error:
+            if "contains NaN" in str(error):
+                raise ValueError(
+                    f"{type(self).__name__}: X contains NaN; fill it, or use `zoo.fit` with "
+                    f"`missing='forward'` or `missing='mask'`."
+                ) from None
             if "could not convert string" not in str(error):
                 raise
             raise ValueError(
@@ -276,7 +281,13 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         names = [] if self._fitted_on_table else [*getattr(self, "feature_names_in_", ())]
         if feature not in names:
             known = f"one of {', '.join(map(repr, names[:20]))}" if names else "a number"
-            advice = did_you_mean(feature, names) if names else " Names need data frames in a list."
+            advice = did_you_mean(feature, names)
+            if self._fitted_on_table:
+                advice = (
+                    " Each row of a table is a sequence; give a list with one data frame for each sequence."
+                )
+            elif not names:
+                advice = " Names need data frames in a list."
             raise UsageError(f"{owner} is {feature!r}; expected {known}.{advice}")
         return names.index(feature)
 

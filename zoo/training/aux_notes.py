@@ -11,15 +11,16 @@ from zoo.base import Cell, Noise
 from zoo.layers.stack import Stack
 
 
-def aux_notes(stack: Stack, description: Mapping[str, Any]) -> list[str]:
+def aux_notes(stack: Stack, kind: str, description: Mapping[str, Any]) -> list[str]:
     """Warnings about the auxiliary inputs of cells that are trained on a table or on labelled sequences.
 
     Args:
         stack: The layers.
+        kind: The kind of the data, ``"table"``, ``"sequences"``, ``"text"`` or ``"task"``.
         description: The description of the data.
     """
     notes = [long_gap_note(stack, description)]
-    if "largest_dt" in description:  # a task or a text has no columns
+    if kind in ("table", "sequences"):  # a task or a text has no columns
         notes += [
             f"{stack.label()} has the auxiliary input {name!r}, and data only give `dt`, the time between "
             f"rows, so it has its default in each row; to give it values, train a zoo.SequenceModel"

@@ -16,7 +16,7 @@ from zoo.base.loss import Loss
 from zoo.base.metric import higher_is_better
 from zoo.classification.evaluation import evaluation_batches, pooled, score_model, step_weights
 from zoo.classification.metrics import metric_value
-from zoo.classification.scaling import ScaledSequences, window_rows
+from zoo.classification.scaling import ScaledSequences, channel_units, window_rows
 from zoo.classification.sequence_parts import SequenceParts
 from zoo.data.column_notes import increasing_note, sentinel_notes
 from zoo.data.labelled_sequences import LabelledSequences
@@ -29,9 +29,6 @@ from zoo.training.array_dataset import epoch_order
 from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 from zoo.training.sequence_windows import SequenceWindows
-
-_SMALL = 1e-12
-"""Largest range of a constant channel, relative to its values, which may be rounded."""
 
 _MAX_PROBE_STEPS = 1000
 """Steps of the sequences of diagnostics, which store the gates of each step."""
@@ -118,17 +115,12 @@ class LabelledDataset:
 
     def _constant_channels(self) -> list[str]:
         """Channels without information: all their values in the training part are equal or missing."""
-        spec, offsets = self.scaled.spec, self.parts.offsets
-        is_train = np.zeros(len(offsets) - 1, bool)
-        is_train[self.parts.train] = True
-        rows = np.repeat(is_train, np.diff(offsets))
-        constant = list[str]()
-        for number in np.flatnonzero(np.array(spec.scale) == 1.0):  # the scale of a constant channel
-            values = self.given.values[rows, number]
-            values = values[~np.isnan(values)]
-            if not len(values) or np.ptp(values) <= _SMALL * (abs(values[0]) + 1):
-                constant.append(spec.channels[number])
-        return constant
+        spec = self.scaled.spec
+        numbers = np.flatnonzero(np.array(spec.scale) == 1.0)  # also of the codes of categories
+        if not len(numbers):
+            return []
+        _, _, varies = channel_units(self.given.values[:, numbers], self.parts)
+        return [spec.channels[number] for number in numbers[~varies]]
 
     def _column_notes(self) -> Iterator[str]:
         """Sentences about columns that probably mean something else, and about classes that a part lacks."""
@@ -151,10 +143,10 @@ class LabelledDataset:
             counts = np.bincount(labels, minlength=len(spec.classes))
             absent = [repr(spec.classes[code]) for code in np.flatnonzero(counts == 0)]
             if absent:
-                noun = "class" if len(absent) == 1 else "classes"
+                noun, owner = ("class", "its") if len(absent) == 1 else ("classes", "their")
                 yield (
                     f"no group of the {name} part has the {noun} {', '.join(absent)}, so scores of this part "
-                    f"say nothing about it; give another `split_seed`, or more groups."
+                    f"do not include {owner} recall; give another `split_seed`, or more groups."
                 )
 
     def _group_counts(self) -> list[int] | None:

@@ -144,7 +144,7 @@ def train(
             warn_caller(f"{dataset.name}: {text_note}.")
     factory = RunFactory(dataset, resolved_cells, optimizer, regularisation, initial)
     parts = factory.make(config)  # before a checkpoint replaces the initial values
-    for note in aux_notes(parts.model.stack, metadata) if on_event is None else ():
+    for note in aux_notes(parts.model.stack, dataset.kind, metadata) if on_event is None else ():
         warn_caller(f"{dataset.name}: {note}")
     description = None if initial is None else initial.describe(dataset, parts.model)
     if config.residual and before is None:  # runs of older versions may have it without effect
@@ -528,7 +528,9 @@ class _TrainingSession:
         trainer.last_eval = next((event for event in evals if event.get("step", 0) <= state.step), None)
         self.directory.write_config(self.config.to_json())
         self._emit(self._start_event("resume" if resumed else "start", state.step, trainer.lr))
-        for sentence in filter(None, (*warnings, *aux_notes(self.model.stack, self.dataset.metadata()))):
+        for sentence in filter(
+            None, (*warnings, *aux_notes(self.model.stack, self.dataset.kind, self.dataset.metadata()))
+        ):
             self._emit({"event": "warning", "step": state.step, "text": sentence})
         return trainer
 

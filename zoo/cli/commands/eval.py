@@ -275,19 +275,18 @@ def _on_sequences(trained: LoadedModel, config: Config, options: _Options) -> _E
     if len(options.data) > 1:
         raise UsageError(f"{reason}; --data takes one file.")
     data = options.data[0] if options.data else None
-    predictor = options.with_weights(Predictor.load(trained.source, options.cells))
-    if data is not None and predictor.open_data(data)[0].sha256 == trained.sha256:  # moved since training
-        predictor, data = replace(predictor, data=data), None
+    loaded = options.with_weights(Predictor.load(trained.source, options.cells))
+    predictor, other = loaded.opened(data)
     advice = (
         ""
-        if data is None
+        if other is None
         else (
             f"The baselines of other data need it: restore it, or print the predictions alone, `zoo predict "
             f"{trained.source} --data {data}`."
         )
     )
     check_training_files(trained.source, [predictor.data], advice)
-    facts = predictor.evaluate(data, options.part)
+    facts = predictor.evaluate(other, options.part)
     return facts, list(score_lines(facts))
 
 

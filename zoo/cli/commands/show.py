@@ -260,7 +260,7 @@ def _reference(component: type[Component]) -> Iterator[str]:
     card = component.card
     remarks = {"Variant": card.variant, "Deviations": card.deviations, "Trainability": card.trainability}
     yield from _wrapped(card.citation())
-    if card.is_derived:
+    if card.base:
         text = remarks.pop("Variant")
         yield from _wrapped(f"{text[0].upper()}{text[1:]}")
     yield from [card.url] if card.published else []
