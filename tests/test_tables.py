@@ -103,3 +103,19 @@ def test_blocks_have_all_columns_in_order(widths, width):
         assert [len(row) for row in block.rows] == [len(block.headings)] * 2
         assert block.width <= width or len(block.headings) == 2
     assert (len(blocks) == 1) is (table.width <= width or len(headings) == 2)
+
+
+@given(st.lists(st.lists(st.sampled_from(["", "value"]), min_size=5, max_size=5), min_size=1, max_size=4))
+def test_blocks_omit_rows_without_values(cells):
+    rows = tuple((f"row {number}", *row) for number, row in enumerate(cells))
+    blocks = TextTable("", ("", *"abcde"), rows).blocks(14)
+    assert len(blocks) > 1
+    shown = {
+        (row[0], name): cell
+        for block in blocks
+        for row in block.rows
+        for name, cell in zip(block.headings[1:], row[1:], strict=True)
+    }
+    values = {(row[0], name): cell for row in rows for name, cell in zip("abcde", row[1:], strict=True)}
+    assert {key: cell for key, cell in shown.items() if cell} == {k: v for k, v in values.items() if v}
+    assert all(any(row[1:]) for block in blocks for row in block.rows)

@@ -60,7 +60,8 @@ class TextTable:
         """Tables with the first column and some of the others, of which each fits into ``width`` characters.
 
         They are as few as possible. Their numbers of columns differ by one at most. A table with two columns
-        may be wider. The title is above the first table, legend and marks are below the last one.
+        may be wider. Each omits rows without values. The title is above the first table, legend and marks
+        are below the last one.
         """
         others = range(1, len(self.headings))
         if self.width <= width or len(others) < 2:
@@ -75,6 +76,7 @@ class TextTable:
         return [
             replace(
                 table,
+                rows=tuple(row for row in table.rows if any(row[1:])),
                 title=self.title if number == 0 else "",
                 legend=self.legend if number == last else "",
                 marks=self.marks if number == last else "",

@@ -691,13 +691,26 @@ def test_comparison_report_needs_no_compiler(comparison):
         ({"runs": {}}, "runs is not a list"),
         ({"runs": []}, "without a single run"),
         ({"runs": [3]}, r"runs\[0\] is not an object"),
-        ({"runs": [{"task": 1}]}, r"runs\[0\]: task is 1; expected a text"),
-        ({"overall": [{"cell": "c", "rank": "x"}]}, "rank is 'x'; expected a number"),
     ],
 )
 def test_damaged_results_are_errors(comparison, tmp_path, change, message):
     results = json.loads((comparison / "results.json").read_text())
     (tmp_path / "results.json").write_text(json.dumps({**results, **change}))
+    with pytest.raises(zoo.CheckpointError, match=message):
+        make_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("runs", {"task": 1}, r"runs\[0\]: task is 1; expected a text"),
+        ("summary", {"rank": "x"}, r"summary\[0\]: rank is 'x'; expected a number"),
+    ],
+)
+def test_damaged_field_of_results_is_an_error(comparison, tmp_path, section, change, message):
+    results = json.loads((comparison / "results.json").read_text())
+    results[section][0] |= change
+    (tmp_path / "results.json").write_text(json.dumps(results))
     with pytest.raises(zoo.CheckpointError, match=message):
         make_report(tmp_path)
 
