@@ -184,7 +184,7 @@ def rate_size_table(results: Comparison, task: str) -> Table:
     entries = {cell: [rate_cell(rows.get((cell, size))) for size in results.sizes] for cell in cells}
     texts = [entry.text for each in entries.values() for entry in each]
     marks = [sentence for mark, sentence in _VERDICTS.items() if any(mark in text for text in texts)]
-    base = results.section("plan")["settings"].get("base_hidden")  # plans of older versions lack it
+    base = results.section("plan").get("settings", {}).get("base_hidden")  # older plans lack it
     width = [f"The rates are for {base:,} hidden units (`--base-hidden`)."] if base else []
     columns = (
         replace(column, heat=False) for column in _columns(results, "the learning rate that the sweep chose")
