@@ -24,7 +24,7 @@ def swapped(name):
 
 
 def repeated(name):
-    """The name with one letter twice, for every second letter."""
+    """Misspelt names: one letter is repeated, at all even positions in turn."""
     for at in range(0, len(name), 2):
         yield name[:at] + name[at] + name[at:]
 

@@ -45,17 +45,26 @@ def width_groups(model: Model | Recurrent, base_hidden: int) -> dict[str, dict[s
     """
     if not isinstance(model, (Model, Recurrent)):
         raise UsageError(f"width_groups: model is {short_repr(model)}; expected a layer or a model of zoo.")
-    hidden = as_integer(base_hidden, "width_groups: base_hidden", 1)
+    factors = width_factors(model, as_integer(base_hidden, "width_groups: base_hidden", 1))
+    return {name: {"lr_factor": factor} for name, factor in factors.items()}
+
+
+def width_factors(model: Model | Recurrent, base_hidden: int) -> dict[str, float]:
+    """The factors of :func:`width_groups` by name of the parameter.
+
+    Raises:
+        UsageError: if the cells cannot have the size ``base_hidden``.
+    """
     stack = model.stack
     try:
-        base = Stack(replace(stack.config, hidden_size=hidden))
+        base = Stack(replace(stack.config, hidden_size=base_hidden))
     except UsageError as error:
-        raise UsageError(f"base_hidden is {hidden:,}: {error}") from error
+        raise UsageError(f"base_hidden is {base_hidden:,}: {error}") from error
     factors = dict(_layer_factors(stack, base))
     readout = "embedding" if isinstance(model, Model) and model.tie else "Why"
     if readout in model.params:
         factors[readout] = base.output_size / stack.output_size
-    return {name: {"lr_factor": factor} for name, factor in factors.items() if factor != 1}
+    return {name: factor for name, factor in factors.items() if factor != 1}
 
 
 def _layer_factors(stack: Stack, base: Stack) -> Iterator[tuple[str, float]]:

@@ -107,12 +107,14 @@ class LabelledDataset:
             "step": step_text(self.given.time_unit, self.given.time_kind == "date"),
             "uneven": 0.0 if self.given.dt is None else round(uneven_share(self.given.dt), 4),
             "left_out": list(self.given.left_out),
-            "constant": self._constant_channels(),
-            "column_notes": list(self._column_notes()),
+            "constant": self._constant_channels,
+            "column_notes": self._column_notes,
             "inputs": spec.input_size,
             "spec": spec.to_json(),
         }
 
+    # Each checkpoint has the description, and these two read all values.
+    @cached_property
     def _constant_channels(self) -> list[str]:
         """Channels without information: all their values in the training part are equal or missing."""
         spec = self.scaled.spec
@@ -122,15 +124,16 @@ class LabelledDataset:
         _, _, varies = channel_units(self.given.values[:, numbers], self.parts)
         return [spec.channels[number] for number in numbers[~varies]]
 
-    def _column_notes(self) -> Iterator[str]:
+    @cached_property
+    def _column_notes(self) -> list[str]:
         """Sentences about columns that probably mean something else, and about classes that a part lacks."""
         given = self.given
-        if given.groups is not None:
-            yield from self._absent_classes()
-        yield from sentinel_notes(given.channels, given.values)
+        notes = [] if given.groups is None else [*self._absent_classes()]
+        notes += sentinel_notes(given.channels, given.values)
         if self.parts.is_cut and given.time is None:  # in several sequences a number of the row begins anew
             for name, values in zip(given.channels, given.values.T, strict=True):
-                yield from increasing_note(name, values, given.offsets)
+                notes += increasing_note(name, values, given.offsets)
+        return notes
 
     def _absent_classes(self) -> Iterator[str]:
         """A sentence for each part that lacks classes, since groups are divided whatever their classes."""

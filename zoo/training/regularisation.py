@@ -24,7 +24,7 @@ from zoo.base.param_groups import (
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.model import AnyModel
 from zoo.model.two_pass_step import ActivityPenalty
-from zoo.model.width_groups import width_groups
+from zoo.model.width_groups import width_factors
 from zoo.registry.api import component_class, resolve
 from zoo.registry.plugin_files import is_file_spec, load_class_file
 from zoo.training.config import REGULARISATION_SETTINGS
@@ -152,8 +152,7 @@ class Regularisation:
         Raises:
             UsageError: if no parameter matches a pattern, or a component does not suit its parameter.
         """
-        groups = {} if self.base_hidden is None else width_groups(model, self.base_hidden)
-        factors = {name: group["lr_factor"] for name, group in groups.items()}
+        factors = {} if self.base_hidden is None else width_factors(model, self.base_hidden)
         if not factors and not any(self.settings().values()):
             return optimizer, None
         slices = [(name, span) for name, span, _ in model.layout.slots()]
