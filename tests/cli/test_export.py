@@ -159,7 +159,7 @@ def test_existing_files_are_kept(form, here):
         (("--out", "m.c", "--name", "é"), "Error: export: --name is 'é'; expected ASCII letters, digits and"),
         (
             ("--out", "m.tflite"),
-            "--out m.tflite: the format is unknown; use a name that ends in .onnx or .c or .js or .mjs or",
+            "--out m.tflite: the format is unknown; use a name that ends in .onnx, .c, .js, .mjs, .html or",
         ),
     ],
 )

@@ -148,7 +148,8 @@ def _format_of(form: str | None, out: str | None) -> str:
     if not formats:
         if Path(out).is_dir():
             raise UsageError(f"--out {out} is a directory; name a file.")
-        endings = " or ".join(ending for suffixes in SUFFIXES.values() for ending in suffixes)
+        *others, last = [ending for suffixes in SUFFIXES.values() for ending in suffixes]
+        endings = f"{', '.join(others)} or {last}"
         raise UsageError(
             f"--out {out}: the format is unknown; use a name that ends in {endings}, or add --format."
         )
