@@ -100,6 +100,86 @@ def test_taps_start_as_those_of_pytorch():
     assert abs(taps.std() - 0.5 / np.sqrt(3)) < 0.01
 
 
+# ---- teacher_forcing ----------------------------------------------------------------------------------
+
+FORCED = ["vanilla", "lstm", "gru", "shallow_plrnn", "ctrnn", "plrnn", "slstm"]
+
+
+@pytest.mark.parametrize("cell", FORCED)
+def test_forcing_mixes_first_units_with_measurements(cell):
+    """The cell without an input, one step at a time, on states that are mixed by hand."""
+    rnn, plain = layer(zoo.modify(cell, "teacher_forcing", alpha=0.3), 5), layer(cell, 5)
+    fill(plain, rnn)
+    x, state = sequence(rnn)
+    forcing = np.random.default_rng(4).uniform(size=(T, B))
+    first = next(iter(state))
+    for given in ({}, {"forcing": forcing}):
+        y, last = rnn.forward(x, state, **given)
+        carried = dict(state)
+        for t in range(T):
+            share = given.get("forcing", np.full((T, B), 0.3))[t][:, None]
+            mixed = carried[first].copy()
+            mixed[:, :INPUTS] = (1 - share) * mixed[:, :INPUTS] + share * x[t]
+            _, carried = plain.forward(np.zeros((1, B, INPUTS)), carried | {first: mixed})
+            np.testing.assert_allclose(y[t], carried[first][:, :INPUTS], rtol=1e-10, atol=1e-12)
+        for name, value in last.items():
+            np.testing.assert_allclose(value, carried[name], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", FORCED)
+def test_model_that_reads_its_own_outputs_runs_freely(cell):
+    rnn = layer(f"{cell}+teacher_forcing", 5)
+    x, state = sequence(rnn)
+    free, _ = rnn.forward(x, state, forcing=np.zeros((T, B)))
+    first = next(iter(state))
+    own = np.concatenate([state[first][None, :, :INPUTS], free[:-1]])
+    for strength in (0.4, 1.0):
+        forced, _ = rnn.forward(own, state, forcing=np.full((T, B), strength))
+        np.testing.assert_allclose(forced, free, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", FORCED)
+def test_without_forcing_nothing_reads_the_measurements(cell):
+    rnn = layer(f"{cell}+teacher_forcing", 5)
+    x, state = sequence(rnn)
+    y, _ = rnn.forward(x, state, forcing=np.zeros((T, B)))
+    other, _ = rnn.forward(x + 1, state, forcing=np.zeros((T, B)))
+    np.testing.assert_array_equal(y, other)
+    dx, _ = rnn.backward(np.cos(y))
+    assert not dx.any()
+
+
+@pytest.mark.parametrize("cell", [*FORCED, "res_lstm"])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_external_input_takes_the_place_of_the_input(cell, size):
+    """Without forcing, the cell is the one that reads the external input."""
+    rnn = layer(zoo.modify(cell, "teacher_forcing", external=size), 5)
+    plain = layer(cell, 5, inputs=size)
+    fill(plain, rnn)
+    x, state = sequence(rnn)
+    external = np.random.default_rng(6).normal(size=(T, B, size))
+    y, last = rnn.forward(x, state, forcing=np.zeros((T, B)), external=external)
+    _, expected = plain.forward(external, state)
+    for name, value in last.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(y[-1], last[next(iter(state))][:, :INPUTS])
+
+
+@pytest.mark.parametrize("cell", ["plrnn", "mc_lstm", "ran", "nas"])
+def test_every_parameter_that_is_left_has_a_gradient(cell):
+    """The output is part of the state, so nothing reads what serves the output of the cell alone."""
+    gradients = both_ways(layer(f"{cell}+teacher_forcing", 5))
+    assert all(value.any() for name, value in gradients.items() if name.startswith("grad "))
+
+
+@pytest.mark.parametrize("make", [zoo.Recurrent, zoo.SequenceModel])
+@pytest.mark.parametrize(("variables", "hidden"), [(2, 1), (5, 3), (9, 8)])
+def test_more_variables_than_units_raise(make, variables, hidden):
+    sizes = (variables, hidden) if make is zoo.Recurrent else (variables, variables, hidden)
+    with pytest.raises(zoo.UsageError, match=f"{variables} variables and the state has {hidden} unit"):
+        make("shallow_plrnn+teacher_forcing", *sizes)
+
+
 # ---- zoneout ------------------------------------------------------------------------------------------
 
 
@@ -534,6 +614,15 @@ REFUSED = [
     ("lru", "low_rank", "'C' multiplies complex numbers"),
     ("indrnn", "multiplicative_integration", "it adds no product of its input to one of its state"),
     ("delta_net", "recurrent_dropout", "it multiplies no state by a matrix of parameters"),
+    ("gla", "teacher_forcing", "its first state is not a vector of real numbers"),
+    ("lru", "teacher_forcing", "its first state is not a vector of real numbers"),
+    ("rwkv4", "teacher_forcing", "no matrix of parameters multiplies a state, so its units do not interact"),
+    ("esn", "teacher_forcing", "no matrix of parameters multiplies a state, so its units do not interact"),
+    (
+        "min_lstm",
+        "teacher_forcing",
+        "no matrix of parameters multiplies a state, so its units do not interact",
+    ),
     (Transposed, "diagonal", "'U' is no matrix on the right of one vector"),
     (Shared, "low_rank", "step uses 'W' in other ways than as the matrix of a product .*"),
 ]

@@ -38,6 +38,7 @@ CELLS = (
     "gru+block_diagonal",
     "vanilla+fast_slow",
     "gru+short_convolution",
+    "shallow_plrnn+teacher_forcing",
     "vanilla+low_rank+layer_norm+zoneout",
 )
 COMPILED = ("vanilla+zoneout", "gru+block_diagonal")

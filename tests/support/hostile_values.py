@@ -501,6 +501,21 @@ def calls(folder: Path) -> dict[str, Call]:
                 "seed": 0,
             },
         ),
+        "power_spectrum_error": (
+            zoo.analysis.power_spectrum_error,
+            {"data": x[:, 0], "generated": x[:, 0], "smoothing": 1.0},
+        ),
+        "state_space_divergence": (
+            zoo.analysis.state_space_divergence,
+            {
+                "data": x[:, 0],
+                "generated": x[:, 0],
+                "bins": 2,
+                "bandwidth": 1.0,
+                "samples": 2,
+                "seed": 0,
+            },
+        ),
         "state_slices": (zoo.analysis.state_slices, {"model": rnn, "layer": 0}),
         "trace": (zoo.analysis.trace, {"model": rnn, "inputs": x, "names": True, "state": None}),
         "trace_grads": (

@@ -1,4 +1,4 @@
-"""Analysis of cells: traces, saturation of gates, gradients by lag, Jacobians, exponents, fixed points.
+"""Analysis of cells: traces, gates, gradients by lag, Jacobians, exponents, fixed points, reconstruction.
 
 Every function takes a :class:`zoo.Recurrent`, or a model such as :class:`zoo.LanguageModel`, and its inputs,
 for a language model also as a text. No function changes the model::
@@ -18,6 +18,7 @@ _EXPORTS = {
     "fixed_point_search": "FixedPoints fixed_points",
     "jacobians": "jacobian jacobian_spectrum lyapunov_exponents state_slices",
     "loss_gradients": "gradient_by_lag",
+    "reconstruction": "power_spectrum_error state_space_divergence",
     "traces": "gate_saturation gate_traces trace trace_grads",
 }
 

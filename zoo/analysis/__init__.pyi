@@ -12,6 +12,10 @@ from zoo.analysis.jacobians import (
 from zoo.analysis.loss_gradients import (
     gradient_by_lag as gradient_by_lag,
 )
+from zoo.analysis.reconstruction import (
+    power_spectrum_error as power_spectrum_error,
+    state_space_divergence as state_space_divergence,
+)
 from zoo.analysis.traces import (
     gate_saturation as gate_saturation,
     gate_traces as gate_traces,

@@ -163,6 +163,8 @@ class CellDeclarations:
         sums: The sums of a product of a state and a product of the input.
         output: Size of the output.
         non_matmul_params: Parameters that ``step`` uses otherwise than as the matrix of a product.
+        mixes_units: Whether a matrix of parameters multiplies a state other than inputs of earlier steps.
+        state_arrays: Parameters and buffers on which the new states depend; others serve the output alone.
         initializer_of: From a parameter to its initializer, ``(rng, shape, cell) -> array``, for any shape.
     """
 
@@ -176,6 +178,8 @@ class CellDeclarations:
     sums: tuple[InputStateSum, ...]
     output: str
     non_matmul_params: frozenset[str]
+    mixes_units: bool
+    state_arrays: frozenset[str]
     initializer_of: Callable[[Param], Callable[..., Any]]
 
     @property
@@ -224,6 +228,16 @@ class CellDeclarations:
             tuple(substitute_sizes(size.text, sizes or {}) for size in declaration.shape)
         )
         self.add(name, duplicate)
+
+    def replace_size(self, letter: str, size: str) -> None:
+        """Replace a letter by another size in the shapes of all arrays of the cell.
+
+        For example, ``spec.replace_size("I", spec.option("external"))`` gives the cell an input of this size.
+        """
+        for group in declaration_groups(self).values():
+            for name, declaration in list(group.items()):
+                del group[name]
+                self.declare_like(declaration, name, {letter: size})
 
     def unsupported(self, why: str) -> UsageError:
         """The error to raise if this modifier does not suit this cell."""

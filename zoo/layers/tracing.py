@@ -30,6 +30,7 @@ from zoo.layers.sharding import Rows
 from zoo.layers.states import full_name, shapes_by_name
 from zoo.layers.time_chunks import reverse_time
 from zoo.layers.validation import mask_padding
+from zoo.modifiers.composite_cell import CompositeCell
 
 TraceRequest = bool | str | Iterable[str] | None
 """Nothing, everything, or names: ``"f"`` in every layer, ``"l0.f"`` in one."""
@@ -100,10 +101,14 @@ def cell_trace_values(cell: Cell) -> dict[str, TraceableValue | None]:
 def cell_gates(cell: Cell) -> dict[str, GateSource]:
     """The gates of a cell: from a name that is the same for all cells to a value that can be traced.
 
+    A modifier may have removed the value of a gate, for example with the input that it depends on.
+
     Raises:
         DefinitionError: if the cell declares a gate whose value ``step`` does not have.
     """
     values, gates = cell_trace_values(cell), cell.gates.sources()
+    if isinstance(cell, CompositeCell):
+        gates = {name: source for name, source in gates.items() if source.value in values}
     for name, source in gates.items():
         if source.value not in values or name in values:
             problem = "step has a value of this name" if name in values else f"step has no {source.value!r}"

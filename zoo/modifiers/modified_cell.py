@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,9 +16,10 @@ from zoo.base.names import MODIFIER_SEPARATOR, check_component_name
 from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.numpy_functions import Handler, matmul_hook
 from zoo.compiler.frontend.symbolic import SymbolicArray
+from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.dims import as_dim, dim_of
-from zoo.compiler.ir.graph import Graph, Level, ancestors, view_base
-from zoo.compiler.ir.structural_ops import PARAM, PLACEHOLDER
+from zoo.compiler.ir.graph import Graph, Level, Node, ancestors, view_base
+from zoo.compiler.ir.structural_ops import BUFFER, PARAM, PLACEHOLDER
 from zoo.errors import UsageError
 from zoo.modifiers.composite_cell import (
     CompositeCell,
@@ -133,6 +134,8 @@ def compose(cell: Cell, modifier: Modifier) -> ComposedCell:
         find_sums(equations, matmuls),
         size_texts(equations.y.shape)[0],
         _non_matmul_params(equations.outputs, matmuls),
+        _mixes_units(equations, matmuls),
+        _arrays_of(equations.new_states.values()),
         initializer_of,
     )
     modifier.edit(spec)
@@ -147,6 +150,20 @@ def _non_matmul_params(outputs: Any, matmuls: Sequence[GraphMatmul]) -> frozense
     starts = [*outputs, *(node for each in direct for node in each.operand)]
     reached = ancestors(starts, stop=lambda node: node in results)
     return frozenset(node.attr for node in reached if node.op == PARAM)
+
+
+def _mixes_units(equations: StepGraph, matmuls: Sequence[GraphMatmul]) -> bool:
+    """Whether new states depend on a product of a parameter matrix and a state that has a past of its own."""
+    after, before = equations.new_states, equations.states
+    recurrent = {before[name] for name, node in after.items() if node.level == Level.STEP}
+    read = set(ancestors(after.values()))
+    products = (each for each in matmuls if read & set(each.result))
+    return any(recurrent & set(ancestors(each.operand)) for each in products)
+
+
+def _arrays_of(nodes: Iterable[Node]) -> frozenset[str]:
+    """Parameters and buffers on which nodes depend."""
+    return frozenset(node.attr for node in ancestors(nodes) if node.op in (PARAM, BUFFER))
 
 
 def placeholder(values: Mapping[str, Any], array: ArrayDeclaration, graph: Graph) -> Any:

@@ -158,7 +158,10 @@ def suitable_sizes(
 @functools.lru_cache(maxsize=1024)
 def _is_valid_size(cell: Cell, sizes: Sizes) -> bool:
     try:
-        Stack(StackConfig(cell, *sizes))
+        if cell.buffers:  # their initial values may need more of a size than its division
+            Recurrent(cell, *sizes)
+        else:
+            Stack(StackConfig(cell, *sizes))
     except UsageError:
         return False
     return True

@@ -57,8 +57,8 @@ class ShallowPLRNN(zoo.Cell):
         deviations="The clipped form is the default of the official code. Initial values come from this "
         "code, and not from the authors' tutorial in PyTorch, which draws A from 0.5 to 0.9, and h2 and "
         "Wx uniform within one over the root of their first size. The initial state is zero, and the authors "
-        "compute it from the first observation. Training by generalised teacher forcing is not part of the "
-        "cell.",
+        "compute it from the first observation. The modifier teacher_forcing trains it by generalised "
+        "teacher forcing.",
         history="Hess, Monfared, Brenner and Durstewitz published it in 2023 together with generalised "
         "teacher forcing, a training method that keeps gradients bounded on chaotic systems. It replaces "
         "the square matrix of plrnn and the bases of dendritic_plrnn by a hidden layer.",
