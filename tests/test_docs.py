@@ -24,6 +24,7 @@ import zoo
 import zoo.testing
 from zoo import kernels
 from zoo.cli.app import cli
+from zoo.cli.format import duration
 from zoo.comparison.records import RunRecord
 from zoo.registry import hookspecs, plugins
 
@@ -305,6 +306,15 @@ def test_runner(page, complaint, tmp_path, monkeypatch):
     assert complaint in done.stdout
     assert done.stdout.startswith(f"{path}, line ") == bool(complaint)
     assert done.returncode == bool(complaint)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 7.26, 59.9, 59.96, 61, 3599.6, 7509])
+def test_shown_seconds_match_times_of_slow_machines(seconds):
+    shown = "finished at step 5 after ... s; best: loss 0.1..., ... s"
+    printed = f"finished at step 5 after {duration(seconds)}; best: loss 0.12, {duration(seconds)}"
+    assert runner.matches(shown, printed)
+    assert not runner.matches(shown, printed.replace("; best", " today; best"))
+    assert not runner.matches("after ... steps", f"after {duration(seconds)}")
 
 
 def test_runner_runs_kernels_below_the_mark_as_plain_python(tmp_path, monkeypatch):

@@ -268,6 +268,41 @@ def test_a_class_that_the_validation_part_lacks_is_one_sentence(seed, is_lacking
                 predictor.calibrated()
 
 
+FORMS = {
+    "list": lambda parts, labels: (parts, {"label": labels}),
+    "mapping": lambda parts, labels: ({"inputs": parts, "labels": labels}, {}),
+    "sequences": lambda parts, labels: (zoo.data.LabelledSequences.from_arrays(parts, labels), {}),
+    "table": lambda parts, labels: (
+        {
+            "id": np.repeat(np.arange(len(parts)), [len(each) for each in parts]),
+            "kind": np.repeat(labels, [len(each) for each in parts]),
+            "a": np.concatenate(parts)[:, 0],
+            "b": np.concatenate(parts)[:, 1],
+        },
+        {"series": "id", "label": "kind"},
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_sequences_of_training_in_memory_are_recognised(form, tmp_path):
+    """Also after saving. Their validation part calibrates then, and not all of them."""
+    parts, labels = recordings()
+    data, roles = FORMS[form](parts, labels)
+    opened = FORMS["sequences" if form == "list" else form]
+    training, others = (opened(*recordings(seed=seed))[0] for seed in (0, 1))
+    given = {"cell": "vanilla", "hidden": 4, "steps": 10, "lr": 0.05, "threads": 1, "split": "30,50,20"}
+    with pure_python():
+        predictor = zoo.fit(data, **{"label": None, **roles}, **given)
+        predictor.save(tmp_path / "saved.safetensors")
+        loaded = Predictor.load(tmp_path / "saved.safetensors")
+        for each in (predictor, loaded):
+            with pytest.warns(ZooWarning, match="^the model was trained on .*its validation part"):
+                calibrated = each.calibrated(training)
+            assert calibrated.calibration.labels == 49
+        assert predictor.calibrated(others).calibration.labels == 100
+
+
 # ---- zoo calibrate ------------------------------------------------------------------------------------
 
 

@@ -71,18 +71,21 @@ def test_c_writes_two_files_and_prints_sizes(here):
     assert '#include "tiny.h"' in (here / "tiny.c").read_text()
 
 
-def test_js_writes_one_file_and_prints_its_names(here):
+def test_js_writes_two_files_and_prints_its_names(here):
     result = run("hello.safetensors", "--format", "js")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
         f"file   hello.js, {(here / 'hello.js').stat().st_size:,} bytes",
+        "types  hello.d.ts",
         "names  Model, info, INPUTS, OUTPUTS, symbols, tokens, text, probabilities, draw, Random",
         "bytes  weights 528, states 16",
     ]
     result = run("hello.safetensors", "-o", "small.js", "--weights", "int8")
-    assert (result.exit_code, result.stdout.splitlines()[2]) == (0, "bytes  weights 240, states 16")
+    assert (result.exit_code, result.stdout.splitlines()[3]) == (0, "bytes  weights 240, states 16")
     zoo.export.to_js(zoo.load("hello.safetensors"), "python.js")
-    assert (here / "python.js").read_text().replace("python", "hello") == (here / "hello.js").read_text()
+    for ending in ("js", "d.ts"):
+        text = (here / f"python.{ending}").read_text().replace("python", "hello")
+        assert text == (here / f"hello.{ending}").read_text()
 
 
 @pytest.mark.parametrize(

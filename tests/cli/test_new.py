@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import os
 import py_compile
@@ -31,7 +32,7 @@ from zoo.cli.commands.new import (
     package_names,
     write_directory,
 )
-from zoo.errors import UsageError
+from zoo.errors import CheckpointError, UsageError
 from zoo.registry import load_cell_file
 from zoo.testing import reference
 from zoo.testing.laws import CELL_CHECKS
@@ -230,9 +231,20 @@ def test_directory_filled_meanwhile_is_kept(here, monkeypatch):
 
     target.mkdir()
     monkeypatch.setattr(Path, "rmdir", rmdir)
-    with pytest.raises(OSError, match="not empty"):
+    with pytest.raises(CheckpointError, match=r"cannot write .*my-cells: directory not empty"):
         write_directory(target, {"a": "b"})
     assert [path.name for path in here.rglob("*")] == ["my-cells", "thesis.tex"]
+
+
+def test_directory_that_permits_no_files_is_named(here, monkeypatch):
+    def mkdir(*_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))  # the error in /proc
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    result = run("my-cells")
+    assert result.exit_code == 1
+    assert f"cannot write {here / 'my-cells'}: its directory permits no new files." in result.stderr
+    assert "choose a directory that you can write to." in result.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

@@ -797,6 +797,11 @@ def test_products_in_bfloat16(go, any_processor):
             "base_hidden is 6: cell 'clockwork': ",
         ),
         (
+            {"hidden": 8, "base_hidden": 8001},
+            "base_hidden is 8,001 and the model has 8 hidden units, which multiplies learning rates by "
+            "1,000; expected at most 8,000. Give the hidden units for which the learning rate was chosen.",
+        ),
+        (
             {"base_hidden": 4, "optimizer": "sgd"},
             "base_hidden is 4 and the updates of optimizer 'sgd' depend on the scale of the gradient; leave",
         ),

@@ -245,12 +245,12 @@ def test_reserved_names_of_c_are_renamed(tmp_path):
 
 
 ROWS = {name: op for name, op in elementwise_rows().items() if op.exact_gradient}
-CALLED = {name for op in ROWS.values() for name in re.findall(r"\b([a-z]\w*)\(", op.c)}
+CALLED = {name for op in ROWS.values() for name in re.findall(r"\$(\w+)", op.export)}
 
 
 def test_unknown_operation_raises(monkeypatch):
-    monkeypatch.setitem(OPS["tanh"].__dict__, "c", "")
-    with pytest.raises(UsageError, match="cell 'vanilla': its step uses tanh, which has no C code"):
+    monkeypatch.setitem(OPS["tanh"].__dict__, "export", "")
+    with pytest.raises(UsageError, match="cell 'vanilla': its step uses tanh, which has no `export`"):
         c_program(exported_model(zoo.Recurrent("vanilla", 3, 4)), "model", "model.h")
 
 
@@ -261,7 +261,7 @@ def test_every_operation_matches_numpy(tmp_path):
     lines += [text.replace("real", "double") for name, text in table.HELPERS.items() if name in CALLED]
     for name, row in ROWS.items():
         operands = "abc"[: len(row.domain)]
-        code = row.c.format(*operands)
+        code = table.CSyntax("").operation(row, np.dtype("float64"), set()).format(*operands)
         given = ", ".join(f"double {operand}" for operand in operands)
         lines.append(f"double op_{name}({given}) {{ return {code}; }}")
     (tmp_path / "table.c").write_text("\n".join(lines) + "\n")

@@ -20,7 +20,7 @@ from zoo.compiler.ir.op_table import OPS, elementwise_rows
 from zoo.data import WordVocabulary
 from zoo.data.words import split_words
 from zoo.errors import UsageError
-from zoo.export.js_source import FUNCTIONS, HELPERS, js_comment, js_value
+from zoo.export.js_source import FUNCTIONS, HELPERS, JsSyntax, js_comment, js_value
 
 # The tolerances of C: about a hundred roundings of a dtype, for sums of at most 24 products and a few
 # functions in each of five steps. JavaScript rounds to float32 less often than C.
@@ -441,7 +441,7 @@ ROWS = {name: op for name, op in elementwise_rows().items() if op.exact_gradient
 
 
 def test_every_function_of_the_table_has_code():
-    called = {name for op in OPS.values() for name in re.findall(r"\b([a-z]\w*)\(", op.c)}
+    called = {name for op in OPS.values() for name in re.findall(r"\$(\w+)", op.export)}
     assert called <= {*FUNCTIONS, *HELPERS}
 
 
@@ -449,11 +449,7 @@ def test_every_operation_matches_numpy(node):
     lines = [*HELPERS.values(), "const results = {};"]
     operands = {name: drawn_operands(op, "float64") for name, op in ROWS.items()}
     for name, op in ROWS.items():
-        code = re.sub(
-            r"\b([a-z]\w*)\(",
-            lambda call: f"{FUNCTIONS.get(call[1], call[1])}(",
-            op.c.format(*"abc"[: len(op.domain)]),
-        )
+        code = JsSyntax().operation(op, np.dtype("float64"), set()).format(*"abc"[: len(op.domain)])
         names = ", ".join("abc"[: len(op.domain)])
         lines.append(f"results.{name} = given.{name}.map(([{names}]) => Number({code}));")
     given = {name: np.array(values, np.float64).T for name, values in operands.items()}

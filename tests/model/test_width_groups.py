@@ -219,11 +219,16 @@ def test_fit_takes_base_hidden() -> None:
         ({"base_hidden": 0}, "base_hidden is 0; expected an integer of at least 1"),
         ({"base_hidden": "32"}, "base_hidden is '32'"),
         (
+            {"base_hidden": 10_000_000},
+            "base_hidden is 10,000,000 and the model has 8 hidden units, which multiplies learning rates by "
+            "1,250,000; expected at most 8,000.",
+        ),
+        (
             {"base_hidden": 6, "cell": "delta_net", "cell_options": {"heads": 4}},
             "base_hidden is 6: cell 'delta_net': size 'H/heads': H=6 is not divisible by heads=4",
         ),
     ],
-    ids=["sgd", "zero", "text", "heads"],
+    ids=["sgd", "zero", "text", "absurd", "heads"],
 )
 def test_invalid_base_is_one_sentence(
     train: Callable[..., zoo.Run], tmp_path: Path, settings: dict[str, Any], words: str
@@ -232,6 +237,14 @@ def test_invalid_base_is_one_sentence(
         train(out=tmp_path / "run", **settings)
     assert words in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("hidden", [1, 3, 8])
+def test_base_is_at_most_1000_times_the_hidden_units(hidden: int) -> None:
+    rnn = zoo.Recurrent("vanilla", input_size=1, hidden_size=hidden)
+    assert factors(rnn, 1000 * hidden) == {"l0.Whh": 1000}
+    with pytest.raises(UsageError, match=rf"expected at most {1000 * hidden:,}\."):
+        zoo.width_groups(rnn, 1000 * hidden + 1)
 
 
 def test_groups_need_a_layer_or_a_model() -> None:

@@ -974,6 +974,51 @@ def test_rows_for_validation_of_a_forecaster():
         SequenceForecaster(**FORECAST, series="0").fit(phase[:, None], series, validation=(phase, series))
 
 
+ESTIMATORS = {
+    "SequenceClassifier": (SequenceClassifier, [0, 1] * 4),
+    "SequenceRegressor": (SequenceRegressor, np.arange(8.0)),
+    "StepClassifier": (StepClassifier, [[0, 1, 1]] * 8),
+    "StepRegressor": (StepRegressor, np.arange(24.0).reshape(8, 3)),
+    "SequenceForecaster": (SequenceForecaster, None),
+}
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_base_hidden_scales_the_updates_of_matrices_of_hidden_units(name, tmp_path):
+    """The first update of Adam is the learning rate, whatever the gradient."""
+    made, y = ESTIMATORS[name]
+    rows = np.random.default_rng(0).normal(size=(8, 3))
+    once = {"steps": 1, "horizon": 1, "context": 3} if y is None else {"epochs": 1}
+
+    def fitted(**changes):
+        estimator = made(**SMALL, **once, lr=0.01, clip=None, **changes)
+        return estimator.fit(rows[:, 0]) if y is None else estimator.fit(rows, y)
+
+    def params(estimator):
+        return (estimator.forecaster_.model if y is None else estimator.model_).params
+
+    plain, half, quarter = (params(fitted(base_hidden=base)) for base in (None, 4, 2))
+    for key, array in plain.items():
+        factor = 2 if key in ("l0.Whh", "Why") else 0
+        difference = array - half[key]
+        np.testing.assert_allclose(difference, factor * (half[key] - quarter[key]), rtol=1e-5, atol=1e-12)
+        assert bool(np.abs(difference).max() > 1e-3) == bool(factor), key
+    for array, other in zip(plain.values(), params(fitted(base_hidden=8)).values(), strict=True):
+        np.testing.assert_array_equal(array, other)
+    path = tmp_path / "estimator.safetensors"
+    fitted(base_hidden=2).save(path)
+    assert load(path).base_hidden == 2
+    for base, words in (
+        (0, "base_hidden is 0; expected"),
+        (8001, "base_hidden is 8,001 and the model"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            fitted(base_hidden=base)
+    with pytest.raises(UsageError, match="base_hidden is 2 and the updates of optimizer 'sgd' depend"):
+        fitted(base_hidden=2, optimizer="sgd")
+
+
 VALUES = {
     "numbers": np.arange(40.0),
     "dates": np.datetime64("2024-01-01") + np.arange(40),

@@ -84,6 +84,7 @@ def test_order_of_the_durable_write(target: Path, monkeypatch: pytest.MonkeyPatc
         (errno.EROFS, "read-only"),
         (errno.EFBIG, "larger than the limit"),
         (errno.EACCES, "permission is denied"),
+        (errno.ENOENT, "its directory permits no new files"),
         (errno.EIO, os.strerror(errno.EIO)[1:]),
     ],
 )
@@ -345,5 +346,5 @@ def test_check_writable_and_fsync_directory(tmp_path: Path) -> None:
     check_writable(tmp_path)
     fsync_directory(tmp_path)
     assert os.listdir(tmp_path) == []  # noqa: PTH208
-    with pytest.raises(CheckpointError, match="no such file or directory; create it"):
+    with pytest.raises(CheckpointError, match="missing: no such file or directory; create it"):
         check_writable(tmp_path / "missing")

@@ -172,15 +172,18 @@ def _check(block: Block) -> None:
 def matches(shown: str, printed: str) -> bool:
     """Whether a page shows what was printed.
 
-    ``...`` in a line stands for any text, on a line of its own for any lines, also none. Blanks at line ends
-    and empty lines around do not count.
+    ``...`` in a line stands for any text, on a line of its own for any lines, also none. ``... s`` stands for
+    a duration in any unit, because the unit depends on the machine. Blanks at line ends and empty lines
+    around do not count.
     """
     lines = (_ANY_LINES if line == "..." else _pattern(line) for line in _tidy(shown).splitlines())
     return re.fullmatch("".join(lines), _tidy(printed) + "\n" * bool(_tidy(printed))) is not None
 
 
 def _pattern(line: str) -> str:
-    return ".*?".join(map(re.escape, line.split("..."))) + "\n"
+    texts = {"...": ".*?", "... s": ".*? (?:s|min|h)"}
+    parts = re.split(r"(\.\.\. s\b|\.\.\.)", line)
+    return "".join(texts.get(each, re.escape(each)) for each in parts) + "\n"
 
 
 def _tidy(text: str) -> str:

@@ -29,7 +29,7 @@ PROD = Op(
     vjp=_prod_vjp,
     expensive=True,
     code="{0} *= {1}",
-    c="{0} *= {1}",
+    export="{0} *= {1}",
     onnx="ReduceProd",
     initial=1.0,
 )

@@ -58,6 +58,6 @@ def examples(count: int) -> Any:
         deadline=None,
         derandomize=True,
         database=None,
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )

@@ -362,6 +362,9 @@ def test_auxiliary_inputs_without_data_are_named(cell, names):
     stack = Stack(StackConfig(cell, 2, 3))
     notes = aux_notes(stack, "table", {"largest_dt": None})
     assert [note.partition("input '")[2].partition("'")[0] for note in notes] == names
+    assert all(
+        "train an estimator of zoo.sklearn with `aux`, or a zoo.SequenceModel." in note for note in notes
+    )
     assert aux_notes(stack, "task", {}) == []  # a task gives the inputs that it has
 
 

@@ -151,7 +151,7 @@ class Predictor:
         spec: Its inputs and outputs.
         data: The sequences of training, or the name of their file.
         main: The score that the comparison with the baselines uses.
-        sha256: Digest of the sequences of training; empty if it is unknown or they are in memory.
+        sha256: Digest of the sequences of training; empty if it is unknown.
         calibration: The calibration that the readout of the model contains; None before :meth:`calibrated`.
     """
 
@@ -221,7 +221,7 @@ class Predictor:
         sources = config.get("data")
         named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None
         main = main_score(spec.classes, config.get("class_weights"), config.get("metric"))
-        digest = str(stored.get("sha256", "")) if data is None else ""
+        digest = str(stored.get("sha256", ""))
         calibration = stored.get("calibration")
         if calibration is not None:
             calibration = ClassCalibration.from_json(calibration, len(spec.classes), source)
@@ -230,7 +230,7 @@ class Predictor:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``.safetensors`` file without the sequences, which :func:`zoo.predict` reads.
 
-        If the sequences of training are in a file, the new file contains its absolute path and its digest.
+        It contains the digest of the sequences of training and, if they are in a file, its absolute path.
 
         Raises:
             CheckpointError: if the file cannot be written.
@@ -337,14 +337,14 @@ class Predictor:
         Args:
             data: As for :meth:`predict`, with labels, for example of the place where the model is used; None
                 for the validation part of the data of training. The model must not be trained on them: for
-                the file of training, the validation part is taken, too.
+                the data of training, the validation part is taken, too.
 
         Raises:
             UsageError: if labels are numbers, the labels lack a class, or the model predicts NaN.
             DataError: if the data cannot be read or do not fit, or those of training have changed.
 
         Warns:
-            ZooWarning: if the predictions do not agree with the labels, or the data are the file of training.
+            ZooWarning: if the predictions do not agree with the labels, or the data are those of training.
         """
         if not self.spec.classes:
             raise UsageError(f"the label {self.spec.label!r} is a number; only classes have probabilities.")

@@ -37,6 +37,7 @@ from zoo.layers.config import StackConfig
 from zoo.layers.parameters import ParameterLayout, parameter_part
 from zoo.layers.stack import Stack, check_residual
 from zoo.model.model import embedding_shape, model_shapes
+from zoo.model.width_groups import check_base_hidden
 from zoo.online.gradients import GRADIENTS, carry_shapes, check_layers
 from zoo.registry.plugin_files import is_file_spec
 from zoo.storage import RunDirectory
@@ -540,14 +541,15 @@ def _check_base_hidden(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mappin
     """Check that every cell can have the hidden size for which the learning rates are.
 
     Raises:
-        UsageError: naming the cell that cannot.
+        UsageError: naming the cell that cannot, or if the size is too large for the models.
     """
     base = plan.settings["base_hidden"]
-    try:
-        for group in plan.groups() if base is not None else ():
+    for group in plan.groups() if base is not None else ():
+        check_base_hidden(base, plan.run_sizes[group].hidden)
+        try:
             _stack(cells[group.cell].of_layers, tasks[group.task], base, plan.settings)
-    except UsageError as error:
-        raise UsageError(f"base_hidden is {base:,}: {error}") from error
+        except UsageError as error:
+            raise UsageError(f"base_hidden is {base:,}: {error}") from error
 
 
 def _counter(cell: Layers, task: AnyTaskInfo, settings: Mapping[str, Any], errors: list[str]) -> Count:

@@ -17,6 +17,7 @@ from zoo.export.exported_model import AnyModel, ExportedModel, exported_model
 from zoo.export.html_page import check_language_model, html_page
 from zoo.export.int8_weights import int8_weights
 from zoo.export.js_model import js_module
+from zoo.export.js_types import type_declarations
 from zoo.export.onnx_graph import require_onnx
 from zoo.export.onnx_model import OPSET, onnx_model, used_operators
 from zoo.storage.atomic import write_files
@@ -105,13 +106,15 @@ class JsFile:
 
     Args:
         path: The file.
-        bytes: Its size.
+        types: The declarations for TypeScript and editors, NAME.d.ts or NAME.d.mts.
+        bytes: The size of the module.
         names: The names that it exports.
         sizes: Bytes of ``weights``, the constants, and ``states``, of one sequence.
         float_matrices: Names in the source of the matrices that are not int8.
     """
 
     path: Path
+    types: Path
     bytes: int
     names: tuple[str, ...]
     sizes: Mapping[str, int]
@@ -243,7 +246,9 @@ def to_js(
     weights: Literal["float", "int8"] = "float",
     force: bool = False,
 ) -> JsFile:
-    """Write a model as a JavaScript module, which runs in browsers and in Node and loads nothing.
+    """Write a model as a JavaScript module with declarations of its types, which loads nothing.
+
+    It runs in browsers and in Node. TypeScript and editors read the declarations.
 
     It exports a class ``Model`` with the states of one sequence and ``step``, or ``sequence`` of a
     bidirectional model. A language model also has ``sample``, and the module the functions between text,
@@ -253,23 +258,25 @@ def to_js(
     Args:
         model: The model, exported in its dtype, also with precision ``"bf16"``. JavaScript computes in double
             and rounds to the dtype where it stores arrays.
-        path: The file, ``NAME.js`` or ``NAME.mjs``.
+        path: The file, ``NAME.js`` or ``NAME.mjs``. The declarations of its types are ``NAME.d.ts`` or
+            ``NAME.d.mts``.
         tokens: Whether the input is a token, not features; always true for a language model.
         weights: ``"int8"`` as for :func:`to_c`: a quarter of the bytes of large matrices.
-        force: Whether an existing file may be replaced.
+        force: Whether existing files may be replaced.
 
     Raises:
-        UsageError: if the model cannot be exported, the name has another ending, or the file exists.
+        UsageError: if the model cannot be exported, the name has another ending, or a file exists.
         DefinitionError: if a cell's step cannot be compiled.
         CheckpointError: if the file cannot be written.
     """
     target = as_path(path, "export: path")
     _check_suffix(target, "js")
-    check_writable([target], force)
+    types = target.with_suffix(f".d{target.suffix.replace('js', 'ts')}")
+    check_writable([target, types], force)
     module = js_module(*_subject(model, tokens, weights), target.name)
     data = module.source.encode("ascii")
-    write_files({target: data})
-    return JsFile(target, len(data), module.names, module.sizes, _float_matrices(module.is_int8))
+    write_files({types: type_declarations(module.source, module.info).encode("ascii"), target: data})
+    return JsFile(target, types, len(data), module.names, module.sizes, _float_matrices(module.is_int8))
 
 
 def to_html(

@@ -24,13 +24,12 @@ from zoo.export.c_raw_templates import (
     BIDIRECTIONAL_SOURCE,
     CLASS_LINES,
     FILL,
-    FORWARD,
     INTERVAL,
     KEEP_RECENT,
     LABEL_LINES,
     LINEAR,
+    MISSING,
     PROBABILITY,
-    REJECT,
     SEQUENCE_HEADER,
     SEQUENCE_SOURCE,
     STEP_SOURCE,
@@ -40,7 +39,7 @@ from zoo.export.c_raw_templates import (
     TYPE,
 )
 from zoo.export.c_source import c_type, number_literal, string_literal
-from zoo.export.exported_data import TIME_STEP, SequencesExport, TableExport
+from zoo.export.exported_data import TIME_STEP, MissingRule, SequencesExport, TableExport
 from zoo.export.exported_model import ExportedModel
 from zoo.forecasting.spec import ForecastSpec
 
@@ -124,8 +123,12 @@ class RawFunctions:
     @property
     def _fills(self) -> bool:
         """Whether a missing value becomes the one before."""
-        missing = self.data.spec.missing
-        return missing == "forward" or (missing == "mask" and isinstance(self.data, TableExport))
+        return "before" in self._missing
+
+    @cached_property
+    def _missing(self) -> frozenset[MissingRule]:
+        """The treatments of missing values."""
+        return frozenset(self.data.missing.values())
 
     def _table_constants(self, data: TableExport) -> Iterator[str]:
         spec, upper = data.spec, self.upper
@@ -180,6 +183,10 @@ class RawFunctions:
             sizes = ", ".join(str(len(codes)) for codes in self.codes.values())
             yield from ("/* the number of different texts of each column */",)
             yield from (f"static const int texts[{len(self.codes)}] = {{{sizes}}};", "")
+        if "gap" in self._missing and len(self._missing) > 1:
+            marks = ", ".join(str(int(rule == "gap")) for rule in data.missing.values())
+            yield from ("/* whether a value may be missing */",)
+            yield from (f"static const int may_be_missing[{len(self.codes)}] = {{{marks}}};", "")
         if isinstance(data, TableExport):
             if any(data.scaling.names):
                 yield from self._strings("series_names", data.scaling.names, "SERIES")
@@ -207,12 +214,6 @@ class RawFunctions:
         for name, values in (("mean", spec.mean), ("scale", spec.scale)):
             yield f"static const {prefix}_raw {name}[{len(values)}] = {self._braces(values)};"
         yield ""
-        if spec.missing == "mask":
-            marks = ", ".join(
-                str(int(name in spec.masked or bool(codes))) for name, codes in self.codes.items()
-            )
-            yield from ("/* whether a value may be missing */",)
-            yield from (f"static const int may_be_missing[{len(self.codes)}] = {{{marks}}};", "")
 
     def _strings(self, name: str, texts: tuple[str, ...], size: str) -> Iterator[str]:
         yield f"const char *const {self.prefix}_{name}[{self.upper}_{size}] = {{"
@@ -267,6 +268,7 @@ class RawFunctions:
             "dt": "dt, " if self.time else "",
             "before_parameter": f"const {self.prefix}_raw *before, " if self._fills else "",
             "last": "stream->last, " if self._fills else "",
+            "missing": MISSING[self._missing],
         }
         more = (
             self._table_text(self.data)
@@ -287,7 +289,6 @@ class RawFunctions:
     def _table_text(self, data: TableExport) -> dict[str, Any]:
         spec, prefix, upper = data.spec, self.prefix, self.upper
         known = spec.roles.known_future
-        mask = "value = texts[n] ? NAN : before[n];" if any(self.codes.values()) else "value = before[n];"
         starts = (
             f"    stream->last[{self.columns[name]}] = scaling->mean[{n}];\n"
             for n, name in enumerate(spec.numeric)
@@ -305,8 +306,7 @@ class RawFunctions:
             "series_names": f"extern const char *const {prefix}_series_names[{upper}_SERIES]; /* UTF-8 */\n"
             if any(data.scaling.names)
             else "",
-            "missing": {"reject": REJECT, "forward": FORWARD, "mask": mask}[spec.missing],
-            "initial": "".join(starts) if spec.missing == "mask" else "",
+            "initial": "".join(starts) if data.starts_at_mean else "",
             "inputs": "\n".join(self._table_inputs(data)),
             "base": f"{linear and 'linear_change(stream, step, n) + '}stream->last[n]"
             if spec.change
@@ -398,7 +398,6 @@ class RawFunctions:
             "label_scale": number_literal(spec.label_scale, _DOUBLE),
         }
         lines = CLASS_LINES if classes else LABEL_LINES[spec.pooling]
-        mask = "if (!may_be_missing[n])\n                return -1;"
         values = f"    for (size_t n = 0; n < {len(self.columns)}; n++)\n        stream->last[n] = "
         last = f"    {self.prefix}_raw last[{len(self.columns)}]; /* the last value of each column */\n"
         is_bidirectional, is_mean = self.model.is_bidirectional, spec.pooling == "mean"
@@ -408,7 +407,6 @@ class RawFunctions:
             "init": "" if is_bidirectional else f"    {self.prefix}_init(&stream->state);\n",
             "stream": "stream, " if is_mean else "",
             "stream_parameter": f"{self.prefix}_stream *stream, " if is_mean else "",
-            "missing": {"reject": REJECT, "forward": FORWARD, "mask": mask}[spec.missing],
             "last_field": last if self._fills else "",
             "unknown": f"{values}NAN;\n" if self._fills else "",
             "keep": f"{values}now[n];\n" if self._fills else "",

@@ -6,6 +6,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from zoo.export.exported_data import MissingRule
+
 TYPE = """\
 /* Values in the units of the table. `cc -D${U}_RAW=float` computes them in single precision, for processors
  * without double; compile all files alike. */
@@ -33,9 +37,26 @@ static int fill(const ${p}_raw *row, ${before_parameter}${p}_raw *now)
 }
 """
 
-# Statements for a missing value, by their treatment.
-REJECT = "return -1;"
-FORWARD = "value = before[n];\n            if (isnan(value))\n                return -1;"
+# Statements for a missing value, by the treatments of all columns.
+MISSING: Mapping[frozenset[MissingRule], str] = {
+    frozenset({"error"}): """\
+return -1;""",
+    frozenset({"before"}): """\
+value = before[n];
+            if (isnan(value))
+                return -1;""",
+    frozenset({"gap"}): """\
+/* the model has inputs for it */""",
+    frozenset({"error", "gap"}): """\
+if (!may_be_missing[n])
+                return -1;""",
+    frozenset({"before", "gap"}): """\
+if (!may_be_missing[n]) {
+                value = before[n];
+                if (isnan(value))
+                    return -1;
+            }""",
+}
 
 TABLE_HEADER = """\
 /* The units of a series: mean and standard deviation of its columns of numbers, root mean square of the

@@ -1,6 +1,6 @@
 """C source text: helper functions, valid names, literals and blocks.
 
-The C code of the table of operations calls the functions of ``math.h`` and the helpers here.
+The code of the table of operations calls the functions of ``math.h`` and the helpers here.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from zoo.array_types import Array
 from zoo.classification.predictor import Predictor
@@ -16,6 +16,10 @@ from zoo.forecasting.spec import ForecastSpec
 
 TIME_STEP = "dt"
 """The auxiliary input of the cells that read the time between rows."""
+
+MissingRule: TypeAlias = Literal["error", "before", "gap"]
+"""The treatment of a missing value in a column: an error; the value before, and an error if that is missing
+too; or the inputs of the model for a missing value."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,18 @@ class TableExport:
     spec: ForecastSpec
     scaling: Scaling
     offsets: Array | None
+
+    @property
+    def missing(self) -> Mapping[str, MissingRule]:
+        """The treatment of missing values of each column."""
+        rule: MissingRule = "error" if self.spec.missing == "reject" else "before"
+        is_masked = self.spec.missing == "mask"
+        return {name: "gap" if texts and is_masked else rule for name, texts in self.columns.items()}
+
+    @property
+    def starts_at_mean(self) -> bool:
+        """Whether the value before the first row is the mean of its series. Otherwise it is missing."""
+        return self.spec.missing == "mask"
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -69,6 +85,15 @@ class SequencesExport:
     """
 
     spec: SequenceSpec
+    starts_at_mean: ClassVar[bool] = False
+
+    @property
+    def missing(self) -> Mapping[str, MissingRule]:
+        """The treatment of missing values of each column."""
+        spec = self.spec
+        rule: MissingRule = "before" if spec.missing == "forward" else "error"
+        gaps = {name for name, texts in self.columns.items() if texts or name in spec.masked}
+        return {name: "gap" if spec.missing == "mask" and name in gaps else rule for name in self.columns}
 
     @property
     def columns(self) -> Mapping[str, tuple[str, ...]]:

@@ -22,7 +22,6 @@ from zoo.export.js_source import (
     js_array,
     js_comment,
     js_value,
-    typed_asset,
 )
 from zoo.export.model_code import ModelCode
 from zoo.export.step_function import state_field
@@ -36,12 +35,14 @@ class JsModule:
     Args:
         source: The text of the module, in ASCII.
         names: The names that it exports.
+        info: The description that it exports.
         sizes: Bytes of ``weights`` and ``states``.
         is_int8: Whether each matrix is int8 numbers with scales, by name.
     """
 
     source: str
     names: tuple[str, ...]
+    info: Mapping[str, Any]
     sizes: Mapping[str, int]
     is_int8: Mapping[str, bool]
 
@@ -63,13 +64,14 @@ def js_module(model: ExportedModel, int8: bool = False, file: str = "model.js") 
     has_int8 = any(is_int8.values())
     into = "different tokens" if model.tokens else "features"
     out = "scores" if model.output == "logits" else "features"
+    info = _info(code, sizes, "int8" if has_int8 else "float")
     lines = [
         *_comment(code, has_int8, file),
         "",
-        f"export const INPUTS = {model.input_size}; // {into}",
-        f"export const OUTPUTS = {model.output_size}; // {out}",
+        f"/** @type {{number}} {into} */\nexport const INPUTS = {model.input_size};",
+        f"/** @type {{number}} {out} */\nexport const OUTPUTS = {model.output_size};",
         "",
-        *_info_lines(code, sizes, "int8" if has_int8 else "float"),
+        *_info_lines(info),
         "",
         *_constant_lines(code),
         *(text for name, text in HELPERS.items() if name in code.helpers),
@@ -85,7 +87,7 @@ def js_module(model: ExportedModel, int8: bool = False, file: str = "model.js") 
         lines.append(data_text(model))
         names += data_names(model)
     source = "\n".join(line.rstrip() for line in "\n".join(lines).rstrip().split("\n"))
-    return JsModule(f"{source}\n", tuple(names), sizes, is_int8)
+    return JsModule(f"{source}\n", tuple(names), info, sizes, is_int8)
 
 
 def _comment(code: ModelCode, int8: bool, file: str) -> Iterator[str]:
@@ -124,7 +126,8 @@ def _example(code: ModelCode, address: str) -> Iterator[str]:
     yield f"const {result} = model.{method}({', '.join([first, *code.aux.values()])});"
 
 
-def _info_lines(code: ModelCode, sizes: Mapping[str, int], weights: str) -> Iterator[str]:
+def _info(code: ModelCode, sizes: Mapping[str, int], weights: str) -> dict[str, Any]:
+    """The description of the model, which the module exports."""
     model = code.model
     info: dict[str, Any] = {
         **model.metadata,
@@ -144,6 +147,10 @@ def _info_lines(code: ModelCode, sizes: Mapping[str, int], weights: str) -> Iter
         info["level"] = model.vocabulary.level
     if model.data is not None:
         info |= data_info(model)
+    return info
+
+
+def _info_lines(info: Mapping[str, Any]) -> Iterator[str]:
     yield "/**"
     yield " * The description of the model: cell, sizes, and the shape of each auxiliary input and state. The"
     yield " * shape [] is one number."
@@ -155,10 +162,11 @@ def _info_lines(code: ModelCode, sizes: Mapping[str, int], weights: str) -> Iter
 
 def _constant_lines(code: ModelCode) -> Iterator[str]:
     dtype = code.model.dtype
-    yield typed_asset("arrays.js", dtype)
+    yield f"/** Arrays of numbers. */\nconst RealArray = {js_array(dtype)};\n"
+    yield asset("arrays.js")
     if any(value.dtype == np.int8 for value in code.constants.values()):
         yield asset("integers.js")
-    yield typed_asset("checks.js", dtype)
+    yield asset("checks.js")
     for name, value in code.constants.items():
         yield from (*array_definition(name, value, dtype), "")
 
@@ -191,7 +199,7 @@ def _model_lines(code: ModelCode) -> Iterator[str]:
         for direction in model.directions
         for name in direction.states()
     )
-    yield typed_asset("states.js", model.dtype)
+    yield asset("states.js")
     yield "/** A model and the states of one sequence. */"
     yield "export class Model {"
     yield "    constructor() {"
@@ -300,9 +308,6 @@ def _aux_params(code: ModelCode, suffix: str) -> Iterator[str]:
         yield f"     * @param {{{kind}{suffix}}} {code.aux[name]} - {help_text}{steps}"
 
 
-_TOKENIZER_NOTE = " A tokenizer may\n * split it in another way: pass its tokens to such a model."
-
-
 def _text_lines(vocabulary: Vocabulary) -> Iterator[str]:
     """The symbols, and the functions between texts, tokens and scores."""
     pieces, holds_bytes = _pieces(vocabulary)
@@ -314,7 +319,7 @@ def _text_lines(vocabulary: Vocabulary) -> Iterator[str]:
     yield ""
     yield asset("text.js")
     split = {"word": "words.js", "token": "decimals.js"}.get(vocabulary.level, "longest.js")
-    yield asset(split).replace("NOTE", _TOKENIZER_NOTE if vocabulary.level == "tokenizer" else "")
+    yield asset(split)
 
 
 def _pieces(vocabulary: Vocabulary) -> tuple[list[str], bool]:

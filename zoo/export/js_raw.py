@@ -5,12 +5,14 @@ The functions are the same for all models. They read a description of the column
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from zoo.compiler.codegen.writer import Names
 from zoo.export.exported_data import TIME_STEP, SequencesExport, TableExport
 from zoo.export.exported_model import ExportedModel
-from zoo.export.js_source import js_value, typed_asset
+from zoo.export.js_source import asset, js_value
+from zoo.export.js_types import field_name, object_type, text_type, typedef
 
 
 def data_names(model: ExportedModel) -> list[str]:
@@ -37,8 +39,58 @@ def data_text(model: ExportedModel) -> str:
     names = ["forecast.js"]
     if isinstance(model.data, SequencesExport):
         names = ["predict.js", "predict_sequence.js" if model.is_bidirectional else "predict_stream.js"]
-    texts = "\n".join(typed_asset(name, model.dtype) for name in ["rows.js", *names])
-    return f"/** The columns of a row, and their units. */\nconst data = {{\n{fields}\n}};\n\n{texts}"
+    texts = "\n".join(asset(name) for name in ["rows.js", *names])
+    types = "\n".join(_types(model))
+    return (
+        f"{types}\n/** The columns of a row, and their units. */\nconst data = {{\n{fields}\n}};\n\n{texts}"
+    )
+
+
+def _types(model: ExportedModel) -> Iterator[str]:
+    """The comments that define the types of rows and results."""
+    data = model.data
+    assert data is not None  # the caller asks for it
+    fields = {field_name(name): _value_type(texts) for name, texts in data.columns.items()}
+    step = _time_step(model)
+    times = {} if step is None else {f"{field_name(step)}?": "number|null"}
+    order = "`info.columns`" if step is None else "`info.columns`, then the time from the row before"
+    text = f"A row of the table: its values by column, or in the order of {order}. A missing value is null."
+    yield typedef("Row", text, f"{_ANY_ROW}|{object_type(fields | times)}")
+    if isinstance(data, SequencesExport):
+        yield from _prediction_types(data)
+        return
+    known = {field_name(name): fields[field_name(name)] for name in data.spec.roles.known_future}
+    text = "A row of the future: the columns that are known in advance, `info.known_future`."
+    yield typedef("FutureRow", text, f"{_ANY_ROW}|{object_type(known)}")
+    text = "The number or the name of a series of `series`, or the units of another one."
+    units = object_type(dict.fromkeys(("mean", "scale", "change", "output"), "ArrayLike<number>"))
+    yield typedef("Series", text, f"number|string|{units}")
+    point = "{point: number}" if data.offsets is None else "{point: number, low: number, high: number}"
+    text = (
+        "The forecast of a row: of each target the point, and the ends of its interval if the model has one."
+    )
+    yield typedef("Forecast", text, object_type({field_name(name): point for name in data.spec.roles.target}))
+
+
+_ANY_ROW = "ArrayLike<number|string|null>"
+
+
+def _value_type(texts: tuple[str, ...]) -> str:
+    return "string|number|null" if texts else "number|null"
+
+
+def _prediction_types(data: SequencesExport) -> Iterator[str]:
+    spec = data.spec
+    text, fields = "The label, in the units of the table.", {"label": "number"}
+    if spec.classes:
+        text = "The class, its number in `info.classes`, and the probabilities of all classes."
+        classes = "|".join(map(text_type, spec.classes))
+        fields = {"class": classes, "number": "number", "probabilities": "number[]"}
+    yield typedef("Prediction", text, object_type(fields))
+    text = "The prediction of a sequence."
+    if spec.is_stepwise:
+        text = "The predictions of a sequence, one for each row."
+    yield typedef("Result", text, "Prediction" + "[]" * spec.is_stepwise)
 
 
 def _time_step(model: ExportedModel) -> str | None:
@@ -67,14 +119,12 @@ def data_info(model: ExportedModel) -> dict[str, Any]:
 
 
 def _table(data: TableExport) -> dict[str, Any]:
-    spec, scaling, columns = data.spec, data.scaling, list(data.columns)
-    treatments = {"reject": "error", "forward": "before", "mask": "before"}
+    spec, scaling, columns, missing = data.spec, data.scaling, list(data.columns), data.missing
     numeric = {name: n for n, name in enumerate(spec.numeric)}
 
     def column(name: str) -> dict[str, Any]:
         texts = list(data.columns[name])
-        missing = "gap" if texts and spec.missing == "mask" else treatments[spec.missing]
-        return {"name": name, "texts": texts, "missing": missing, "unit": numeric.get(name)}
+        return {"name": name, "texts": texts, "missing": missing[name], "unit": numeric.get(name)}
 
     arrays = (scaling.mean, scaling.scale, scaling.change, scaling.output)
     units = zip(scaling.names, *(array.tolist() for array in arrays), strict=True)
@@ -83,7 +133,7 @@ def _table(data: TableExport) -> dict[str, Any]:
         "targets": list(spec.roles.target),
         "known": [columns.index(name) for name in spec.roles.known_future],
         "masked": [columns.index(name) for name in spec.masked],
-        "starts_at_mean": spec.missing == "mask",
+        "starts_at_mean": data.starts_at_mean,
         "context": spec.context,
         "horizon": spec.horizon,
         "quantiles": max(1, len(spec.levels)),
@@ -98,13 +148,11 @@ def _table(data: TableExport) -> dict[str, Any]:
 
 
 def _sequences(data: SequencesExport) -> dict[str, Any]:
-    spec = data.spec
+    spec, missing = data.spec, data.missing
 
     def column(name: str) -> dict[str, Any]:
         texts, is_masked = list(data.columns[name]), name in spec.masked
-        may_be_missing = spec.missing == "mask" and (is_masked or bool(texts))
-        missing = "before" if spec.missing == "forward" else "gap" if may_be_missing else "error"
-        return {"name": name, "texts": texts, "missing": missing, "is_masked": is_masked}
+        return {"name": name, "texts": texts, "missing": missing[name], "is_masked": is_masked}
 
     return {
         "columns": [column(name) for name in data.columns],

@@ -164,7 +164,7 @@ TypeError
 # Variables of the functions that are written here, and names of a module that they use.
 _VARIABLES = """
 state states token tokens x y logits count outputs embedded embedding t row_of token_of rows_of
-check fail length_of state_of initial_state INPUTS OUTPUTS Model info
+check fail length_of state_of initial_state RealArray INPUTS OUTPUTS Model info
 """
 RESERVED = frozenset(
     [
@@ -274,12 +274,6 @@ def array_definition(name: str, value: Array, dtype: np.dtype[Any]) -> Iterator[
     yield f"/** {js_array(kind)}, {shape} */"
     lines = textwrap.wrap(base64.b64encode(data).decode("ascii"), 110)
     yield f"const {name} = {'integers' if kind == np.int8 else 'numbers'}(`{chr(10).join(lines)}`);"
-
-
-def typed_asset(name: str, dtype: np.dtype[Any]) -> str:
-    """The text of a file of the package, with the class of arrays and the bytes of numbers of a dtype."""
-    text = asset(name).replace("REAL_ARRAY", js_array(dtype)).replace("REAL_BYTES", str(dtype.itemsize))
-    return text.replace("getREAL", f"getFloat{8 * dtype.itemsize}")
 
 
 def asset(name: str) -> str:

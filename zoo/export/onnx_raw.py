@@ -90,7 +90,7 @@ class RawGraph:
         known = [columns.index(name) for name in spec.roles.known_future]
         if known:
             self._future = self._input("future", _DOUBLE, [spec.horizon, "batch", len(known)])
-        rows = self._filled(spec, self._select(self._rows, range(len(columns))), columns)
+        rows = self._filled(self._select(self._rows, range(len(columns))), columns)
         self._targets = self._select(rows, range(len(spec.roles.target)))
         past = self._scaled(spec, rows, columns)
         change = add("Div", self._changes(), self._units["change"])
@@ -101,7 +101,7 @@ class RawGraph:
             return x
         names = list(spec.roles.known_future)
         rows = add("Concat", self._select(self._rows, known), self._future, axis=0)
-        after = self._scaled(spec, self._filled(spec, rows, names), names)
+        after = self._scaled(spec, self._filled(rows, names), names)
         after = self._last(after, spec.context + spec.horizon)
         steps = np.arange(spec.context)[:, None] + np.arange(1, spec.horizon + 1)
         after = add("Gather", after, self.builder.constant(steps, "steps"), axis=0)
@@ -109,23 +109,24 @@ class RawGraph:
         after = add("Reshape", after, self.builder.integers(0, 0, spec.horizon * spec.known_size))
         return add("Concat", x, after, axis=-1)
 
-    def _filled(self, spec: ForecastSpec, rows: str, columns: Sequence[str]) -> str:
-        """The rows with the last value in place of a missing one, or the mean before the first."""
-        if spec.missing == "reject":
+    def _filled(self, rows: str, columns: Sequence[str]) -> str:
+        """The rows with the value before in place of a missing one, in the columns with this rule."""
+        filled = [at for at, name in enumerate(columns) if self.data.missing[name] == "before"]
+        others = [at for at in range(len(columns)) if at not in filled]
+        if not filled:
             return rows
-        if spec.missing == "forward":
-            return self._fill(rows, self.builder.constant(np.full(len(columns), np.nan), "unknown"))
-        # A missing text stays missing: all its inputs are zero.
-        numbers = [position for position, name in enumerate(columns) if name not in spec.categories]
-        if not numbers:
-            return rows
-        initial = self._select(self._units["mean"], [spec.numeric.index(columns[at]) for at in numbers])
-        if len(numbers) == len(columns):
-            return self._fill(rows, initial)
-        texts = [position for position in range(len(columns)) if position not in numbers]
-        filled = self._fill(self._select(rows, numbers), initial)
-        whole = self.builder.add("Concat", filled, self._select(rows, texts), axis=-1)
-        return self._select(whole, np.argsort([*numbers, *texts]).tolist())
+        if not others:
+            return self._fill(rows, self._before_first(columns))
+        part = self._fill(self._select(rows, filled), self._before_first([columns[at] for at in filled]))
+        whole = self.builder.add("Concat", part, self._select(rows, others), axis=-1)
+        return self._select(whole, np.argsort([*filled, *others]).tolist())
+
+    def _before_first(self, columns: Sequence[str]) -> str:
+        """The values before the first row: the means of the series, or missing ones."""
+        if isinstance(self.data, TableExport) and self.data.starts_at_mean:
+            numeric = self.data.spec.numeric
+            return self._select(self._units["mean"], [numeric.index(name) for name in columns])
+        return self.builder.constant(np.full(len(columns), np.nan), "unknown")
 
     def _fill(self, rows: str, initial: str) -> str:
         """A Scan that keeps the last value of each column."""
@@ -168,10 +169,7 @@ class RawGraph:
     def _sequence_inputs(self, data: SequencesExport) -> str:
         add, spec, parts, first = self.builder.add, data.spec, list[str](), 0
         mean, scale = np.array(spec.mean), np.array(spec.scale)
-        rows = self._select(self._rows, range(len(data.columns)))
-        if spec.missing == "forward":
-            unknown = self.builder.constant(np.full(len(data.columns), np.nan), "unknown")
-            rows = self._fill(rows, unknown)
+        rows = self._filled(self._select(self._rows, range(len(data.columns))), list(data.columns))
         for position, (name, values) in enumerate(data.columns.items()):
             channels = slice(first, first + (len(values) or 1))
             first = channels.stop

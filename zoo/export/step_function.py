@@ -269,14 +269,14 @@ class StepEmitter(FunctionVariables):
         return register_helper(call, self.helpers)
 
     def code(self, node: Node) -> str:
-        """The code of an operation, which has one in C.
+        """The code of an operation.
 
         Raises:
             UsageError: if it has none.
         """
-        if not node.op.c:
+        if not node.op.export:
             raise UsageError(
-                f"{self.direction.spec.cell.label()}: its step uses {node.op}, which has no C code in the "
+                f"{self.direction.spec.cell.label()}: its step uses {node.op}, which has no `export` in the "
                 f"table of operations; add it in zoo/compiler/ir."
             )
         return self.syntax.operation(node.op, self.dtype, self.helpers)
@@ -303,9 +303,9 @@ class StepExpressions(Expressions):
         return self._step.syntax.constant(name, text, self._step.dtype, node.is_bool)
 
     def template(self, node: Node) -> tuple[str, int]:
-        """The C code in the table of operations. C calls functions where Python has other operators."""
+        """The code in the table of operations. It calls functions where Python has other operators."""
         op = node.op
-        is_operator = op.c == op.code
+        is_operator = op.export == op.code
         precedence = COMPARISON if op.is_bool else PRECEDENCE.get(op, ATOM) if is_operator else ATOM
         return self._step.code(node), precedence
 

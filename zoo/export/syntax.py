@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from string import Template
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,18 +34,11 @@ class Syntax:
         """The code of an operation.
 
         Args:
-            op: The operation, with code in C.
+            op: The operation, with code for exports.
             dtype: Data type of the model.
             helpers: Receives the names of the helpers that the code calls.
         """
-
-        def call(match: re.Match[str]) -> str:
-            if match[1] in self.functions:
-                return f"{self.function(match[1], dtype)}("
-            helpers.add(match[1])
-            return match[0]
-
-        return re.sub(r"\b([a-z]\w*)\(", call, op.c)
+        return Template(op.export).substitute(_FunctionNames(self, dtype, helpers))
 
     def function(self, name: str, dtype: np.dtype[Any]) -> str:
         """A function of the mathematical library."""
@@ -122,6 +115,19 @@ class Syntax:
             dtype: Data type of the model.
         """
         raise NotImplementedError
+
+
+class _FunctionNames(dict[str, str]):
+    """The names of functions in a language, by their names in the table of operations."""
+
+    def __init__(self, syntax: Syntax, dtype: np.dtype[Any], helpers: set[str]) -> None:
+        self._syntax, self._dtype, self._helpers = syntax, dtype, helpers
+
+    def __missing__(self, name: str) -> str:
+        if name in self._syntax.functions:
+            return self._syntax.function(name, self._dtype)
+        self._helpers.add(name)
+        return name
 
 
 class BraceWriter(Writer):

@@ -135,7 +135,7 @@ class Forecaster:
         scaling: The units of the series of training.
         data: The table of training, or the name of its file.
         calibration: The errors on the validation part, for intervals; None without them.
-        sha256: Digest of the table of training; empty if it is unknown or in memory.
+        sha256: Digest of the table of training; empty if it is unknown.
     """
 
     model: SequenceModel
@@ -202,7 +202,7 @@ class Forecaster:
         sources = config.get("data")
         named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None
         calibration = Calibration.from_checkpoint(checkpoint.arrays, stored.get("last_seen"), spec, source)
-        digest = str(stored.get("sha256", "")) if data is None else ""
+        digest = str(stored.get("sha256", ""))
         return cls(model, spec, scaling, named if data is None else data, calibration, digest)
 
     def to_checkpoint(self) -> Checkpoint:

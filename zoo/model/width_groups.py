@@ -15,13 +15,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from zoo.arguments import as_integer, short_repr
+from zoo.arguments import as_integer, counted, short_repr
 from zoo.base import Cell
 from zoo.errors import UsageError
 from zoo.layers import Recurrent
 from zoo.layers.stack import Stack
 from zoo.model.model import Model
 from zoo.modifiers.matmuls import find_matmuls
+
+LARGEST_FACTOR = 1000
+"""A learning rate for a network that is more than this many times as wide is a mistake: Adam's usual rates,
+from 0.0001 to 0.1, would become 0.1 to 100."""
 
 
 def width_groups(model: Model | Recurrent, base_hidden: int) -> dict[str, dict[str, float]]:
@@ -41,7 +45,8 @@ def width_groups(model: Model | Recurrent, base_hidden: int) -> dict[str, dict[s
         The groups, for ``param_groups=``: ``{"l0.Wh": {"lr_factor": 0.25}, ...}``.
 
     Raises:
-        UsageError: if ``base_hidden`` is no positive integer, or the cells cannot have this size.
+        UsageError: if ``base_hidden`` is no positive integer, more than 1000 times the hidden units of the
+            model, or a size that the cells cannot have.
     """
     if not isinstance(model, (Model, Recurrent)):
         raise UsageError(f"width_groups: model is {short_repr(model)}; expected a layer or a model of zoo.")
@@ -53,9 +58,10 @@ def width_factors(model: Model | Recurrent, base_hidden: int) -> dict[str, float
     """The factors of :func:`width_groups` by name of the parameter.
 
     Raises:
-        UsageError: if the cells cannot have the size ``base_hidden``.
+        UsageError: if the cells cannot have the size ``base_hidden``, or it is too large.
     """
     stack = model.stack
+    check_base_hidden(base_hidden, stack.hidden_size)
     try:
         base = Stack(replace(stack.config, hidden_size=base_hidden))
     except UsageError as error:
@@ -65,6 +71,20 @@ def width_factors(model: Model | Recurrent, base_hidden: int) -> dict[str, float
     if readout in model.params:
         factors[readout] = base.output_size / stack.output_size
     return {name: factor for name, factor in factors.items() if factor != 1}
+
+
+def check_base_hidden(base_hidden: int, hidden_size: int) -> None:
+    """Check that learning rates for ``base_hidden`` units may suit a model of ``hidden_size`` units.
+
+    Raises:
+        UsageError: if the base is so large that the factors of the learning rate are absurd.
+    """
+    if base_hidden > LARGEST_FACTOR * hidden_size:
+        raise UsageError(
+            f"base_hidden is {base_hidden:,} and the model has {counted(hidden_size, 'hidden unit')}, which "
+            f"multiplies learning rates by {base_hidden / hidden_size:,.0f}; expected at most "
+            f"{LARGEST_FACTOR * hidden_size:,}. Give the hidden units for which the learning rate was chosen."
+        )
 
 
 def _layer_factors(stack: Stack, base: Stack) -> Iterator[tuple[str, float]]:

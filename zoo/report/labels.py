@@ -11,8 +11,8 @@ from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.base.metric import higher_is_better, metric_columns, metric_headings, metric_text
 from zoo.classification import Predictor
-from zoo.classification.evaluation import predict, step_weights
-from zoo.classification.scaling import ScaledSequences, window_rows
+from zoo.classification.evaluation import KnownLabels, known_labels, predict, step_weights
+from zoo.classification.scaling import window_rows
 from zoo.classification.sequence_parts import divide
 from zoo.classification.spec import SequenceSpec
 from zoo.report.activations import Activations, NumericExamples, read_numeric
@@ -48,12 +48,8 @@ def _blocks(predictor: Predictor) -> Iterator[PageBlock]:
     given, scaled = predictor.open_data()
     parts = divide(given, spec)
     numbers = parts.numbers(part)
-    all_predicted, all_actual = (
-        predict(predictor.model, scaled, numbers),
-        spec.codes(given)[scaled.items(numbers)],
-    )
-    has_label = spec.has_label(all_actual)
-    predicted, actual = all_predicted[has_label], all_actual[has_label]
+    predictions, labels = predict(predictor.model, scaled, numbers), known_labels(given, scaled, numbers)
+    predicted, actual = predictions[labels.is_known], labels.codes
     data = f"{counted(facts['sequences'], 'sequence')}, {part} part"
     if spec.is_stepwise:
         data = f"{counted(facts['steps'], 'step')} of {data}"
@@ -65,7 +61,7 @@ def _blocks(predictor: Predictor) -> Iterator[PageBlock]:
         yield TextBlock(f"Note: {facts['note']}.")
     if spec.is_stepwise:
         ids = [given.ids[0 if parts.is_cut else number] for number in numbers[:_SHOWN_SEQUENCES]]
-        yield _over_time(scaled, ids, scaled.lengths[numbers], all_predicted, all_actual)
+        yield _over_time(spec, ids, scaled.lengths[numbers], predictions, labels)
     if spec.classes:
         yield _calibration(predicted, actual, spec, data)
     else:
@@ -73,17 +69,17 @@ def _blocks(predictor: Predictor) -> Iterator[PageBlock]:
 
 
 def _over_time(
-    scaled: ScaledSequences, ids: Sequence[str], lengths: Array, predicted: Array, actual: Array
+    spec: SequenceSpec, ids: Sequence[str], lengths: Array, predicted: Array, labels: KnownLabels
 ) -> Chart:
     """The true and the predicted label of each step of the first sequences."""
-    spec, series, first = scaled.spec, list[Series](), 0
+    series, first = list[Series](), 0
     values = predicted.argmax(axis=1) if spec.classes else predicted[:, 0]
-    has_label = spec.has_label(actual)
+    true_labels = np.full(len(values), np.nan)
+    true_labels[labels.is_known] = labels.codes
     for name, length in zip(ids, lengths, strict=False):
         rows = slice(first, first + min(int(length), _SHOWN_STEPS))
         steps = tuple(range(rows.stop - rows.start))
-        true_labels = np.where(has_label[rows], actual[rows], np.nan)
-        for label, each, slot in (("true", true_labels, 2), ("predicted", values[rows], 1)):
+        for label, each, slot in (("true", true_labels[rows], 2), ("predicted", values[rows], 1)):
             shown = tuple(map(number, np.asarray(each, np.float64).tolist()))
             marks = bool(spec.classes) and label == "predicted"  # an error is a mark off the line
             series.append(Series(label, steps, shown, slot=slot, marks=marks, group=name))

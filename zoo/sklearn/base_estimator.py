@@ -108,6 +108,7 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         batch_size: int = 32,
         optimizer: str | Optimizer = "adam",
         lr: float | None = 0.01,
+        base_hidden: int | None = None,
         clip: float | None = 1.0,
         dtype: str = "float32",
         precision: str | None = None,
@@ -127,6 +128,7 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.lr = lr
+        self.base_hidden = base_hidden
         self.clip = clip
         self.dtype = dtype
         self.precision = precision
@@ -197,6 +199,7 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
             batch_size=positive(self.batch_size, "batch_size"),
             optimizer=self.optimizer,
             lr=self.lr,
+            base_hidden=self.base_hidden,
             clip=self.clip,
             patience=self.patience,
             seed=seed,
@@ -365,6 +368,7 @@ class BaseSequenceClassifier(BaseSequenceEstimator):
         batch_size: int = 32,
         optimizer: str | Optimizer = "adam",
         lr: float | None = 0.01,
+        base_hidden: int | None = None,
         clip: float | None = 1.0,
         dtype: str = "float32",
         precision: str | None = None,
@@ -386,6 +390,7 @@ class BaseSequenceClassifier(BaseSequenceEstimator):
             batch_size=batch_size,
             optimizer=optimizer,
             lr=lr,
+            base_hidden=base_hidden,
             clip=clip,
             dtype=dtype,
             precision=precision,

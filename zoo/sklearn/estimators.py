@@ -43,6 +43,8 @@ class SequenceClassifier(ClassifierMixin, BaseSequenceClassifier):  # type: igno
         batch_size: Sequences per update.
         optimizer: Name of an optimizer, or an optimizer with options.
         lr: Learning rate; None for the optimizer's default.
+        base_hidden: Hidden units for which ``lr`` was chosen; None for ``hidden_size``. Matrices with inputs
+            from hidden units learn at ``lr * base_hidden / hidden_size`` (docs/howto/learning-rate.md).
         clip: Maximum gradient norm; None for no limit.
         dtype: ``"float32"`` or ``"float64"``.
         precision: ``"bf16"`` for matrix products in bfloat16; see :class:`zoo.layers.StackConfig`. None for

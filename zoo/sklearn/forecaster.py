@@ -63,6 +63,8 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         batch_size: Windows per update.
         optimizer: Name of an optimizer, or an optimizer with options.
         lr: Learning rate; None for the optimizer's default.
+        base_hidden: Hidden units for which ``lr`` was chosen; None for ``hidden_size``. Matrices with inputs
+            from hidden units learn at ``lr * base_hidden / hidden_size`` (docs/howto/learning-rate.md).
         clip: Maximum gradient norm; None for no limit.
         dtype: ``"float32"`` or ``"float64"``.
         precision: ``"bf16"`` for matrix products in bfloat16; see :class:`zoo.layers.StackConfig`. None for
@@ -107,6 +109,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         batch_size: int = 64,
         optimizer: str | Optimizer = "adam",
         lr: float | None = 0.005,
+        base_hidden: int | None = None,
         clip: float | None = 1.0,
         dtype: str = "float32",
         precision: str | None = None,
@@ -134,6 +137,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.lr = lr
+        self.base_hidden = base_hidden
         self.clip = clip
         self.dtype = dtype
         self.precision = precision
@@ -173,7 +177,9 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         steps = positive(self.steps, "steps")
         layers = positive(self.num_layers, "num_layers")
         cells: Sequence[Any] = self.cell if isinstance(self.cell, (list, tuple)) else [self.cell] * layers
-        optional = {name: getattr(self, name) for name in ("context", "season", "threads", "embedding")}
+        optional = {
+            name: getattr(self, name) for name in ("base_hidden", "context", "season", "threads", "embedding")
+        }
         self.forecaster_, history = fit_forecaster(
             table,
             [resolve_cell(cell) for cell in cells],

@@ -165,6 +165,8 @@ def check_writable(directory: StrPath) -> None:
     try:
         probe.touch(exist_ok=False)
         probe.unlink()
+    except FileNotFoundError as error:
+        raise cannot_write(probe, error) from error
     except OSError as error:
         raise cannot_write(directory, error) from error
 

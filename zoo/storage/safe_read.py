@@ -55,12 +55,14 @@ _READING = {
 
 def cannot_write(path: StrPath, error: OSError) -> CheckpointError:
     """The error for a write that failed before it changed anything that was there."""
+    what, remedy = _explain(error, _WRITING)
     if error.errno == errno.ENOENT:
         directory = Path(os.fsdecode(path)).parent
         if not directory.is_absolute() and _is_working_directory_deleted():
             return CheckpointError(DELETED_WORKING_DIRECTORY)
-        return CheckpointError(f"{directory}: no such file or directory; create it first.")
-    what, remedy = _explain(error, _WRITING)
+        if not directory.is_dir():
+            return CheckpointError(f"{directory}: no such file or directory; create it first.")
+        what, remedy = "its directory permits no new files", _PLACE  # such as /proc
     return CheckpointError(f"cannot write {path}: {what}. An existing file is unchanged; {remedy}.")
 
 

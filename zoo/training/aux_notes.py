@@ -23,7 +23,8 @@ def aux_notes(stack: Stack, kind: str, description: Mapping[str, Any]) -> list[s
     if kind in ("table", "sequences"):  # a task or a text has no columns
         notes += [
             f"{stack.label()} has the auxiliary input {name!r}, and data only give `dt`, the time between "
-            f"rows, so it has its default in each row; to give it values, train a zoo.SequenceModel"
+            f"rows, so it has its default in each row; to give it the values of a column, train an "
+            f"estimator of zoo.sklearn with `aux`, or a zoo.SequenceModel"
             for name, each in stack.inputs.items()
             if name != "dt" and not isinstance(each, Noise)
         ]

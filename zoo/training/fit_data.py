@@ -22,6 +22,7 @@ from zoo.forecasting import Forecaster
 from zoo.layers.config import CellLike
 from zoo.training.config_conversion import make_config
 from zoo.training.fit import train_in_memory
+from zoo.training.regularisation import as_regularisation
 from zoo.training.series_dataset import prepare_table
 from zoo.training.session import EventCallback, train
 from zoo.training.trainer import Event
@@ -139,6 +140,7 @@ def fit_forecaster(
     warn_of_columns(table.name, dataset.notes_in(words))
     config = replace(config, log_every=config.eval_every or 1)
     model = dataset.make_model(cell, config)
-    history = train_in_memory(config, dataset, model, optimizer)
+    regularisation = as_regularisation(optimizer, base_hidden=config.base_hidden)
+    history = train_in_memory(config, dataset, model, optimizer, regularisation=regularisation)
     windows, calibration = dataset.windows, dataset.calibration(model)
     return Forecaster(model, windows.spec, windows.scaling, table, calibration), history

@@ -41,8 +41,8 @@ _NOTE = (
 @option(
     "--out",
     metavar="FILE",
-    help="The file, NAME.onnx, .c, .js or .html; with NAME.c also NAME.h.  [in this directory, named after "
-    "RUN]",
+    help="The file, NAME.onnx, .c, .js or .html; with NAME.c also NAME.h, with NAME.js also NAME.d.ts.  [in "
+    "this directory, named after RUN]",
 )
 @option("--step", is_flag=True, help="ONNX: one time step, states as inputs and outputs, for streaming.")
 @option("--raw", is_flag=True, help="ONNX, model of a table: rows in its units in, forecasts or classes out.")
@@ -174,6 +174,7 @@ def _onnx_rows(file: OnnxFile) -> Iterator[tuple[str, str]]:
 
 def _js_rows(file: JsFile) -> Iterator[tuple[str, str]]:
     yield "file", f"{file.path}, {file.bytes:,} bytes"
+    yield "types", str(file.types)
     yield "names", ", ".join(file.names)
     yield "bytes", ", ".join(f"{name} {size:,}" for name, size in file.sizes.items())
 

@@ -231,7 +231,7 @@ def write_directory(target: Path, texts: Mapping[str, str]) -> None:
 
     Raises:
         UsageError: as :func:`check_target`.
-        OSError: if it cannot be written.
+        CheckpointError: if it cannot be written.
     """
     check_target(target)
     target = real_path(target)  # a link to an empty directory stays a link
@@ -243,6 +243,9 @@ def write_directory(target: Path, texts: Mapping[str, str]) -> None:
         if target.exists():
             target.rmdir()  # fails for a directory that has been filled meanwhile
         temporary.rename(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    except OSError as error:
+        from zoo.storage.safe_read import cannot_write
+
+        raise cannot_write(target, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # after the rename it does not exist

@@ -83,7 +83,7 @@ elementwise(
     _power_vjp,
     (_POSITIVE, (-2.0, 2.0)),
     expensive=True,
-    c="pow({0}, {1})",
+    export="$pow({0}, {1})",
     onnx="Pow",
 )
 elementwise(
@@ -92,13 +92,19 @@ elementwise(
     "{0} % {1}",
     lambda g, y, a, b: (g, -(g * _apply("floor", a / b))),
     ((-2.0, 2.0), _POSITIVE),
-    c="remainder_of({0}, {1})",
+    export="$remainder_of({0}, {1})",
 )
-elementwise("floor", np.floor, "np.floor({0})", c="floor({0})", onnx="Floor")
-elementwise("sign", np.sign, "np.sign({0})", c="sign({0})", onnx="Sign")
+elementwise("floor", np.floor, "np.floor({0})", export="$floor({0})", onnx="Floor")
+elementwise("sign", np.sign, "np.sign({0})", export="$sign({0})", onnx="Sign")
 # Functions.
 EXP = elementwise(
-    "exp", np.exp, "kernels.exp({0})", lambda g, y, a: (g * y,), expensive=True, c="exp({0})", onnx="Exp"
+    "exp",
+    np.exp,
+    "kernels.exp({0})",
+    lambda g, y, a: (g * y,),
+    expensive=True,
+    export="$exp({0})",
+    onnx="Exp",
 )
 elementwise(
     "exp_diff",
@@ -107,10 +113,10 @@ elementwise(
     lambda g, y, a, b: (g * y, -(g * y)),
     _TWO,
     expensive=True,
-    c="exp(({0}) - ({1}))",
+    export="$exp(({0}) - ({1}))",
 )
 elementwise(
-    "expm1", np.expm1, "np.expm1({0})", lambda g, y, a: (g * (y + 1.0),), expensive=True, c="expm1({0})"
+    "expm1", np.expm1, "np.expm1({0})", lambda g, y, a: (g * (y + 1.0),), expensive=True, export="$expm1({0})"
 )
 elementwise(
     "log",
@@ -119,7 +125,7 @@ elementwise(
     lambda g, y, a: (g / a,),
     (_POSITIVE,),
     expensive=True,
-    c="log({0})",
+    export="$log({0})",
     onnx="Log",
 )
 elementwise(
@@ -129,7 +135,7 @@ elementwise(
     lambda g, y, a: (g / (a + 1.0),),
     ((-0.6, 2.0),),
     expensive=True,
-    c="log1p({0})",
+    export="$log1p({0})",
 )
 elementwise(
     "sqrt",
@@ -138,7 +144,7 @@ elementwise(
     lambda g, y, a: (g * 0.5 / y,),
     (_POSITIVE,),
     expensive=True,
-    c="sqrt({0})",
+    export="$sqrt({0})",
     onnx="Sqrt",
 )
 elementwise(
@@ -147,7 +153,7 @@ elementwise(
     "np.sin({0})",
     lambda g, y, a: (g * _apply("cos", a),),
     expensive=True,
-    c="sin({0})",
+    export="$sin({0})",
     onnx="Sin",
 )
 elementwise(
@@ -156,7 +162,7 @@ elementwise(
     "np.cos({0})",
     lambda g, y, a: (-(g * _apply("sin", a)),),
     expensive=True,
-    c="cos({0})",
+    export="$cos({0})",
     onnx="Cos",
 )
 elementwise(
@@ -165,7 +171,7 @@ elementwise(
     "np.arctan({0})",
     lambda g, y, a: (g / (1.0 + a * a),),
     expensive=True,
-    c="atan({0})",
+    export="$atan({0})",
     onnx="Atan",
 )
 elementwise(
@@ -174,7 +180,7 @@ elementwise(
     "np.sinh({0})",
     lambda g, y, a: (g * _apply("cosh", a),),
     expensive=True,
-    c="sinh({0})",
+    export="$sinh({0})",
     onnx="Sinh",
 )
 elementwise(
@@ -183,7 +189,7 @@ elementwise(
     "np.cosh({0})",
     lambda g, y, a: (g * _apply("sinh", a),),
     expensive=True,
-    c="cosh({0})",
+    export="$cosh({0})",
     onnx="Cosh",
 )
 elementwise(
@@ -192,7 +198,7 @@ elementwise(
     "kernels.tanh({0})",
     lambda g, y, a: (g * (1.0 - y * y),),
     expensive=True,
-    c="tanh({0})",
+    export="$tanh({0})",
     onnx="Tanh",
 )
 elementwise(
@@ -201,7 +207,7 @@ elementwise(
     "kernels.sigmoid({0})",
     lambda g, y, a: (g * (y * (1.0 - y)),),
     expensive=True,
-    c="sigmoid({0})",
+    export="$sigmoid({0})",
     onnx="Sigmoid",
 )
 elementwise(
@@ -210,7 +216,7 @@ elementwise(
     "kernels.softplus({0})",
     _softplus_vjp,
     expensive=True,
-    c="softplus({0})",
+    export="$softplus({0})",
     onnx="Softplus",
 )
 elementwise(
@@ -219,12 +225,17 @@ elementwise(
     "kernels.erf({0})",
     lambda g, y, a: (g * (2.0 / math.sqrt(math.pi) * _apply("exp", -(a * a))),),
     expensive=True,
-    c="erf({0})",
+    export="$erf({0})",
     onnx="Erf",
 )
 # Pieces. A NaN in either operand comes out: it must reach the loss, not vanish in a rectifier.
 ABSOLUTE = elementwise(
-    "absolute", np.absolute, "abs({0})", lambda g, y, a: (_where(a < 0.0, -g, g),), c="fabs({0})", onnx="Abs"
+    "absolute",
+    np.absolute,
+    "abs({0})",
+    lambda g, y, a: (_where(a < 0.0, -g, g),),
+    export="$fabs({0})",
+    onnx="Abs",
 )
 elementwise(
     "maximum",
@@ -232,7 +243,7 @@ elementwise(
     "kernels.maximum({0}, {1})",
     lambda g, y, a, b: (_where(a >= b, g, 0.0), _where(a >= b, 0.0, g)),
     _TWO,
-    c="larger({0}, {1})",
+    export="$larger({0}, {1})",
     onnx="Max",
 )
 elementwise(
@@ -241,7 +252,7 @@ elementwise(
     "kernels.minimum({0}, {1})",
     lambda g, y, a, b: (_where(a <= b, g, 0.0), _where(a <= b, 0.0, g)),
     _TWO,
-    c="smaller({0}, {1})",
+    export="$smaller({0}, {1})",
     onnx="Min",
 )
 WHERE = elementwise(
@@ -251,7 +262,7 @@ WHERE = elementwise(
     lambda g, y, c, a, b: (None, _where(c, g, 0.0), _where(c, 0.0, g)),
     (_BOOL, *_TWO),
     accepts_bool=True,
-    c="(({0}) ? {1} : {2})",
+    export="(({0}) ? {1} : {2})",
     onnx="Where",
 )
 # Comparisons.
@@ -269,7 +280,7 @@ elementwise(
     (_BOOL, _BOOL),
     is_bool=True,
     accepts_bool=True,
-    c="{0} && {1}",
+    export="{0} && {1}",
     onnx="And",
 )
 elementwise(
@@ -280,7 +291,7 @@ elementwise(
     (_BOOL, _BOOL),
     is_bool=True,
     accepts_bool=True,
-    c="{0} || {1}",
+    export="{0} || {1}",
     onnx="Or",
 )
 elementwise(
@@ -291,7 +302,7 @@ elementwise(
     (_BOOL,),
     is_bool=True,
     accepts_bool=True,
-    c="!{0}",
+    export="!{0}",
     onnx="Not",
 )
 COPY = elementwise("copy", np.positive, "{0}", lambda g, y, a: (g,), onnx="Identity")

@@ -64,9 +64,9 @@ class Op(str):
         code: The code in a kernel; ``{0}`` and ``{1}`` are the operands. Of an element-wise operation an
             expression; of a reduction the line that adds ``{1}`` to the accumulator ``{0}``; of a scan the
             lines that update ``{total}``.
-        c: The same in C, without semicolons. It may call functions of ``math.h`` by their names for doubles,
-            and the helpers in :mod:`zoo.export.c_source`. JavaScript is made of it, with the functions and
-            helpers in :mod:`zoo.export.js_source`.
+        export: The same in exported C and JavaScript, whose operators are alike, without semicolons.
+            ``$name`` is a function of ``math.h``, by its name for doubles, or a helper of
+            :mod:`zoo.export.c_source` and :mod:`zoo.export.js_source`.
         onnx: The operator of ONNX; empty if :mod:`zoo.export.onnx_step` composes the operation of several.
         initial: Of reductions: the initial value of the accumulator.
         domain: The interval of each operand that tests draw from.
@@ -86,7 +86,7 @@ class Op(str):
     accepts_bool: bool = False
     exact_gradient: bool = True
     code: str = ""
-    c: str = ""
+    export: str = ""
     onnx: str = ""
     initial: float = 0.0
     domain: tuple[Interval, ...] = ()
@@ -126,10 +126,10 @@ def elementwise(
 ) -> Op:
     """Add an element-wise row to the table and return its operation.
 
-    An operator that Python writes as C does needs no ``c``.
+    An operator that Python writes as C does needs no ``export``.
     """
-    c = fields.pop("c", "" if "(" in code else code)
-    return define(name, Kind.ELEMENTWISE, numpy=numpy, code=code, c=c, vjp=vjp, domain=domain, **fields)
+    fields.setdefault("export", "" if "(" in code else code)
+    return define(name, Kind.ELEMENTWISE, numpy=numpy, code=code, vjp=vjp, domain=domain, **fields)
 
 
 def elementwise_rows() -> dict[str, Op]:

@@ -527,7 +527,7 @@ SUM = define(
     build=lambda inputs, attr, shape: reduce_sum(inputs[0], attr),
     expensive=True,
     code="{0} += {1}",
-    c="{0} += {1}",
+    export="{0} += {1}",
     onnx="ReduceSum",
 )
 MAX = define(
@@ -540,7 +540,7 @@ MAX = define(
     build=lambda inputs, attr, shape: reduce_max(inputs[0], attr),
     expensive=True,
     code="{0} = kernels.maximum({0}, {1})",
-    c="{0} = larger({0}, {1})",
+    export="{0} = $larger({0}, {1})",
     onnx="ReduceMax",
     initial=-math.inf,
 )
@@ -623,7 +623,7 @@ CUMSUM = define(
     build=lambda inputs, attr, shape: cumsum(inputs[0], *attr),
     expensive=True,
     code="{total} += {0}",
-    c="{total} += {0}",
+    export="{total} += {0}",
 )
 RECURRENCE = define(
     "recurrence",
@@ -636,7 +636,7 @@ RECURRENCE = define(
     expensive=True,
     # The first entry has no predecessor, whatever its factor is.
     code="{total} = {total} * {0} if j > 0 else {zero}\n{total} += {1}",
-    c="{total} = at == {first} ? {zero} : {total} * {0}\n{total} += {1}",
+    export="{total} = at == {first} ? {zero} : {total} * {0}\n{total} += {1}",
 )
 
 

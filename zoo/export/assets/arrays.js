@@ -9,8 +9,8 @@ function bytes_of(base64) {
 /** Little-endian numbers in base64, on processors of any order of bytes. */
 function numbers(base64) {
     const view = new DataView(bytes_of(base64).buffer);
-    const values = new REAL_ARRAY(view.byteLength / REAL_BYTES);
+    const size = RealArray.BYTES_PER_ELEMENT, values = new RealArray(view.byteLength / size);
     for (let n = 0; n < values.length; n++)
-        values[n] = view.getREAL(REAL_BYTES * n, true);
+        values[n] = size === 4 ? view.getFloat32(size * n, true) : view.getFloat64(size * n, true);
     return values;
 }

@@ -30,7 +30,7 @@ function token_of(token, name) {
     return token;
 }
 
-/** Numbers as a new REAL_ARRAY of a length; one number may come without an array. */
+/** Numbers as a new array of a length; one number may come without an array. */
 function row_of(values, length, name) {
     const list = typeof values === "number" ? [values] : values;
     if (list === null || typeof list !== "object" || list.length !== length)
@@ -38,13 +38,13 @@ function row_of(values, length, name) {
     const wrong = Array.prototype.findIndex.call(list, (value) => typeof value !== "number");
     if (wrong >= 0)
         fail(`${name}[${wrong}]`, list[wrong], "a number", TypeError);
-    return REAL_ARRAY.from(list);
+    return RealArray.from(list);
 }
 
-/** An array of rows as one new REAL_ARRAY; rows of one number may be numbers. */
+/** An array of rows as one new array; rows of one number may be numbers. */
 function rows_of(rows, count, length, name) {
     check(is_list(rows) && rows.length === count, name, rows, `${count} rows, one for each step`);
-    const values = new REAL_ARRAY(count * length);
+    const values = new RealArray(count * length);
     for (let t = 0; t < count; t++)
         values.set(row_of(rows[t], length, `${name}[${t}]`), t * length);
     return values;

@@ -1,21 +1,9 @@
-/**
- * The number or the name of a series of `series`, or the units of another one.
- *
- * @typedef {number|string|{mean: ArrayLike<number>, scale: ArrayLike<number>, change: ArrayLike<number>,
- *     output: ArrayLike<number>}} Series
- */
-
-/**
- * The forecast of a row: of each target by name the point, and the ends of its interval if the model has one.
- *
- * @typedef {Object<string, {point: number, low?: number, high?: number}>} Forecast
- */
-
 /** A series that is read row by row. */
 export class Stream {
     /** @param {Series} [series] - not needed if the model has one series */
     constructor(series) {
         this.units = units_of(series);
+        /** @type {Model} the states */
         this.model = new Model();
         this.rows = 0;
         this.last = data.columns.map((column) =>
@@ -27,7 +15,7 @@ export class Stream {
      * Read a row, and forecast the rows after it from all rows since the start.
      *
      * @param {Row} row
-     * @param {Row[]} [future] - the columns that are known in advance, `info.known_future`, for each row of the
+     * @param {FutureRow[]} [future] - the columns that are known in advance, `info.known_future`, for each row of the
      *     forecast
      * @returns {Forecast[]} `info.horizon` rows
      */
@@ -64,7 +52,7 @@ function units_of(series) {
 
 /** The inputs of the model for a row and the rows of the future. */
 function inputs_of(stream, { values, now }, future) {
-    const x = new REAL_ARRAY(INPUTS), { mean, scale, change } = stream.units, known = known_columns(future);
+    const x = new RealArray(INPUTS), { mean, scale, change } = stream.units, known = known_columns(future);
     let end = 0;
     const write = (column, value) => {
         if (column.texts.length > 0)
@@ -129,7 +117,7 @@ function linear_change(stream, step, n) {
  * Forecast the rows after some rows, as `zoo forecast` does. The model reads the last `info.context` rows.
  *
  * @param {Row[]} rows - the last time steps
- * @param {{future?: Row[], series?: Series}} [options] - future: the columns that are known in advance,
+ * @param {{future?: FutureRow[], series?: Series}} [options] - future: the columns that are known in advance,
  *     `info.known_future`, for each row of the forecast. series: needed if the model has several series
  * @returns {Forecast[]} `info.horizon` rows
  */
@@ -161,5 +149,9 @@ function known_of(values) {
     return data.known.map((n) => data.columns[n].texts[values[n]] ?? values[n]);
 }
 
-/** The series of training: names and units. */
+/**
+ * The series of training: names and units.
+ *
+ * @type {{name: string, mean: number[], scale: number[], change: number[], output: number[]}[]}
+ */
 export const series = data.series;

@@ -2,7 +2,8 @@ const token_by_piece = new Map(pieces.map((piece, token) => [piece, token]).reve
 const longest_piece = Math.max(...new Set(pieces.map((piece) => piece.length)));
 
 /**
- * The tokens of a text, split from left to right into the longest symbols that match.NOTE
+ * The tokens of a text, split from left to right into the longest symbols that match. The tokenizer of a model that
+ * has one may split the text in another way: pass its tokens to such a model.
  *
  * @param {string} text
  * @returns {number[]}

@@ -1,10 +1,3 @@
-/**
- * The class of a sequence with its number in `info.classes` and the probabilities of all classes; or the label, in
- * the units of the table.
- *
- * @typedef {{class?: string, number?: number, probabilities?: number[], label?: number}} Prediction
- */
-
 /** A sequence of which some rows are read. */
 function start() {
     return { rows: 0, last: data.columns.map(() => NaN), sums: new Float64Array(OUTPUTS) };
@@ -13,7 +6,7 @@ function start() {
 /** The inputs of the model for a row, and the time from the row before. */
 function read_row(stream, row, name) {
     const { values, now, time } = checked_row(stream, row, name);
-    const x = new REAL_ARRAY(INPUTS), { mean, scale } = data;
+    const x = new RealArray(INPUTS), { mean, scale } = data;
     let end = 0;
     data.columns.forEach((column, n) => {
         if (column.texts.length > 0)

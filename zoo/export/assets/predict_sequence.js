@@ -2,7 +2,7 @@
  * Predict from all rows of a sequence, as `zoo predict` does.
  *
  * @param {Row[]} rows
- * @returns {Prediction|Prediction[]} of a model with a label at every step, for each row
+ * @returns {Result}
  */
 export function predict(rows) {
     check_rows(rows, 1);

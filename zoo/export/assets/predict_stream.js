@@ -1,6 +1,7 @@
 /** A sequence that is read row by row. */
 export class Stream {
     constructor() {
+        /** @type {Model} the states */
         this.model = new Model();
         Object.assign(this, start());
     }
@@ -20,7 +21,7 @@ export class Stream {
  * Predict from all rows of a sequence, as `zoo predict` does.
  *
  * @param {Row[]} rows
- * @returns {Prediction|Prediction[]} of a model with a label at every step, for each row
+ * @returns {Result}
  */
 export function predict(rows) {
     check_rows(rows, 1);

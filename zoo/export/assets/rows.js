@@ -1,10 +1,3 @@
-/**
- * A row of the table: its values in the order of `info.columns`, then the time from the row before if the model
- * reads it; or by column. Values are numbers, and texts of columns with texts. A missing value is null.
- *
- * @typedef {ArrayLike<number|string|null>|Object<string, number|string|null>} Row
- */
-
 const LARGEST = 1e100;
 
 /** The values of a row by column: numbers, and the numbers of texts; NaN for missing ones. */

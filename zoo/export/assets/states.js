@@ -4,8 +4,8 @@ const STATE_SIZES = Object.entries(initial_state()).map(([name, values]) => [nam
 function state_of(state) {
     for (const [name, size] of STATE_SIZES) {
         const values = state?.[name];
-        if (!(values instanceof REAL_ARRAY && values.length === size))
-            fail(`state.${name}`, values, `a REAL_ARRAY of ${size} numbers`, TypeError);
+        if (!(values instanceof RealArray && values.length === size))
+            fail(`state.${name}`, values, `a ${RealArray.name} of ${size} numbers`, TypeError);
     }
     return state;
 }

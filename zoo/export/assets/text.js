@@ -14,7 +14,11 @@ export class Random {
         this.draws = draws;
     }
 
-    /** The next number, from zero to less than one. */
+    /**
+     * The next number, from zero to less than one.
+     *
+     * @returns {number}
+     */
     uniform() {
         const gamma = 0x9E3779B97F4A7C15n, start = scramble(this.seed + gamma);
         const bits = scramble(start + BigInt(this.draws++) * gamma + gamma);
@@ -104,5 +108,5 @@ function text_of(joined) {
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(joined, (byte) => byte.charCodeAt(0)));
 }
 
-/** The text of each token. @type {string[]} */
+/** @type {string[]} the text of each token */
 export const symbols = pieces.map(text_of);
