@@ -14,6 +14,7 @@ from typing import Any
 
 import command_server
 import pytest
+from _pytest.runner import runtestprotocol
 from docs_runner import PLAIN
 from hypothesis import core, settings
 from hypothesis.internal.conjecture import providers
@@ -195,6 +196,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item in chosen]
     if hasattr(config, "workerinput"):  # a slow file at the end would run alone
         items.sort(key=lambda item: (not is_slow(item), str(item.path)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run a test in a worker, and send fewer messages to the main process than pytest does."""
+    if not hasattr(item.config, "workerinput"):
+        return None
+    from process_groups import reports_to_send
+
+    for report in reports_to_send(runtestprotocol(item, log=False, nextitem=nextitem)):
+        item.ihook.pytest_runtest_logreport(report=report)
+    return True
 
 
 def pytest_collection_finish() -> None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from process_groups import GroupScheduling, group_of
+from process_groups import GroupScheduling, group_of, reports_to_send
 
 PAGE = "tests/test_docs.py::test_page_prints_shown_output[README.md]"
 CASES = "tests/plugins/test_cells_golden.py::test_step_has_golden_values"
@@ -79,3 +79,25 @@ def test_every_test_runs_once_and_groups_stay_together(groups, random):
     order = list(dict.fromkeys(groups))
     for each in ran.values():
         assert each == sorted(each, key=order.index)
+
+
+PHASES = ("setup", "call", "teardown")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["passed", "failed", "skipped"]), st.sampled_from([0.0, 0.1, 0.2])),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_main_process_gets_all_results_and_slow_phases(results):
+    reports = [
+        pytest.TestReport("test_x", ("file", 1, "test_x"), {}, outcome, None, phase, duration=duration)
+        for phase, (outcome, duration) in zip(PHASES, results, strict=False)
+    ]
+    sent = list(reports_to_send(reports))
+    for report in reports:
+        is_fast_pass = (report.outcome, report.duration > 0.1) == ("passed", False)
+        assert (report in sent) == (report.when == "call" or not is_fast_pass)
+    assert sent == [each for each in reports if each in sent]

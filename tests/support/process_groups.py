@@ -6,8 +6,10 @@ Tests that use the same kernels belong together. Otherwise each process compiles
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 import zoo
@@ -28,6 +30,16 @@ def group_of(nodeid: str) -> str:
         case = f"{parameters.removesuffix(']').partition('-')[0]}_"
         return max((cell for cell in cell_names() if case.startswith(f"{cell}_")), key=len, default=file)
     return file
+
+
+def reports_to_send(reports: Iterable[pytest.TestReport]) -> Iterator[pytest.TestReport]:
+    """Select the reports of a test that the main process needs: without fast setups and teardowns that pass.
+
+    Setup, test, teardown, beginning and end are a message each, and the main process reads the messages of
+    28,000 tests. 5,000 trivial tests in two processes took 14.6 s of a processor with one message for each
+    test, and 24.7 s with five. ``--durations`` lists setups and teardowns above 0.1 s.
+    """
+    return (each for each in reports if each.when == "call" or not each.passed or each.duration > 0.1)
 
 
 class GroupScheduling(LoadScopeScheduling):

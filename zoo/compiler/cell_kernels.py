@@ -144,7 +144,7 @@ def _handwritten_kernels(cell: Cell) -> CellKernels:
     return CellKernels(forward, backward, options, output_size, accepts_needs_dx=accepts_needs_dx)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=1024)  # as plan_kernels
 def derive_kernels(cell: Cell, precision: str | None = None) -> CellKernels:
     """Derive the kernels of a cell from its ``step``, see :func:`kernels_of`.
 

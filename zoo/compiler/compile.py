@@ -52,7 +52,7 @@ class KernelPlan:
     tape: tuple[TapeArray, ...]
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=1024)  # all cells with all modifiers; 60 ms and 0.3 MB for each
 def plan_kernels(cell: Cell) -> KernelPlan:
     """Plan the kernels of a cell that has a ``step``.
 

@@ -383,7 +383,7 @@ class TraceableValue:
         return self.is_state or any(node.level != Level.ONCE for node in self.nodes)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=1024)  # as plan_kernels, whose plans hold the graphs
 def step_graph_of(cell: Cell) -> StepGraph:
     """Return the graph of a cell's step; it is traced once.
 
