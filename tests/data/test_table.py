@@ -434,10 +434,9 @@ def test_dates_in_the_index_are_a_column():
         assert table.describe() == "time (time), n (number)"
         assert table.column("time").text(1) == text
         assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]}, days.rename("day"))).columns) == ["day", "n"]
-    assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5], "day": days.to_timestamp()}, days)).columns) == [
-        "n",
-        "day",
-    ]
+    with_day = {"n": [1.5, 2.5], "day": days.to_timestamp()}
+    assert list(as_table(pandas.DataFrame(with_day, days)).columns) == ["time", "n", "day"]
+    assert list(as_table(pandas.DataFrame(with_day, days.rename("day"))).columns) == ["day", "n"]
     assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]})).columns) == ["n"]
     assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]}, ["a", "b"])).columns) == ["n"]
 

@@ -626,8 +626,8 @@ def as_table(data: Any, name: str = "table", identifiers: Collection[str] = ()) 
         data: A :class:`DataTable`; name to column; `(N,)` or `(N, C)` numbers, with the names ``"0"``,
             ``"1"`` and so on; a structured array; or a data frame or a series of pandas, polars, pyarrow or
             another library with columns by name. With pyarrow also any object with the Arrow stream or the
-            dataframe interchange protocol. If no column holds times, the dates in the index of pandas are a
-            column too, with the name of the index or ``"time"``.
+            dataframe interchange protocol. The dates in the index of pandas are a column too, with the name
+            of the index or ``"time"``, if no other column has this name.
         name: A short name.
         identifiers: Columns that name series or groups, as for :meth:`DataTable.from_arrays`.
 
@@ -650,14 +650,9 @@ def as_table(data: Any, name: str = "table", identifiers: Collection[str] = ()) 
                 f"{name} has an index of {data.index.nlevels} levels, for example series and time; make them "
                 f"columns, data.reset_index(), and name the column of the series, `series='...'`."
             )
-        columns = _columns_of_frame(data, name)
-        table = DataTable.from_arrays(columns, name, identifiers) if columns else None
-        index = time_index(data)
-        if table is not None and any(column.kind == "time" for column in table.columns.values()):
-            return table
-        if index or table is None:
-            return DataTable.from_arrays(index | columns, name, identifiers)
-        return table
+        # A column may have the name of the index, for example after set_index(..., drop=False).
+        columns = time_index(data) | _columns_of_frame(data, name)
+        return DataTable.from_arrays(columns, name, identifiers)
     raise UsageError(
         f"{name} is {short_repr(data)}; expected a mapping from names to columns, an array or a data frame."
     )
