@@ -860,3 +860,31 @@ def test_parts_that_lack_a_class_are_named(letters, seed):
             f"no group of the {name} part has the {noun} {named}, so scores of this part do not include "
             f"{owner} recall; "
         )
+
+
+@pytest.mark.parametrize("kind", ["text", "table", "sequences"])
+@pytest.mark.parametrize("target", [None, "x"])
+def test_fit_takes_the_kind_that_the_target_decides(kind, target):
+    """An error of one sentence for another kind; and the same with the right one as without it."""
+    parts, labels = recordings(20)
+    data = parts if target is None else {"x": np.arange(40.0)}
+    settings = {
+        **SMALL,
+        "steps": 1,
+        **({"label": labels} if target is None else {"target": target, "horizon": 1}),
+    }
+    if (kind == "table") == (target is not None) and kind != "text":
+        with pure_python():
+            with_kind, without = (zoo.fit(data, **settings, **given) for given in ({"kind": kind}, {}))
+        np.testing.assert_array_equal(with_kind.model.theta, without.model.theta)
+        return
+    with pytest.raises(
+        UsageError, match=f"kind is '{kind}', and zoo.fit reads these data as '.*'; leave it out"
+    ):
+        zoo.fit(data, **settings, kind=kind)
+
+
+@pytest.mark.parametrize("arguments", [{"label": "way"}, {"target": "x"}])
+def test_fit_writes_no_run(arguments):
+    with pytest.raises(UsageError, match=r"zoo.fit writes no run; leave `out` out, or use zoo.train"):
+        zoo.fit({"x": np.arange(9.0), "way": [*"ababababa"]}, **arguments, out="run")
