@@ -9,6 +9,7 @@ import importlib.util
 import io
 import itertools
 import sys
+from decimal import Decimal
 from types import SimpleNamespace
 
 import numpy as np
@@ -777,6 +778,33 @@ def test_a_value_of_another_kind_in_one_file_names_its_line(kind, other, row, is
     names = ("a", "b") if is_first else ("b", "a")
     line = f"recordings/{names[0]}.csv, line {row + 2}, column 'x': found {TEXTS[other]!r}; expected a {kind}"
     assert str(error.value).startswith(line)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "mapping"])
+def test_decimals_of_a_data_base_are_numbers(library):
+    """A missing one is None, or the NaN of decimal numbers."""
+    values = [Decimal("1.25"), None, Decimal(-3)] + [Decimal("nan")] * (library in ("pandas", "mapping"))
+    table = {"x": values}
+    if library == "pyarrow":
+        table = pytest.importorskip("pyarrow").table(table)
+    elif library != "mapping":
+        table = pytest.importorskip(library).DataFrame(table)
+    column = as_table(table).column("x")
+    assert column.kind == "number"
+    np.testing.assert_array_equal(column.values[:3], [1.25, np.nan, -3])
+    assert np.isnan(column.values[3:]).all()
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "mapping"])
+@pytest.mark.parametrize("unit", ["ms", "us"])
+def test_durations_name_the_conversion(library, unit):
+    table = {"wait": np.arange(3).astype(f"m8[{unit}]")}
+    if library == "pyarrow":
+        table = pytest.importorskip("pyarrow").table(table)
+    elif library != "mapping":
+        table = pytest.importorskip(library).DataFrame(table)
+    with pytest.raises(UsageError, match=r"column 'wait' has the type timedelta64.*Divide durations by"):
+        as_table(table)
 
 
 @pytest.mark.parametrize(("first", "second"), [*itertools.permutations(TEXTS, 2)])

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timezone
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -455,8 +456,12 @@ def as_column(name: str, values: Any, owner: str) -> DataColumn:
         return DataColumn(name, "category", np.array(indices, np.int32), tuple(codes))
     if array.dtype.kind in "TO":
         return _column_of_objects(name, array.tolist(), owner)
+    cure = (
+        " Divide durations by a unit: `column / np.timedelta64(1, 'h')`." if array.dtype.kind == "m" else ""
+    )
     raise UsageError(
         f"{owner}: column {name!r} has the type {array.dtype}; expected numeric values, text values or times."
+        f"{cure}"
     )
 
 
@@ -510,10 +515,13 @@ def _as_array(values: Any) -> Array:
     return np.asarray(values, object) if is_mixed_list else array
 
 
+_NUMBERS = int, float, np.number, np.bool_, Decimal
+
+
 def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColumn:
     """A column of Python values: numbers, texts or dates, and None or NaN for missing ones."""
     present = [value for value in values if not _is_missing(value)]
-    if all(isinstance(value, (int, float, np.number, np.bool_)) for value in present):
+    if all(isinstance(value, _NUMBERS) for value in present):
         numbers = [np.nan if _is_missing(value) else float(value) for value in values]
         is_boolean = bool(present) and all(isinstance(value, (bool, np.bool_)) for value in present)
         return DataColumn(name, "number", np.array(numbers, np.float64), is_boolean=is_boolean)
@@ -542,7 +550,7 @@ def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColu
 
 def _noun(value: Any) -> str:
     """A noun for values such as one of a column, in messages."""
-    nouns: dict[str, Any] = {"numeric values": (int, float, np.number, np.bool_), "text values": str}
+    nouns: dict[str, Any] = {"numeric values": _NUMBERS, "text values": str}
     return next((noun for noun, types in nouns.items() if isinstance(value, types)), type(value).__name__)
 
 
