@@ -213,6 +213,17 @@ def test_number_of_columns_is_fixed_for_tables_of_any_number_of_steps(features, 
             each.predict(np.ones((2, 3 * features)))
 
 
+@pytest.mark.parametrize("row", range(3))
+@pytest.mark.parametrize("as_array", [False, True])
+def test_missing_class_of_a_sequence_is_named(row, as_array):
+    classes = ["a", "b", "c"]
+    classes[row] = None
+    given = np.array(classes, object) if as_array else classes
+    message = rf"SequenceClassifier: y\[{row}\] is None; expected a class"
+    with pytest.raises(ValueError, match=message):
+        SequenceClassifier(epochs=1).fit([np.ones(3)] * 3, given)
+
+
 def test_names_of_columns_are_those_of_the_last_fit():
     pandas = pytest.importorskip("pandas")
     frame, numbers = pandas.DataFrame({"a": [0.1, 0.2, 0.3]}), np.arange(3.0)
@@ -243,6 +254,9 @@ def test_names_of_columns_of_frames_in_a_list_are_checked(names, tmp_path):
             each.predict(others)
         with pytest.raises(ValueError, match="feature names should match"):
             each.predict([frames[0], others[1]])
+        if len(names) > 1:
+            with pytest.raises(ValueError, match=f"feature names should match(.|\n)*missing:\n- {names[-1]}"):
+                each.predict([frame[names[:-1]] for frame in frames])
     with pytest.raises(ValueError, match="feature names should match"):
         estimator.fit([*frames[:-1], others[-1]], y)
     estimator.fit([frame.to_numpy() for frame in frames], y)
