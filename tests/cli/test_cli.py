@@ -824,6 +824,11 @@ def test_ascii_output_has_no_traceback():
             "The command prints its results; write them to a file with > FILE.",
         ),
         (
+            "compare --resume",
+            "unknown option '--resume'; `zoo compare --help` lists the options. A comparison continues "
+            "without it: repeat its command with the same --out.",
+        ),
+        (
             "compare --threads 2",
             "unknown option '--threads'; `zoo compare --help` lists the options. Each run uses one thread; "
             "--jobs N trains N runs at once.",

@@ -164,6 +164,8 @@ WRONG = {
     "a = «np.tanh(a, out=a)»": UNWRITTEN,
     # Shapes.
     "a = «x + a»": r"shapes \(I,\) and \(H,\) do not fit each other",
+    "a = «x * self.W»": r"one of them 1; a product of a vector and a matrix is \(I,\) @ \(I, H\)$",
+    "a = «self.W + x»": r"a product of a vector and a matrix is \(I,\) @ \(I, H\)$",
     "a = «x @ self.U» + h": r"\(I,\) @ \(H, H\): the last axis of the first must be H$",
     "a = «self.W @ x»": r"must be I; write the factors in the other order, \(I,\) @ \(I, H\)",
     "a = «h @ self.W.T.T» + h": r"must be I; write the factors in the other order, \(I, H\) @ \(H,\)",

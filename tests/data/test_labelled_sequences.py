@@ -445,6 +445,24 @@ def test_data_frame_with_other_values_than_numbers(library, value):
             "sequence '0', step 1: the time 3 is not after 5;",
         ),
         (np.empty((5, 0)), {"lengths": [2, 3]}, "arrays, sequence '0' has no channels."),
+        *(
+            (np.ones((2, 3, 1)), {what: values}, f"arrays: {shapes} Use `{what}[..., 0]` for one column{end}")
+            for what, end in (
+                ("labels", ", and `labels.argmax(axis=-1)` for one-hot vectors."),
+                ("weights", "."),
+            )
+            for values, shapes in (
+                (
+                    np.ones((2, 3, 4)),
+                    f"{what} have the shape (2, 3, 4), and the longest sequence has 3 steps; expected (N,), "
+                    f"one for each sequence, or (N, T), one for each step.",
+                ),
+                (
+                    [np.ones(3), np.ones((3, 4))],
+                    f"the {what} of sequence '1' have the shape (3, 4); expected (T,), one for each step.",
+                ),
+            )
+        ),
         (np.ones((2, 3, 1)), {"channels": ["a", "b"]}, "arrays has 2 channels; expected 1 different ones."),
     ],
 )
@@ -636,7 +654,7 @@ def test_an_empty_text_is_a_step_without_a_label():
     ("labels", "sentence"),
     [
         ([[1, [2], 3], [1, 2, 3, 4, 5], [1]], "found [1, [2], 3] of the type list; expected numeric values"),
-        ([np.zeros((3, 1)), np.zeros((5, 1)), np.zeros((1, 1))], "of the type ndarray; expected"),
+        ([np.zeros((3, 1)), np.zeros((5, 1)), np.zeros((1, 1))], "of sequence '0' have the shape (3, 1); "),
         ([["a", "b", "c"], "x", ["a"]], "found 'x' of the type str, and list in other rows"),
         ([["a", 1, "c"], ["a"] * 5, ["a"]], "found 1 of the type int, and text values in other rows"),
         ([["a"] * 3, ["a"] * 4, ["a"]], "sequence '1' has 5 steps and 4 labels; give one for each step"),

@@ -7,7 +7,9 @@ import gzip
 import hashlib
 import importlib.util
 import io
+import itertools
 import sys
+from decimal import Decimal
 from types import SimpleNamespace
 
 import numpy as np
@@ -434,10 +436,9 @@ def test_dates_in_the_index_are_a_column():
         assert table.describe() == "time (time), n (number)"
         assert table.column("time").text(1) == text
         assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]}, days.rename("day"))).columns) == ["day", "n"]
-    assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5], "day": days.to_timestamp()}, days)).columns) == [
-        "n",
-        "day",
-    ]
+    with_day = {"n": [1.5, 2.5], "day": days.to_timestamp()}
+    assert list(as_table(pandas.DataFrame(with_day, days)).columns) == ["time", "n", "day"]
+    assert list(as_table(pandas.DataFrame(with_day, days.rename("day"))).columns) == ["day", "n"]
     assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]})).columns) == ["n"]
     assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]}, ["a", "b"])).columns) == ["n"]
 
@@ -743,7 +744,7 @@ def test_directory_is_one_table_with_the_files_as_columns(tmp_path):
         ("t,x,y\n1,2,3\n", "recordings/b.csv has a column 'y', unlike recordings/a.csv"),
         (
             "t,x\n1,u\n",
-            "recordings/b.csv: column 'x' holds text values, and numeric values in recordings/a.csv; ex",
+            "recordings/b.csv, line 2, column 'x': found 'u'; expected a number, as in recordings/a.csv.",
         ),
         ("t,x,file\n1,2,u\n", "recordings/b.csv has a column 'file', and zoo adds a column of this name to"),
         ("t,x\n1\n", "recordings/b.csv, line 2: found 1 value; expected 2"),
@@ -754,6 +755,67 @@ def test_files_of_a_directory_that_do_not_fit_are_errors(second, sentence, tmp_p
     with pytest.raises(DataError) as error:
         read_table(directory(tmp_path, {"a.csv": "t,x\n1,2\n", "b.csv": second}))
     assert sentence in str(error.value)
+
+
+TEXTS = {"number": "1.5", "time": "2024-05-01 13:00", "category": "u"}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("other", TEXTS)
+@pytest.mark.parametrize("row", range(3))
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_value_of_another_kind_in_one_file_names_its_line(kind, other, row, is_first, tmp_path):
+    """Also if the file comes first and its column is therefore one of texts."""
+    good, bad = [TEXTS[kind]] * 3, [TEXTS[kind]] * 3
+    bad[row] = TEXTS[other]
+    texts = ["x,t\n" + "".join(f"{value},0\n" for value in values) for values in (good, bad)]
+    folder = directory(tmp_path, dict(zip(["a.csv", "b.csv"], texts[:: -1 if is_first else 1], strict=True)))
+    if kind in (other, "category"):
+        assert read_table(folder).column("x").kind == kind
+        return
+    with pytest.raises(DataError) as error:
+        read_table(folder).numbers("x")
+    names = ("a", "b") if is_first else ("b", "a")
+    line = f"recordings/{names[0]}.csv, line {row + 2}, column 'x': found {TEXTS[other]!r}; expected a {kind}"
+    assert str(error.value).startswith(line)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "mapping"])
+def test_decimals_of_a_data_base_are_numbers(library):
+    """A missing one is None, or the NaN of decimal numbers."""
+    values = [Decimal("1.25"), None, Decimal(-3)] + [Decimal("nan")] * (library in ("pandas", "mapping"))
+    table = {"x": values}
+    if library == "pyarrow":
+        table = pytest.importorskip("pyarrow").table(table)
+    elif library != "mapping":
+        table = pytest.importorskip(library).DataFrame(table)
+    column = as_table(table).column("x")
+    assert column.kind == "number"
+    np.testing.assert_array_equal(column.values[:3], [1.25, np.nan, -3])
+    assert np.isnan(column.values[3:]).all()
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "mapping"])
+@pytest.mark.parametrize("unit", ["ms", "us"])
+def test_durations_name_the_conversion(library, unit):
+    table = {"wait": np.arange(3).astype(f"m8[{unit}]")}
+    if library == "pyarrow":
+        table = pytest.importorskip("pyarrow").table(table)
+    elif library != "mapping":
+        table = pytest.importorskip(library).DataFrame(table)
+    with pytest.raises(UsageError, match=r"column 'wait' has the type timedelta64.*Divide durations by"):
+        as_table(table)
+
+
+@pytest.mark.parametrize(("first", "second"), [*itertools.permutations(TEXTS, 2)])
+def test_a_column_of_another_kind_names_its_first_value(first, second, tmp_path):
+    texts = [f"x,t\n,0\n{TEXTS[kind]},0\n" for kind in (first, second)]
+    noun = {"category": "text"}.get(first, first)
+    with pytest.raises(DataError) as error:
+        read_table(directory(tmp_path, {"a.csv": texts[0], "b.csv": texts[1]}))
+    assert str(error.value).startswith(f"recordings/b.csv, line 3, column 'x': found '{TEXTS[second]}'")
+    assert f"; expected a {noun}" in str(error.value)
+    assert ", as in recordings/a.csv. Correct the value" in str(error.value)
 
 
 def test_binary_file_in_standard_input_is_an_error(monkeypatch):
@@ -804,5 +866,5 @@ def test_booleans_have_their_texts_and_stay_numbers(seed):
     for last, is_boolean in ((chosen, True), (np.array([2.0]), False)):
         joined = JoinedColumn("x")
         for part in (np.full(2, np.nan), chosen, np.full(2, np.nan), last):
-            joined.append(as_table({"x": part}).columns["x"], "a file")
+            joined.append(as_table({"x": part}))
         assert joined.finish().is_boolean == is_boolean

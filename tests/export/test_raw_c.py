@@ -140,7 +140,7 @@ def test_forecast_of_series_with_categories_and_known_future(missing, tmp_path):
         np.testing.assert_allclose(made, values[series], rtol=1e-12)
     assert machine.constant("COLUMN_COLOUR") == list(machine.data.columns).index("colour")
     assert machine.constant("VALUE_COLOUR_RED") == trained.spec.categories["colour"].index("red")
-    assert machine.constant("SERIES_S_D") == 1
+    assert machine.constant("SERIES_SUD") == 1
     assert machine.constant("FUTURE_WARMTH") == 1
     names = (ctypes.c_char_p * 2).in_dll(machine.library, "model_series_names")
     assert [name.decode() for name in names] == ["north", "süd"]
@@ -280,5 +280,6 @@ def test_sources_contain_no_text_of_the_table(tmp_path):
     files = zoo.export.to_c(predictor(named), tmp_path / "model.c")
     text = files.source.read_text() + files.header.read_text()
     assert "MODEL_COLUMN_X," in text
+    assert "MODEL_COLUMN_E," in text
     assert "??/" not in text
     assert '"*/ \\042\\134"' in text

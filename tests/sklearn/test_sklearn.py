@@ -213,6 +213,17 @@ def test_number_of_columns_is_fixed_for_tables_of_any_number_of_steps(features, 
             each.predict(np.ones((2, 3 * features)))
 
 
+@pytest.mark.parametrize("row", range(3))
+@pytest.mark.parametrize("as_array", [False, True])
+def test_missing_class_of_a_sequence_is_named(row, as_array):
+    classes = ["a", "b", "c"]
+    classes[row] = None
+    given = np.array(classes, object) if as_array else classes
+    message = rf"SequenceClassifier: y\[{row}\] is None; expected a class"
+    with pytest.raises(ValueError, match=message):
+        SequenceClassifier(epochs=1).fit([np.ones(3)] * 3, given)
+
+
 def test_names_of_columns_are_those_of_the_last_fit():
     pandas = pytest.importorskip("pandas")
     frame, numbers = pandas.DataFrame({"a": [0.1, 0.2, 0.3]}), np.arange(3.0)
@@ -243,6 +254,9 @@ def test_names_of_columns_of_frames_in_a_list_are_checked(names, tmp_path):
             each.predict(others)
         with pytest.raises(ValueError, match="feature names should match"):
             each.predict([frames[0], others[1]])
+        if len(names) > 1:
+            with pytest.raises(ValueError, match=f"feature names should match(.|\n)*missing:\n- {names[-1]}"):
+                each.predict([frame[names[:-1]] for frame in frames])
     with pytest.raises(ValueError, match="feature names should match"):
         estimator.fit([*frames[:-1], others[-1]], y)
     estimator.fit([frame.to_numpy() for frame in frames], y)
@@ -944,6 +958,51 @@ def test_times_in_an_index_of_pandas_are_read():
     np.testing.assert_array_equal(fitted.predict(inputs[-4:]), whole)
     with pytest.raises(ValueError, match="X has no times; give them in a column 'time', or in the index"):
         made.set_params(known_future=["0"]).fit(phase[:-4, None], load[:-4]).predict(phase[-4:, None])
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "mapping"])
+@pytest.mark.parametrize("target", ["load", ["load"], ["load", "price"], None])
+def test_a_table_with_times_texts_and_numbers_of_any_library_has_forecasts(library, target):
+    rng, days = (
+        np.random.default_rng(0),
+        np.datetime64("2024-01-01", "us") + np.arange(40) * np.timedelta64(1, "D"),
+    )
+    table = {"day": days, "load": rng.normal(size=40), "price": rng.normal(size=40), "color": [*"ab"] * 20}
+    if library == "pyarrow":
+        table = pytest.importorskip("pyarrow").table(table)
+    elif library != "mapping":
+        table = pytest.importorskip(library).DataFrame(table)
+    made = SequenceForecaster(
+        "vanilla", hidden_size=2, horizon=2, context=3, steps=1, threads=1, target=target
+    )
+    fitted = made.fit(table)
+    assert fitted.forecaster_.spec.roles.time == "day"
+    assert fitted.predict().shape == ((2,) if target == "load" else (2, 1) if target == ["load"] else (2, 2))
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("name", ["k", "known", "two, words"])
+def test_known_future_may_be_one_name(name):
+    rows = {name: np.arange(30.0) % 7, "load": np.sin(np.arange(30.0))}
+    for given in (name, [name], (name,)):
+        shape = {"hidden_size": 2, "horizon": 2, "context": 3, "steps": 1, "threads": 1}
+        fitted = SequenceForecaster("vanilla", **shape, known_future=given).fit(rows)
+        roles = fitted.forecaster_.spec.roles
+        assert (roles.known_future, roles.target) == ((name,), ("load",))
+
+
+@pytest.mark.usefixtures("plain_python")
+def test_one_of_several_columns_of_times_has_to_be_named():
+    """The index of pandas is one of them."""
+    pandas = pytest.importorskip("pandas")
+    days = pandas.date_range("2024-01-01", periods=30)
+    frame = pandas.DataFrame({"load": np.sin(np.arange(30.0)), "built": pandas.Timestamp("1999-05-01")}, days)
+    made = SequenceForecaster("vanilla", hidden_size=2, horizon=2, context=3, steps=1, threads=1)
+    with pytest.warns(zoo.ZooWarning, match="several columns of times: time, built.*name one with `time`"):
+        assert made.fit(frame).forecaster_.spec.roles.time is None
+    fitted = made.set_params(time="time").fit(frame)
+    assert fitted.forecast(level=0).columns()["time"][0] == np.datetime64("2024-01-31")
 
 
 def test_patience_of_a_forecaster():

@@ -149,6 +149,50 @@ def test_balanced_weights_give_every_class_the_same_sum():
     assert dataset.main == "balanced_accuracy"
 
 
+@pytest.mark.parametrize("kind", [str, int, bool])
+@pytest.mark.parametrize("given", [{0: 3.0}, {1: 0.5}, {0: 2.0, 1: 5.0}, {1: 2}], ids=str)
+def test_given_weights_of_classes_enter_the_loss(kind, given):
+    """A class that is not named has the weight 1; numbers and booleans are named by themselves."""
+    parts, _ = recordings(40)
+    names = {str: ["rare", "öfter"], int: [1, 2], bool: [False, True]}[kind]
+    labels = [names[number % 4 > 0] for number in range(40)]
+    named = {names[n]: weight for n, weight in given.items()}
+    texts = ",".join(f"{name}={weight}" for name, weight in named.items())
+    for weights in (named, texts):
+        config, dataset = prepare_sequences(
+            make_config({**SMALL, "data": ("x",), "kind": "sequences", "class_weights": weights}),
+            LabelledSequences.from_arrays(parts, labels),
+        )
+        classes = [dataset.scaled.spec.classes.index(str(name)) for name in names]
+        assert [dataset.loss.class_weights[n] for n in classes] == [given.get(n, 1.0) for n in range(2)]
+        assert json.loads(json.dumps(config.class_weights)) == {str(n): w for n, w in named.items()}
+        assert dataset.main == "accuracy"
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        ({"upp": 2.0}, "class_weights has the class 'upp'; expected some of down, up. Did you mean 'up'?"),
+        ("down=1,upp=2", "class_weights has the class 'upp'; expected some of down, up."),
+        ({}, "class_weights is {}; expected 'balanced', or a number above 0 for each class"),
+        (
+            {"up": 0.0},
+            "class_weights is {'up': 0.0}; expected 'balanced', or a number above 0 for each",
+        ),
+        ({"up": -1}, "a number above 0 for each class"),
+        ("up=much", "class_weights is 'up=much'; expected 'balanced', or a number above 0 for each class"),
+        ("even", "class_weights is 'even'; expected 'balanced', or a number above 0 for each class"),
+        ("up=1,2", "class_weights: '2' is not an assignment; write NAME=VALUE."),
+        ([1.0, 2.0], "class_weights is [1.0, 2.0]; expected 'balanced', or a number above 0 for each class"),
+    ],
+    ids=str,
+)
+def test_invalid_weights_of_classes(weights, sentence):
+    with pytest.raises(UsageError) as error:
+        prepared(*recordings(40), class_weights=weights)
+    assert sentence in str(error.value)
+
+
 def test_weights_of_sequences_enter_the_loss():
     parts, labels = recordings()
     weights = np.linspace(0.5, 2, 60)
@@ -750,7 +794,11 @@ def test_data_frames_and_arrays_in_the_order_of_their_columns():
         (["a", "b"] * 30, {"loss": "binary"}, "loss is 'binary', which does not fit labels of"),
         (np.linspace(0, 1, 60), {"class_weights": "balanced"}, "class_weights is 'balanced', and the labels"),
         (["a", "b"] * 30, {"pooling": "max"}, "pooling is 'max'; expected 'last', 'mean' or 'none'."),
-        (["a", "b"] * 30, {"class_weights": "x"}, "class_weights is 'x'; expected 'balanced'."),
+        (
+            ["a", "b"] * 30,
+            {"class_weights": "x"},
+            "class_weights is 'x'; expected 'balanced', or a number above 0 for each class",
+        ),
         (["a", "b"] * 30, {"horizon": 3}, "horizon is given with labelled sequences; it applies to tables"),
         (["a", "b"] * 30, {"split": "50,60"}, "split is '50,60', with the sum 110"),
         (
@@ -860,3 +908,31 @@ def test_parts_that_lack_a_class_are_named(letters, seed):
             f"no group of the {name} part has the {noun} {named}, so scores of this part do not include "
             f"{owner} recall; "
         )
+
+
+@pytest.mark.parametrize("kind", ["text", "table", "sequences"])
+@pytest.mark.parametrize("target", [None, "x"])
+def test_fit_takes_the_kind_that_the_target_decides(kind, target):
+    """An error of one sentence for another kind; and the same with the right one as without it."""
+    parts, labels = recordings(20)
+    data = parts if target is None else {"x": np.arange(40.0)}
+    settings = {
+        **SMALL,
+        "steps": 1,
+        **({"label": labels} if target is None else {"target": target, "horizon": 1}),
+    }
+    if (kind == "table") == (target is not None) and kind != "text":
+        with pure_python():
+            with_kind, without = (zoo.fit(data, **settings, **given) for given in ({"kind": kind}, {}))
+        np.testing.assert_array_equal(with_kind.model.theta, without.model.theta)
+        return
+    with pytest.raises(
+        UsageError, match=f"kind is '{kind}', and zoo.fit reads these data as '.*'; leave it out"
+    ):
+        zoo.fit(data, **settings, kind=kind)
+
+
+@pytest.mark.parametrize("arguments", [{"label": "way"}, {"target": "x"}])
+def test_fit_writes_no_run(arguments):
+    with pytest.raises(UsageError, match=r"zoo.fit writes no run; leave `out` out, or use zoo.train"):
+        zoo.fit({"x": np.arange(9.0), "way": [*"ababababa"]}, **arguments, out="run")

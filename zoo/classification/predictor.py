@@ -275,6 +275,30 @@ class Predictor:
         name = given.time or "time"
         return replace(result, lengths=given.lengths, times=given.times, time=name, is_utc=given.is_utc)
 
+    def inputs(self, data: Any = None) -> dict[str, Array]:
+        """The inputs of the model for sequences, in the units of the model and padded at the end.
+
+        Functions on the model, such as :func:`zoo.analysis.trace`, read these inputs. They do not scale the
+        units of your data, encode texts, or mark missing values.
+
+        >>> given = predictor.inputs(new_recordings)
+        >>> outputs, state = predictor.model.outputs(**given)
+        >>> h = zoo.analysis.trace(predictor.model, given["inputs"], ["h"])["l0.h"]
+
+        Args:
+            data: As for :meth:`predict`. The arrays hold all sequences at once.
+
+        Returns:
+            ``inputs (T, N, I)``, of which ``predictor.spec.input_names`` names the I; ``lengths (N,)``; and
+            ``dt (T, N)``, if the cell reads the time between steps.
+
+        Raises:
+            DataError: if the data cannot be read, or do not fit the model.
+        """
+        _, scaled = self.open_data(data, needs_labels=False)
+        numbers = np.arange(len(scaled.lengths))
+        return {"lengths": scaled.lengths, **scaled.batch(numbers, tuple(self.model.stack.inputs))}
+
     def _actual_labels(self, given: LabelledSequences) -> Array | None:
         """The labels of sequences or steps; None if a sequence has none, or if no step has one.
 

@@ -300,6 +300,8 @@ def usage_error(error: click.UsageError, ctx: click.Context) -> Exception:
         hint = did_you_mean(error.option_name, flags)
         if error.option_name == "--out":
             hint = " The command prints its results; write them to a file with > FILE."
+        if error.option_name == "--resume" and "--jobs" in flags:
+            hint = " A comparison continues without it: repeat its command with the same --out."
         if error.option_name == "--threads" and "--jobs" in flags:
             hint = " Each run uses one thread; --jobs N trains N runs at once."
         return UsageError(

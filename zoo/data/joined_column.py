@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.data.growing_array import GrowingArray
-from zoo.data.table import VALUE_DTYPES, DataColumn, missing_values
-from zoo.data.text_values import ColumnKind
+from zoo.data.table import VALUE_DTYPES, DataColumn, DataTable, first_unlike, missing_values
+from zoo.data.text_values import ColumnKind, expected_value, fits_kind
 from zoo.errors import DataError
 
 
@@ -24,22 +24,22 @@ class JoinedColumn:
         self._codes: dict[str, int] = {}
         self._rows = 0
         self._owner = ""
+        self._odd_values: dict[ColumnKind, str] = {}
         self._is_utc = self._is_boolean = False
 
-    def append(self, column: DataColumn, owner: str) -> None:
+    def append(self, table: DataTable) -> None:
         """Add the column of a file. A column without values fits every kind.
 
         Raises:
             DataError: if it holds another kind of values than the files before.
         """
+        column, owner = table.columns[self.name], table.name
         values = column.values
         if column.kind != self._kind and not column.missing().all():
             if self._kind is not None:
-                raise DataError(
-                    f"{owner}: column {self.name!r} holds {_NOUNS[column.kind]}, and {_NOUNS[self._kind]} in "
-                    f"{self._owner}; expected the same in all files of a directory."
-                )
+                raise DataError(self._other_kind(table, column, self._kind))
             self._begin(column.kind)
+            self._odd_values = _odd_values(table, column)
             self._owner, self._is_utc, self._is_boolean = owner, column.is_utc, column.is_boolean
         if column.kind == "time" and column.is_utc != self._is_utc:
             has, of_first = ("have", "none") if column.is_utc else ("have no", "one")
@@ -57,6 +57,16 @@ class JoinedColumn:
             self._values.append(values)
         self._rows += len(column)
 
+    def _other_kind(self, table: DataTable, column: DataColumn, kind: ColumnKind) -> str:
+        """The error about a column of another kind than in the files before, with the first such value."""
+        unlike, others = _unlike(table, column, kind), self._owner
+        if column.kind in self._odd_values:
+            unlike, others = self._odd_values[column.kind], table.name
+        return (
+            f"{unlike}, as in {others}. Correct the value, or leave it empty if it is missing; a column "
+            f"holds the same kind of values in all files of a directory."
+        )
+
     def finish(self) -> DataColumn:
         """The column."""
         if self._kind is None:
@@ -71,4 +81,20 @@ class JoinedColumn:
         self._values.append(missing_values(kind, self._rows))
 
 
-_NOUNS: dict[ColumnKind, str] = {"number": "numeric values", "category": "text values", "time": "times"}
+def _odd_values(table: DataTable, column: DataColumn) -> dict[ColumnKind, str]:
+    """The errors about the column of the first file, if later files have values of the kind of most texts."""
+    kinds, texts = tuple[ColumnKind, ...](("number", "time")), column.categories
+    return {
+        kind: _unlike(table, column, kind)
+        for kind in kinds
+        if texts and 2 * sum(fits_kind(kind, text) for text in texts) >= len(texts)
+    }
+
+
+def _unlike(table: DataTable, column: DataColumn, kind: ColumnKind) -> str:
+    """The location of the first value of a column that is not of a kind, and the expected value."""
+    is_text = column.kind == "category" and kind != "category"
+    row = first_unlike(column, kind)[0] if is_text else int(np.argmin(column.missing()))
+    text = column.text(row)
+    expected = "; expected a text" if kind == "category" else expected_value(kind, text)
+    return f"{table.where(row, column.name)}: found {text!r}{expected}"

@@ -256,12 +256,22 @@ def _column_of_steps(
     """Labels or weights of all sequences `(N,)`, or of all steps `(R,)`; None if there are none."""
     values = [*map(_unmasked, values)] if isinstance(values, (list, tuple)) else _unmasked(values)
     sizes = np.diff(offsets).tolist()
-    if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] < max(sizes):
-        one_hot = ", and `labels.argmax(axis=1)` for one-hot vectors" if what == "labels" else ""
+    if isinstance(values, np.ndarray) and (
+        values.ndim > 2 or (values.ndim == 2 and values.shape[1] < max(sizes))
+    ):
         raise DataError(
             f"{name}: {what} have the shape {values.shape}, and the longest sequence has "
             f"{counted(max(sizes), 'step')}; expected (N,), one for each sequence, or (N, T), one for each "
-            f"step. Use `{what}[:, 0]` for one column{one_hot}."
+            f"step. {_one_column(what)}"
+        )
+    is_list = isinstance(values, (list, tuple))
+    wide = (
+        next((n for n, each in enumerate(values) if getattr(each, "ndim", 1) > 1), None) if is_list else None
+    )
+    if wide is not None and len(values) == len(ids):
+        raise DataError(
+            f"{name}: the {what} of sequence {ids[wide]!r} have the shape {values[wide].shape}; expected "
+            f"(T,), one for each step. {_one_column(what)}"
         )
     vectors = _vectors_of_steps(values)
     if vectors is None:
@@ -284,6 +294,12 @@ def _column_of_steps(
     one_kind = len({part.dtype.kind for part in parts}) == 1 and parts[0].dtype.kind != "O"
     joined = np.concatenate(parts) if one_kind else [each for part in parts for each in part.tolist()]
     return column_of_sequences(joined, int(offsets[-1]), what, name)
+
+
+def _one_column(what: str) -> str:
+    """Advice for values of which a step has several."""
+    one_hot = ", and `labels.argmax(axis=-1)` for one-hot vectors" if what == "labels" else ""
+    return f"Use `{what}[..., 0]` for one column{one_hot}."
 
 
 def _without_empty_texts(column: DataColumn) -> DataColumn:

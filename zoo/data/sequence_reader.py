@@ -444,7 +444,10 @@ def _check_weights(given: LabelledSequences, weights: Array, labels: DataColumn)
     number, owner, advice = index, "sequence", "Remove sequences that do not count."
     if is_of_steps:
         number, step = given.step_of(index)
-        owner, advice = f"step {step} of sequence", "Leave the label empty if a step does not count."
+        owner, advice = (
+            f"step {step} of sequence",
+            ("Leave the label empty if a step does not count; in arrays, `np.where(mask, labels, np.nan)`."),
+        )
     raise DataError(
         f"{given.name}: the weight of {owner} {given.ids[number]!r} is {weights[index]:g}; expected a number "
         f"above 0. {advice}"

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timezone
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -455,8 +456,12 @@ def as_column(name: str, values: Any, owner: str) -> DataColumn:
         return DataColumn(name, "category", np.array(indices, np.int32), tuple(codes))
     if array.dtype.kind in "TO":
         return _column_of_objects(name, array.tolist(), owner)
+    cure = (
+        " Divide durations by a unit: `column / np.timedelta64(1, 'h')`." if array.dtype.kind == "m" else ""
+    )
     raise UsageError(
         f"{owner}: column {name!r} has the type {array.dtype}; expected numeric values, text values or times."
+        f"{cure}"
     )
 
 
@@ -510,10 +515,13 @@ def _as_array(values: Any) -> Array:
     return np.asarray(values, object) if is_mixed_list else array
 
 
+_NUMBERS = int, float, np.number, np.bool_, Decimal
+
+
 def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColumn:
     """A column of Python values: numbers, texts or dates, and None or NaN for missing ones."""
     present = [value for value in values if not _is_missing(value)]
-    if all(isinstance(value, (int, float, np.number, np.bool_)) for value in present):
+    if all(isinstance(value, _NUMBERS) for value in present):
         numbers = [np.nan if _is_missing(value) else float(value) for value in values]
         is_boolean = bool(present) and all(isinstance(value, (bool, np.bool_)) for value in present)
         return DataColumn(name, "number", np.array(numbers, np.float64), is_boolean=is_boolean)
@@ -542,7 +550,7 @@ def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColu
 
 def _noun(value: Any) -> str:
     """A noun for values such as one of a column, in messages."""
-    nouns: dict[str, Any] = {"numeric values": (int, float, np.number, np.bool_), "text values": str}
+    nouns: dict[str, Any] = {"numeric values": _NUMBERS, "text values": str}
     return next((noun for noun, types in nouns.items() if isinstance(value, types)), type(value).__name__)
 
 
@@ -626,8 +634,8 @@ def as_table(data: Any, name: str = "table", identifiers: Collection[str] = ()) 
         data: A :class:`DataTable`; name to column; `(N,)` or `(N, C)` numbers, with the names ``"0"``,
             ``"1"`` and so on; a structured array; or a data frame or a series of pandas, polars, pyarrow or
             another library with columns by name. With pyarrow also any object with the Arrow stream or the
-            dataframe interchange protocol. If no column holds times, the dates in the index of pandas are a
-            column too, with the name of the index or ``"time"``.
+            dataframe interchange protocol. The dates in the index of pandas are a column too, with the name
+            of the index or ``"time"``, if no other column has this name.
         name: A short name.
         identifiers: Columns that name series or groups, as for :meth:`DataTable.from_arrays`.
 
@@ -650,14 +658,9 @@ def as_table(data: Any, name: str = "table", identifiers: Collection[str] = ()) 
                 f"{name} has an index of {data.index.nlevels} levels, for example series and time; make them "
                 f"columns, data.reset_index(), and name the column of the series, `series='...'`."
             )
-        columns = _columns_of_frame(data, name)
-        table = DataTable.from_arrays(columns, name, identifiers) if columns else None
-        index = time_index(data)
-        if table is not None and any(column.kind == "time" for column in table.columns.values()):
-            return table
-        if index or table is None:
-            return DataTable.from_arrays(index | columns, name, identifiers)
-        return table
+        # A column may have the name of the index, for example after set_index(..., drop=False).
+        columns = time_index(data) | _columns_of_frame(data, name)
+        return DataTable.from_arrays(columns, name, identifiers)
     raise UsageError(
         f"{name} is {short_repr(data)}; expected a mapping from names to columns, an array or a data frame."
     )

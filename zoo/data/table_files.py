@@ -249,8 +249,8 @@ def _read_directory(path: Path, identifiers: Collection[str]) -> DataTable:
                 f"{table.name} {has} column {difference[0]!r}, unlike {files[0][1].name}; expected the same "
                 f"columns in all files of a directory."
             )
-        for each, joined in columns.items():
-            joined.append(table.columns[each], table.name)
+        for joined in columns.values():
+            joined.append(table)
         digest.update(f"{uncompressed_name(name)}\0{table.sha256}\0".encode())
         files.append((rows, replace(table, columns={})))
         rows += len(table)

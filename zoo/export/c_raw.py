@@ -13,6 +13,7 @@ from functools import cached_property
 from string import Template
 from textwrap import indent
 from typing import Any
+from unicodedata import combining, normalize
 
 import numpy as np
 
@@ -66,8 +67,9 @@ class RawFunctions:
         }
 
     def _constant(self, kind: str, text: str) -> str:
-        """The name of a constant, from letters and digits of a text or else its number."""
-        plain = re.sub(r"[^A-Z0-9]+", "_", text.upper(), flags=re.ASCII).strip("_")[:40].strip("_")
+        """The name of a constant, from letters without accents and digits of a text, or else its number."""
+        letters = "".join(each for each in normalize("NFKD", text) if not combining(each))
+        plain = re.sub(r"[^A-Z0-9]+", "_", letters.upper(), flags=re.ASCII).strip("_")[:40].strip("_")
         return self._names.fresh(f"{self.upper}_{kind}_{plain or 'UNNAMED'}")
 
     def example_lines(self) -> Iterator[str]:

@@ -300,8 +300,13 @@ _LABELLED = {
 
 def _loss(config: Mapping[str, Any]) -> str:
     options = ", ".join(_options(config["loss_options"]))
-    weights = ["balanced class weights"] if config["class_weights"] else []
-    return enumerate_texts([f"{config['loss']}{f' ({options})' if options else ''}", *weights])
+    weights = config["class_weights"]
+    if isinstance(weights, Mapping):
+        weights = f"class weights {', '.join(_options(weights))}"
+    elif weights:
+        weights = "balanced class weights"
+    of_loss = f"{config['loss']}{f' ({options})' if options else ''}"
+    return enumerate_texts([of_loss, weights] if weights else [of_loss])
 
 
 def _options(options: Mapping[str, Any]) -> list[str]:

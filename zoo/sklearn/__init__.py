@@ -16,6 +16,7 @@ _EXPORTS = {
     "forecaster": "SequenceForecaster",
     "saved": "load",
     "step_estimators": "StepClassifier StepRegressor",
+    "step_transformer": "StepTransformer",
 }
 
 __getattr__, __dir__, __all__ = attach(__name__, _EXPORTS, library="scikit-learn")

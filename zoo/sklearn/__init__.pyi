@@ -13,3 +13,6 @@ from zoo.sklearn.step_estimators import (
     StepClassifier as StepClassifier,
     StepRegressor as StepRegressor,
 )
+from zoo.sklearn.step_transformer import (
+    StepTransformer as StepTransformer,
+)

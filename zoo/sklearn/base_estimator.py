@@ -227,15 +227,16 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
             rows = rows_of_table(self._table(X, reset), features, owner)
         if reset:
             self._step_features, self._fitted_on_table = rows[0].shape[1], is_table
+        frames = [] if is_table or self._fitted_on_table else [each for each in X if hasattr(each, "columns")]
+        for n, each in enumerate(frames):  # the names of columns, of which an error lists those that lack
+            validate_data(self, each, reset=reset and n == 0, skip_check_array=True)
         if rows[0].shape[1] != self._step_features:
             raise ValueError(
                 f"{owner}: found {rows[0].shape[1]} features at a step, and it was fitted on "
                 f"{self._step_features}. Pass one sequence in a list: [sequence]."
             )
-        if not is_table and not self._fitted_on_table:
-            named = [each for each in X if hasattr(each, "columns")] or rows[:1]
-            for n, each in enumerate(named):  # the names of columns, and their number
-                validate_data(self, each, reset=reset and n == 0, skip_check_array=True)
+        if not is_table and not self._fitted_on_table and not frames:
+            validate_data(self, rows[0], reset=reset, skip_check_array=True)  # the number of features
         return rows
 
     def _table(self, X: Any, reset: bool) -> Array:

@@ -226,6 +226,9 @@ def _targets(y: Any, dtype: Any, estimator: Any) -> Array:
             f"{owner}: y holds vectors of {min(lengths)} to {max(lengths)} values; expected the target "
             f"of each whole sequence. For targets at each step use {_STEPWISE[estimator._loss]}."
         )
+    missing = next((n for n, each in enumerate(values) if each is None), None)
+    if missing is not None and dtype is None:
+        raise ValueError(f"{owner}: y[{missing}] is None; expected a class. Leave out sequences without one.")
     if dtype is not None:
         check_no_dates(y, f"{owner}: y")
     try:

@@ -18,7 +18,7 @@ from zoo.array_types import Array
 from zoo.arrays import check_unmasked
 from zoo.base import Cell, Optimizer
 from zoo.data.column_notes import NoteWords
-from zoo.data.table import DataColumn, DataTable, as_column, as_table, time_index
+from zoo.data.table import DataColumn, DataTable, as_column, as_names, as_table, time_index
 from zoo.errors import CheckpointError, UsageError
 from zoo.forecasting import Forecast, Forecaster
 from zoo.model.checkpoint import CellClasses
@@ -99,7 +99,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         horizon: int = 1,
         context: int | None = None,
         target: str | Sequence[str] | None = None,
-        known_future: Sequence[str] = (),
+        known_future: str | Sequence[str] = (),
         time: str | None = None,
         series: str | None = None,
         season: int | None = None,
@@ -187,7 +187,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             self._note_words,
             **{name: None if value is None else positive(value, name) for name, value in optional.items()},
             target=self._targets,
-            known_future=tuple(self.known_future),
+            known_future=as_names(self.known_future),
             time=self.time,
             series=self.series,
             missing=self.missing,
@@ -345,7 +345,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         if reset:
             self._has_y = y is not None
             self._targets = list(targets) or self._target_names(given)
-            self._is_flat = np.ndim(X if y is None else y) == 1 or isinstance(self.target, str)
+            self._is_flat = _is_one_column(X if y is None else y) or isinstance(self.target, str)
         elif self._has_y != (y is not None):
             raise ValueError(f"{owner}: fit was given {'y' if self._has_y else 'no y'}; give the same here.")
         rows = max(map(len, given.values()), default=0)
@@ -384,7 +384,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         """The columns of X that are targets: ``target``, or all columns of numbers without another use."""
         if self.target is not None:
             return [self.target] if isinstance(self.target, str) else list(self.target)
-        others = {*self.known_future, self.time, self.series}
+        others = {*as_names(self.known_future), self.time, self.series}
         return [name for name, column in given.items() if name not in others and column.kind == "number"]
 
     def _split(self) -> str:
@@ -427,6 +427,14 @@ def _columns(
         return {name: as_column(name, each, owner) for name, each in (times | {name: data}).items()}
     columns = as_table(data, owner).columns
     return {f"{prefix}{name}": replace(each, name=f"{prefix}{name}") for name, each in columns.items()}
+
+
+def _is_one_column(data: Any) -> bool:
+    """Whether the targets are a vector or a series, and not columns by name.
+
+    NumPy would convert a data frame of polars to one array, which fails if it has times and numbers.
+    """
+    return not hasattr(data, "columns") and np.ndim(data) == 1
 
 
 _KINDS = {"number": "numbers", "category": "texts", "time": "dates"}

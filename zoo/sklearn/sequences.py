@@ -167,7 +167,7 @@ def _as_row(value: Any, features: int, owner: str) -> Array:
             f"expected a real number. Encode the column as numbers, or give `zoo.fit` one table of all "
             f"sequences, which may have columns of texts and times."
         )
-    row = row[: _length(row)]
+    row = without_padding(row)
     is_finite = np.isfinite(row)
     if not is_finite.all():
         step, feature = divmod(int(is_finite.argmin()), row.shape[1])
@@ -183,10 +183,10 @@ def _as_row(value: Any, features: int, owner: str) -> Array:
     return row
 
 
-def _length(row: Array) -> int:
-    """The number of steps without trailing steps of NaN."""
+def without_padding(row: Array) -> Array:
+    """A sequence `(T, I)` of floats without trailing steps of NaN."""
     valid = np.flatnonzero(~np.isnan(row).all(axis=1))
-    return int(valid[-1]) + 1 if valid.size else 0
+    return row[: int(valid[-1]) + 1 if valid.size else 0]
 
 
 def arguments_of(

@@ -21,6 +21,7 @@ from zoo.training.setting_checks import (
     BOOL,
     CELL_OPTIONS,
     CELLS,
+    CLASS_WEIGHTS,
     COLUMNS,
     DTYPE,
     FRACTION,
@@ -260,8 +261,8 @@ class Config:
         None,
         one_of(*CLASS_METRICS, *NUMBER_METRICS),
         "The score of labels for the comparison with simple methods, for the choice of the best model on the "
-        "validation part, and for `zoo compare`.  [accuracy, balanced_accuracy with --class-weights, mae for "
-        "numbers; the best model has the lowest loss]",
+        "validation part, and for `zoo compare`.  [accuracy, balanced_accuracy with --class-weights "
+        "balanced, mae for numbers; the best model has the lowest loss]",
         only="sequences",
     )
     split_seed: int | None = _setting(
@@ -272,11 +273,12 @@ class Config:
         metavar="N",
         only="table sequences",
     )
-    class_weights: str | None = _setting(
+    class_weights: str | Mapping[str, float] | None = _setting(
         None,
-        one_of("balanced"),
+        CLASS_WEIGHTS,
         "balanced: weight each class by the inverse of its frequency in the loss, and compare balanced "
-        "accuracies.  [equal weights]",
+        "accuracies. Or the weights of classes, as in run=3,walk=1; other classes have 1.  [equal weights]",
+        metavar="balanced|CLASS=X",
         only="sequences",
     )
     group: str | None = _setting(

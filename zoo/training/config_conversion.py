@@ -12,6 +12,7 @@ from zoo.training.config import REGULARISATION_SETTINGS, Config
 
 _COLUMN_LISTS = ("target", "input", "known_future")
 _COLUMN_SETTINGS = ("time", "series", "group", "label", "weight")
+_WEIGHTS = ("target_weights", "class_weights")
 _TUPLES = ("data", "cell", "cell_options")
 """Settings that are tuples, and lists in JSON."""
 
@@ -39,8 +40,8 @@ def _parsed(name: str, value: Any) -> Any:
         return str(value)  # a column of an array
     if name == "loss" and isinstance(value, Mapping):
         return ",".join(f"{column}={loss}" for column, loss in value.items())
-    if name == "target_weights":
-        return _column_weights(value)
+    if name in _WEIGHTS:
+        return _weights(name, value)
     if name in REGULARISATION_SETTINGS:
         return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
     return value
@@ -55,11 +56,14 @@ def _column_names(value: Any) -> Any:
     return tuple(str(name) if type(name) is int else name for name in value) if is_list else value
 
 
-def _column_weights(value: Any) -> Any:
-    """Numbers by column, from a mapping or from one string, ``"load=2,price=1"``."""
-    if not isinstance(value, str):
+def _weights(setting: str, value: Any) -> Any:
+    """Numbers by the name of a column or class, from a mapping or from one string, ``"load=2,price=1"``."""
+    if isinstance(value, Mapping):
+        return {str(name): weight for name, weight in value.items()}  # a class may be a number or a boolean
+    is_choice = setting == "class_weights" and isinstance(value, str) and "=" not in value  # "balanced"
+    if not isinstance(value, str) or is_choice:
         return value
-    texts = split_assignments(value, "target_weights")
+    texts = split_assignments(value, setting)
     try:
         return {name: float(text) for name, text in texts.items()}
     except ValueError:

@@ -93,20 +93,38 @@ def fit(
     """
     if data is None:
         raise UsageError("data is None; expected a file, a mapping of columns, an array or a data frame.")
+    if "out" in settings:
+        raise UsageError("zoo.fit writes no run; leave `out` out, or use zoo.train with the same arguments.")
     if target is None and label is None and _is_file_of_table(data):
         data = read_table(data)  # a table without a target is an error that lists its columns
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory) / "run"
         if target is not None or (label is None and _is_table(data)):
             settings |= {"target": () if target is None else target, "label": label}
-            return Forecaster.load(train(data, cell, out=out, on_event=on_event, kind="table", **settings))
+            settings |= {"kind": _checked_kind(settings, "table")}
+            return Forecaster.load(train(data, cell, out=out, on_event=on_event, **settings))
         is_list = isinstance(data, (list, tuple)) or (isinstance(data, np.ndarray) and data.ndim == 3)
         if is_list and (label is None or isinstance(label, str)):
             raise UsageError(
                 "label is missing; give the label of each sequence, as in zoo.fit(data, label=labels)."
             )
-        run = train(data, cell, out=out, on_event=on_event, kind="sequences", label=label, **settings)
-        return Predictor.load(run)
+        settings |= {"kind": _checked_kind(settings, "sequences")}
+        return Predictor.load(train(data, cell, out=out, on_event=on_event, label=label, **settings))
+
+
+def _checked_kind(settings: dict[str, Any], kind: str) -> str:
+    """The kind of the data, which the target decides.
+
+    Raises:
+        UsageError: if the settings have another one.
+    """
+    if settings.get("kind") not in (None, kind):
+        advice = "give a `target` for a table" if kind == "sequences" else "leave `target` out for sequences"
+        raise UsageError(
+            f"kind is {settings['kind']!r}, and zoo.fit reads these data as {kind!r}; leave it out, or "
+            f"{advice}."
+        )
+    return kind
 
 
 def _is_file_of_table(data: Any) -> bool:

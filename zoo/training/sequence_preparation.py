@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.base.loss import Loss
+from zoo.base.names import did_you_mean
 from zoo.classification.evaluation import balanced_weights
 from zoo.classification.predictor import main_score
 from zoo.classification.scaling import ScaledSequences, with_units
@@ -133,12 +134,20 @@ def _read(
 
 
 def _with_class_weights(loss: Loss, config: Config, spec: SequenceSpec, labels: Array) -> Loss:
-    """The loss with weights that balance the classes of the training part."""
+    """The loss with the given weights of the classes, or weights that balance those of the training part."""
+    given = config.class_weights
     if not spec.classes:
-        raise UsageError(
-            f"class_weights is {config.class_weights!r}, and the labels are numbers; leave it out."
-        )
-    return loss.with_options(class_weights=balanced_weights(labels, len(spec.classes)))
+        raise UsageError(f"class_weights is {given!r}, and the labels are numbers; leave it out.")
+    if not isinstance(given, Mapping):
+        return loss.with_options(class_weights=balanced_weights(labels, len(spec.classes)))
+    for name in given:
+        if name not in spec.classes:
+            known = ", ".join(spec.classes[:20])
+            raise UsageError(
+                f"class_weights has the class {name!r}; expected some of {known}."
+                f"{did_you_mean(name, spec.classes)}"
+            )
+    return loss.with_options(class_weights=[given.get(name, 1.0) for name in spec.classes])
 
 
 def _targets(codes: Array, has_label: Array, spec: SequenceSpec, dtype: str) -> Array:

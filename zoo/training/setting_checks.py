@@ -89,6 +89,10 @@ PRECISION = STRING._replace(choices=("float32", BF16))
 BOOL = Check(lambda value: isinstance(value, bool), "true or false")
 OPTIONS = Check(_is_options, "a mapping of names to values")
 WEIGHTS = Check(_is_weights, "a number above 0 for each column, as in load=2,price=1")
+CLASS_WEIGHTS = Check(
+    lambda value: value == "balanced" or (bool(value) and _is_weights(value)),
+    "'balanced', or a number above 0 for each class, as in run=3,walk=1",
+)
 CELLS = Check(_is_cells, "a string, or a tuple with a string for each layer")
 CELL_OPTIONS = Check(_is_cell_options, "a mapping of names to values, or a tuple with one for each layer")
 COLUMNS = Check(_is_names, "names of columns")

@@ -107,8 +107,9 @@ def module_name(project: str) -> str:
     """
     if not _PROJECT.fullmatch(project):
         raise UsageError(
-            f"{project!r} is not a valid package name; a name has only letters, digits, '-', '_' and '.', "
-            f"and starts and ends with a letter or digit, as in 'my-cells'. --out sets the directory."
+            f"{project!r} is not a valid package name; a name has only the letters a to z, digits, '-', '_' "
+            f"and '.', and starts and ends with a letter or digit, as in 'my-cells'. --out sets the "
+            f"directory."
         )
     module = re.sub(r"[-_.]+", "_", project).lower()
     if not _MODULE.fullmatch(module) or keyword.iskeyword(module):

@@ -279,10 +279,18 @@ def broadcast_shape(a: Shape, b: Shape) -> Shape:
         if x != y and ONE not in (x, y):
             raise ShapeError(
                 f"shapes {format_shape(a)} and {format_shape(b)} do not fit each other; axes must be "
-                "equal, or one of them 1"
+                f"equal, or one of them 1{_matrix_product(a, b)}"
             )
         shape.append(y if x == ONE else x)
     return tuple(shape)
+
+
+def _matrix_product(a: Shape, b: Shape) -> str:
+    """The advice for a vector and a matrix that a matrix product takes."""
+    vector, matrix = sorted((a, b), key=len)
+    if (len(vector), len(matrix)) != (1, 2) or vector[0] != matrix[0]:
+        return ""
+    return f"; a product of a vector and a matrix is {format_shape(vector)} @ {format_shape(matrix)}"
 
 
 def format_shape(shape: Shape) -> str:

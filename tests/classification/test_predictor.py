@@ -1,0 +1,60 @@
+"""The inputs of a model for data in other units."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from data_models import labelled, predictor, timed_table
+
+import zoo
+from zoo.classification.evaluation import pooled
+from zoo.errors import DataError
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("missing", ["reject", "mask"])
+@pytest.mark.parametrize(
+    "settings", [{"pooling": "last"}, {"pooling": "mean"}, {"bidirectional": True}], ids=str
+)
+def test_outputs_for_the_inputs_of_a_predictor_are_its_predictions(missing, settings):
+    sequences, parts = labelled(missing=missing == "mask")
+    trained = predictor(sequences, dtype="float64", missing=missing, **settings)
+    given = trained.inputs(parts)
+    assert given["inputs"].shape == (given["lengths"].max(), len(parts), len(trained.spec.input_names))
+    assert given["lengths"].tolist() == [len(part) for part in parts]
+    outputs, _ = trained.model.outputs(**given)
+    expected = trained.predict(parts).values
+    np.testing.assert_allclose(pooled(outputs, given["lengths"], trained.spec), expected, rtol=1e-9)
+
+
+@pytest.mark.usefixtures("plain_python")
+def test_traces_of_the_inputs_of_a_predictor_are_those_of_its_predictions():
+    sequences, parts = labelled()
+    trained = predictor(sequences, dtype="float64")
+    given = trained.inputs()  # of training
+    h = zoo.analysis.trace(trained.model, given["inputs"], ["h"])["l0.h"]
+    last = h[given["lengths"] - 1, np.arange(len(parts))]
+    logits = last @ trained.model.params["Why"] + trained.model.params["by"]
+    odds = trained.predict().values[:, 1] / trained.predict().values[:, 0]
+    np.testing.assert_allclose(np.exp(logits[:, 1] - logits[:, 0]), odds, rtol=1e-9)
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("embedding", [None, 2])
+@pytest.mark.parametrize("cell", ["vanilla", "ctrnn"])
+def test_inputs_of_a_table_have_texts_and_times_that_the_cell_reads(cell, embedding):
+    table = timed_table()
+    settings = {"series": "id", "label": "way", "time": "t", "embedding": embedding}
+    trained = predictor(table, cell, **settings, dtype="float64")
+    given = trained.inputs(table)
+    assert given["inputs"].shape == (5, 20, len(trained.spec.input_names))
+    assert ("dt" in given) == (cell == "ctrnn")
+    outputs, _ = trained.model.outputs(**given)
+    expected = trained.predict(table).values
+    np.testing.assert_allclose(pooled(outputs, given["lengths"], trained.spec), expected, rtol=1e-9)
+
+
+def test_inputs_of_other_channels_are_an_error():
+    sequences, parts = labelled()
+    with pytest.raises(DataError, match="channel"):
+        predictor(sequences).inputs([part[:, :2] for part in parts])
