@@ -125,10 +125,10 @@ def test_rates_of_wide_models_are_for_the_base(small_base, text, tmp_path, chang
         "schedule": "cosine",
         "schedule_options": {"warmup": 0.1},
     }
-    again = zoo.train(
-        text, out=tmp_path / "again", **{**manual, "lr": made.config.lr, "base_hidden": expected}
+    manual_run = zoo.train(
+        text, out=tmp_path / "manual", **{**manual, "lr": made.config.lr, "base_hidden": expected}
     )
-    assert (again.model.theta == made.model.theta).all()
+    assert (manual_run.model.theta == made.model.theta).all()
 
 
 def test_resumed_run_keeps_the_base(small_base, text, tmp_path):
