@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from zoo.arguments import as_integer, as_number, check_seed, short_repr
 from zoo.array_types import Array
+from zoo.arrays import as_array
 from zoo.errors import UsageError
 
 MAX_BINNED_VARIABLES = 5
@@ -143,7 +144,7 @@ def power_spectrum_error(data: ArrayLike, generated: ArrayLike, *, smoothing: fl
         that is constant in one of the series and varies in the other counts as 1.
 
     Raises:
-        UsageError: if an argument does not fit.
+        UsageError: if an argument does not fit, or ``smoothing`` is larger than T.
     """
     owner = "power_spectrum_error"
     data, generated = _series(owner, data, generated)
@@ -152,6 +153,11 @@ def power_spectrum_error(data: ArrayLike, generated: ArrayLike, *, smoothing: fl
         raise UsageError(
             f"{owner}: data has {len(data):,} steps and generated has {len(generated):,}; give as many, "
             f"because the frequencies depend on the number."
+        )
+    if smoothing > len(data):
+        raise UsageError(
+            f"{owner}: smoothing is {smoothing:g} frequencies, and {len(data):,} steps have "
+            f"{len(data) // 2 + 1:,}; give a smaller one, or longer series."
         )
     spectra = [_power_spectrum(each, smoothing) for each in (data, generated)]
     distances = np.sqrt(np.sum((np.sqrt(spectra[0]) - np.sqrt(spectra[1])) ** 2, axis=0) / 2)
@@ -194,7 +200,7 @@ def _series(owner: str, *series: ArrayLike) -> tuple[Array, Array]:
     """Two series of the same variables, as float64."""
     arrays = []
     for name, given in zip(("data", "generated"), series, strict=True):
-        array = np.asarray(given)
+        array = as_array(given, f"{owner}: {name}")
         if array.ndim != 2 or array.dtype.kind not in "fiu" or min(array.shape) < 1 or len(array) < 2:
             raise UsageError(
                 f"{owner}: {name} is {short_repr(given)}; expected numbers (T, N), at least two steps of at "

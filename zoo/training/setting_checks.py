@@ -90,7 +90,7 @@ BOOL = Check(lambda value: isinstance(value, bool), "true or false")
 OPTIONS = Check(_is_options, "a mapping of names to values")
 WEIGHTS = Check(_is_weights, "a number above 0 for each column, as in load=2,price=1")
 CLASS_WEIGHTS = Check(
-    lambda value: value == "balanced" or (bool(value) and _is_weights(value)),
+    lambda value: (isinstance(value, str) and value == "balanced") or (_is_weights(value) and bool(value)),
     "'balanced', or a number above 0 for each class, as in run=3,walk=1",
 )
 CELLS = Check(_is_cells, "a string, or a tuple with a string for each layer")
