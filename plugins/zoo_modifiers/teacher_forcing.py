@@ -36,8 +36,9 @@ class TeacherForcing(zoo.Modifier):
     ``forcing`` is an auxiliary input between zero and one, ``(T, B)``, and ``alpha`` by default. The gradient
     through the first units shrinks by ``1 - forcing`` in each step, so it stays bounded on a chaotic series
     if the forcing is strong enough. Set it to one at the first step to start from the observation, and to
-    zero where no observation exists. Ones at every n-th step, and zeros between them, are sparse teacher
-    forcing. A model that reads its own outputs runs freely, because x then equals h[:I].
+    zero where no observation exists. Other units and other states of the cell are not forced. Ones at every
+    n-th step, and zeros between them, are sparse teacher forcing. A layer that reads its own outputs runs
+    freely, because x then equals h[:I]. A model does so if its readout is the identity.
 
     The cell reads no other input. With ``external=K`` it reads an auxiliary input ``external`` of K numbers
     in place of x.
@@ -66,20 +67,24 @@ class TeacherForcing(zoo.Modifier):
         state = next(iter(spec.states.values()))
         if len(state.shape) != 1 or state.discrete or state.complex:
             raise spec.unsupported("its first state is not a vector of real numbers")
-        if not spec.mixes_units:
+        if spec.cell.family == "spiking":
+            raise spec.unsupported("its first state holds spikes, which are zero or one")
+        if any(each.operand == ("I",) and not each.param for each in spec.matmuls):
+            raise spec.unsupported("it computes the matrix of its input from parameters")
+        if not spec.has_recurrent_matmul:
             raise spec.unsupported("no matrix of parameters multiplies a state, so its units do not interact")
         for arrays in (spec.params, spec.buffers):
-            for name in set(arrays) - spec.state_arrays:  # the output is another one
+            for name in set(arrays) - spec.arrays_of_states:  # they served the output, which is replaced
                 del arrays[name]
         if self.external:
             size = spec.option("external")
             spec.replace_size("I", size)
             spec.add("external", zoo.Input(size, help="the external input, which the cell reads"))
         else:
-            for param in _input_matrices(spec):
+            for param in _input_matrices(spec):  # `matmul` gives zeros in place of their products
                 del spec.params[param]
-        help = "ones where a unit of the state is an observed variable"
-        spec.add("first_units", zoo.Buffer("I", state.shape[0].text, init=first_units, help=help))
+        description = "ones where a unit of the state is an observed variable"
+        spec.add("first_units", zoo.Buffer("I", state.shape[0].text, init=first_units, help=description))
         spec.add("forcing", zoo.Input(default=self.alpha, help="strength of the forcing at this step"))
 
     def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
@@ -93,7 +98,9 @@ class TeacherForcing(zoo.Modifier):
         first, select, forcing = next(iter(states)), ctx["first_units"], ctx["forcing"]
         h = states[first]
         pulled = h + forcing * ((x - h @ select.T) @ select)
-        result = inner_step(ctx["external"] if self.external else 0 * x, {**states, first: pulled})
+        # A constant of zeros is no input, and its products would not reach `matmul`.
+        inner_x = ctx["external"] if self.external else 0 * x
+        result = inner_step(inner_x, {**states, first: pulled})
         return type(result)(result.states[first] @ select.T, result.states)
 
 

@@ -616,6 +616,8 @@ REFUSED = [
     ("delta_net", "recurrent_dropout", "it multiplies no state by a matrix of parameters"),
     ("gla", "teacher_forcing", "its first state is not a vector of real numbers"),
     ("lru", "teacher_forcing", "its first state is not a vector of real numbers"),
+    ("lif", "teacher_forcing", "its first state holds spikes, which are zero or one"),
+    ("stsp_rnn", "teacher_forcing", "it computes the matrix of its input from parameters"),
     ("rwkv4", "teacher_forcing", "no matrix of parameters multiplies a state, so its units do not interact"),
     ("esn", "teacher_forcing", "no matrix of parameters multiplies a state, so its units do not interact"),
     (

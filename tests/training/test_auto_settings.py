@@ -105,7 +105,7 @@ def small_base(monkeypatch):
         ({"hidden": 3}, None),
         ({"lr": 0.01}, None),
         ({"optimizer_options": {"lr": 0.01}}, None),
-        ({"optimizer": "sgd", "optimizer_options": {"lr": 0.01}}, None),
+        ({"optimizer": "sgd"}, None),
         ({"base_hidden": 2}, 2),
         ({"lr": 0.01, "base_hidden": 2}, 2),
         (

@@ -16,16 +16,13 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zoo.arguments import as_integer, as_number, check_seed, short_repr
+from zoo.arguments import as_integer, as_number, check_seed, counted, short_repr
 from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.errors import UsageError
 
 MAX_BINNED_VARIABLES = 5
 """Largest number of variables with bins: in more dimensions nearly every state has a bin of its own."""
-
-MAX_BINS = 4096
-"""Largest number of bins of a variable: with five variables, the number of a bin fits into 64 bits."""
 
 EMPTY_BIN = 1e-5
 """Count that is added to each bin, so that the divergence is finite."""
@@ -52,11 +49,14 @@ def state_space_divergence(
     """The Kullback-Leibler divergence of the states that a model visits from the states of the data.
 
     With up to five variables, the states are counted in bins. The bins divide the range of the data and a
-    tenth of a standard deviation on both sides. States outside of it do not count. With more variables, both
-    distributions are sums of Gaussians around states, and the divergence is a mean over random samples.
+    tenth of a standard deviation on both sides. States outside of it do not count, so check first that the
+    model is bounded. With more variables, both distributions are sums of Gaussians around the first 10,000
+    states, and the divergence is a mean over random samples. Then scale the variables to variance one,
+    because the bandwidth is the same for all.
 
     Values depend on the number of states and of bins, so compare only values of equal numbers. Two
-    trajectories of the same system show the smallest value to expect.
+    trajectories of the same system show the smallest value to expect. If a poor model has nearly this value,
+    give fewer bins or more states.
 
     Args:
         data: States of the system, ``(T, N)``.
@@ -67,18 +67,24 @@ def state_space_divergence(
         seed: Seed of the samples.
 
     Returns:
-        The divergence in nats, zero or more; infinite if no state of the model lies in the bins.
+        The divergence in nats. With bins it is zero or more, and infinite if no state of the model lies in
+        them. The mean over random samples may be slightly negative.
 
     Raises:
         UsageError: if an argument does not fit.
     """
     owner = "state_space_divergence"
     data, generated = _series(owner, data, generated)
-    if (bins := as_integer(bins, f"{owner}: bins", 1)) > MAX_BINS:
-        raise UsageError(f"{owner}: bins is {bins:,}; expected at most {MAX_BINS:,}.")
+    bins = as_integer(bins, f"{owner}: bins", 1)
     bandwidth = _positive(bandwidth, f"{owner}: bandwidth")
     samples, seed = as_integer(samples, f"{owner}: samples", 1), check_seed(seed)
     if data.shape[1] <= MAX_BINNED_VARIABLES:
+        states, total = min(len(data), len(generated)), bins ** data.shape[1]
+        if total * EMPTY_BIN > states:
+            raise UsageError(
+                f"{owner}: bins is {bins:,}, which makes {total:,} bins of {data.shape[1]} variables, and a "
+                f"series has {counted(states, 'state')}; give fewer bins, or more states."
+            )
         return _binned_divergence(data, generated, bins)
     rng = np.random.default_rng(seed)
     data, generated = data[:MAX_STATES], generated[:MAX_STATES]
@@ -89,6 +95,8 @@ def state_space_divergence(
 
 def _binned_divergence(data: Array, generated: Array, bins: int) -> float:
     """The divergence of two histograms, of which most bins are empty in both."""
+    scale = np.maximum(np.abs(data).max(axis=0), np.finfo(np.float64).tiny)  # squares do not overflow
+    data, generated = data / scale, generated / scale
     margin = MARGIN * data.std(axis=0, ddof=1)
     low, high = data.min(axis=0) - margin, data.max(axis=0) + margin
     indices = [_bin_indices(each, low, high, bins) for each in (data, generated)]
@@ -167,6 +175,7 @@ def power_spectrum_error(data: ArrayLike, generated: ArrayLike, *, smoothing: fl
 
 def _power_spectrum(series: Array, smoothing: float) -> Array:
     """The spectrum of each variable with the sum one; zeros for a constant."""
+    series = series / np.maximum(np.abs(series).max(axis=0), np.finfo(np.float64).tiny)
     centred = series - series.mean(axis=0)
     is_constant = np.ptp(series, axis=0) == 0
     power = np.abs(np.fft.rfft(centred, axis=0)) ** 2

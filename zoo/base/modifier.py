@@ -163,8 +163,9 @@ class CellDeclarations:
         sums: The sums of a product of a state and a product of the input.
         output: Size of the output.
         non_matmul_params: Parameters that ``step`` uses otherwise than as the matrix of a product.
-        mixes_units: Whether a matrix of parameters multiplies a state other than inputs of earlier steps.
-        state_arrays: Parameters and buffers on which the new states depend; others serve the output alone.
+        has_recurrent_matmul: Whether the new states depend on a product of a parameter matrix and a state. A
+            state that only delays the input does not count.
+        arrays_of_states: Parameters and buffers on which the new states depend. Others serve the output.
         initializer_of: From a parameter to its initializer, ``(rng, shape, cell) -> array``, for any shape.
     """
 
@@ -178,8 +179,8 @@ class CellDeclarations:
     sums: tuple[InputStateSum, ...]
     output: str
     non_matmul_params: frozenset[str]
-    mixes_units: bool
-    state_arrays: frozenset[str]
+    has_recurrent_matmul: bool
+    arrays_of_states: frozenset[str]
     initializer_of: Callable[[Param], Callable[..., Any]]
 
     @property

@@ -107,8 +107,9 @@ def cell_gates(cell: Cell) -> dict[str, GateSource]:
         DefinitionError: if the cell declares a gate whose value ``step`` does not have.
     """
     values, gates = cell_trace_values(cell), cell.gates.sources()
-    if isinstance(cell, CompositeCell):
-        gates = {name: source for name, source in gates.items() if source.value in values}
+    if isinstance(cell, CompositeCell) and any(source.value not in values for source in gates.values()):
+        removed = set(cell_trace_values(cell.base_cell())) - set(values)
+        gates = {name: source for name, source in gates.items() if source.value not in removed}
     for name, source in gates.items():
         if source.value not in values or name in values:
             problem = "step has a value of this name" if name in values else f"step has no {source.value!r}"

@@ -134,7 +134,7 @@ def compose(cell: Cell, modifier: Modifier) -> ComposedCell:
         find_sums(equations, matmuls),
         size_texts(equations.y.shape)[0],
         _non_matmul_params(equations.outputs, matmuls),
-        _mixes_units(equations, matmuls),
+        _has_recurrent_matmul(equations, matmuls),
         _arrays_of(equations.new_states.values()),
         initializer_of,
     )
@@ -152,7 +152,7 @@ def _non_matmul_params(outputs: Any, matmuls: Sequence[GraphMatmul]) -> frozense
     return frozenset(node.attr for node in reached if node.op == PARAM)
 
 
-def _mixes_units(equations: StepGraph, matmuls: Sequence[GraphMatmul]) -> bool:
+def _has_recurrent_matmul(equations: StepGraph, matmuls: Sequence[GraphMatmul]) -> bool:
     """Whether new states depend on a product of a parameter matrix and a state that has a past of its own."""
     after, before = equations.new_states, equations.states
     recurrent = {before[name] for name, node in after.items() if node.level == Level.STEP}

@@ -146,7 +146,7 @@ def choose_base_hidden(config: Config, optimizer: Optimizer, stack: Stack) -> in
         return None
     try:
         Stack(dataclasses.replace(stack.config, hidden_size=BASE_HIDDEN))
-    except UsageError:  # for example a cell with three heads
+    except UsageError:  # for example, its heads do not divide the size
         return None
     return BASE_HIDDEN
 

@@ -143,7 +143,7 @@ def train(
         warn_of_columns(dataset.name, metadata.get("column_notes", ()))
         if dataset.kind == "text" and (text_note := metadata.get("note")):
             warn_caller(f"{dataset.name}: {text_note}.")
-    regularisation = replace(regularisation, base_hidden=config.base_hidden)  # also of the run before
+    regularisation = replace(regularisation, base_hidden=config.base_hidden)  # a resumed run has its own
     factory = RunFactory(dataset, resolved_cells, optimizer, regularisation, initial)
     parts = factory.make(config)  # before a checkpoint replaces the initial values
     if config.auto and before is None:
