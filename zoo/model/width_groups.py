@@ -82,8 +82,8 @@ def check_base_hidden(base_hidden: int, hidden_size: int) -> None:
     if base_hidden > LARGEST_FACTOR * hidden_size:
         raise UsageError(
             f"base_hidden is {base_hidden:,} and the model has {counted(hidden_size, 'hidden unit')}; "
-            f"expected at most {LARGEST_FACTOR * hidden_size:,}. Give the hidden units for which the learning "
-            f"rate was chosen."
+            f"expected at most {LARGEST_FACTOR * hidden_size:,}. Give the hidden units for which the "
+            f"learning rate was chosen."
         )
 
 
