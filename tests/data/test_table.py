@@ -803,8 +803,15 @@ def test_durations_name_the_conversion(library, unit):
         table = pytest.importorskip("pyarrow").table(table)
     elif library != "mapping":
         table = pytest.importorskip(library).DataFrame(table)
-    with pytest.raises(UsageError, match=r"column 'wait' has the type timedelta64.*Divide durations by"):
+    with pytest.raises(UsageError, match=r"column 'wait' has the type timedelta64.*Convert durations to n"):
         as_table(table)
+
+
+@pytest.mark.parametrize("others", [[], [None], [1.0], ["a"], [datetime.timedelta(1)]], ids=str)
+def test_lists_of_durations_name_the_conversion(others):
+    values = [datetime.timedelta(hours=1), *others]
+    with pytest.raises(UsageError, match=r"Convert durations to numbers: `table\['wait'\] / np"):
+        as_table({"wait": values})
 
 
 @pytest.mark.parametrize(("first", "second"), [*itertools.permutations(TEXTS, 2)])
@@ -815,7 +822,16 @@ def test_a_column_of_another_kind_names_its_first_value(first, second, tmp_path)
         read_table(directory(tmp_path, {"a.csv": texts[0], "b.csv": texts[1]}))
     assert str(error.value).startswith(f"recordings/b.csv, line 3, column 'x': found '{TEXTS[second]}'")
     assert f"; expected a {noun}" in str(error.value)
-    assert ", as in recordings/a.csv. Correct the value" in str(error.value)
+    cure = "All values of the column in recordings/b.csv are" if first == "category" else "Correct the value"
+    assert f", as in recordings/a.csv. {cure}" in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["1,5", "1,234"])
+def test_the_example_follows_the_expected_kind(value, tmp_path):
+    files = {"a.csv": "x,t\n2,0\n", "b.csv": f'x,t\n"{value}",0\n'}
+    with pytest.raises(DataError, match=r"; expected a number, as in recordings/a\.csv\. Write 1\.") as error:
+        read_table(directory(tmp_path, files))
+    assert str(error.value).count(", as in ") == 1
 
 
 def test_binary_file_in_standard_input_is_an_error(monkeypatch):

@@ -89,7 +89,34 @@ def test_types_hold_the_columns_the_targets_and_the_classes():
     _, types = declarations(
         forecaster(series_table(time=np.datetime64("2024-01-01") + np.arange(40)), cell="ctrnn")
     )
-    assert type_named(types, "Row").endswith("{y:number|null,time_step?:number|null,}")
+    assert type_named(types, "Row").endswith("{y:number,time_step?:number|null,}")
+
+
+@pytest.mark.parametrize("missing", ["reject", "forward", "mask"])
+def test_null_is_a_type_of_columns_that_may_be_missing(missing):
+    """Exactly the columns without the rule "error" take null, in objects and in arrays."""
+    series = forecaster(series_table(x=np.arange(40.0) % 7, kind=["a", "b"] * 20), missing=missing)
+    for model in (series, predictor(labelled(missing=missing == "mask")[0], missing=missing)):
+        rules = exported_model(model).data.missing
+        module, types = declarations(model)
+        array, _, fields = type_named(types, "Row").partition("|{")
+        given = dict(field.replace('"', "").split(":") for field in fields.strip("{,}").split(","))
+        assert {name: "null" in kind.split("|") for name, kind in given.items()} == {
+            name: rule != "error" for name, rule in rules.items()
+        }
+        assert ("null" in array) == (set(rules.values()) != {"error"})
+        assert ("A missing value is null." in types) == ("null" in array)
+        assert ("string" in array) == any(module.info["columns"][n]["texts"] for n in range(len(rules)))
+        assert "    rows: number;" in types
+
+
+def test_empty_lists_of_the_description_have_the_type_of_their_elements():
+    _, types = declarations(forecaster({"y": series_table()["y"]}, loss="squared_error"))
+    assert "columns: { name: string, texts: string[] }[];" in types
+    assert re.search(r"    known_future: string\[\];\n.*levels: number\[\];", types, re.DOTALL)
+    assert "never[]" not in types
+    _, types = declarations(MODELS["aux"]())
+    assert "inputs: { dt: number[] };" in types
 
 
 @examples(10)
@@ -109,7 +136,8 @@ def test_names_of_columns_are_texts(name, suffix):
     ("value", "expected"),
     [
         ({"a": 1, "b c": None}, '{ a: number, "b c": null }'),
-        ([], "never[]"),
+        ([], "string[]"),
+        ([{"texts": []}, {"texts": ["sun"]}], "{ texts: string[] }[]"),
         ([1, 2.5], "number[]"),
         ([True, "x"], "(boolean | string)[]"),
         ([{}, {"n": [0]}], "({} | { n: number[] })[]"),

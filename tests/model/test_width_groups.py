@@ -220,8 +220,7 @@ def test_fit_takes_base_hidden() -> None:
         ({"base_hidden": "32"}, "base_hidden is '32'"),
         (
             {"base_hidden": 10_000_000},
-            "base_hidden is 10,000,000 and the model has 8 hidden units, which multiplies learning rates by "
-            "1,250,000; expected at most 8,000.",
+            "base_hidden is 10,000,000 and the model has 8 hidden units; expected at most 8,000.",
         ),
         (
             {"base_hidden": 6, "cell": "delta_net", "cell_options": {"heads": 4}},

@@ -172,18 +172,28 @@ def test_given_weights_of_classes_enter_the_loss(kind, given):
 @pytest.mark.parametrize(
     ("weights", "sentence"),
     [
-        ({"upp": 2.0}, "class_weights has the class 'upp'; expected some of down, up. Did you mean 'up'?"),
-        ("down=1,upp=2", "class_weights has the class 'upp'; expected some of down, up."),
-        ({}, "class_weights is {}; expected 'balanced', or a number above 0 for each class"),
-        (
-            {"up": 0.0},
-            "class_weights is {'up': 0.0}; expected 'balanced', or a number above 0 for each",
+        ({"upp": 2.0}, "class_weights has the class 'upp'; expected some of 'down', 'up'. Did you mean 'up'"),
+        ("down=1,upp=2", "class_weights has the class 'upp'; expected some of 'down', 'up'."),
+        ({}, "class_weights is {}; expected 'balanced', or a number from 1e-9 to 1e9 for each class"),
+        *(
+            (
+                {"down": 1, "up": weight},
+                f"class_weights has {weight!r} for 'up'; expected a number from 1e-9 to",
+            )
+            for weight in (0.0, -1, "3", None, True, 1e39, 1e-300, float("nan"), float("inf"))
         ),
-        ({"up": -1}, "a number above 0 for each class"),
-        ("up=much", "class_weights is 'up=much'; expected 'balanced', or a number above 0 for each class"),
-        ("even", "class_weights is 'even'; expected 'balanced', or a number above 0 for each class"),
-        ("up=1,2", "class_weights: '2' is not an assignment; write NAME=VALUE."),
-        ([1.0, 2.0], "class_weights is [1.0, 2.0]; expected 'balanced', or a number above 0 for each class"),
+        ("up=much", "class_weights has 'much' for 'up'; expected a number from 1e-9 to 1e9."),
+        ("even", "class_weights is 'even'; expected 'balanced', or a number from 1e-9 to 1e9 for each class"),
+        (
+            "up=1,2",
+            "class_weights is 'up=1,2': '2' is not an assignment; write NAME=VALUE, as in run=3,walk=1; for "
+            "a name with a comma, give a mapping in Python.",
+        ),
+        ("up=1,up=2", "class_weights is 'up=1,up=2': up is given twice; give it once."),
+        (
+            [1.0, 2.0],
+            "expected 'balanced', or a number from 1e-9 to 1e9 for each class, as in run=3,walk=1, or",
+        ),
     ],
     ids=str,
 )
@@ -797,7 +807,7 @@ def test_data_frames_and_arrays_in_the_order_of_their_columns():
         (
             ["a", "b"] * 30,
             {"class_weights": "x"},
-            "class_weights is 'x'; expected 'balanced', or a number above 0 for each class",
+            "class_weights is 'x'; expected 'balanced', or a number from 1e-9 to 1e9 for each class",
         ),
         (["a", "b"] * 30, {"horizon": 3}, "horizon is given with labelled sequences; it applies to tables"),
         (["a", "b"] * 30, {"split": "50,60"}, "split is '50,60', with the sum 110"),
@@ -930,6 +940,12 @@ def test_fit_takes_the_kind_that_the_target_decides(kind, target):
         UsageError, match=f"kind is '{kind}', and zoo.fit reads these data as '.*'; leave it out"
     ):
         zoo.fit(data, **settings, kind=kind)
+
+
+@pytest.mark.parametrize("arguments", [{"label": "way"}, {"target": "x"}])
+def test_fit_checks_the_choices_of_the_kind(arguments):
+    with pytest.raises(UsageError, match=r"kind is 'junk'; expected .*sequences"):
+        zoo.fit({"x": np.arange(9.0), "way": [*"ababababa"]}, **arguments, kind="junk")
 
 
 @pytest.mark.parametrize("arguments", [{"label": "way"}, {"target": "x"}])

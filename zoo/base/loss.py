@@ -26,6 +26,15 @@ TARGETS = {"class": "classes", "probability": "numbers from 0 to 1", "value": "n
 """The kinds of targets, in words."""
 
 
+EXPECTED_WEIGHT = "a number from 1e-9 to 1e9"
+"""The valid weights of classes and targets; sums of losses with larger ones may overflow in float32."""
+
+
+def is_weight(value: Any) -> bool:
+    """Whether a value is a valid weight of a class or target."""
+    return is_number(value) and 1e-9 <= value <= 1e9
+
+
 @dataclass(frozen=True, eq=False)
 class Loss:
     """A loss of the outputs of a readout, with its options chosen.
@@ -95,8 +104,8 @@ class Loss:
         """The loss with some options chosen.
 
         Args:
-            class_weights: For targets that are classes, a weight above zero for each class, which multiplies
-                the weight of its rows in the mean; None for equal ones.
+            class_weights: For targets that are classes, a weight from 1e-9 to 1e9 for each class, which
+                multiplies the weight of its rows in the mean; None for equal ones.
             **options: Values of options.
 
         Raises:
@@ -121,10 +130,10 @@ class Loss:
         if self.target != "class":
             raise UsageError(f"loss {self.name!r} has no classes; leave out class_weights.")
         elements = as_elements(weights, "class_weights", "a number for each class")
-        if not all(is_number(weight) and weight > 0 for weight in elements):
+        if not all(map(is_weight, elements)):
             raise UsageError(
-                f"loss {self.name!r}: class_weights are {short_repr(weights)}; expected a finite number "
-                f"above zero for each class."
+                f"loss {self.name!r}: class_weights are {short_repr(weights)}; expected {EXPECTED_WEIGHT} "
+                f"for each class."
             )
         return tuple(map(float, elements))
 

@@ -155,8 +155,13 @@ def matching_names(pattern: str, names: Iterable[str], setting: str, others: Seq
     return matches
 
 
-def split_assignments(text: str, owner: str) -> dict[str, str]:
+def split_assignments(text: str, owner: str, advice: str = "") -> dict[str, str]:
     """The values in ``"a=1,b=2"`` by name, as texts.
+
+    Args:
+        text: The assignments.
+        owner: The beginning of messages.
+        advice: The end of the message about a part that is not an assignment.
 
     Raises:
         UsageError: if a part is no assignment, or a name is given twice.
@@ -165,7 +170,7 @@ def split_assignments(text: str, owner: str) -> dict[str, str]:
     for part in text.split(","):
         name, equals, value = (each.strip() for each in part.rpartition("="))
         if not (equals and name and value):
-            raise UsageError(f"{owner}: {part.strip()!r} is not an assignment; write NAME=VALUE.")
+            raise UsageError(f"{owner}: {part.strip()!r} is not an assignment; write NAME=VALUE{advice}.")
         if name in values:
             raise UsageError(f"{owner}: {name} is given twice; give it once.")
         values[name] = value

@@ -260,10 +260,10 @@ class _ColumnBuilder:
                 self._blocks.append(convert(texts, self._codes))
             except ValueError:
                 index = next(i for i, text in enumerate(texts) if not _fits(self._kind, text))
+                expected = expected_value(self._kind, texts[index], ", as in the lines before")
                 raise DataError(
                     f"{self.owner}, line {lines.of(self._rows + index)}, column {self.name!r}: found "
-                    f"{texts[index][:40]!r}{expected_value(self._kind, texts[index])}, as in the lines "
-                    f"before. Leave it empty if the value is missing."
+                    f"{texts[index][:40]!r}{expected}. Leave it empty if the value is missing."
                 ) from None
             if self._kind == "time":
                 self._find_offsets(texts, lines, is_plain)

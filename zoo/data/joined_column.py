@@ -24,7 +24,7 @@ class JoinedColumn:
         self._codes: dict[str, int] = {}
         self._rows = 0
         self._owner = ""
-        self._odd_values: dict[ColumnKind, str] = {}
+        self._odd_values: dict[ColumnKind, tuple[str, str]] = {}
         self._is_utc = self._is_boolean = False
 
     def append(self, table: DataTable) -> None:
@@ -59,12 +59,18 @@ class JoinedColumn:
 
     def _other_kind(self, table: DataTable, column: DataColumn, kind: ColumnKind) -> str:
         """The error about a column of another kind than in the files before, with the first such value."""
-        unlike, others = _unlike(table, column, kind), self._owner
+        (where, text), others, cure = _unlike(table, column, kind), self._owner, _CURE
         if column.kind in self._odd_values:
-            unlike, others = self._odd_values[column.kind], table.name
+            (where, text), others, kind = self._odd_values[column.kind], table.name, column.kind
+        elif kind == "category":
+            cure = (
+                f"All values of the column in {table.name} are {column.kind}s. Write them as texts, such as "
+                f"{'code ' + text!r}, or write {column.kind}s in all files"
+            )
+        expected = expected_value(kind, text, f", as in {others}")
         return (
-            f"{unlike}, as in {others}. Correct the value, or leave it empty if it is missing; a column "
-            f"holds the same kind of values in all files of a directory."
+            f"{where}: found {text!r}{expected}. {cure}; a column holds the same kind of values in all files "
+            f"of a directory."
         )
 
     def finish(self) -> DataColumn:
@@ -81,8 +87,11 @@ class JoinedColumn:
         self._values.append(missing_values(kind, self._rows))
 
 
-def _odd_values(table: DataTable, column: DataColumn) -> dict[ColumnKind, str]:
-    """The errors about the column of the first file, if later files have values of the kind of most texts."""
+_CURE = "Correct the value, or leave it empty if it is missing"
+
+
+def _odd_values(table: DataTable, column: DataColumn) -> dict[ColumnKind, tuple[str, str]]:
+    """The first odd value of the column of the first file, by the kind of most texts; see `_unlike`."""
     kinds, texts = tuple[ColumnKind, ...](("number", "time")), column.categories
     return {
         kind: _unlike(table, column, kind)
@@ -91,10 +100,8 @@ def _odd_values(table: DataTable, column: DataColumn) -> dict[ColumnKind, str]:
     }
 
 
-def _unlike(table: DataTable, column: DataColumn, kind: ColumnKind) -> str:
-    """The location of the first value of a column that is not of a kind, and the expected value."""
+def _unlike(table: DataTable, column: DataColumn, kind: ColumnKind) -> tuple[str, str]:
+    """The location and the text of the first value of a column that is not of a kind."""
     is_text = column.kind == "category" and kind != "category"
     row = first_unlike(column, kind)[0] if is_text else int(np.argmin(column.missing()))
-    text = column.text(row)
-    expected = "; expected a text" if kind == "category" else expected_value(kind, text)
-    return f"{table.where(row, column.name)}: found {text!r}{expected}"
+    return table.where(row, column.name), column.text(row)

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timezone
+from datetime import timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -456,9 +456,7 @@ def as_column(name: str, values: Any, owner: str) -> DataColumn:
         return DataColumn(name, "category", np.array(indices, np.int32), tuple(codes))
     if array.dtype.kind in "TO":
         return _column_of_objects(name, array.tolist(), owner)
-    cure = (
-        " Divide durations by a unit: `column / np.timedelta64(1, 'h')`." if array.dtype.kind == "m" else ""
-    )
+    cure = f" {_duration_cure(name)}" if array.dtype.kind == "m" else ""
     raise UsageError(
         f"{owner}: column {name!r} has the type {array.dtype}; expected numeric values, text values or times."
         f"{cure}"
@@ -542,9 +540,19 @@ def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColu
         if not _is_missing(value) and (len(kinds) == 1 or _noun(value) != usual)
     )
     among = f", and {usual} in other rows" if len(kinds) > 1 else ""
+    has_durations = any(isinstance(each, timedelta) for each in present)
+    cure = _duration_cure(name) if has_durations else "Give None for a missing value."
     raise UsageError(
         f"{owner}, row {row}, column {name!r}: found {short_repr(value)} of the type {type(value).__name__}"
-        f"{among}; expected numeric values, text values or times. Give None for a missing value."
+        f"{among}; expected numeric values, text values or times. {cure}"
+    )
+
+
+def _duration_cure(name: str) -> str:
+    """The advice for a column of durations: polars cannot divide by a unit, nor can a list."""
+    return (
+        f"Convert durations to numbers: `table[{name!r}] / np.timedelta64(1, 'h')`, in polars "
+        f"`table[{name!r}].dt.total_milliseconds()`, in a list `[value.total_seconds() for value in values]`."
     )
 
 

@@ -129,17 +129,26 @@ def plain_number(text: str) -> str | None:
     return None if with_unit is None or may_have_thousands(with_unit[1]) else with_point(with_unit[1])
 
 
-def expected_value(kind: ColumnKind, text: str) -> str:
-    """The expected value in an error about a text that is not of a kind: ``; expected a number``."""
+def expected_value(kind: ColumnKind, text: str, example: str = "") -> str:
+    """The expected value in an error about a text that is not of a kind: ``; expected a number``.
+
+    Args:
+        kind: The kind.
+        text: The text.
+        example: The end of the first sentence, such as ``, as in a.csv``.
+    """
+    if kind == "category":
+        return f"; expected a text{example}"
     if kind == "number" and with_point(text) != text:
         point, plain = with_point(text).strip(), text.replace(",", "").strip()
         write = f"Write {point}"
         if may_have_thousands(text):
             write = f"Write {point} if the comma separates decimals, or {plain} if it separates thousands"
         return (
-            f"; expected a number. {write}. Decimal commas are read only in CSV with semicolons, if no "
-            f"number of the file has a decimal point"
+            f"; expected a number{example}. {write}. Decimal commas are read only in CSV with semicolons, if "
+            f"no number of the file has a decimal point"
         )
     if kind == "time" and has_other_date_format(text):
-        return ", which looks like a date, but is not ISO 8601; write 2024-05-01 13:00"
-    return "; expected a number" if kind == "number" else "; expected a time such as 2024-05-01 13:00"
+        return ", which looks like a date, but is not ISO 8601; write 2024-05-01 13:00" + example
+    expected = "a number" if kind == "number" else "a time such as 2024-05-01 13:00"
+    return f"; expected {expected}{example}"

@@ -5,11 +5,11 @@ The functions are the same for all models. They read a description of the column
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoo.compiler.codegen.writer import Names
-from zoo.export.exported_data import TIME_STEP, SequencesExport, TableExport
+from zoo.export.exported_data import TIME_STEP, MissingRule, SequencesExport, TableExport
 from zoo.export.exported_model import ExportedModel
 from zoo.export.js_source import asset, js_value
 from zoo.export.js_types import field_name, object_type, text_type, typedef
@@ -50,18 +50,18 @@ def _types(model: ExportedModel) -> Iterator[str]:
     """The comments that define the types of rows and results."""
     data = model.data
     assert data is not None  # the caller asks for it
-    fields = {field_name(name): _value_type(texts) for name, texts in data.columns.items()}
+    fields = {name: _value_types(texts, data.missing[name]) for name, texts in data.columns.items()}
     step = _time_step(model)
-    times = {} if step is None else {f"{field_name(step)}?": "number|null"}
+    times = {} if step is None else {f"{field_name(step)}?": ("number", "null")}
     order = "`info.columns`" if step is None else "`info.columns`, then the time from the row before"
-    text = f"A row of the table: its values by column, or in the order of {order}. A missing value is null."
-    yield typedef("Row", text, f"{_ANY_ROW}|{object_type(fields | times)}")
+    text = f"A row of the table: its values by column, or in the order of {order}."
+    yield typedef("Row", f"{text}{_missing_text(fields)}", _row_type(fields, times))
     if isinstance(data, SequencesExport):
         yield from _prediction_types(data)
         return
-    known = {field_name(name): fields[field_name(name)] for name in data.spec.roles.known_future}
+    known = {name: fields[name] for name in data.spec.roles.known_future}
     text = "A row of the future: the columns that are known in advance, `info.known_future`."
-    yield typedef("FutureRow", text, f"{_ANY_ROW}|{object_type(known)}")
+    yield typedef("FutureRow", f"{text}{_missing_text(known)}", _row_type(known, {}))
     text = "The number or the name of a series of `series`, or the units of another one."
     units = object_type(dict.fromkeys(("mean", "scale", "change", "output"), "ArrayLike<number>"))
     yield typedef("Series", text, f"number|string|{units}")
@@ -72,11 +72,23 @@ def _types(model: ExportedModel) -> Iterator[str]:
     yield typedef("Forecast", text, object_type({field_name(name): point for name in data.spec.roles.target}))
 
 
-_ANY_ROW = "ArrayLike<number|string|null>"
+def _value_types(texts: tuple[str, ...], missing: MissingRule) -> tuple[str, ...]:
+    """The types of the values of a column: a number may stand for its text, null for a missing value."""
+    return ("string",) * bool(texts) + ("number",) + ("null",) * (missing != "error")
 
 
-def _value_type(texts: tuple[str, ...]) -> str:
-    return "string|number|null" if texts else "number|null"
+def _row_type(columns: Mapping[str, tuple[str, ...]], times: Mapping[str, tuple[str, ...]]) -> str:
+    """A row as an array or an object."""
+    kinds = {kind for each in (*columns.values(), *times.values()) for kind in each}
+    ordered = "|".join(kind for kind in ("number", "string", "null") if kind in kinds) or "never"
+    fields = {field_name(name): "|".join(each) for name, each in columns.items()}
+    return (
+        f"ArrayLike<{ordered}>|{object_type(fields | {name: '|'.join(each) for name, each in times.items()})}"
+    )
+
+
+def _missing_text(columns: Mapping[str, tuple[str, ...]]) -> str:
+    return " A missing value is null." if any("null" in each for each in columns.values()) else ""
 
 
 def _prediction_types(data: SequencesExport) -> Iterator[str]:

@@ -17,6 +17,9 @@ _CLASS = re.compile(r"export class (\w+) \{$")
 _FIELD = re.compile(r"this\.(\w+) =")
 _INDENT = "    "
 
+_OF_NUMBERS = ("inputs", "states", "levels")
+"""The fields of ``info`` with lists of numbers; other lists that may be empty hold texts."""
+
 
 def type_declarations(source: str, info: Mapping[str, Any]) -> str:
     """The text of the declaration file of a module.
@@ -80,7 +83,7 @@ def _types(comment: str) -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def _closing_brace(text: str, start: int) -> int:
-    """The index of the brace that closes the one before an index. A brace in a string is none."""
+    """The index of the brace that closes the one before an index. A brace in a string closes nothing."""
     depth = 1
     for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[{}]', text[start:]):
         depth += {"{": 1, "}": -1}.get(token[0], 0)
@@ -89,13 +92,18 @@ def _closing_brace(text: str, start: int) -> int:
     raise AssertionError(f"no closing brace: {text[start : start + 40]}")
 
 
-def type_of(value: object) -> str:
-    """The type of a JSON value."""
+def type_of(value: object, element: str = "string") -> str:
+    """The type of a JSON value.
+
+    Args:
+        value: The value.
+        element: The type of the elements of empty lists.
+    """
     if isinstance(value, Mapping):
-        fields = ", ".join(f"{field_name(name)}: {type_of(each)}" for name, each in value.items())
+        fields = ", ".join(f"{field_name(name)}: {type_of(each, element)}" for name, each in value.items())
         return f"{{ {fields} }}" if fields else "{}"
     if isinstance(value, list):
-        kinds = dict.fromkeys(map(type_of, value)) or {"never": None}
+        kinds = dict.fromkeys(type_of(each, element) for each in value) or {element: None}
         return f"{next(iter(kinds))}[]" if len(kinds) == 1 else f"({' | '.join(kinds)})[]"
     if isinstance(value, bool):
         return "boolean"
@@ -104,12 +112,15 @@ def type_of(value: object) -> str:
 
 
 def _info_type(info: Mapping[str, Any]) -> str:
-    fields = "".join(f"{_INDENT}{field_name(name)}: {type_of(value)};\n" for name, value in info.items())
-    return f"{{\n{fields}}}"
+    lines = [
+        f"{_INDENT}{field_name(name)}: {type_of(value, 'number' if name in _OF_NUMBERS else 'string')};\n"
+        for name, value in info.items()
+    ]
+    return f"{{\n{''.join(lines)}}}"
 
 
 def field_name(name: str) -> str:
-    """The name of a field, in quotes if it is no identifier."""
+    """The name of a field, in quotes if it is not an identifier."""
     return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else text_type(name)
 
 

@@ -81,9 +81,9 @@ def check_base_hidden(base_hidden: int, hidden_size: int) -> None:
     """
     if base_hidden > LARGEST_FACTOR * hidden_size:
         raise UsageError(
-            f"base_hidden is {base_hidden:,} and the model has {counted(hidden_size, 'hidden unit')}, which "
-            f"multiplies learning rates by {base_hidden / hidden_size:,.0f}; expected at most "
-            f"{LARGEST_FACTOR * hidden_size:,}. Give the hidden units for which the learning rate was chosen."
+            f"base_hidden is {base_hidden:,} and the model has {counted(hidden_size, 'hidden unit')}; "
+            f"expected at most {LARGEST_FACTOR * hidden_size:,}. Give the hidden units for which the "
+            f"learning rate was chosen."
         )
 
 

@@ -6,13 +6,18 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.arguments import short_repr
+from zoo.base.loss import EXPECTED_WEIGHT, is_weight
 from zoo.base.names import did_you_mean, split_assignments
+from zoo.data.text_values import is_number_text
 from zoo.errors import CheckpointError, UsageError
 from zoo.training.config import REGULARISATION_SETTINGS, Config
 
 _COLUMN_LISTS = ("target", "input", "known_future")
 _COLUMN_SETTINGS = ("time", "series", "group", "label", "weight")
-_WEIGHTS = ("target_weights", "class_weights")
+_WEIGHTS = {"target_weights": "load=2,price=1", "class_weights": "run=3,walk=1"}
+"""The settings with weights by name, and an example of each."""
+
 _TUPLES = ("data", "cell", "cell_options")
 """Settings that are tuples, and lists in JSON."""
 
@@ -58,16 +63,19 @@ def _column_names(value: Any) -> Any:
 
 def _weights(setting: str, value: Any) -> Any:
     """Numbers by the name of a column or class, from a mapping or from one string, ``"load=2,price=1"``."""
-    if isinstance(value, Mapping):
-        return {str(name): weight for name, weight in value.items()}  # a class may be a number or a boolean
     is_choice = setting == "class_weights" and isinstance(value, str) and "=" not in value  # "balanced"
-    if not isinstance(value, str) or is_choice:
-        return value
-    texts = split_assignments(value, setting)
-    try:
-        return {name: float(text) for name, text in texts.items()}
-    except ValueError:
+    if isinstance(value, str) and not is_choice:
+        advice = f", as in {_WEIGHTS[setting]}; for a name with a comma, give a mapping in Python"
+        texts = split_assignments(value, f"{setting} is {short_repr(value)}", advice)
+        value = {name: float(text) if is_number_text(text) else text for name, text in texts.items()}
+    if not isinstance(value, Mapping):
         return value  # the check of the field raises the error
+    for name, weight in value.items():
+        if not is_weight(weight):  # the check of the field may shorten the mapping
+            raise UsageError(
+                f"{setting} has {short_repr(weight)} for {short_repr(name)}; expected {EXPECTED_WEIGHT}."
+            )
+    return {str(name): weight for name, weight in value.items()}  # a class may be a number or a boolean
 
 
 def config_from_plain(stored: Mapping[str, Any]) -> Config:

@@ -118,7 +118,7 @@ def _checked_kind(settings: dict[str, Any], kind: str) -> str:
     Raises:
         UsageError: if the settings have another one.
     """
-    if settings.get("kind") not in (None, kind):
+    if make_config({"kind": settings.get("kind")}).kind not in (None, kind):
         advice = "give a `target` for a table" if kind == "sequences" else "leave `target` out for sequences"
         raise UsageError(
             f"kind is {settings['kind']!r}, and zoo.fit reads these data as {kind!r}; leave it out, or "

@@ -142,7 +142,7 @@ def _with_class_weights(loss: Loss, config: Config, spec: SequenceSpec, labels: 
         return loss.with_options(class_weights=balanced_weights(labels, len(spec.classes)))
     for name in given:
         if name not in spec.classes:
-            known = ", ".join(spec.classes[:20])
+            known = ", ".join(map(repr, spec.classes[:20]))
             raise UsageError(
                 f"class_weights has the class {name!r}; expected some of {known}."
                 f"{did_you_mean(name, spec.classes)}"

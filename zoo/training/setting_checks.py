@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from zoo.arguments import is_number
+from zoo.base.loss import EXPECTED_WEIGHT, is_weight
 from zoo.kernels.precision import BF16
 from zoo.layers.validation import DTYPES
 
@@ -39,7 +40,7 @@ def _is_cell_options(value: Any) -> bool:
 
 
 def _is_weights(value: Any) -> bool:
-    return _is_options(value) and all(is_number(weight) and weight > 0 for weight in value.values())
+    return _is_options(value) and all(map(is_weight, value.values()))
 
 
 def _is_sources(value: Any) -> bool:
@@ -88,10 +89,11 @@ DTYPE = STRING._replace(choices=tuple(DTYPES))
 PRECISION = STRING._replace(choices=("float32", BF16))
 BOOL = Check(lambda value: isinstance(value, bool), "true or false")
 OPTIONS = Check(_is_options, "a mapping of names to values")
-WEIGHTS = Check(_is_weights, "a number above 0 for each column, as in load=2,price=1")
+WEIGHTS = Check(_is_weights, f"{EXPECTED_WEIGHT} for each column, as in load=2,price=1")
 CLASS_WEIGHTS = Check(
     lambda value: (isinstance(value, str) and value == "balanced") or (_is_weights(value) and bool(value)),
-    "'balanced', or a number above 0 for each class, as in run=3,walk=1",
+    f"'balanced', or {EXPECTED_WEIGHT} for each class, as in run=3,walk=1, or in Python "
+    "{'run': 3, 'walk': 1}",
 )
 CELLS = Check(_is_cells, "a string, or a tuple with a string for each layer")
 CELL_OPTIONS = Check(_is_cell_options, "a mapping of names to values, or a tuple with one for each layer")

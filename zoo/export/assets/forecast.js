@@ -5,6 +5,7 @@ export class Stream {
         this.units = units_of(series);
         /** @type {Model} the states */
         this.model = new Model();
+        /** @type {number} the number of rows that were read */
         this.rows = 0;
         this.last = data.columns.map((column) =>
             data.starts_at_mean && column.texts.length === 0 ? this.units.mean[column.unit] : NaN);

@@ -2,7 +2,7 @@
  * Predict from all rows of a sequence, as `zoo predict` does.
  *
  * @param {Row[]} rows
- * @returns {Result}
+ * @returns {Result} one prediction, or one for each row if the model labels steps
  */
 export function predict(rows) {
     check_rows(rows, 1);

@@ -4,13 +4,15 @@ export class Stream {
         /** @type {Model} the states */
         this.model = new Model();
         Object.assign(this, start());
+        /** @type {number} the number of rows that were read */
+        this.rows = 0;
     }
 
     /**
      * Read a row, and predict from the rows since the start.
      *
      * @param {Row} row
-     * @returns {Prediction}
+     * @returns {Prediction} the prediction from the rows so far
      */
     read(row) {
         return prediction_of(this, this.model.step(...read_row(this, row, `row ${this.rows}`)));
@@ -21,7 +23,7 @@ export class Stream {
  * Predict from all rows of a sequence, as `zoo predict` does.
  *
  * @param {Row[]} rows
- * @returns {Result}
+ * @returns {Result} one prediction, or one for each row if the model labels steps
  */
 export function predict(rows) {
     check_rows(rows, 1);
