@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from zoo.arguments import counted, dtype_and_shape, short_repr
 from zoo.array_types import Array
-from zoo.arrays import as_array
+from zoo.arrays import as_array, is_missing_value
 from zoo.errors import CheckpointError
 from zoo.model.checkpoint import CellClasses
 from zoo.sklearn.base_estimator import (
@@ -30,8 +30,6 @@ from zoo.sklearn.sequences import (
     predict_step_outputs,
 )
 from zoo.storage import Checkpoint
-
-_MISSING = ("NoneType", "NAType", "NaTType")  # two of them are of pandas, and have no truth value
 
 
 class StepClassifier(BaseSequenceClassifier):
@@ -253,7 +251,7 @@ def _is_missing(labels: Array) -> Array:
     if labels.dtype.kind != "O":
         return np.zeros(len(labels), bool)
     values = labels.tolist()
-    return np.array([type(each).__name__ in _MISSING or each != each for each in values], bool)
+    return np.array([is_missing_value(each) for each in values], bool)
 
 
 def _classes_of_steps(y: Any, X: Any, rows: list[Array], owner: str) -> list[Array]:
