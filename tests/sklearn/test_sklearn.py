@@ -153,16 +153,13 @@ def as_objects(rows):
     return objects
 
 
-def as_padded_list(rows):
-    return [np.append(row, [np.nan] * steps) for steps, row in enumerate(rows)]
-
-
 ONE_FEATURE = {
     "list": list,
     "tuple": tuple,
     "columns": lambda rows: [row[:, None] for row in rows],
     "objects": as_objects,
-    "padded": as_padded_list,
+    "padded": lambda rows: nan_padded([row[:, None] for row in rows]),
+    "padded objects": lambda rows: nan_padded([row[:, None] for row in rows]).astype(object),
     "series": lambda rows: list(map(pytest.importorskip("pandas").Series, rows)),
     "frames": lambda rows: list(map(pytest.importorskip("pandas").DataFrame, rows)),
 }
@@ -326,6 +323,18 @@ WRONG = {
     "features": ([np.ones((3, 2)), np.ones((3, 1))], "features; expected the same number in each"),
     "nan": (
         [np.array([1.0, np.nan, 2.0]), np.ones(2)],
+        "sequence 0, step 1, feature 0: the value is missing",
+    ),
+    "nan at the end": (
+        [np.ones(2), np.array([1.0, 2.0, np.nan])],
+        r"sequence 1, step 2, feature 0: the value is missing; .* Only in an array \(N, T, I\) may NaN pad",
+    ),
+    "nan at the end of objects": (
+        as_objects([np.ones(2), np.array([1.0, 2.0, np.nan])]),
+        "sequence 1, step 2, feature 0: the value is missing",
+    ),
+    "nan at the end of columns": (
+        [[[1.0], [np.nan]], [[1.0], [2.0]]],
         "sequence 0, step 1, feature 0: the value is missing",
     ),
     "empty": ([np.ones(2), np.array([])], "sequence 1 has no step"),

@@ -52,15 +52,23 @@ def test_steps_are_transformed_as_one_table(seed, count, features, transformer):
     assert made.n_features_in_ == features
 
 
-@given(st.integers(0, 99), st.integers(1, 3))
-def test_padding_of_an_array_is_no_step(seed, features):
+@given(st.integers(0, 99), st.integers(1, 3), st.sampled_from(["f8", "f4", object]))
+def test_padding_of_an_array_is_no_step(seed, features, dtype):
     sequences = sequences_of(seed, 4, features)
     padded = np.full((4, 9, features), np.nan)
     for number, row in enumerate(sequences):
         padded[number, : len(row)] = row
     made = StepTransformer(StandardScaler())
-    for one, other in zip(made.fit_transform(padded), made.fit_transform(sequences), strict=True):
+    rows = made.fit_transform([row.astype(np.float32 if dtype == "f4" else np.float64) for row in sequences])
+    for one, other in zip(made.fit_transform(padded.astype(dtype)), rows, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_digits_in_an_array_of_objects_stay_texts():
+    array = np.array([[["1"], ["2"]], [["2"], ["2"]]], object)
+    made = StepTransformer(OneHotEncoder()).fit(array)
+    assert made.transformer_.categories_[0].tolist() == ["1", "2"]
+    assert made.transform(array)[1].tolist() == [[0, 1], [0, 1]]
 
 
 def test_missing_values_at_the_end_of_a_list_are_steps():

@@ -27,6 +27,7 @@ from zoo.sklearn.sequences import (
     check_no_dates,
     check_target_count,
     has_target,
+    is_padded_array,
     predict_step_outputs,
 )
 from zoo.storage import Checkpoint
@@ -230,18 +231,13 @@ def _vectors(y: Any, X: Any, rows: list[Array], owner: str) -> list[Array]:
             )
         if vector.ndim != 1:
             raise ValueError(f"{owner}: y of sequence {n} is {dtype_and_shape(vector)}; expected (T,).")
-        if len(vector) != len(row) and len(vector) != _padded_length(X, n, row):
+        if len(vector) not in (len(row), len(X[n]) if is_padded_array(X) else len(row)):
             raise ValueError(
                 f"{owner}: sequence {n} has {counted(len(row), 'step')} and {counted(len(vector), 'label')}; "
                 f"expected one for each step, None or NaN for a step without a label."
             )
         vectors.append(vector[: len(row)])
     return vectors
-
-
-def _padded_length(X: Any, n: int, row: Array) -> int:
-    """The steps of a sequence with its padding of NaN; 0 for a data frame, of which no row is padded."""
-    return np.size(X[n]) // row.shape[1] if isinstance(X, list | tuple | np.ndarray) else 0
 
 
 def _is_missing(labels: Array) -> Array:

@@ -12,9 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from zoo.arguments import dtype_and_shape, short_repr
 from zoo.array_types import Array
-from zoo.arrays import check_unmasked
+from zoo.arrays import as_floats, check_unmasked
 from zoo.sklearn.base_estimator import suggest_names
-from zoo.sklearn.sequences import check_known_form, without_padding
+from zoo.sklearn.sequences import check_known_form, is_padded_array, without_padding
 
 _LIBRARIES = "pandas", "polars"
 
@@ -122,8 +122,10 @@ def _steps(data: Any, owner: str) -> _Steps:
         table = _joined_frames(data, owner)
         lengths = [len(each) for each in data]
     else:
+        is_padded = is_padded_array(data)
+        data = _as_numbers(data) if is_padded else data
         rows = [_as_steps(each, f"{owner}: sequence {n}") for n, each in enumerate(data)]
-        if isinstance(data, np.ndarray) and data.dtype.kind == "f":
+        if is_padded and data.dtype.kind == "f":
             rows = [without_padding(row) for row in rows]
         for n, row in enumerate(rows):
             if row.shape[1] != rows[0].shape[1]:
@@ -133,6 +135,14 @@ def _steps(data: Any, owner: str) -> _Steps:
                 )
         table, lengths = np.concatenate(rows), [len(row) for row in rows]
     return _Steps(table, np.cumsum(lengths))
+
+
+def _as_numbers(array: Array) -> Array:
+    """An array of objects as floats, if they are numbers or missing. Texts may be categories, also digits."""
+    if array.dtype != object or any(isinstance(value, str | bytes) for value in array.flat):
+        return array
+    floats, first_other = as_floats(array)
+    return floats if first_other is None else array
 
 
 def _as_steps(value: Any, owner: str) -> Array:
