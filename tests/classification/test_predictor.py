@@ -8,7 +8,7 @@ from data_models import labelled, predictor, timed_table
 
 import zoo
 from zoo.classification.evaluation import pooled
-from zoo.errors import DataError
+from zoo.errors import DataError, UsageError
 
 
 @pytest.mark.usefixtures("plain_python")
@@ -81,3 +81,12 @@ def test_inputs_of_other_channels_are_an_error():
     sequences, parts = labelled()
     with pytest.raises(DataError, match="channel"):
         predictor(sequences).inputs([part[:, :2] for part in parts])
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("data", [5, 0.5, b"x", True, {1}, object])
+@pytest.mark.parametrize("method", ["inputs", "predict", "evaluate"])
+def test_data_that_are_neither_sequences_nor_a_path_are_an_error(method, data):
+    trained = predictor(labelled()[0])
+    with pytest.raises(UsageError, match=r"data is .*; expected sequences, a table or the path of a file\."):
+        getattr(trained, method)(data)
