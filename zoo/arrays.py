@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -54,12 +55,21 @@ def as_floats(array: Array) -> tuple[Array, int | None]:
     except (TypeError, ValueError):  # also from the missing value of pandas
         floats = np.full(array.shape, np.nan)
     for index, value in enumerate(array.flat):
-        if type(value).__name__ not in _MISSING:
+        if not is_missing_value(value):
             try:
                 floats.flat[index] = value
             except (TypeError, ValueError):
                 return floats, index
     return floats, None
+
+
+def is_missing_value(value: Any) -> bool:
+    """Whether an object is None, NaN, or a missing value of pandas. An array or a list is not."""
+    if type(value).__name__ in _MISSING:
+        return True
+    if isinstance(value, Decimal):  # the comparison of a signalling NaN raises an error
+        return value.is_nan()
+    return not isinstance(value, (list, tuple, dict, np.ndarray)) and bool(value != value)
 
 
 def check_unmasked(value: Any, owner: str) -> None:

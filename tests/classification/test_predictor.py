@@ -8,7 +8,7 @@ from data_models import labelled, predictor, timed_table
 
 import zoo
 from zoo.classification.evaluation import pooled
-from zoo.errors import DataError
+from zoo.errors import DataError, UsageError
 
 
 @pytest.mark.usefixtures("plain_python")
@@ -54,7 +54,39 @@ def test_inputs_of_a_table_have_texts_and_times_that_the_cell_reads(cell, embedd
     np.testing.assert_allclose(pooled(outputs, given["lengths"], trained.spec), expected, rtol=1e-9)
 
 
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("cell", ["vanilla", "ctrnn"])
+def test_traces_of_padded_sequences_are_those_of_each_alone(cell):
+    """The example of the docstring: ``dt`` reaches the cell, and padding is 0 with the last ``dt``."""
+    whole = timed_table()
+    sizes = np.random.default_rng(0).integers(2, 6, 20)
+    is_step = (np.arange(5) < sizes[:, None]).reshape(-1)
+    table = {name: column[is_step] for name, column in whole.items()}
+    trained = predictor(whole, cell, series="id", label="way", time="t", dtype="float64")
+    given = trained.inputs(table)
+    lengths = given.pop("lengths")
+    assert lengths.tolist() == sizes.tolist()
+    h = zoo.analysis.trace(trained.model, names=["h"], **given)["l0.h"]
+    for n, name in enumerate(dict.fromkeys(whole["id"])):
+        alone = trained.inputs({key: column[table["id"] == name] for key, column in table.items()})
+        del alone["lengths"]
+        expected = zoo.analysis.trace(trained.model, names=["h"], **alone)["l0.h"][:, 0]
+        np.testing.assert_allclose(h[: lengths[n], n], expected, rtol=1e-12)
+        assert not given["inputs"][lengths[n] :, n].any()
+        if cell == "ctrnn":
+            assert (given["dt"][lengths[n] :, n] == given["dt"][lengths[n] - 1, n]).all()
+
+
 def test_inputs_of_other_channels_are_an_error():
     sequences, parts = labelled()
     with pytest.raises(DataError, match="channel"):
         predictor(sequences).inputs([part[:, :2] for part in parts])
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("data", [5, 0.5, b"x", True, {1}, object])
+@pytest.mark.parametrize("method", ["inputs", "predict", "evaluate"])
+def test_data_that_are_neither_sequences_nor_a_path_are_an_error(method, data):
+    trained = predictor(labelled()[0])
+    with pytest.raises(UsageError, match=r"data is .*; expected sequences, a table or the path of a file\."):
+        getattr(trained, method)(data)

@@ -783,7 +783,8 @@ def test_a_value_of_another_kind_in_one_file_names_its_line(kind, other, row, is
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "mapping"])
 def test_decimals_of_a_data_base_are_numbers(library):
     """A missing one is None, or the NaN of decimal numbers."""
-    values = [Decimal("1.25"), None, Decimal(-3)] + [Decimal("nan")] * (library in ("pandas", "mapping"))
+    has_nan = library in ("pandas", "mapping")
+    values = [Decimal("1.25"), None, Decimal(-3), *map(Decimal, ["nan", "sNaN"] * has_nan)]
     table = {"x": values}
     if library == "pyarrow":
         table = pytest.importorskip("pyarrow").table(table)

@@ -21,7 +21,7 @@ from data_models import (
 from js_modules import JsError
 
 from zoo.data import LabelledSequences
-from zoo.errors import ZooWarning
+from zoo.errors import DataError, ZooWarning
 
 pytestmark = pytest.mark.usefixtures("plain_python")
 
@@ -88,6 +88,34 @@ return module.forecast(given.rows, { ...given.options, series });
     assert {column["name"]: tuple(column["texts"]) for column in info["columns"] if column["texts"]} == dict(
         trained.spec.categories
     )
+
+
+@pytest.mark.parametrize("missing", ["mask", "forward"])
+@pytest.mark.parametrize("target", ["y", "load"])
+def test_target_without_any_value(target, missing, node):
+    """``forward`` has no value to repeat, so there is no forecast, in JavaScript as in Python."""
+    table, future, trained = rich_forecaster(missing)
+    table = {**table, target: table[target].copy()}
+    table[target][:40] = np.nan
+    rows = row_objects(table, trained.spec.roles.features, np.arange(40))
+    ahead = row_objects(future, ("holiday", "warmth"), np.arange(HORIZON))
+    given = {"rows": rows, "options": {"future": ahead, "series": "north"}}
+    path, both = node.module(trained), with_future(table, future)
+    if missing == "mask":
+        expected = trained.forecast(both).values[0]
+        np.testing.assert_allclose(as_array(node.call(path, FORECAST, given)), expected, rtol=1e-12)
+        return
+    with pytest.raises(JsError, match=f'row 0: "{target}" is missing'):
+        node.call(path, FORECAST, given)
+    sentence = f"series 'north' has no value of '{target}', which the model reads. Give more rows."
+    with pytest.warns(ZooWarning, match=f"{sentence} Until then this series has no forecast."):
+        values = trained.forecast(both).values
+    assert np.isnan(values[0]).all()
+    assert np.isfinite(values[1]).all()
+    with pytest.warns(ZooWarning, match="the target of series 'north' is constant or missing"):
+        assert set(trained.backtest(table).forecast.series) == {"süd"}
+    with pytest.raises(DataError, match=sentence):
+        trained.forecast({name: column[both["region"] == "north"] for name, column in both.items()})
 
 
 def test_uneven_times_reach_the_cell(node):

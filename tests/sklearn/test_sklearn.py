@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import pickle
 import re
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -152,16 +153,13 @@ def as_objects(rows):
     return objects
 
 
-def as_padded_list(rows):
-    return [np.append(row, [np.nan] * steps) for steps, row in enumerate(rows)]
-
-
 ONE_FEATURE = {
     "list": list,
     "tuple": tuple,
     "columns": lambda rows: [row[:, None] for row in rows],
     "objects": as_objects,
-    "padded": as_padded_list,
+    "padded": lambda rows: nan_padded([row[:, None] for row in rows]),
+    "padded objects": lambda rows: nan_padded([row[:, None] for row in rows]).astype(object),
     "series": lambda rows: list(map(pytest.importorskip("pandas").Series, rows)),
     "frames": lambda rows: list(map(pytest.importorskip("pandas").DataFrame, rows)),
 }
@@ -213,15 +211,30 @@ def test_number_of_columns_is_fixed_for_tables_of_any_number_of_steps(features, 
             each.predict(np.ones((2, 3 * features)))
 
 
+MISSING_CLASSES = [None, float("nan"), np.float32("nan"), Decimal("nan"), Decimal("sNaN"), "NA", "NaT"]
+
+
 @pytest.mark.parametrize("row", range(3))
-@pytest.mark.parametrize("as_array", [False, True])
-def test_missing_class_of_a_sequence_is_named(row, as_array):
-    classes = ["a", "b", "c"]
-    classes[row] = None
-    given = np.array(classes, object) if as_array else classes
-    message = rf"SequenceClassifier: y\[{row}\] is None; expected a class"
+@pytest.mark.parametrize("missing", MISSING_CLASSES, ids=str)
+@pytest.mark.parametrize("form", ["list", "array", "series"])
+@pytest.mark.parametrize(
+    "others", [["a", "b", "c"], [0, 1, 2], [0.0, 1.0, 2.0]], ids=["text", "int", "float"]
+)
+def test_missing_class_of_a_sequence_is_named(row, missing, form, others):
+    missing = getattr(pytest.importorskip("pandas"), missing) if isinstance(missing, str) else missing
+    classes = [missing if n == row else each for n, each in enumerate(others)]
+    if form == "array":
+        classes = np.array(classes, object)
+    if form == "series":
+        classes = pytest.importorskip("pandas").Series(classes, dtype=object)
+    message = rf"SequenceClassifier: y\[{row}\] is {missing}; expected a class"
     with pytest.raises(ValueError, match=message):
-        SequenceClassifier(epochs=1).fit([np.ones(3)] * 3, given)
+        SequenceClassifier(epochs=1).fit([np.ones(3)] * 3, classes)
+
+
+def test_missing_class_of_an_array_of_numbers_is_named():
+    with pytest.raises(ValueError, match=r"SequenceClassifier: y\[1\] is nan; expected a class"):
+        SequenceClassifier(epochs=1).fit([np.ones(3)] * 3, np.array([0, np.nan, 1]))
 
 
 def test_names_of_columns_are_those_of_the_last_fit():
@@ -310,6 +323,18 @@ WRONG = {
     "features": ([np.ones((3, 2)), np.ones((3, 1))], "features; expected the same number in each"),
     "nan": (
         [np.array([1.0, np.nan, 2.0]), np.ones(2)],
+        "sequence 0, step 1, feature 0: the value is missing",
+    ),
+    "nan at the end": (
+        [np.ones(2), np.array([1.0, 2.0, np.nan])],
+        r"sequence 1, step 2, feature 0: the value is missing; .* Only in an array \(N, T, I\) may NaN pad",
+    ),
+    "nan at the end of objects": (
+        as_objects([np.ones(2), np.array([1.0, 2.0, np.nan])]),
+        "sequence 1, step 2, feature 0: the value is missing",
+    ),
+    "nan at the end of columns": (
+        [[[1.0], [np.nan]], [[1.0], [2.0]]],
         "sequence 0, step 1, feature 0: the value is missing",
     ),
     "empty": ([np.ones(2), np.array([])], "sequence 1 has no step"),

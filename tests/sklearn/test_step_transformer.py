@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
-from sklearn.feature_selection import SelectKBest, VarianceThreshold
+from sklearn.feature_selection import SelectFdr, SelectKBest, VarianceThreshold
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, StandardScaler
@@ -52,15 +53,23 @@ def test_steps_are_transformed_as_one_table(seed, count, features, transformer):
     assert made.n_features_in_ == features
 
 
-@given(st.integers(0, 99), st.integers(1, 3))
-def test_padding_of_an_array_is_no_step(seed, features):
+@given(st.integers(0, 99), st.integers(1, 3), st.sampled_from(["f8", "f4", object]))
+def test_padding_of_an_array_is_no_step(seed, features, dtype):
     sequences = sequences_of(seed, 4, features)
     padded = np.full((4, 9, features), np.nan)
     for number, row in enumerate(sequences):
         padded[number, : len(row)] = row
     made = StepTransformer(StandardScaler())
-    for one, other in zip(made.fit_transform(padded), made.fit_transform(sequences), strict=True):
+    rows = made.fit_transform([row.astype(np.float32 if dtype == "f4" else np.float64) for row in sequences])
+    for one, other in zip(made.fit_transform(padded.astype(dtype)), rows, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_digits_in_an_array_of_objects_stay_texts():
+    array = np.array([[["1"], ["2"]], [["2"], ["2"]]], object)
+    made = StepTransformer(OneHotEncoder()).fit(array)
+    assert made.transformer_.categories_[0].tolist() == ["1", "2"]
+    assert made.transform(array)[1].tolist() == [[0, 1], [0, 1]]
 
 
 def test_missing_values_at_the_end_of_a_list_are_steps():
@@ -92,7 +101,7 @@ def test_columns_of_data_frames_have_transformers_of_their_own(library, as_frame
         ValueError, match=r"sequence 3 has the columns \['n', 'x', 'color'\], and sequence 0 has"
     ):
         made.transform(shuffled)
-    with pytest.raises(ValueError, match="sequence 1 is no data frame, and others are"):
+    with pytest.raises(ValueError, match="sequence 1 is not a data frame, and others are"):
         made.transform([frames[0], np.zeros((2, 3))])
     labels = ["up" if frame["x"][0] > 0 else "down" for frame in frames]
     line = make_pipeline(made, SequenceClassifier("vanilla", 4, epochs=2, threads=1, random_state=0))
@@ -129,6 +138,45 @@ def test_data_that_are_no_sequences(data, sentence):
     for call in (made.fit, made.transform):
         with pytest.raises(ValueError, match=re.escape(f"StepTransformer: {sentence}")):
             call(data)
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_masked_arrays_name_the_conversion(as_list):
+    masked = np.ma.masked_array(np.arange(12).reshape(2, 3, 2), mask=np.arange(12).reshape(2, 3, 2) == 11)
+    made = StepTransformer(StandardScaler())
+    with pytest.raises(ValueError, match=r"StepTransformer: found a masked array; .*filled\(np\.nan\)"):
+        made.fit(list(masked) if as_list else masked)
+    filled = masked.astype(float).filled(np.nan)  # the advice
+    assert [len(row) for row in StepTransformer(SimpleImputer()).fit_transform(list(filled))] == [3, 3]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_data_frame_names_its_type_and_the_conversions(library):
+    frame = pytest.importorskip(library).DataFrame({"id": [0, 0, 1], "x": [1.0, 2.0, 3.0]})
+    made, cure = StepTransformer(StandardScaler()), "[rows for _, rows in X.groupby('id')]"
+    with pytest.raises(ValueError, match=re.escape(cure)) as error:
+        made.fit(frame)
+    assert str(error.value).startswith("StepTransformer: X is a DataFrame; expected a list of sequences")
+    assert [len(row) for row in made.fit_transform([frame])] == [3]
+    if library == "pandas":
+        assert [len(row) for row in made.fit_transform([rows for _, rows in frame.groupby("id")])] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("transformer", "sentence"),
+    [
+        (None, "transformer is None; expected a transformer with fit and transform"),
+        ("passthrough", "transformer is 'passthrough'; expected a transformer"),
+        (np.log, "such as StandardScaler(). For a function use FunctionTransformer(log)."),
+        (StandardScaler, "Call the class, StandardScaler()."),
+        (LogisticRegression(), "transformer is LogisticRegression(); expected a transformer"),
+        (SelectFdr(), "SelectFdr needs y, and steps have no classes here; expected a transformer"),
+    ],
+    ids=str,
+)
+def test_other_objects_than_transformers_are_an_error(transformer, sentence):
+    with pytest.raises(TypeError, match=re.escape(sentence)):
+        StepTransformer(transformer).fit(sequences_of(0, 3, 2))
 
 
 def test_a_transformer_that_drops_rows_is_an_error():

@@ -283,14 +283,18 @@ class Predictor:
 
         >>> given = predictor.inputs(new_recordings)
         >>> outputs, state = predictor.model.outputs(**given)
-        >>> h = zoo.analysis.trace(predictor.model, given["inputs"], ["h"])["l0.h"]
+        >>> lengths = given.pop("lengths")  # functions of zoo.analysis do not take it
+        >>> h = zoo.analysis.trace(predictor.model, names=["h"], **given)["l0.h"]
+        >>> first = h[: lengths[0], 0]  # the steps of sequence 0, without its padding
 
         Args:
             data: As for :meth:`predict`. The arrays hold all sequences at once.
 
         Returns:
             ``inputs (T, N, I)``, of which ``predictor.spec.input_names`` names the I; ``lengths (N,)``; and
-            ``dt (T, N)``, if the cell reads the time between steps.
+            ``dt (T, N)`` in the unit of the model, if the cell reads the time between steps. Sequence n has
+            ``lengths[n]`` steps. Later steps are padding: their inputs are 0, and their ``dt`` repeats the
+            last one.
 
         Raises:
             DataError: if the data cannot be read, or do not fit the model.

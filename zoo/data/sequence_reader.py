@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import counted
+from zoo.arguments import counted, short_repr
 from zoo.array_types import Array
 from zoo.base.names import did_you_mean
 from zoo.data.compression import uncompressed_name
@@ -115,6 +115,8 @@ def _as_sequences(data: Any, roles: SequenceRoles, missing: str, needs_labels: b
     if is_table_like(data):
         _check_is_table(data, "arrays")
         return _of_table(as_table(data, identifiers=roles.identifiers), roles, missing, needs_labels)
+    if not isinstance(data, (str, os.PathLike)):
+        raise UsageError(f"data is {short_repr(data)}; expected sequences, a table or the path of a file.")
     path = Path(data)
     if os.path.isdir(path):  # noqa: PTH112 - does not raise if the name is too long
         return _of_table(read_table(data, roles.identifiers), roles, missing, needs_labels)

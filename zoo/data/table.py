@@ -18,6 +18,7 @@ import numpy as np
 from zoo._lazy import require
 from zoo.arguments import as_elements, counted, dtype_and_shape, short_repr
 from zoo.array_types import Array
+from zoo.arrays import is_missing_value
 from zoo.base.names import did_you_mean
 from zoo.data.growing_array import allocate, as_contiguous, gather, row_chunks
 from zoo.data.text_values import (
@@ -485,7 +486,7 @@ def as_identifiers(name: str, values: Any, owner: str) -> DataColumn:
         different, codes = np.unique(array, return_inverse=True)
         return DataColumn(name, "category", codes.astype(np.int32), tuple(map(str, different.tolist())))
     if array.ndim == 1 and array.dtype.kind == "O":
-        given = [None if _is_missing(value) else value for value in array.tolist()]
+        given = [None if is_missing_value(value) else value for value in array.tolist()]
         integers = [value for value in given if isinstance(value, (int, np.integer))]
         if not _is_exact(*integers) or any(isinstance(value, str) for value in given):
             array = np.array([value if value is None else str(value) for value in given], object)
@@ -518,14 +519,14 @@ _NUMBERS = int, float, np.number, np.bool_, Decimal
 
 def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColumn:
     """A column of Python values: numbers, texts or dates, and None or NaN for missing ones."""
-    present = [value for value in values if not _is_missing(value)]
+    present = [value for value in values if not is_missing_value(value)]
     if all(isinstance(value, _NUMBERS) for value in present):
-        numbers = [np.nan if _is_missing(value) else float(value) for value in values]
+        numbers = [np.nan if is_missing_value(value) else float(value) for value in values]
         is_boolean = bool(present) and all(isinstance(value, (bool, np.bool_)) for value in present)
         return DataColumn(name, "number", np.array(numbers, np.float64), is_boolean=is_boolean)
     if all(isinstance(value, str) for value in present):
         codes: dict[str, int] = {}
-        indices = [-1 if _is_missing(value) else codes.setdefault(value, len(codes)) for value in values]
+        indices = [-1 if is_missing_value(value) else codes.setdefault(value, len(codes)) for value in values]
         return DataColumn(name, "category", np.array(indices, np.int32), tuple(codes))
     if all(hasattr(value, "isoformat") and hasattr(value, "year") for value in present):
         texts = {getattr(value, "tzinfo", None) is not None: str(value) for value in present}
@@ -537,7 +538,7 @@ def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColu
     row, value = next(
         (row, value)
         for row, value in enumerate(values)
-        if not _is_missing(value) and (len(kinds) == 1 or _noun(value) != usual)
+        if not is_missing_value(value) and (len(kinds) == 1 or _noun(value) != usual)
     )
     among = f", and {usual} in other rows" if len(kinds) > 1 else ""
     has_durations = any(isinstance(each, timedelta) for each in present)
@@ -604,17 +605,11 @@ def _has_zone(values: Any) -> bool:
 
 def _as_time(value: Any) -> np.datetime64:
     """A date or a time as NumPy has it; a time with an offset becomes UTC."""
-    if _is_missing(value):
+    if is_missing_value(value):
         return MISSING_TIME
     if getattr(value, "tzinfo", None) is not None:
         value = value.astimezone(timezone.utc).replace(tzinfo=None)
     return np.datetime64(value)
-
-
-def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return not isinstance(value, (list, dict, np.ndarray)) and bool(value != value)
 
 
 def _digest(columns: Any) -> str:

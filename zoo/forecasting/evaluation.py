@@ -61,6 +61,14 @@ def divide_series(panel: Panel, split: str, seed: int) -> Panel:
     return replace(panel, parts=parts)
 
 
+def missing_targets(panel: Panel) -> list[tuple[str, ...]]:
+    """The targets of each series that have no value in its observed rows."""
+    return [
+        tuple(name for name in panel.roles.target if np.isnan(panel.numbers(name)[rows]).all())
+        for rows in panel.observed
+    ]
+
+
 def with_units(panel: Panel, has_unit: Array) -> tuple[Panel, str]:
     """Leave out the series without a unit, whose targets do not vary.
 

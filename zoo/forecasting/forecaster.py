@@ -28,6 +28,7 @@ from zoo.forecasting.evaluation import (
     forecast_part,
     last_part,
     make_interval,
+    missing_targets,
     score_forecasts,
     split_ends,
     with_units,
@@ -239,10 +240,11 @@ class Forecaster:
 
         Returns:
             A forecast for each series, in the order in which they first occur. A series that is shorter than
-            the context has NaN, with a warning.
+            the context has NaN, with a warning. A new series with a target that does not vary has NaN too,
+            and, without ``missing="mask"`` in training, a series without any value of a target.
 
         Raises:
-            DataError: if the data cannot be read, or all series are shorter than the context.
+            DataError: if the data cannot be read, or no series has a forecast.
             UsageError: if the forecast is longer than the horizon and the model reads columns whose future is
                 not known, or the level is invalid.
         """
@@ -302,6 +304,7 @@ class Forecaster:
         panel = self._training_panel() if data is None else self._panel(data)
         self._compare_steps(panel)
         has_unit = self.scaling.covers(panel, split_ends(panel, self.spec.split)[0])
+        has_unit &= self._has_targets(panel)
         panel, note = with_units(panel, has_unit)
         if note:
             warn_caller(f"{panel.table.name}: {note}")
@@ -374,6 +377,12 @@ class Forecaster:
             check_time_kind(table.name, panel.time_kind, spec.time_kind, roles.time)
         return panel
 
+    def _has_targets(self, panel: Panel) -> Array:
+        """Whether the treatment of missing values gives each series a value of each target, `(S,)`."""
+        if self.spec.missing == "mask":  # a mark and the mean stand for a target without any value
+            return np.ones(len(panel.names), bool)
+        return np.array([not names for names in missing_targets(panel)])
+
     def _windows(self, panel: Panel, ends: Array) -> Windows:
         """The windows of a panel. The units of a new series are measured up to its end in ``ends``."""
         scaling = self.scaling.for_panel(panel, self.spec, ends)
@@ -396,17 +405,21 @@ class Forecaster:
         """
         spec, lengths = self.spec, panel.ends - panel.offsets[:-1]
         is_long = np.asarray(lengths >= spec.context)
-        is_usable = is_long & self.scaling.covers(panel, panel.ends)
+        has_unit, has_targets = self.scaling.covers(panel, panel.ends), self._has_targets(panel)
+        is_usable = is_long & has_unit & has_targets
         if not is_usable.all():
             number = int(is_usable.argmin())
             name, others = panel.names[number], int((~is_usable).sum()) - 1
             owner = f"{panel.table.name}, series {name!r}" if name else panel.table.name
-            problem = (
-                "has a target that is constant or missing, which has no unit"
-                if is_long[number]
-                else f"has {counted(int(lengths[number]), 'row')} of history; the model reads "
-                f"{spec.context:,} before a forecast"
-            )
+            if not is_long[number]:
+                problem = (
+                    f"has {counted(int(lengths[number]), 'row')} of history; the model reads "
+                    f"{spec.context:,} before a forecast"
+                )
+            elif not has_unit[number]:
+                problem = "has a target that is constant or missing, which has no unit"
+            else:
+                problem = f"has no value of {missing_targets(panel)[number][0]!r}, which the model reads"
             sentence = f"{owner} {problem}. Give more rows."
             if not is_usable.any():
                 raise DataError(sentence)

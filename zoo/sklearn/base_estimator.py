@@ -228,7 +228,7 @@ class BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         if reset:
             self._step_features, self._fitted_on_table = rows[0].shape[1], is_table
         frames = [] if is_table or self._fitted_on_table else [each for each in X if hasattr(each, "columns")]
-        for n, each in enumerate(frames):  # the names of columns, of which an error lists those that lack
+        for n, each in enumerate(frames):  # the names of columns, with an error for missing columns
             validate_data(self, each, reset=reset and n == 0, skip_check_array=True)
         if rows[0].shape[1] != self._step_features:
             raise ValueError(

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from zoo.arguments import counted
 from zoo.array_types import Array
+from zoo.arrays import is_missing_value
 from zoo.errors import CheckpointError
 from zoo.model.checkpoint import CellClasses
 from zoo.sklearn.base_estimator import (
@@ -219,16 +220,20 @@ def _targets(y: Any, dtype: Any, estimator: Any) -> Array:
     owner = type(estimator).__name__
     if y is None:
         raise ValueError(f"{owner} requires y to be passed, but the target y is None.")
-    values = y if isinstance(y, list | tuple | np.ndarray) else ()
+    values = y.to_numpy() if hasattr(y, "to_numpy") else y
+    values = values if isinstance(values, list | tuple | np.ndarray) else ()
     lengths = {len(each) if _is_vector(each) else 0 for each in values}
     if len(lengths) > 1:
         raise ValueError(
             f"{owner}: y holds vectors of {min(lengths)} to {max(lengths)} values; expected the target "
             f"of each whole sequence. For targets at each step use {_STEPWISE[estimator._loss]}."
         )
-    missing = next((n for n, each in enumerate(values) if each is None), None)
-    if missing is not None and dtype is None:
-        raise ValueError(f"{owner}: y[{missing}] is None; expected a class. Leave out sequences without one.")
+    is_class = dtype is None
+    missing = next((n for n, each in enumerate(values if is_class else ()) if _is_missing(each)), None)
+    if missing is not None:
+        raise ValueError(
+            f"{owner}: y[{missing}] is {values[missing]}; expected a class. Leave out sequences without one."
+        )
     if dtype is not None:
         check_no_dates(y, f"{owner}: y")
     try:
@@ -240,6 +245,10 @@ def _targets(y: Any, dtype: Any, estimator: Any) -> Array:
             f"{owner}: y holds texts; expected numbers. For classes use SequenceClassifier."
         ) from error
     return targets
+
+
+def _is_missing(value: Any) -> bool:
+    return not _is_vector(value) and is_missing_value(value)
 
 
 def _is_vector(value: Any) -> bool:

@@ -37,7 +37,8 @@ def as_rows(data: Any, features: int, owner: str) -> list[Array] | None:
         return None
     if len(data) == 0:
         raise ValueError(f"{owner}: found no sequences; expected at least one.")
-    rows = [_as_row(each, features, f"{owner}: sequence {n}") for n, each in enumerate(data)]
+    is_padded = is_padded_array(data)
+    rows = [_as_row(each, features, f"{owner}: sequence {n}", is_padded) for n, each in enumerate(data)]
     sizes = sorted({row.shape[1] for row in rows})
     if len(sizes) > 1:
         raise ValueError(f"{owner}: the sequences have {sizes} features; expected the same number in each.")
@@ -147,8 +148,13 @@ def _is_table(data: Sequence[Any] | Array) -> bool:
     return len({len(each) for each in data}) == 1 and not is_nested
 
 
-def _as_row(value: Any, features: int, owner: str) -> Array:
-    """One sequence ``(T, I)`` without its padding of NaN."""
+def is_padded_array(data: Any) -> bool:
+    """Whether data is an array ``(N, T, I)``. Only in it is NaN at the end of a sequence padding."""
+    return isinstance(data, np.ndarray) and data.ndim == 3
+
+
+def _as_row(value: Any, features: int, owner: str, is_padded: bool = False) -> Array:
+    """One sequence ``(T, I)``, of an array without its padding of NaN."""
     array = as_array(value, owner)
     if array.dtype.kind in "cMmV":  # NumPy would drop imaginary parts, and convert dates to counts of days
         raise ValueError(f"{owner} is {dtype_and_shape(array)}; expected real numbers.")
@@ -167,7 +173,7 @@ def _as_row(value: Any, features: int, owner: str) -> Array:
             f"expected a real number. Encode the column as numbers, or give `zoo.fit` one table of all "
             f"sequences, which may have columns of texts and times."
         )
-    row = without_padding(row)
+    row = without_padding(row) if is_padded else row
     is_finite = np.isfinite(row)
     if not is_finite.all():
         step, feature = divmod(int(is_finite.argmin()), row.shape[1])
@@ -175,7 +181,7 @@ def _as_row(value: Any, features: int, owner: str) -> Array:
         if np.isnan(row[step, feature]):
             raise ValueError(
                 f"{position}: the value is missing; fill it, or use `zoo.fit` with `missing='forward'` or "
-                f"`missing='mask'`. NaN may only pad the end of a sequence."
+                f"`missing='mask'`. Only in an array (N, T, I) may NaN pad the end of a sequence."
             )
         raise ValueError(f"{position}: found {row[step, feature]}; expected a finite number.")
     if row.size == 0:

@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from zoo.arguments import counted, dtype_and_shape, short_repr
 from zoo.array_types import Array
-from zoo.arrays import as_array
+from zoo.arrays import as_array, is_missing_value
 from zoo.errors import CheckpointError
 from zoo.model.checkpoint import CellClasses
 from zoo.sklearn.base_estimator import (
@@ -27,11 +27,10 @@ from zoo.sklearn.sequences import (
     check_no_dates,
     check_target_count,
     has_target,
+    is_padded_array,
     predict_step_outputs,
 )
 from zoo.storage import Checkpoint
-
-_MISSING = ("NoneType", "NAType", "NaTType")  # two of them are of pandas, and have no truth value
 
 
 class StepClassifier(BaseSequenceClassifier):
@@ -232,18 +231,13 @@ def _vectors(y: Any, X: Any, rows: list[Array], owner: str) -> list[Array]:
             )
         if vector.ndim != 1:
             raise ValueError(f"{owner}: y of sequence {n} is {dtype_and_shape(vector)}; expected (T,).")
-        if len(vector) != len(row) and len(vector) != _padded_length(X, n, row):
+        if len(vector) not in (len(row), len(X[n]) if is_padded_array(X) else len(row)):
             raise ValueError(
                 f"{owner}: sequence {n} has {counted(len(row), 'step')} and {counted(len(vector), 'label')}; "
                 f"expected one for each step, None or NaN for a step without a label."
             )
         vectors.append(vector[: len(row)])
     return vectors
-
-
-def _padded_length(X: Any, n: int, row: Array) -> int:
-    """The steps of a sequence with its padding of NaN; 0 for a data frame, of which no row is padded."""
-    return np.size(X[n]) // row.shape[1] if isinstance(X, list | tuple | np.ndarray) else 0
 
 
 def _is_missing(labels: Array) -> Array:
@@ -253,7 +247,7 @@ def _is_missing(labels: Array) -> Array:
     if labels.dtype.kind != "O":
         return np.zeros(len(labels), bool)
     values = labels.tolist()
-    return np.array([type(each).__name__ in _MISSING or each != each for each in values], bool)
+    return np.array([is_missing_value(each) for each in values], bool)
 
 
 def _classes_of_steps(y: Any, X: Any, rows: list[Array], owner: str) -> list[Array]:

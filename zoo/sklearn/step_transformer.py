@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from zoo.arguments import dtype_and_shape, short_repr
 from zoo.array_types import Array
-from zoo.arrays import check_unmasked
+from zoo.arrays import as_floats
 from zoo.sklearn.base_estimator import suggest_names
-from zoo.sklearn.sequences import check_known_form, without_padding
+from zoo.sklearn.sequences import check_known_form, is_padded_array, without_padding
 
 _LIBRARIES = "pandas", "polars"
 
@@ -42,8 +43,10 @@ class StepTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     >>> line.fit(sequences, classes)
 
     Args:
-        transformer: The transformer. It returns a row for each row. Sequences that are data frames give it a
-            data frame, of which a ``ColumnTransformer`` chooses columns.
+        transformer: The transformer, which returns a row for each row. It reads no classes. For a function
+            use ``FunctionTransformer(np.log)``. If the sequences are data frames, it gets a data frame, so a
+            ``ColumnTransformer`` can choose columns. For data frames as results give a transformer with
+            ``set_output``, such as ``StandardScaler().set_output(transform="pandas")``.
 
     Attributes:
         transformer_: The fitted transformer.
@@ -64,7 +67,9 @@ class StepTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             ValueError: if X is anything else, or the sequences differ in their features.
+            TypeError: if the transformer has no ``fit`` or no ``transform``, or needs y.
         """
+        _check_transformer(self.transformer, type(self).__name__)
         steps = _steps(X, type(self).__name__)
         transformer = clone(self.transformer).fit(steps.table)
         self.transformer_, self.n_features_in_ = transformer, steps.table.shape[1]
@@ -95,19 +100,46 @@ class StepTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return [rows[start:end] for start, end in zip((0, *steps.ends[:-1]), steps.ends, strict=True)]
 
 
+def _check_transformer(transformer: Any, owner: str) -> None:
+    """Raise a TypeError for anything other than a transformer that is fitted without classes."""
+    has_methods = all(callable(getattr(transformer, name, None)) for name in ("fit", "transform"))
+    if isinstance(transformer, type) or not has_methods:
+        cure = ""
+        if isinstance(transformer, type):
+            cure = f" Call the class, {transformer.__name__}()."
+        elif callable(transformer):
+            cure = f" For a function use FunctionTransformer({getattr(transformer, '__name__', 'function')})."
+        raise TypeError(
+            f"{owner}: transformer is {short_repr(transformer)}; expected a transformer with fit and "
+            f"transform, such as StandardScaler().{cure}"
+        )
+    if get_tags(transformer).target_tags.required:
+        raise TypeError(
+            f"{owner}: {type(transformer).__name__} needs y, and steps have no classes here; expected a "
+            f"transformer that is fitted without y."
+        )
+
+
 def _steps(data: Any, owner: str) -> _Steps:
     """The steps of sequences.
 
     Raises:
-        ValueError: if they are no sequences, or have other features than the first one.
+        ValueError: if they are not sequences, or have other features than the first one.
     """
-    check_unmasked(data, owner)
+    rows = data if isinstance(data, list | tuple) else ()
+    if any(isinstance(each, np.ma.MaskedArray) for each in (data, *rows)):
+        raise ValueError(
+            f"{owner}: found a masked array; expected missing values as NaN, x.astype(float).filled(np.nan)."
+        )
     is_array = isinstance(data, np.ndarray) and (data.ndim == 3 or data.dtype == object)
     if not is_array and not isinstance(data, list | tuple):
-        given = dtype_and_shape(data) if isinstance(data, np.ndarray) else short_repr(data)
+        is_table = hasattr(data, "columns")
+        given = f"a {type(data).__name__}" if is_table else short_repr(data)
+        given = dtype_and_shape(data) if isinstance(data, np.ndarray) else given
+        cure = " For a table of all steps, [rows for _, rows in X.groupby('id')]." if is_table else ""
         raise ValueError(
-            f"{owner}: X is {given}; expected a list of sequences (T, I) or an array (N, T, I). A table with "
-            f"one sequence in each row needs no {owner}."
+            f"{owner}: X is {given}; expected a list of sequences (T, I) or an array (N, T, I). Give one "
+            f"sequence as [X].{cure} A table with one sequence in each row needs no {owner}."
         )
     check_known_form(data, owner, "numbers, a row for each time step")
     if len(data) == 0:
@@ -117,13 +149,15 @@ def _steps(data: Any, owner: str) -> _Steps:
         odd = is_frame.index(False) if not all(is_frame) else None
         if odd is not None:
             raise ValueError(
-                f"{owner}: sequence {odd} is no data frame, and others are; give data frames only."
+                f"{owner}: sequence {odd} is not a data frame, and others are; give data frames only."
             )
         table = _joined_frames(data, owner)
         lengths = [len(each) for each in data]
     else:
+        is_padded = is_padded_array(data)
+        data = _as_numbers(data) if is_padded else data
         rows = [_as_steps(each, f"{owner}: sequence {n}") for n, each in enumerate(data)]
-        if isinstance(data, np.ndarray) and data.dtype.kind == "f":
+        if is_padded and data.dtype.kind == "f":
             rows = [without_padding(row) for row in rows]
         for n, row in enumerate(rows):
             if row.shape[1] != rows[0].shape[1]:
@@ -133,6 +167,14 @@ def _steps(data: Any, owner: str) -> _Steps:
                 )
         table, lengths = np.concatenate(rows), [len(row) for row in rows]
     return _Steps(table, np.cumsum(lengths))
+
+
+def _as_numbers(array: Array) -> Array:
+    """An array of objects as floats, if they are numbers or missing. Texts may be categories, also digits."""
+    if array.dtype != object or any(isinstance(value, str | bytes) for value in array.flat):
+        return array
+    floats, first_other = as_floats(array)
+    return floats if first_other is None else array
 
 
 def _as_steps(value: Any, owner: str) -> Array:
