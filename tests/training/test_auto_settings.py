@@ -11,7 +11,6 @@ from run_asserts import zoo_command
 import zoo
 from zoo.errors import CheckpointError
 from zoo.kernels import pure_python
-from zoo.training import auto_settings
 from zoo.training.auto_settings import GRID, AutoTrial, smallest_good_rate, with_rules
 from zoo.training.config import Config
 from zoo.training.config_conversion import make_config
@@ -90,63 +89,6 @@ def test_given_settings_win(text, tmp_path):
     option = {"optimizer_options": {"lr": 0.03}, "steps": 1}
     made = zoo.train(text, auto=True, out=tmp_path / "option", **{**SMALL, **option})
     assert (made.config.lr, made.history[0]["lr"]) == (None, 0.03)
-
-
-@pytest.fixture
-def small_base(monkeypatch):
-    """Models of more than three units are wide."""
-    monkeypatch.setattr(auto_settings, "BASE_HIDDEN", 3)
-
-
-@pytest.mark.parametrize(
-    ("changed", "expected"),
-    [
-        ({}, 3),
-        ({"hidden": 3}, None),
-        ({"lr": 0.01}, None),
-        ({"optimizer_options": {"lr": 0.01}}, None),
-        ({"optimizer": "sgd"}, None),
-        ({"base_hidden": 2}, 2),
-        ({"lr": 0.01, "base_hidden": 2}, 2),
-        (
-            {"cell": "retnet", "hidden": 4, "cell_options": {"heads": 2}},
-            None,
-        ),  # three units have no two heads
-    ],
-)
-def test_rates_of_wide_models_are_for_the_base(small_base, text, tmp_path, changed, expected):
-    settings = {**SMALL, "steps": 2, "eval_every": 2, "auto": True, **changed}
-    made = zoo.train(text, out=tmp_path / "run", **settings)
-    assert made.config.base_hidden == expected
-    manual = {
-        **settings,
-        "auto": False,
-        "batch": 16,
-        "schedule": "cosine",
-        "schedule_options": {"warmup": 0.1},
-    }
-    manual_run = zoo.train(
-        text, out=tmp_path / "manual", **{**manual, "lr": made.config.lr, "base_hidden": expected}
-    )
-    assert (manual_run.model.theta == made.model.theta).all()
-
-
-def test_resumed_run_keeps_the_base(small_base, text, tmp_path):
-    class Stop(Exception):
-        pass
-
-    def stop(event):
-        if (event["event"], event["step"]) == ("eval", 10):
-            raise Stop
-
-    settings = {**SMALL, "auto": True}
-    whole = zoo.train(text, out=tmp_path / "whole", **settings)
-    with pytest.raises(Stop):
-        zoo.train(text, on_event=stop, out=tmp_path / "stopped", **settings)
-    resumed = zoo.train(text, resume=True, out=tmp_path / "stopped", **settings)
-    assert resumed.config == whole.config
-    assert resumed.config.base_hidden == 3
-    assert (resumed.model.theta == whole.model.theta).all()
 
 
 def test_rules_replace_only_what_is_missing():

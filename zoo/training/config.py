@@ -512,7 +512,7 @@ class Config:
         False,
         BOOL,
         "Choose --batch, --lr and --schedule (cosine), unless given. Trials choose the learning rate and "
-        "take some hundred updates. With more than 128 hidden units, --base-hidden is 128.",
+        "take some hundred updates.",
     )
     init_from: str | None = _setting(
         None,

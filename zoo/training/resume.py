@@ -57,9 +57,8 @@ def fill_defaults_from(config: Config, before: Config, *, has_schedule: bool = T
         names = [name for name in names if name != "steps"]
     if not config.scheduled_sampling:
         names = [name for name in names if name != "sampling_steps"]
-    if config.auto and before.auto:
-        names += [] if has_schedule else ["schedule", "schedule_options"]
-        names += ["base_hidden"] if config.base_hidden is None else []
+    if config.auto and before.auto and not has_schedule:
+        names += ["schedule", "schedule_options"]
     return dataclasses.replace(config, **{name: getattr(before, name) for name in names})
 
 

@@ -32,7 +32,7 @@ from zoo.online.gradients import carry_shapes
 from zoo.registry import get_optimizer, list_cells, resolve_cell_in_block, resolve_task
 from zoo.registry.api import resolve
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
-from zoo.training.auto_settings import AutoTrial, choose_base_hidden, search_learning_rate, with_rules
+from zoo.training.auto_settings import AutoTrial, search_learning_rate, with_rules
 from zoo.training.aux_notes import aux_notes
 from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config
 from zoo.training.config_conversion import make_config
@@ -143,13 +143,8 @@ def train(
         warn_of_columns(dataset.name, metadata.get("column_notes", ()))
         if dataset.kind == "text" and (text_note := metadata.get("note")):
             warn_caller(f"{dataset.name}: {text_note}.")
-    regularisation = replace(regularisation, base_hidden=config.base_hidden)  # a resumed run has its own
     factory = RunFactory(dataset, resolved_cells, optimizer, regularisation, initial)
     parts = factory.make(config)  # before a checkpoint replaces the initial values
-    if config.auto and before is None:
-        config = replace(config, base_hidden=choose_base_hidden(config, optimizer, parts.model.stack))
-        factory = replace(factory, regularisation=replace(regularisation, base_hidden=config.base_hidden))
-        parts = factory.make(config)
     for note in aux_notes(parts.model.stack, dataset.kind, metadata) if on_event is None else ():
         warn_caller(f"{dataset.name}: {note}")
     description = None if initial is None else initial.describe(dataset, parts.model)
