@@ -47,9 +47,9 @@ GRID = (5.0, 10.0, 20.0)
 """First learning rates, as multiples of the optimizer's default."""
 
 # The rates are for the units of the model. With `base_hidden=128` in wider models, the losses on tiny
-# Shakespeare were (seed 0; without it in parentheses): 2,400 updates of 256 units, vanilla 1.699 (1.750), gru
-# 1.549 (1.583), lstm 1.562 (1.540); 1,500 updates of 512 units, vanilla 1.725 (1.946), gru 1.571 (1.568), lstm
-# 1.610 (1.528). No choice is best for all, so the user decides.
+# Shakespeare were (seed 0; without it in parentheses): 2,400 updates of 256 units, vanilla 1.699 (1.750),
+# gru 1.549 (1.583), lstm 1.562 (1.540); 1,500 updates of 512 units, vanilla 1.725 (1.946), gru 1.571
+# (1.568), lstm 1.610 (1.528). No choice is best for all, so the user decides.
 
 TRIAL_UPDATES = 100
 """Updates of a trial. After 50 updates a GRU with 128 units preferred 0.08, where 0.01 is best in a run."""
