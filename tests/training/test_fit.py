@@ -80,6 +80,27 @@ def test_numbers_in_the_padding_need_not_be_finite():
         assert (one.theta == other.theta).all()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_auxiliary_inputs_are_finite_where_they_are_read(value):
+    lengths, without = np.full(N, T), np.ones((T, N))
+    lengths[1], without[:, 1] = 2, 0
+    dt = np.ones((T, N))
+    bad = changed(dt, (2, 1), value)
+
+    def timed():
+        return zoo.SequenceModel("ctrnn", I, V, 5, loss="squared_error", dtype="float64", threads=1)
+
+    with pytest.raises(
+        UsageError, match=rf"sequence model: values of 'dt' are {value} at \[2, 1\]; expected"
+    ):
+        timed().fit(X, Y, steps=1, aux={"dt": bad})
+    for options in ({"lengths": lengths}, {"weights": without}):
+        one, other = timed(), timed()
+        one.fit(X, Y, steps=3, aux={"dt": bad}, **options)
+        other.fit(X, Y, steps=3, aux={"dt": dt}, **options)
+        assert (one.theta == other.theta).all()
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -214,26 +214,31 @@ def as_sequences(
     y, checked = as_targets(targets, weights, model.criterion, *sizes, owner, steps)
     named = {} if aux is None else as_mapping(aux, f"{owner}: aux")
     declared = model.stack.inputs, model.stack.input_shapes
-    _check_finite(x, y, np.ndim(targets), checked, steps, owner)
-    data = Sequences(x, y, checked, steps, as_aux_inputs(named, *declared, x.shape[:2], model.dtype, owner))
+    checked_aux = as_aux_inputs(named, *declared, x.shape[:2], model.dtype, owner)
+    _check_finite(x, y, np.ndim(targets), checked_aux, checked, steps, owner)
+    data = Sequences(x, y, checked, steps, checked_aux)
     if checked is None or checked.any(axis=0).all():
         return data
     return data.select(np.flatnonzero(checked.any(axis=0)))  # a batch needs a weight above zero
 
 
 def _check_finite(
-    x: Array, y: Array, target_axes: int, weights: Array | None, lengths: Array | None, owner: str
+    x: Array,
+    y: Array,
+    target_axes: int,
+    aux: Mapping[str, Array],
+    weights: Array | None,
+    lengths: Array | None,
+    owner: str,
 ) -> None:
     """Check that no number that training reads is NaN or infinite; targets of weight zero are zeros here."""
-    in_inputs = ~np.isfinite(x)
-    if lengths is not None:
-        in_inputs = mask_padding(in_inputs, lengths)
-    if weights is not None:
-        in_inputs[:, ~weights.any(axis=0)] = False
-    for name, array, wrong, axes in (
-        ("inputs", x, in_inputs, x.ndim),
-        ("targets", y, ~np.isfinite(y), target_axes),
-    ):
+    read = {"inputs": x, **{f"values of {name!r}": array for name, array in aux.items()}}
+    for name, array in {**read, "targets": y}.items():
+        wrong, axes = ~np.isfinite(array), target_axes
+        if name in read:
+            wrong, axes = wrong if lengths is None else mask_padding(wrong, lengths), array.ndim
+            if weights is not None:
+                wrong[:, ~weights.any(axis=0)] = False
         if wrong.any():
             index = np.unravel_index(int(wrong.argmax()), wrong.shape)
             position = [int(each) for each in index][-axes:]
