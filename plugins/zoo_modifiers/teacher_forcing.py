@@ -64,11 +64,11 @@ class TeacherForcing(zoo.Modifier):
 
     def edit(self, spec: Any) -> None:
         """Remove the products with the input or give them the external one, and declare the forcing."""
-        state = next(iter(spec.states.values()))
+        name, state = next(iter(spec.states.items()))
         if len(state.shape) != 1 or state.discrete or state.complex:
-            raise spec.unsupported("its first state is not a vector of real numbers")
+            raise spec.unsupported(f"its first state {name!r} is not a vector of real numbers")
         if spec.cell.family == "spiking":
-            raise spec.unsupported("its first state holds spikes, which are zero or one")
+            raise spec.unsupported(f"its first state {name!r} holds spikes, which are zero or one")
         if any(each.operand == ("I",) and not each.param for each in spec.matmuls):
             raise spec.unsupported("it computes the matrix of its input from parameters")
         if not spec.has_recurrent_matmul:
