@@ -798,8 +798,8 @@ def test_products_in_bfloat16(go, any_processor):
         ),
         (
             {"hidden": 8, "base_hidden": 8001},
-            "base_hidden is 8,001 and the model has 8 hidden units, which multiplies learning rates by "
-            "1,000; expected at most 8,000. Give the hidden units for which the learning rate was chosen.",
+            "base_hidden is 8,001 and the model has 8 hidden units; expected at most 8,000. Give the hidden "
+            "units for which the learning rate was chosen.",
         ),
         (
             {"base_hidden": 4, "optimizer": "sgd"},

@@ -57,7 +57,7 @@ def test_every_kind_of_data_has_an_entry(table):
 
 def test_settings_with_a_list_of_values():
     assert {*CHOICES} == {
-        *("kind", "level", "token_dtype", "pooling", "metric", "class_weights", "gradient"),
+        *("kind", "level", "token_dtype", "pooling", "metric", "gradient"),
         *("missing", "predict", "dtype", "precision"),
     }
 
