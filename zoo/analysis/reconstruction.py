@@ -95,7 +95,7 @@ def state_space_divergence(
 
 def _binned_divergence(data: Array, generated: Array, bins: int) -> float:
     """The divergence of two histograms, of which most bins are empty in both."""
-    scale = np.maximum(np.abs(data).max(axis=0), np.finfo(np.float64).tiny)  # squares do not overflow
+    scale = _magnitude(data)
     data, generated = data / scale, generated / scale
     margin = MARGIN * data.std(axis=0, ddof=1)
     low, high = data.min(axis=0) - margin, data.max(axis=0) + margin
@@ -175,7 +175,7 @@ def power_spectrum_error(data: ArrayLike, generated: ArrayLike, *, smoothing: fl
 
 def _power_spectrum(series: Array, smoothing: float) -> Array:
     """The spectrum of each variable with the sum one; zeros for a constant."""
-    series = series / np.maximum(np.abs(series).max(axis=0), np.finfo(np.float64).tiny)
+    series = series / _magnitude(series)
     centred = series - series.mean(axis=0)
     is_constant = np.ptp(series, axis=0) == 0
     power = np.abs(np.fft.rfft(centred, axis=0)) ** 2
@@ -193,6 +193,12 @@ def _smooth(power: Array, deviation: float) -> Array:
     padded = np.pad(power, ((radius, radius), (0, 0)), mode="symmetric")
     columns = [np.convolve(column, weights / weights.sum(), mode="valid") for column in padded.T]
     return np.stack(columns, axis=1)
+
+
+def _magnitude(series: Array) -> Array:
+    """The largest magnitude of each variable; squares of a series divided by it do not overflow."""
+    magnitude: Array = np.maximum(np.abs(series).max(axis=0), np.finfo(np.float64).tiny)
+    return magnitude
 
 
 def _positive(value: float, name: str, *, or_zero: bool = False) -> float:

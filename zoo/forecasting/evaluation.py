@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -63,10 +64,8 @@ def divide_series(panel: Panel, split: str, seed: int) -> Panel:
 
 def missing_targets(panel: Panel) -> list[tuple[str, ...]]:
     """The targets of each series that have no value in its observed rows."""
-    return [
-        tuple(name for name in panel.roles.target if np.isnan(panel.numbers(name)[rows]).all())
-        for rows in panel.observed
-    ]
+    is_missing = np.isnan(panel.targets)
+    return [tuple(compress(panel.roles.target, np.all(is_missing[rows], axis=0))) for rows in panel.observed]
 
 
 def with_units(panel: Panel, has_unit: Array) -> tuple[Panel, str]:
