@@ -259,7 +259,7 @@ def test_cache_sizes(tmp_path):
     assert caches == {"L1": 48 << 10, "L2": 1 << 20, "L3": 32 << 20}
     assert cache_sizes(tmp_path / "none") == {}
     texts = {size: tables._weights(size, caches) for size in (100, 48 << 10, 50 << 10, 3 << 20, 1 << 30)}
-    assert list(texts.values()) == ["0 KiB L1", "48 KiB L1", "50 KiB L2", "3.0 MiB L3", "1024.0 MiB memory"]
+    assert list(texts.values()) == ["0 KiB L1", "48 KiB L1", "50 KiB L2", "3.0 MiB L3", "1,024.0 MiB memory"]
     assert (tables._weights(1024, {}), tables._weights(None, caches)) == ("1 KiB", "")
 
 
@@ -430,9 +430,16 @@ class Scripted:
         if "error" in self.answer and what == "build":
             raise BenchError(self.answer["error"])
         return {
-            "make_problem": {"flops": 2_000_000, "counted": "shapes", "weight_bytes": 64},
+            "make_problem": {
+                "flops": 2_000_000,
+                "counted": "shapes",
+                "weight_bytes": 64,
+                "functions": None,
+                "traffic": {},
+            },
             "build": self.answer,
             "peak": {"gflops": float(len(self.requests))},
+            "functions": {"speed": 1.0},
             "run": {"seconds": [10.0, *[self.seconds] * (arguments.get("calls", 1) - 1)], "busy": 1.0},
         }[what]
 
@@ -463,10 +470,10 @@ def test_rounds_are_interleaved(tmp_path):
         10 * ROUNDS,
     )
     assert [step.least_s for step in timing.timed_peers] == [2e-3, 4e-3]
-    assert timing.peak_gflops == 2 + 2 * ROUNDS  # the best: this one grows with every request
+    assert timing.peak_gflops == 1 + 3 * ROUNDS  # the best: this one grows with every request
     (timing,) = normalise_by_peak([timing])
     assert timing.zoo_step.efficiency == pytest.approx(2e6 / 1e-3 / 1e9 / timing.peak_gflops)
-    assert zoo_.requests == ["make_problem", "build", "run", *["peak", "run"] * ROUNDS]
+    assert zoo_.requests == ["make_problem", "build", "run", *["peak", "functions", "run"] * ROUNDS]
 
 
 @pytest.mark.parametrize(
@@ -587,7 +594,8 @@ def test_measure_runs_all_sections(monkeypatch):
     (sampling,) = results.sampling
     assert 0 < sampling.median <= sampling.best
     assert {"zoo", "python", "numba", "numpy"} <= results.versions.keys()
-    assert [sheet.title for sheet in result_tables(results)] == ["Training steps", "Sampling one stream"]
+    titles = [sheet.title for sheet in result_tables(results)]
+    assert titles == ["Training steps", "What limits zoo", "Sampling one stream"]
 
 
 def test_scaling_changes_one_size_at_a_time():

@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo.arguments import counted
-from zoo.bench.machine import machine_info, versions
+from zoo.bench.limits import nearest_level, probe_size
+from zoo.bench.machine import cache_sizes, machine_info, versions
 from zoo.bench.peer_process import BenchError, PeerProcess, environment
 from zoo.bench.peers import SELF
-from zoo.bench.results import CellTiming, Growth, Results, SamplingSpeed, StartupTime, StepTiming
+from zoo.bench.results import CellTiming, Demand, Growth, Results, SamplingSpeed, StartupTime, StepTiming
 from zoo.bench.settings import SYMBOLS, Settings, Shape
 from zoo.processes import python_command
 
@@ -194,30 +195,72 @@ def time_cell(
             rejected[peer.name] = prepared
         else:
             runs.append(prepared)
-    peak = _run_rounds(runs, settings)
+    speeds = _Speeds(own, settings, [size for size, _ in problem["traffic"].values()])
+    _run_rounds(runs, settings, speeds)
     timings = {run.process.name: run.result() for run in runs} | rejected
     steps = tuple(timings[process.name] for process in (own, *peers))
     return CellTiming(
         cell,
         str(shape),
-        peak,
+        speeds.peak,
         problem["flops"],
         problem["counted"],
         steps,
         weight_bytes=problem["weight_bytes"],
+        demands=tuple(speeds.demands(problem)),
     )
 
 
+class _Speeds:
+    """The best speeds of the processor so far: of multiply-adds, of functions, and of reads from some levels.
+
+    Args:
+        own: Process of zoo.
+        settings: Threads, dtype and precision.
+        sizes: Bytes of the arrays whose levels are measured.
+    """
+
+    def __init__(self, own: PeerProcess, settings: Settings, sizes: Iterable[int]) -> None:
+        self.own, self.settings, self.caches = own, settings, cache_sizes()
+        self.peak = self.functions = 0.0
+        levels = {nearest_level(size, self.caches) for size in sizes if size and self.caches}
+        self.reads = dict.fromkeys(sorted(levels), 0.0)
+
+    def measure(self) -> None:
+        """Measure all of them."""
+        threads, dtype = self.settings.threads, self.settings.dtype
+        peak = self.own.ask("peak", threads=threads, dtype=dtype, precision=self.settings.precision)
+        self.peak = max(self.peak, peak["gflops"])
+        functions = self.own.ask("functions", threads=threads, dtype=dtype)
+        self.functions = max(self.functions, functions["speed"])
+        for level, best in self.reads.items():
+            size = probe_size(level, self.caches, threads)
+            self.reads[level] = max(best, self.own.ask("bandwidth", size=size, threads=threads)["speed"])
+
+    def demands(self, problem: Mapping[str, Any]) -> Iterator[Demand]:
+        """The work of a step beside its products."""
+        if problem["functions"]:
+            yield Demand("functions", problem["functions"] / 1e9, self.functions)
+        for name, (size, moved) in problem["traffic"].items():
+            if size and self.caches:
+                level = nearest_level(size, self.caches)
+                yield Demand(name, moved / 1e9, self.reads[level], level)
+
+
 def normalise_by_peak(timings: Sequence[CellTiming]) -> tuple[CellTiming, ...]:
-    """Add the efficiency of all steps, relative to the best peak of all timings.
+    """Add the efficiency of all steps, relative to the best peak of all timings, and the best other speeds.
 
     A single timing may measure the peak too low: busy-waiting threads of PyTensor left half of it, and the
     efficiency of zoo was 1.4.
     """
     best = max(timing.peak_gflops for timing in timings)
+    speeds: dict[str, float] = {}  # by level
+    for demand in itertools.chain(*(timing.demands for timing in timings)):
+        speeds[demand.level] = max(demand.speed, speeds.get(demand.level, 0.0))
     return tuple(
         replace(
             timing,
+            demands=tuple(replace(demand, speed=speeds[demand.level]) for demand in timing.demands),
             steps=tuple(
                 step
                 if step.least_s is None
@@ -244,16 +287,12 @@ def make_problem(own: PeerProcess, cell: str, shape: Shape, settings: Settings, 
     )
 
 
-def _run_rounds(runs: Sequence[PeerRun], settings: Settings) -> float:
-    """Run all rounds; return the best peak measured between them."""
-    own = runs[0].process
-    peaks: list[float] = []
+def _run_rounds(runs: Sequence[PeerRun], settings: Settings, speeds: _Speeds) -> None:
+    """Run all rounds, and measure the speeds of the processor between them."""
     for _ in range(ROUNDS):
-        of_tile = {"dtype": settings.dtype, "precision": settings.precision}
-        peaks.append(own.ask("peak", threads=settings.threads, **of_tile)["gflops"])
+        speeds.measure()
         for run in runs:
             run.run_round(settings.seconds / ROUNDS)
-    return max(peaks)
 
 
 def _prepare_peer(

@@ -148,7 +148,13 @@ class PeerServer:
         problem = self.module.make_problem(cell, sizes, dtype, threads, inputs, precision, measure)
         problem.save(Path(path))
         flops, source = self.module.flops(problem)
-        return {"flops": flops, "counted": source, "weight_bytes": self.module.step_weight_bytes(problem)}
+        return {
+            "flops": flops,
+            "counted": source,
+            "weight_bytes": self.module.step_weight_bytes(problem),
+            "functions": self.module.function_count(problem),
+            "traffic": self.module.traffic(problem),
+        }
 
     def build(self, path: str, clock: str = "wall") -> Answer:
         """Prepare the training step of a problem in its fastest variant; or the reason why it has none."""
@@ -222,6 +228,18 @@ class PeerServer:
         from zoo.bench.peak import measure_peak
 
         return {"gflops": measure_peak(threads, dtype, precision)}
+
+    def bandwidth(self, size: int, threads: int) -> Answer:
+        """Speed of reading arrays of some bytes, one for each thread; for zoo only."""
+        from zoo.bench.limits import measure_bandwidth
+
+        return {"speed": measure_bandwidth(size, threads)}
+
+    def functions(self, threads: int, dtype: str) -> Answer:
+        """Speed of expensive functions; for zoo only."""
+        from zoo.bench.limits import measure_functions
+
+        return {"speed": measure_functions(dtype, threads)}
 
 
 def _version(package: str) -> str:

@@ -48,6 +48,29 @@ class StepTiming:
 
 
 @dataclass(frozen=True)
+class Demand:
+    """Work of a step of zoo, and the speed at which the processor does such work.
+
+    Args:
+        name: ``"functions"``, evaluations of tanh, exp and the like; ``"weights"``, bytes of the matrices
+            that every time step reads; or ``"tape"``, bytes of the values saved for backward.
+        amount: Evaluations, or bytes that a step moves, in billions.
+        speed: Billions of them in a second, in all threads; the best of the run.
+        level: The nearest cache that holds the array, ``"L2"``, or ``"memory"``; empty for functions.
+    """
+
+    name: str
+    amount: float
+    speed: float
+    level: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds at this speed."""
+        return self.amount / self.speed
+
+
+@dataclass(frozen=True)
 class CellTiming:
     """Zoo and all peers at one cell and shape.
 
@@ -59,6 +82,7 @@ class CellTiming:
         counted: Source of ``flops``: ``"plan"`` or ``"shapes"``.
         steps: zoo first.
         weight_bytes: Bytes of the matrices that every time step reads. None in results of older versions.
+        demands: Work of a step of zoo in addition to its products.
     """
 
     cell: str
@@ -68,6 +92,7 @@ class CellTiming:
     counted: str
     steps: tuple[StepTiming, ...]
     weight_bytes: int | None = None
+    demands: tuple[Demand, ...] = ()
 
     @property
     def zoo_step(self) -> StepTiming:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from zoo.bench.limits import nearest_level
 from zoo.bench.peers import TORCH_LAYER
 from zoo.bench.results import CellTiming, Growth, Results, StepTiming, ratios
 from zoo.storage.document_marker import DocumentMarker
@@ -29,6 +30,7 @@ def result_tables(results: Results) -> list[TextTable]:
     """All tables that have rows."""
     tables = (
         _steps(results),
+        _limits(results.races),
         _summary(results.races),
         _starts(results),
         _sampling(results),
@@ -88,11 +90,41 @@ def _step_row(timing: CellTiming, step: StepTiming, caches: Mapping[str, int]) -
 
 def _weights(size: int | None, caches: Mapping[str, int]) -> str:
     """The size of weights, and the nearest cache that holds them."""
-    if size is None:
+    if not size:  # unknown, or no products in the loop over time
         return ""
-    text = f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
-    nearest = next((level for level, capacity in caches.items() if size <= capacity), "memory")
-    return f"{text} {nearest}" if caches else text
+    text = _mebibytes(size)
+    return f"{text} {nearest_level(size, caches)}" if caches else text
+
+
+def _mebibytes(size: float) -> str:
+    return f"{size / 2**20:,.1f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
+
+
+def _limits(timings: Sequence[CellTiming]) -> TextTable:
+    return TextTable(
+        "What limits zoo",
+        ("cell", "T×B×H", "products", "functions", "weights", "weights moved", "tape", "tape moved"),
+        tuple(_limit_row(timing) for timing in timings if timing.demands),
+        tuple(range(2, 8)),
+        "Fractions of the least time that each kind of work needs at its highest speed. products: "
+        "multiply-adds at the peak. functions: tanh, exp and the like, at the speed of tanh. weights: reads "
+        "of the matrices of every time step, in both passes and for each shard of the batch. tape: writes "
+        "and reads of the values saved for backward. Bytes come from the nearest cache that holds the whole "
+        "array. Kinds of work overlap in time.",
+    )
+
+
+def _limit_row(timing: CellTiming) -> tuple[str, ...]:
+    step, demands = timing.zoo_step, {demand.name: demand for demand in timing.demands}
+    assert step.least_s
+    fractions = {name: f"{demand.seconds / step.least_s:.2f}" for name, demand in demands.items()}
+    moved = {
+        name: f"{_mebibytes(demand.amount * 1e9)} {demand.level}" if demand.level else ""
+        for name, demand in demands.items()
+    }
+    columns = [each.get(name, "") for name in ("weights", "tape") for each in (fractions, moved)]
+    products = "" if step.efficiency is None else f"{step.efficiency:.2f}"
+    return (timing.cell, timing.shape.replace("x", "×"), products, fractions.get("functions", ""), *columns)
 
 
 def _summary(timings: Sequence[CellTiming]) -> TextTable:
@@ -197,4 +229,8 @@ def describe_setup(results: Results) -> list[str]:
     ]
     if peaks:
         lines.append(f"Peak of multiplications with additions: {min(peaks):.0f} to {max(peaks):.0f} GFLOP/s.")
+    if speeds := {demand.level: demand.speed for timing in results.races for demand in timing.demands}:
+        reads = [f"{speed:.0f} GB/s from {level}" for level, speed in sorted(speeds.items()) if level]
+        functions = [f"{speeds['']:.2g} billion tanh/s"] if "" in speeds else []
+        lines.append(f"Highest speeds: {', '.join([*reads, *functions])}.")
     return [*lines, *results.remarks]

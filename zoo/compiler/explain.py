@@ -138,6 +138,14 @@ def cost_of(schedule: PassSchedule) -> Cost:
     return Cost(counts.products, counts.by_tokens, counts.arithmetic, counts.functions)
 
 
+def weights_of_step(schedule: PassSchedule) -> Dim:
+    """Elements of the matrices that every time step multiplies with, in the loop over time."""
+    items = schedule.sections["step"].items
+    products = [item.node for item in items if isinstance(item, MatmulItem)]
+    sizes = [product(node.inputs[1].shape) for node in products if node.op.kind is Kind.MATMUL]
+    return sum(sizes, ZERO_COST)
+
+
 @dataclass
 class _CostCounter:
     products: Dim = ZERO_COST

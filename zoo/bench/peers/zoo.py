@@ -13,6 +13,8 @@ from zoo.base import Cell
 from zoo.bench.peers.problem import Problem, Variant, norm, stream_variant
 from zoo.bench.settings import SYMBOLS, Shape
 from zoo.layers import Recurrent
+from zoo.layers.direction import tape_elements_per_token
+from zoo.layers.sharding import shards
 from zoo.model import LanguageModel, SequenceModel
 from zoo.registry import resolve_cell
 
@@ -163,10 +165,54 @@ def flops(problem: Problem) -> tuple[int, str]:
 
 
 def step_weight_bytes(problem: Problem) -> int:
-    """Bytes of the matrices that every time step reads: all but those of inputs and readout."""
-    values = _matrices_of_step(problem, resolve_cell(problem.cell))
-    size = sum(value.nbytes for value in values)
-    return size // 2 if problem.precision else size  # bf16 is half of float32
+    """Bytes of the matrices that every time step reads; 0 if all products are computed for all steps at once.
+
+    They come from the compiler's plan, or for a cell with its own kernels and for a stream from the shapes of
+    the parameters: all matrices but those of inputs and readout.
+    """
+    cell = resolve_cell(problem.cell, **problem.options)
+    if cell.is_derived() and not problem.is_stream:
+        from zoo.compiler.compile import plan_kernels
+        from zoo.compiler.explain import weights_of_step
+
+        weights = weights_of_step(plan_kernels(cell).forward)
+        elements = int(weights.evaluate(cell.size_values(problem.input_size, problem.hidden)))
+    else:
+        elements = sum(value.size for value in _matrices_of_step(problem, cell))
+    return elements * (2 if problem.precision else np.dtype(problem.dtype).itemsize)  # bf16 has two bytes
+
+
+def function_count(problem: Problem) -> int | None:
+    """Evaluations of expensive functions in a step, both passes together; None for hand-written kernels."""
+    cell = resolve_cell(problem.cell, **problem.options)
+    if not cell.is_derived():
+        return None
+    from zoo.compiler.compile import plan_kernels
+    from zoo.compiler.explain import cost_of
+
+    plan, sizes = plan_kernels(cell), cell.size_values(problem.input_size, problem.hidden)
+    passes = (plan.forward,) if problem.is_stream else (plan.forward, plan.backward)
+    return problem.targets.size * sum(int(cost_of(each).functions.evaluate(sizes)) for each in passes)
+
+
+def traffic(problem: Problem) -> dict[str, tuple[int, int]]:
+    """Bytes of the weights of every time step and of the tape, each with the bytes that a step moves.
+
+    The forward and the backward pass read the weights once for each time step and shard. The forward pass
+    writes the tape, which the backward pass reads. Inputs, outputs and gradients are not counted. A stream
+    has one pass, and no tape.
+
+    Returns:
+        ``{"weights": (size, moved), "tape": (size, moved)}``.
+    """
+    steps, batch = problem.targets.shape
+    weights = step_weight_bytes(problem)
+    if problem.is_stream:
+        return {"weights": (weights, steps * weights)}
+    cell = resolve_cell(problem.cell, **problem.options)
+    elements = tape_elements_per_token(cell, problem.input_size, problem.hidden)
+    tape = steps * batch * elements * np.dtype(problem.dtype).itemsize
+    return {"weights": (weights, 2 * steps * len(shards(batch)) * weights), "tape": (tape, 2 * tape)}
 
 
 def _matrices_of_step(problem: Problem, cell: Cell) -> list[Array]:
