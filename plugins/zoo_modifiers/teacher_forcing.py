@@ -85,7 +85,8 @@ class TeacherForcing(zoo.Modifier):
                 del spec.params[param]
         description = "ones where a unit of the state is an observed variable"
         spec.add("first_units", zoo.Buffer("I", state.shape[0].text, init=first_units, help=description))
-        spec.add("forcing", zoo.Input(default=self.alpha, help="strength of the forcing at this step"))
+        help = "strength of the forcing at this step"
+        spec.add("forcing", zoo.Input(default=self.alpha, low=0, high=1, help=help))
 
     def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
         """Zeros in place of a product whose matrix was removed."""

@@ -129,7 +129,7 @@ def _array_table(
             name,
             _shape_and_kind(array, shapes[name] if shapes else None),
             *([initial(array)] if initial else []),
-            array.help,
+            array.description,
         )
         for name, array in arrays.items()
     )

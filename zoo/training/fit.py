@@ -214,7 +214,7 @@ def as_sequences(
     y, checked = as_targets(targets, weights, model.criterion, *sizes, owner, steps)
     named = {} if aux is None else as_mapping(aux, f"{owner}: aux")
     declared = model.stack.inputs, model.stack.input_shapes
-    checked_aux = as_aux_inputs(named, *declared, x.shape[:2], model.dtype, owner)
+    checked_aux = as_aux_inputs(named, *declared, x.shape[:2], model.dtype, owner, steps)
     _check_finite(x, y, np.ndim(targets), checked_aux, checked, steps, owner)
     data = Sequences(x, y, checked, steps, checked_aux)
     if checked is None or checked.any(axis=0).all():
