@@ -296,6 +296,7 @@ def calls(folder: Path) -> dict[str, Call]:
         "load": (zoo.load, {"path": file, "cell": None, "threads": 1}),
         "Run": (lambda path, cell: zoo.Run(path, cell).history, {"path": folder, "cell": None}),
         "Run.model": (lambda path, cell: zoo.Run(path, cell).model, {"path": folder, "cell": None}),
+        "learning_curves": (zoo.learning_curves, {"run": folder}),
         "Comparison": (
             lambda path, reference: zoo.Comparison(path, reference).table(),
             {"path": folder, "reference": None},
