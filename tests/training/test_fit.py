@@ -298,6 +298,11 @@ def test_tokens_are_a_text():
             {"inputs": X.swapaxes(0, 1), "targets": LAST},
             r"or \(4,\) for the last step alone. Time comes first: exchange the axes of the inputs",
         ),
+        ({"targets": CLASSES.T}, r"Time comes first: exchange the axes of the targets, y.swapaxes\(0, 1\)"),
+        (
+            {"weights": np.ones((N, len(X)))},
+            r"weights have the shape \(11, 4\); expected \(4, 11\). Time comes first: exchange the axes of",
+        ),
         ({"inputs": X[0, 0]}, "expected N sequences"),
         ({"inputs": X.astype(str)}, "inputs are <U32.*expected N sequences"),
         ({"aux": {"dt": X[..., 0]}}, "unknown argument 'dt'"),
