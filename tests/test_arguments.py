@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.arguments import as_directory, as_fraction, as_integer, as_number, is_number, missing_directory
+from zoo.arguments import (
+    as_directory,
+    as_fraction,
+    as_integer,
+    as_number,
+    is_number,
+    missing_directory,
+    short_repr,
+)
 from zoo.errors import UsageError
 
 
@@ -79,7 +87,7 @@ def test_directory_below_a_file_is_named(tmp_path_factory, names, depth):
     with pytest.raises(UsageError, match=r"^out is .*(a file|is a file); give a directory\.$") as error:
         as_directory(path, "out")
     if path != file:
-        assert repr(str(file)) in str(error.value)
+        assert short_repr(str(file)) in str(error.value)
     assert missing_directory(path) == f"{file} is a file, not a directory; choose another name."
     absent = above / "no" / "such"
     assert as_directory(absent, "out") == absent
