@@ -307,6 +307,27 @@ def test_values_out_of_bounds_raise(form, value):
         calls[form]()
 
 
+class Left(Bounded):
+    """A cell with an input without a default."""
+
+    event = zoo.Input()
+
+    def step(self, x, h, gain, event):
+        return gain * h + event + x @ self.W
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("given", [(), ("gain",), ("event",), ("gain", "event")])
+@pytest.mark.parametrize("has_validation", [False, True])
+def test_fit_warns_of_inputs_without_a_value(given, has_validation, recwarn):
+    model = zoo.SequenceModel(Left, I, 1, H, loss="squared_error", threads=1)
+    aux = {name: np.full((T, B), 0.5) for name in given}
+    data = {"inputs": dense(), "targets": np.zeros((T, B, 1)), "aux": aux}
+    model.fit(**data, epochs=1, validation=data if has_validation else None)
+    sentence = "fit: cell 'left' reads 'event', which `aux` lacks, so it is 0 at every step."
+    assert [str(each.message) for each in recwarn] == [sentence] * ("event" not in given)
+
+
 @given(data=st.data())
 def test_bounds_hold_at_steps_of_sequences(data):
     """Numbers in padding may have any value, and NaN has errors of its own."""

@@ -201,7 +201,8 @@ class Input(ArrayDeclaration):
 
     Args:
         *shape: Sizes for one sequence; none for a scalar.
-        default: Its value if it is not passed.
+        default: Its value if it is not passed. Without a default it is 0, and training warns that it was left
+            out.
         between_steps: Whether the value belongs to the time between the previous step and this one, as a
             time difference does. A layer that reads backwards then gets, at each step, the value of the
             following step, and the value of the first step at the last one.
@@ -222,7 +223,7 @@ class Input(ArrayDeclaration):
     def __init__(
         self,
         *shape: int | str,
-        default: float = 0.0,
+        default: float | None = None,
         between_steps: bool = False,
         limit: Callable[[Mapping[str, Any]], float] | None = None,
         low: float | None = None,
@@ -230,6 +231,8 @@ class Input(ArrayDeclaration):
         help: str = "",
     ) -> None:
         super().__init__(*shape, help=help)
+        self.has_default = default is not None
+        default = 0.0 if default is None else default
         if type(default) not in (int, float) or not math.isfinite(default):
             raise DefinitionError(
                 f"zoo.Input: the default is {short_repr(default)}; expected a finite number."

@@ -180,7 +180,7 @@ def _first_sentence(documented: object) -> str:
 
 
 def _default(array: Input) -> str:
-    return f"{array.default:g} by default"
+    return f"{array.default:g} by default" if array.has_default else "0 if left out"
 
 
 def _task_rows(task: Task) -> list[tuple[str, ...]]:
