@@ -62,7 +62,7 @@ def test_a_run_has_the_curves_of_its_log(history, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "wrong", [None, 3, {"event": "step", "step": 1}, [1], [{"loss": 1.0}], ["step"], object()]
+    "wrong", [None, 3, np.array(1.0), {"event": "step", "step": 1}, [1], [{"loss": 1.0}], ["step"], object()]
 )
 def test_other_values_raise(wrong):
     with pytest.raises(

@@ -50,9 +50,10 @@ def learning_curves(
 
 
 def _checked(history: Any) -> list[Mapping[str, Any]]:
-    events: list[Any] = (
-        list(history) if isinstance(history, Iterable) and not isinstance(history, Mapping) else [None]
-    )
+    try:
+        events: list[Any] = [None] if isinstance(history, Mapping) else list(history)
+    except TypeError:  # also of an array without axes
+        events = [None]
     for event in events:
         if not isinstance(event, Mapping) or "event" not in event:
             raise UsageError(
