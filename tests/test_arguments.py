@@ -7,8 +7,18 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from zoo.arguments import as_fraction, as_integer, as_number, is_number
+from zoo.arguments import (
+    as_directory,
+    as_fraction,
+    as_integer,
+    as_number,
+    is_number,
+    missing_directory,
+    short_repr,
+)
 from zoo.errors import UsageError
 
 
@@ -63,3 +73,22 @@ def test_real_numbers_become_floats(value):
 def test_numbers_that_no_float_holds_raise(value):
     with pytest.raises(UsageError, match=r"^rate is .*; expected a finite number\.$"):
         as_number(value, "rate")
+
+
+@given(st.lists(st.sampled_from(["a", "b.txt"]), max_size=4), st.integers(0, 4))
+def test_directory_below_a_file_is_named(tmp_path_factory, names, depth):
+    """Whatever part of the path is a file, the message names it."""
+    folder = tmp_path_factory.mktemp("out")
+    above = folder.joinpath(*["x"] * depth)
+    above.mkdir(parents=True, exist_ok=True)
+    file = above / "file"
+    file.write_text("a file")
+    path = file.joinpath(*names)
+    with pytest.raises(UsageError, match=r"^out is .*(a file|is a file); give a directory\.$") as error:
+        as_directory(path, "out")
+    if path != file:
+        assert short_repr(str(file)) in str(error.value)
+    assert missing_directory(path) == f"{file} is a file, not a directory; choose another name."
+    absent = above / "no" / "such"
+    assert as_directory(absent, "out") == absent
+    assert missing_directory(absent) == f"{absent}: no such file or directory; create it first."

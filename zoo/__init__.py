@@ -45,6 +45,7 @@ _EXPORTS = {
     ),
     "training": "Run train",
     "training.fit_data": "fit",
+    "training.learning_curves": "learning_curves",
 }
 # Submodules after the bar are not in __all__: a star import would hide the libraries that they need.
 _SUBMODULES = (

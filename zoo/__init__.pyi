@@ -159,5 +159,8 @@ from zoo.training import (
 from zoo.training.fit_data import (
     fit as fit,
 )
+from zoo.training.learning_curves import (
+    learning_curves as learning_curves,
+)
 
 __version__: str

@@ -115,12 +115,29 @@ def as_directory(value: Any, name: str) -> Path:
     """Convert to the path of a directory, which need not exist.
 
     Raises:
-        UsageError: if it is not a path, or is a file.
+        UsageError: if it is not a path, or a part of it is a file.
     """
     path = as_path(value, name)
     if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long
         raise UsageError(f"{name} is {short_repr(str(path))}, a file; give a directory.")
+    if (parent := _file_in(path)) is not None:
+        raise UsageError(
+            f"{name} is {short_repr(str(path))}, and {short_repr(str(parent))} is a file; give a directory."
+        )
     return path
+
+
+def missing_directory(path: Path) -> str:
+    """The message for a file that cannot be written, because its directory ``path`` is not one."""
+    file = _file_in(path / "file")
+    if file is not None:
+        return f"{file} is a file, not a directory; choose another name."
+    return f"{path}: no such file or directory; create it first."
+
+
+def _file_in(path: Path) -> Path | None:
+    """The part of a path that should be a directory, and is a file."""
+    return next((parent for parent in path.parents if os.path.isfile(parent)), None)  # noqa: PTH113
 
 
 def as_integer(

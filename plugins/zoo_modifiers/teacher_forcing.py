@@ -73,9 +73,17 @@ class TeacherForcing(zoo.Modifier):
             raise spec.unsupported("it computes the matrix of its input from parameters")
         if not spec.has_recurrent_matmul:
             raise spec.unsupported("no matrix of parameters multiplies a state, so its units do not interact")
-        for arrays in (spec.params, spec.buffers):
-            for name in set(arrays) - spec.arrays_of_states:  # they served the output, which is replaced
-                del arrays[name]
+        arrays = {**spec.params, **spec.buffers}
+        for other in spec.cell.name.split("+")[1:]:
+            own = {name for name in arrays if name.startswith(f"{other}_")}
+            if own and own.isdisjoint(spec.arrays_of_states):
+                raise spec.unsupported(
+                    f"the modifier {other!r} changes the output, which teacher forcing replaces; apply it "
+                    f"afterwards, as in 'gru+teacher_forcing+{other}'"
+                )
+        for group in (spec.params, spec.buffers):
+            for name in set(group) - spec.arrays_of_states:  # they served the output, which is replaced
+                del group[name]
         if self.external:
             size = spec.option("external")
             spec.replace_size("I", size)
@@ -85,7 +93,8 @@ class TeacherForcing(zoo.Modifier):
                 del spec.params[param]
         description = "ones where a unit of the state is an observed variable"
         spec.add("first_units", zoo.Buffer("I", state.shape[0].text, init=first_units, help=description))
-        spec.add("forcing", zoo.Input(default=self.alpha, help="strength of the forcing at this step"))
+        help = "strength of the forcing at this step"
+        spec.add("forcing", zoo.Input(default=self.alpha, low=0, high=1, help=help))
 
     def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
         """Zeros in place of a product whose matrix was removed."""

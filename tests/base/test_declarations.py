@@ -211,7 +211,7 @@ def test_other_declarations() -> None:
     assert not zoo.State("H").discrete
 
 
-@pytest.mark.parametrize("default", [math.nan, math.inf, "1", None, True, [1.0]])
+@pytest.mark.parametrize("default", [math.nan, math.inf, "1", True, [1.0]])
 def test_default_of_an_input_is_a_finite_number(default: object) -> None:
     with pytest.raises(DefinitionError, match=r"zoo.Input: the default is .*; expected a finite number\."):
         zoo.Input(default=default)
@@ -436,3 +436,45 @@ def test_array_like_class_is_shown_as_class() -> None:
 def test_between_steps_is_a_boolean(value: object) -> None:
     with pytest.raises(DefinitionError, match=r"zoo.Input: between_steps is .*; expected True or False\."):
         zoo.Input(between_steps=value)
+
+
+@pytest.mark.parametrize("name", ["low", "high"])
+@pytest.mark.parametrize("value", ["0", True, math.nan, math.inf, [0]])
+def test_bound_of_an_input_is_a_finite_number(name: str, value: object) -> None:
+    with pytest.raises(DefinitionError, match=rf"zoo.Input: {name} is .*; expected a finite number, or None"):
+        zoo.Input(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("bounds", "text"),
+    [
+        ({"low": 0, "high": 1}, "from 0 to 1"),
+        ({"low": -0.5}, "of at least -0.5"),
+        ({"high": 2}, "of at most 2"),
+        ({}, ""),
+    ],
+)
+def test_bounds_of_an_input_are_described(bounds: dict[str, Any], text: str) -> None:
+    declared = zoo.Input(**bounds, help="strength")
+    assert declared.bounds_text() == text
+    assert declared.description == (f"strength, {text}" if text else "strength")
+    assert zoo.Input(**bounds).description == text
+    for name, bound in bounds.items():
+        outside = bound - 1 if name == "low" else bound + 1
+        with pytest.raises(DefinitionError, match=f"the default is {outside}; expected a number {text} "):
+            zoo.Input(default=outside, **bounds)
+
+
+@pytest.mark.parametrize("first", [(None, None), (0, None), (None, 5), (1, 4)])
+@pytest.mark.parametrize("second", [(None, None), (2, None), (None, 3), (0, 3)])
+def test_values_for_two_cells_have_the_bounds_of_both(first: Any, second: Any) -> None:
+    one, two = (zoo.Input(low=low, high=high, default=2, help="h") for low, high in (first, second))
+    both = one.narrowed(two)
+    for value in np.arange(-1, 7):
+        allowed = [
+            (each.low is None or value >= each.low) and (each.high is None or value <= each.high)
+            for each in (one, two, both)
+        ]
+        assert allowed[2] == (allowed[0] and allowed[1])
+    assert one.narrowed(None) is one
+    assert (one.low, one.high) == first

@@ -669,6 +669,24 @@ def test_invalid_labels_of_steps(labels, sentence):
     assert sentence in str(error.value)
 
 
+@given(
+    steps=st.integers(1, 5),
+    count=st.integers(2, 5),
+    what=st.sampled_from(["labels", "weights"]),
+    form=st.sampled_from([np.array, list]),
+)
+def test_labels_with_time_first_name_the_exchange(steps, count, what, form):
+    inputs, right = np.zeros((count, steps, 1)), np.ones((count, steps))
+    given = {"labels": right, "weights": right, what: form(right.T)}
+    if steps == count:
+        LabelledSequences.from_arrays(inputs, **given)
+        return
+    with pytest.raises(
+        DataError, match=rf"\. Sequences come first: exchange the axes, `np.transpose\({what}\)`"
+    ):
+        LabelledSequences.from_arrays(inputs, **given)
+
+
 def test_labels_that_vary_within_a_sequence_name_the_option():
     given = LabelledSequences.from_arrays(PARTS, [["a"] * 3, ["b", "b", "a", "b", "b"], ["a"]])
     with pytest.raises(

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo
@@ -145,6 +145,45 @@ def test_evaluate_scores_every_row_as_zoo_eval_does(rows, part, run, tmp_path):
 def test_repr_of_a_forecaster_has_its_model_and_sizes(hourly):
     forecaster, _ = hourly
     assert repr(forecaster) == f"Forecaster({forecaster.model!r}, target=('y',), context=10, horizon=3)"
+
+
+@given(rows=st.integers(10, N))
+@settings(max_examples=20)
+def test_inputs_are_those_of_the_next_forecast(rows, run):
+    """The levels are the values of the table in another unit, and the model reads them as in a forecast."""
+    forecaster, last = Forecaster.load(run), wave(rows)[-10:]
+    arguments = forecaster.inputs(table(rows))
+    assert arguments.keys() == {"inputs"}
+    x = arguments["inputs"]
+    assert x.shape == (10, 1, len(forecaster.spec.input_names))
+    levels = x[:, 0, forecaster.spec.input_names.index("y")]
+    unit = np.ptp(last) / np.ptp(levels)
+    np.testing.assert_allclose(np.diff(levels) * unit, np.diff(last), rtol=1e-6, atol=1e-9)
+    with pure_python():
+        outputs, _ = forecaster.model.outputs(**arguments)
+    middle = np.sort(outputs[-1, 0])[1]
+    forecast = zoo.forecast(run, table(rows)).values[0, 0, 0, 1]
+    assert forecast == pytest.approx(last[-1] + middle * forecaster.scaling.output[0, 0], rel=1e-6)
+
+
+def test_inputs_leave_out_series_without_a_forecast_and_have_times():
+    """Several series, of which one is too short, for a cell that reads the time between rows."""
+    lengths = {"a": 40, "b": 5, "c": 35}
+    data = {
+        "name": np.repeat(list(lengths), list(lengths.values())),
+        "t": np.concatenate([np.cumsum(1.0 + np.arange(n) % 3) for n in lengths.values()]),
+        "y": np.concatenate([wave(n) for n in lengths.values()]),
+    }
+    settings = {"series": "name", "time": "t", "target": "y", "context": 6, "hidden": 2, "steps": 1}
+    with pure_python(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        forecaster = zoo.fit(data, cell="ctrnn", threads=1, **settings)
+    with pytest.warns(ZooWarning, match="series 'b' has 5 rows of history; the model reads 6 before a f"):
+        arguments = forecaster.inputs(data)
+    assert {name: array.shape[:2] for name, array in arguments.items()} == {"inputs": (6, 2), "dt": (6, 2)}
+    for column, length in enumerate((40, 35)):
+        steps = np.diff(np.cumsum(1.0 + np.arange(length) % 3))[-6:]
+        np.testing.assert_allclose(arguments["dt"][:, column] * 2, steps)  # the median is 2
 
 
 @pytest.mark.parametrize("horizon", [1, 3])

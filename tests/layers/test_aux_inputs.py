@@ -6,6 +6,8 @@ import copy
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from kitchen_sink_cell import Rich
 
 import zoo
@@ -14,6 +16,7 @@ from zoo.compiler import kernels_of
 from zoo.errors import UnknownNameError, UsageError
 from zoo.layers import Recurrent, StackConfig
 from zoo.layers.stack import Stack
+from zoo.layers.validation import as_aux_inputs
 
 T, B, I, H = 4, 3, 5, 6  # noqa: E741 - the letters of the documents
 
@@ -255,6 +258,105 @@ def test_invalid_aux_inputs_raise(cell, inputs, words):
     for call in (rnn.forward, lambda x, **given: rnn.apply(rnn.theta, x, **given)):
         with pytest.raises(UsageError, match=words):
             call(np.zeros((T, B, I)), **inputs)
+
+
+class Bounded(zoo.Cell):
+    """A cell with an auxiliary input from 0 to 1."""
+
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    h = zoo.State("H")
+    gain = zoo.Input(default=0.5, low=0, high=1)
+
+    def step(self, x, h, gain):
+        return gain * h + x @ self.W
+
+
+class Unbounded(Bounded):
+    """The same cell for other numbers."""
+
+    gain = zoo.Input(default=0.5)
+
+
+@pytest.mark.parametrize(
+    "form", ["forward", "apply", "jvp", "step", "stepper", "model", "fit", "trace", "rtrl", "stack"]
+)
+@pytest.mark.parametrize("value", [-1e-3, 1.001, np.inf])
+def test_values_out_of_bounds_raise(form, value):
+    """No kernel is compiled: each call checks its arguments first."""
+    rng = np.random.default_rng(0)
+    x, gain = dense(), rng.uniform(size=(T, B))
+    step, sequence = rng.integers(T), rng.integers(B)
+    gain[step, sequence] = value
+    rnn, model = Recurrent(Bounded, I, H), zoo.SequenceModel(Bounded, I, 1, H, loss="squared_error")
+    stack = Recurrent([Unbounded, Bounded], I, H)
+    calls = {
+        "forward": lambda: rnn.forward(x, gain=gain),
+        "apply": lambda: rnn.apply(rnn.theta, x, gain=gain),
+        "jvp": lambda: rnn.jvp(x, x, gain=gain),
+        "step": lambda: rnn.step(x[step], gain=gain[step]),
+        "stepper": lambda: rnn.stepper(B)(x[step], gain=gain[step]),
+        "model": lambda: model.loss(x, np.zeros((T, B, 1)), gain=gain),
+        "fit": lambda: model.fit(x, np.zeros((T, B, 1)), aux={"gain": gain}, epochs=1),
+        "trace": lambda: zoo.analysis.trace(rnn, x, gain=gain),
+        "rtrl": lambda: zoo.RTRL(rnn).forward(x, gain=gain),
+        "stack": lambda: stack.forward(x, gain=gain),
+    }
+    position = rf"sequence {sequence}" if form.startswith("step") else rf"step {step} of sequence {sequence}"
+    sentence = rf": input 'gain' is {value:g} at {position}; expected numbers from 0 to 1\.$"
+    with pytest.raises(UsageError, match=sentence):
+        calls[form]()
+
+
+class Left(Bounded):
+    """A cell with an input without a default."""
+
+    event = zoo.Input()
+
+    def step(self, x, h, gain, event):
+        return gain * h + event + x @ self.W
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("given", [(), ("gain",), ("event",), ("gain", "event")])
+@pytest.mark.parametrize("has_validation", [False, True])
+def test_fit_warns_of_inputs_without_a_value(given, has_validation, recwarn):
+    model = zoo.SequenceModel(Left, I, 1, H, loss="squared_error", threads=1)
+    aux = {name: np.full((T, B), 0.5) for name in given}
+    data = {"inputs": dense(), "targets": np.zeros((T, B, 1)), "aux": aux}
+    model.fit(**data, epochs=1, validation=data if has_validation else None)
+    sentence = "fit: cell 'left' reads 'event', which `aux` lacks, so it is 0 at every step."
+    assert [str(each.message) for each in recwarn] == [sentence] * ("event" not in given)
+
+
+@given(data=st.data())
+def test_bounds_hold_at_steps_of_sequences(data):
+    """Numbers in padding may have any value, and NaN has errors of its own."""
+    low = data.draw(st.sampled_from([None, -1.0, 0.1]))
+    high = data.draw(st.sampled_from([None, 0.1, 2.0]))
+    dtype = np.dtype(data.draw(st.sampled_from(["float32", "float64"])))
+    lengths = data.draw(st.none() | st.lists(st.integers(1, T), min_size=B, max_size=B).map(np.array))
+    numbers = st.sampled_from([-2.0, -1.0, 0.1, 0.5, 2.0, 3.0, np.nan])
+    values = np.array(data.draw(st.lists(numbers, min_size=T * B, max_size=T * B))).reshape(T, B)
+    read = [
+        value
+        for row in range(B)
+        for value in values[: T if lengths is None else lengths[row], row]
+        if value == value
+    ]
+    is_inside = all((low is None or value >= low) and (high is None or value <= high) for value in read)
+    declared = zoo.Input(default=0.1, low=low, high=high)
+    arguments = {"gain": values}, {"gain": declared}, {"gain": ()}, (T, B), dtype, "cell 'mine'", lengths
+    if is_inside:
+        np.testing.assert_array_equal(as_aux_inputs(*arguments)["gain"], values.astype(dtype))
+    else:
+        with pytest.raises(UsageError, match=r"^cell 'mine': input 'gain' is \S+ at step \d of sequence \d;"):
+            as_aux_inputs(*arguments)
+
+
+@pytest.mark.parametrize("cell", ["cfc", "ctrnn", "gru_ode", "ltc", "phased_lstm"])
+def test_times_between_steps_are_not_negative(cell):
+    with pytest.raises(UsageError, match=r"input 'dt' is -1 at step 0 of sequence 0; expected numbers of at"):
+        Recurrent(cell, I, H).forward(dense(), dt=np.full((T, B), -1))
 
 
 def masked_forward(params, x, state, inputs):

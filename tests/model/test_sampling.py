@@ -292,6 +292,25 @@ def test_training_during_generation_does_not_change_text():
 # ---- samplers -----------------------------------------------------------------------------------------
 
 
+NUMBERS = {int: st.integers(1, 50), float: st.floats(0.001, 0.999)}
+
+
+@given(data=st.data())
+def test_texts_of_samplers_equal_the_chain(data):
+    """A value without a name sets the first option, as in the settings of penalties and constraints."""
+    chain, texts = Chain(), []
+    for name in data.draw(st.lists(st.sampled_from(zoo.list_samplers()), min_size=1, max_size=3)):
+        declared = zoo.get_sampler(name).declared_options
+        options = {key: data.draw(NUMBERS[each.type]) for key, each in declared.items()}
+        parts = [f"{key}={value!r}" for key, value in options.items()]
+        if parts and data.draw(st.booleans()):
+            parts[0] = parts[0].partition("=")[2]
+        texts.append(f"{name}:{','.join(parts)}" if parts else name)
+        chain |= zoo.get_sampler(name, **options)
+    assert as_chain(data.draw(st.sampled_from(["|", " | "])).join(texts)).describe() == chain.describe()
+    assert as_chain(texts[-1]).describe() == chain.samplers[-1].describe()
+
+
 class Python(zoo.Sampler):
     """Cools by a half, in plain Python."""
 

@@ -7,6 +7,8 @@ import inspect
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import zoo
 from zoo import LanguageModel, SequenceModel
@@ -499,3 +501,27 @@ def test_weights_may_be_a_mask_of_booleans():
     model = zoo.SequenceModel("vanilla", 3, 2, hidden_size=4, loss="squared_error", seed=0)
     x, targets, mask = rng.normal(size=(T, B, 3)), rng.normal(size=(T, B, 2)), rng.random((T, B)) < 0.5
     assert model.loss(x, targets, mask)[0] == model.loss(x, targets, mask.astype(float))[0]
+
+
+@given(value=st.floats(0.001, 0.999))
+@pytest.mark.parametrize("name", ["huber", "quantile"])
+def test_number_behind_the_name_of_a_loss_is_its_option(name, value):
+    loss = SequenceModel.check_loss(f"{name}:{value!r}", 1)
+    expected = zoo.get_loss(name, **dict.fromkeys(loss.options, value))
+    assert (loss.name, loss.values) == (expected.name, expected.values)
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        ("huber:", "expected a number behind the colon"),
+        ("huber:a", "expected a number behind the colon"),
+        ("huber:nan", "option 'delta' is nan"),
+        ("quantile:1.5", "is 1.5"),
+        ("squared_error:1", "squared_error has no option, so leave out '1'"),
+        ("hubr:0.5", "loss is 'hubr'; .* Did you mean 'huber'"),
+    ],
+)
+def test_invalid_text_of_a_loss_raises(loss, words):
+    with pytest.raises(UsageError, match=f"^sequence model: .*{words}"):
+        SequenceModel.check_loss(loss, 1)

@@ -625,6 +625,20 @@ REFUSED = [
         "teacher_forcing",
         "no matrix of parameters multiplies a state, so its units do not interact",
     ),
+    *(
+        (
+            cell,
+            "teacher_forcing",
+            "the modifier 'residual' changes the output, which teacher forcing replaces; apply it "
+            r"afterwards, as in 'gru\+teacher_forcing\+residual'",
+        )
+        for cell in (
+            "gru+residual",
+            "lstm+zoneout+residual",
+            "shallow_plrnn+residual+layer_norm",
+            zoo.get_cell("vanilla+residual", residual_project=False),
+        )
+    ),
     (Transposed, "diagonal", "'U' is no matrix on the right of one vector"),
     (Shared, "low_rank", "step uses 'W' in other ways than as the matrix of a product .*"),
 ]

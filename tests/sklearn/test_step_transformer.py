@@ -11,7 +11,7 @@ pytest.importorskip("sklearn")
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.feature_selection import SelectFdr, SelectKBest, VarianceThreshold
 from sklearn.impute import SimpleImputer
@@ -106,6 +106,53 @@ def test_columns_of_data_frames_have_transformers_of_their_own(library, as_frame
     labels = ["up" if frame["x"][0] > 0 else "down" for frame in frames]
     line = make_pipeline(made, SequenceClassifier("vanilla", 4, epochs=2, threads=1, random_state=0))
     assert line.fit(frames, labels).predict(frames).shape == (20,)
+
+
+@given(
+    st.lists(st.sampled_from(["pandas", "polars", "default", None]), min_size=1, max_size=3),
+    st.sampled_from([StandardScaler(), SimpleImputer(), VarianceThreshold()]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_output_is_set_as_for_the_transformer(kinds, transformer, is_fitted, is_pipeline):
+    pytest.importorskip("pandas")
+    pytest.importorskip("polars")
+    sequences = [np.arange(6.0).reshape(3, 2) ** 2, np.ones((2, 2))]
+    made, own = StepTransformer(clone(transformer)), clone(transformer)
+    line = make_pipeline(made) if is_pipeline else made
+    if is_fitted:
+        line.fit(sequences)
+    for kind in kinds:
+        assert line.set_output(transform=kind) is line
+        own.set_output(transform=kind)
+    expected = own.fit_transform(np.concatenate(sequences))
+    result = clone(line).fit_transform(sequences) if not is_fitted else line.transform(sequences)
+    assert [type(row) for row in result] == [type(expected)] * 2
+    np.testing.assert_allclose(np.concatenate([np.asarray(row) for row in result]), np.asarray(expected))
+
+
+class Bare(BaseEstimator):
+    """A transformer without the interface for data frames."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X
+
+
+@pytest.mark.parametrize(
+    ("transformer", "error", "words"),
+    [
+        (Bare(), ValueError, r"StepTransformer: Bare has no `set_output`; expected a transformer with it"),
+        (StandardScaler, TypeError, r"StepTransformer: transformer is .*Call the class, StandardScaler\(\)"),
+        (np.log, TypeError, "For a function use FunctionTransformer"),
+        (None, TypeError, "StepTransformer: transformer is None"),
+    ],
+)
+def test_output_of_others_cannot_be_set(transformer, error, words):
+    with pytest.raises(error, match=words):
+        StepTransformer(transformer).set_output(transform="pandas")
 
 
 def test_pipelines_are_searched_and_validated():

@@ -296,6 +296,7 @@ def calls(folder: Path) -> dict[str, Call]:
         "load": (zoo.load, {"path": file, "cell": None, "threads": 1}),
         "Run": (lambda path, cell: zoo.Run(path, cell).history, {"path": folder, "cell": None}),
         "Run.model": (lambda path, cell: zoo.Run(path, cell).model, {"path": folder, "cell": None}),
+        "learning_curves": (zoo.learning_curves, {"run": [{"event": "step", "step": 1, "loss": 0.5}]}),
         "Comparison": (
             lambda path, reference: zoo.Comparison(path, reference).table(),
             {"path": folder, "reference": None},
@@ -552,7 +553,7 @@ def calls(folder: Path) -> dict[str, Call]:
         "Param": (zoo.Param, {**shape, "init": "zeros", **help, "complex": False}),
         "Buffer": (zoo.Buffer, {**shape, "init": "zeros", **help, "complex": False}),
         "State": (zoo.State, {"shape": ("H",), **help, "complex": False, "discrete": False}),
-        "Input": (zoo.Input, {**shape, "default": 0.0, **help}),
+        "Input": (zoo.Input, {**shape, "default": 0.0, "low": 0.0, "high": 1.0, **help}),
         "Noise": (zoo.Noise, {**shape, "probability": 0.5, "scale": None, "per": "step", **help}),
         "StateSlot": (zoo.StateSlot, {"shape": ("P",), **help}),
         "Gates": (zoo.Gates, {"forget_gate": "z", "candidate": ""}),

@@ -90,9 +90,10 @@ def test_auxiliary_inputs_are_finite_where_they_are_read(value):
     def timed():
         return zoo.SequenceModel("ctrnn", I, V, 5, loss="squared_error", dtype="float64", threads=1)
 
-    with pytest.raises(
-        UsageError, match=rf"sequence model: values of 'dt' are {value} at \[2, 1\]; expected"
-    ):
+    words = "values of 'dt' are nan at [2, 1]; expected finite numbers"
+    if value == -np.inf:  # dt has a lower bound
+        words = "input 'dt' is -inf at step 2 of sequence 1; expected numbers of at least 0."
+    with pytest.raises(UsageError, match=re.escape(f"sequence model: {words.replace('nan', str(value))}")):
         timed().fit(X, Y, steps=1, aux={"dt": bad})
     for options in ({"lengths": lengths}, {"weights": without}):
         one, other = timed(), timed()
@@ -297,6 +298,11 @@ def test_tokens_are_a_text():
         (
             {"inputs": X.swapaxes(0, 1), "targets": LAST},
             r"or \(4,\) for the last step alone. Time comes first: exchange the axes of the inputs",
+        ),
+        ({"targets": CLASSES.T}, r"Time comes first: exchange the axes of the targets, y.swapaxes\(0, 1\)"),
+        (
+            {"weights": np.ones((N, len(X)))},
+            r"weights have the shape \(11, 4\); expected \(4, 11\). Time comes first: exchange the axes of",
         ),
         ({"inputs": X[0, 0]}, "expected N sequences"),
         ({"inputs": X.astype(str)}, "inputs are <U32.*expected N sequences"),

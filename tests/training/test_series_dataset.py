@@ -355,11 +355,14 @@ def test_gaps_that_are_longer_than_a_solver_takes_are_named(cell, options, limit
         ("gru+zoneout", []),
         ("gru+episodes", ["episode_start"]),
         ("cfc+zoneout+episodes", ["episode_start"]),
+        ("shallow_plrnn+teacher_forcing", []),  # its default is an option
+        (("shallow_plrnn+teacher_forcing", {"teacher_forcing_external": 2}), ["external"]),
     ],
 )
 def test_auxiliary_inputs_without_data_are_named(cell, names):
-    """They had their default without a word. Noise is drawn, and times have a line of their own."""
-    stack = Stack(StackConfig(cell, 2, 3))
+    """Noise is drawn, times have a line of their own, and a default that a cell declares is meant."""
+    made = zoo.get_cell(cell[0], **cell[1]) if isinstance(cell, tuple) else cell
+    stack = Stack(StackConfig(made, 2, 3))
     notes = aux_notes(stack, "table", {"largest_dt": None})
     assert [note.partition("input '")[2].partition("'")[0] for note in notes] == names
     assert all(

@@ -8,6 +8,7 @@ options, in the order of declaration.
 from __future__ import annotations
 
 import cmath
+import copy
 import inspect
 import math
 import numbers
@@ -121,6 +122,11 @@ class ArrayDeclaration(_Declaration):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(size.text for size in self.shape)})"
 
+    @property
+    def description(self) -> str:
+        """The text on the array that readers see."""
+        return self.help
+
 
 def is_constant(init: Any, allow_complex: bool) -> TypeGuard[complex]:
     """Whether an initializer is a finite number, to which all elements are set."""
@@ -195,18 +201,21 @@ class Input(ArrayDeclaration):
 
     Args:
         *shape: Sizes for one sequence; none for a scalar.
-        default: Its value if it is not passed.
+        default: Its value if it is not passed. Without a default it is 0, and training warns that it was left
+            out.
         between_steps: Whether the value belongs to the time between the previous step and this one, as a
             time difference does. A layer that reads backwards then gets, at each step, the value of the
             following step, and the value of the first step at the last one.
         limit: Function of the options of the cell: the largest value at which ``step`` is stable, such as the
             longest time step of an explicit solver. A larger one in the data gives a warning before training.
             None for no limit.
+        low: Smallest allowed value (inclusive). A smaller one is an error wherever it is passed.
+        high: Largest allowed value (inclusive).
         help: One line that describes it.
 
     Raises:
-        DefinitionError: if the default is not a finite number, ``between_steps`` is not True or False, or
-            ``limit`` is not a function.
+        DefinitionError: if the default or a bound is not a finite number, the default is out of bounds,
+            ``between_steps`` is not True or False, or ``limit`` is not a function.
     """
 
     kind = "input"
@@ -214,12 +223,16 @@ class Input(ArrayDeclaration):
     def __init__(
         self,
         *shape: int | str,
-        default: float = 0.0,
+        default: float | None = None,
         between_steps: bool = False,
         limit: Callable[[Mapping[str, Any]], float] | None = None,
+        low: float | None = None,
+        high: float | None = None,
         help: str = "",
     ) -> None:
         super().__init__(*shape, help=help)
+        self.has_default = default is not None
+        default = 0.0 if default is None else default
         if type(default) not in (int, float) or not math.isfinite(default):
             raise DefinitionError(
                 f"zoo.Input: the default is {short_repr(default)}; expected a finite number."
@@ -232,7 +245,39 @@ class Input(ArrayDeclaration):
             raise DefinitionError(
                 f"zoo.Input: limit is {short_repr(limit)}; expected a function of the options, or None."
             )
+        for name, bound in (("low", low), ("high", high)):
+            if bound is not None and (type(bound) not in (int, float) or not math.isfinite(bound)):
+                raise DefinitionError(
+                    f"zoo.Input: {name} is {short_repr(bound)}; expected a finite number, or None."
+                )
         self.default, self.between_steps, self.limit = default, between_steps, limit
+        self.low, self.high = low, high
+        if not (-math.inf if low is None else low) <= default <= (math.inf if high is None else high):
+            raise DefinitionError(
+                f"zoo.Input: the default is {default}; expected a number {self.bounds_text()} (the default "
+                f"must be an allowed value)."
+            )
+
+    @property
+    def description(self) -> str:
+        """The help text with the bounds, such as ``"strength at this step, from 0 to 1"``."""
+        return ", ".join(filter(None, (self.help, self.bounds_text())))
+
+    def bounds_text(self) -> str:
+        """The allowed values, such as ``"from 0 to 1"``; empty without bounds."""
+        low, high = (None if bound is None else _limit_text(bound) for bound in (self.low, self.high))
+        if low and high:
+            return f"from {low} to {high}"
+        return f"of at least {low}" if low else f"of at most {high}" if high else ""
+
+    def narrowed(self, other: Input | None) -> Input:
+        """The declaration with the bounds of another one, too, where two cells read the same values."""
+        if other is None or (other.low, other.high) == (self.low, self.high):
+            return self
+        both = copy.copy(self)
+        both.low = max((bound for bound in (self.low, other.low) if bound is not None), default=None)
+        both.high = min((bound for bound in (self.high, other.high) if bound is not None), default=None)
+        return both
 
     def limit_for(self, options: Mapping[str, Any]) -> float | None:
         """The largest value at which the cell is stable with these options; None for no limit."""

@@ -1,4 +1,4 @@
-"""``--set name=value``: parse options of cells, optimizers, schedules and samplers."""
+"""Options of components as texts: ``--set name=value``, and ``NAME:OPTIONS`` as in ``top_k:k=40``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.base import Component
-from zoo.base.names import did_you_mean
+from zoo.base.names import did_you_mean, split_assignments
 from zoo.errors import UsageError
 
 Reader = Callable[[str], Any]
@@ -95,3 +95,23 @@ def _unknown_option(name: str, option: str, targets: Sequence[Target]) -> str:
 
 def _either(words: Iterable[str]) -> str:
     return " or ".join(dict.fromkeys(words))
+
+
+def parse_options(cls: type[Component], text: str) -> dict[str, Any]:
+    """The options in a text behind the name of a component, as in ``l2:1e-3`` or ``top_k:k=40``.
+
+    Args:
+        cls: The class of the component.
+        text: ``name=value`` with commas between them; a value without a name sets the first option.
+
+    Raises:
+        UsageError: if a part is no assignment, or a value does not fit its option.
+    """
+    declared, first = cls.declared_options, next(iter(cls.declared_options), "")
+    if "=" not in text.partition(",")[0] and first:
+        text = f"{first}={text}"
+    values = split_assignments(text, cls.label())
+    return {
+        name: declared[name].parse(value, cls.label()) if name in declared else value
+        for name, value in values.items()
+    }

@@ -129,7 +129,7 @@ def _array_table(
             name,
             _shape_and_kind(array, shapes[name] if shapes else None),
             *([initial(array)] if initial else []),
-            array.help,
+            array.description,
         )
         for name, array in arrays.items()
     )
@@ -180,7 +180,7 @@ def _first_sentence(documented: object) -> str:
 
 
 def _default(array: Input) -> str:
-    return f"{array.default:g} by default"
+    return f"{array.default:g} by default" if array.has_default else "0 if left out"
 
 
 def _task_rows(task: Task) -> list[tuple[str, ...]]:

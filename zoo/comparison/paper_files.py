@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.arguments import missing_directory
 from zoo.errors import UsageError
 from zoo.storage import write_bytes
 
@@ -33,7 +34,7 @@ def check_latex(path: Path) -> None:
         UsageError: if its directory does not exist, or the file exists and has another first line.
     """
     if not path.absolute().parent.is_dir():
-        raise UsageError(f"{path.parent}: no such file or directory; create it first.")
+        raise UsageError(missing_directory(path.parent))
     if not is_replaceable(path):
         raise UsageError(
             f"compare: {path} was not written by --latex, and would be overwritten; give another file, and "

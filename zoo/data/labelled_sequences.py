@@ -262,7 +262,7 @@ def _column_of_steps(
         raise DataError(
             f"{name}: {what} have the shape {values.shape}, and the longest sequence has "
             f"{counted(max(sizes), 'step')}; expected (N,), one for each sequence, or (N, T), one for each "
-            f"step. {_one_column(what)}"
+            f"step.{_exchanged_axes(values, sizes, what) or _one_column(what)}"
         )
     is_list = isinstance(values, (list, tuple))
     wide = (
@@ -271,7 +271,7 @@ def _column_of_steps(
     if wide is not None and len(values) == len(ids):
         raise DataError(
             f"{name}: the {what} of sequence {ids[wide]!r} have the shape {values[wide].shape}; expected "
-            f"(T,), one for each step. {_one_column(what)}"
+            f"(T,), one for each step.{_one_column(what)}"
         )
     vectors = _vectors_of_steps(values)
     if vectors is None:
@@ -281,7 +281,7 @@ def _column_of_steps(
     if len(vectors) != len(ids):
         raise DataError(
             f"{name} has {counted(len(ids), 'sequence')} and {counted(len(vectors), 'vector')} of {what}; "
-            f"give one for each sequence."
+            f"give one for each sequence.{_exchanged_axes(vectors, sizes, what)}"
         )
     for number, (vector, size) in enumerate(zip(vectors, sizes, strict=True)):
         if len(vector) < size or (len(vector) > size and not is_padded):
@@ -296,10 +296,16 @@ def _column_of_steps(
     return column_of_sequences(joined, int(offsets[-1]), what, name)
 
 
+def _exchanged_axes(values: Sequence[Any] | Array, sizes: Sequence[int], what: str) -> str:
+    """Advice for values of steps with time first, ``(T, N)``; empty if they are something else."""
+    is_time_first = len(values) == max(sizes) and {np.shape(each) for each in values} == {(len(sizes),)}
+    return f" Sequences come first: exchange the axes, `np.transpose({what})`." if is_time_first else ""
+
+
 def _one_column(what: str) -> str:
     """Advice for values of which a step has several."""
     one_hot = ", and `labels.argmax(axis=-1)` for one-hot vectors" if what == "labels" else ""
-    return f"Use `{what}[..., 0]` for one column{one_hot}."
+    return f" Use `{what}[..., 0]` for one column{one_hot}."
 
 
 def _without_empty_texts(column: DataColumn) -> DataColumn:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from zoo.arguments import as_bool, as_choice, as_path, real_path, short_repr
+from zoo.arguments import as_bool, as_choice, as_path, missing_directory, real_path, short_repr
 from zoo.errors import UsageError
 from zoo.export.c_model import c_program
 from zoo.export.c_source import MAX_PREFIX, identifier_prefix
@@ -36,7 +36,7 @@ def check_writable(paths: list[Path], force: bool) -> None:
             raise UsageError(f"export: {path} is a directory; name a file.")
         folder = (real_path(path) if path.is_symlink() else path).parent
         if not folder.is_dir():
-            raise UsageError(f"{folder}: no such file or directory; create it first.")
+            raise UsageError(missing_directory(folder))
         if path.exists() and not force:
             raise UsageError(f"export: {path} is there already; choose another name, or `force`.")
 

@@ -133,7 +133,7 @@ def _aux_lines(code: ModelCode) -> Iterator[str]:
     """The help texts of auxiliary inputs; a cell of a user may have any text."""
     declared = {name: each for one in code.model.directions for name, each in one.spec.cell.inputs.items()}
     for name, c_name in code.aux.items():
-        if text := " ".join(declared[name].help.split()).replace("*/", "* /").replace("?", "? "):
+        if text := " ".join(declared[name].description.split()).replace("*/", "* /").replace("?", "? "):
             yield f" * {c_name}: {text}"
             yield " *"
 

@@ -302,7 +302,7 @@ def _aux_params(code: ModelCode, suffix: str) -> Iterator[str]:
     declared = {name: each for one in code.model.directions for name, each in one.spec.cell.inputs.items()}
     for name, shape in code.model.inputs.items():
         size = math.prod(shape)
-        help_text = js_comment(declared[name].help) or f"{size} number{'s' * (size != 1)}"
+        help_text = js_comment(declared[name].description) or f"{size} number{'s' * (size != 1)}"
         kind = "number" if size == 1 else "ArrayLike<number>"
         steps = ", for each step" if suffix else ""
         yield f"     * @param {{{kind}{suffix}}} {code.aux[name]} - {help_text}{steps}"

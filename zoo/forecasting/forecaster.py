@@ -249,11 +249,8 @@ class Forecaster:
                 not known, or the level is invalid.
         """
         steps = self.spec.horizon if steps is None else as_integer(steps, "steps", 1)
-        panel = self._panel(data)
-        windows = self._windows(panel, panel.ends)
+        panel, windows, is_usable = self._last_windows(data)
         spec, origins = self.spec, panel.ends - 1
-        is_usable = self._check_history(panel)
-        self._compare_steps(panel)
         interval, note = make_interval(
             self.model, windows, panel, self.calibration, origins[is_usable], level
         )
@@ -269,6 +266,39 @@ class Forecaster:
         known = origins if panel.times is None else panel.times[origins]
         levels = () if interval is None else interval.levels
         return Forecast(spec.roles.target, levels, panel.names, known, times, values, is_utc=panel.is_utc)
+
+    def inputs(self, data: Any = None) -> dict[str, Array]:
+        """The inputs of the model for the next forecast of each series, in the units of the model.
+
+        Functions on the model, such as :func:`zoo.analysis.trace`, read these inputs. They do not scale the
+        units of your data, encode texts, or mark missing values.
+
+        >>> given = forecaster.inputs(latest_rows)
+        >>> outputs, state = forecaster.model.outputs(**given)
+        >>> h = zoo.analysis.trace(forecaster.model, names=["h"], **given)["l0.h"]
+
+        Args:
+            data: As for :meth:`forecast`.
+
+        Returns:
+            ``inputs (T, S, I)``, the last ``T`` rows of each series, T being the context, of which
+            ``forecaster.spec.input_names`` names the I; and ``dt (T, S)`` in the unit of the model, if the
+            cell reads the time between rows. A series without a forecast is left out, with a warning.
+
+        Raises:
+            DataError: if the data cannot be read, or no series has a forecast.
+        """
+        panel, windows, is_usable = self._last_windows(data)
+        origins = panel.ends[is_usable] - 1
+        return {"inputs": windows.inputs(origins), **windows.aux(origins, tuple(self.model.stack.inputs))}
+
+    def _last_windows(self, data: Any) -> tuple[Panel, Windows, Array]:
+        """The series, their windows, and whether each series has a window at its end, `(S,)`."""
+        panel = self._panel(data)
+        windows = self._windows(panel, panel.ends)
+        is_usable = self._check_history(panel)
+        self._compare_steps(panel)
+        return panel, windows, is_usable
 
     def backtest(
         self,

@@ -9,7 +9,7 @@ from zoo.base.loss import Loss
 from zoo.base.names import split_assignments
 from zoo.errors import UsageError
 from zoo.kernels.losses import MAX_TARGETS, PER_TARGET_LOSSES
-from zoo.registry import get_loss
+from zoo.registry import get_loss, named_loss
 
 
 def forecast_loss(text: str, options: Mapping[str, Any], targets: Sequence[str]) -> tuple[Loss, list[str]]:
@@ -50,34 +50,6 @@ def forecast_loss(text: str, options: Mapping[str, Any], targets: Sequence[str])
     }
     codes |= {f"parameter{n}": loss.values[0] for n, loss in enumerate(losses) if loss.values}
     return get_loss("per_target", **codes), [loss.name for loss in losses]
-
-
-def named_loss(text: str, options: Mapping[str, Any] | None = None, of_target: str = "") -> Loss:
-    """A loss by its name, which a number may follow for its option, as in ``huber:0.5``.
-
-    Args:
-        text: The name, or the name, a colon and a number.
-        options: Options by name, without a number.
-        of_target: The column, for messages; empty for the loss of all targets or of labels.
-
-    Raises:
-        UsageError: if the loss is unknown or has not one option.
-    """
-    name, colon, parameter = text.partition(":")
-    loss = get_loss(name, **(options or {}))
-    if not colon:
-        return loss
-    owner = f"loss of {of_target!r} is {text!r}" if of_target else f"loss is {text!r}"
-    if options:
-        raise UsageError(f"{owner} and loss_options are given; give the option once.")
-    if len(loss.options) != 1:
-        count = f"has the options {', '.join(loss.options)}" if loss.options else "has no option"
-        raise UsageError(f"{owner}; {name} {count}, so leave out {parameter!r}.")
-    try:
-        given: dict[str, Any] = dict.fromkeys(loss.options, float(parameter))
-    except ValueError:
-        raise UsageError(f"{owner}; expected a number behind the colon.") from None
-    return loss.with_options(**given)
 
 
 def _loss_of_target(target: str, text: str) -> Loss:

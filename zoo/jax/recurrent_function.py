@@ -22,7 +22,7 @@ from zoo.layers.functional import Tape
 from zoo.layers.parameters import Shapes
 from zoo.layers.recurrent import Recurrent
 from zoo.layers.tangents import ArgumentTangents, TangentStack
-from zoo.layers.validation import as_lengths, as_padded_batch, check_input_names
+from zoo.layers.validation import as_lengths, as_padded_batch, check_bounds, check_input_names
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -164,6 +164,9 @@ class RecurrentFunction:
             shape = (*x.shape[:2], *stack.input_shapes[name])
             if value.shape != shape:
                 raise UsageError(f"{OWNER}: input {name!r} is {value.dtype}{value.shape}; expected {shape}.")
+            if not isinstance(value, jax.core.Tracer):
+                label = f"{OWNER}: input {name!r}"
+                check_bounds(_values(value), stack.inputs[name], label, steps)
 
 
 def _arrays(label: str, values: Any) -> dict[str, Array]:

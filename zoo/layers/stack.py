@@ -6,6 +6,7 @@ cells are user arrays, sampled noise, or the declared defaults.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ from zoo.layers.time_chunks import (
     slice_batch,
     update_leading_rows,
 )
-from zoo.layers.validation import as_aux_input, as_aux_inputs, as_state
+from zoo.layers.validation import as_aux_inputs, as_floats, as_state, check_bounds
 
 StackParams = list[DirectionParams]
 """The parameters and buffers of each direction."""
@@ -329,10 +330,16 @@ class Stack:
         """The cell of the first layer."""
         return self.cells[0]
 
-    @property
+    @functools.cached_property
     def inputs(self) -> dict[str, Input]:
-        """Declarations of auxiliary inputs; the lowest layer's, where several declare a name."""
-        return {name: each for cell in reversed(self.cells) for name, each in cell.inputs.items()}
+        """Declarations of auxiliary inputs.
+
+        Where several layers declare a name, it is the declaration of the lowest one with the bounds of all.
+        """
+        inputs: dict[str, Input] = {}
+        for cell in reversed(self.cells):
+            inputs |= {name: each.narrowed(inputs.get(name)) for name, each in cell.inputs.items()}
+        return inputs
 
     @property
     def param_parts(self) -> dict[str, list[str]]:
@@ -381,7 +388,8 @@ class Stack:
         if not given:
             defaults = self._default_aux_inputs(dtype)
             return defaults if noise is None else replace(defaults, noise_key=check_noise(noise))
-        arrays = as_aux_inputs(given, self.inputs, self.input_shapes, times_rows, dtype, self.label())
+        sizes = self.inputs, self.input_shapes, times_rows
+        arrays = as_aux_inputs(given, *sizes, dtype, self.label(), lengths)
         check_same_shape(arrays, self.directions, self.label())
         reverse = reverse_aux_inputs(arrays, self.directions, lengths)
         defaults, noise_key = self._default_aux_inputs(dtype), check_noise(noise)
@@ -411,13 +419,15 @@ class Stack:
         """Check auxiliary inputs of one time step, and give them an axis of time, ``(1, B, ...)``.
 
         Raises:
-            UsageError: if one does not fit.
+            UsageError: if one does not fit or is out of bounds.
         """
-        shapes = self.input_shapes
-        return {
-            name: as_aux_input(name, value, (batch, *shapes[name]), dtype, owner)[None]
-            for name, value in given.items()
-        }
+        shapes, declared, arrays = self.input_shapes, self.inputs, {}
+        for name, value in given.items():
+            label = f"{owner}: input {name!r}"
+            array = as_floats(value, (batch, *shapes[name]), dtype, label, allows_booleans=True)
+            check_bounds(array, declared[name], label, axes=("sequence",))
+            arrays[name] = array[None]
+        return arrays
 
     def check_reads_forwards(self, owner: str) -> None:
         """Check that the stack can run one time step in each call.

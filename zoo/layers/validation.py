@@ -263,26 +263,56 @@ def as_aux_inputs(
     times_rows: tuple[int, int],
     dtype: np.dtype[Any],
     owner: str,
+    lengths: Array | None = None,
 ) -> dict[str, Array]:
-    """Check auxiliary inputs, ``(T, B, ...)``.
+    """Check auxiliary inputs, ``(T, B, ...)``, of numbers or booleans.
 
     Raises:
-        UsageError: if one is unknown, or a shape does not fit.
+        UsageError: if one is unknown, a shape does not fit, or a value is out of bounds.
     """
     check_aux_names(given, declared, owner)
-    return {
-        name: as_aux_input(name, value, (*times_rows, *shapes[name]), dtype, owner)
-        for name, value in given.items()
-    }
+    arrays = {}
+    for name, value in given.items():
+        label = f"{owner}: input {name!r}"
+        arrays[name] = as_floats(value, (*times_rows, *shapes[name]), dtype, label, allows_booleans=True)
+        check_bounds(arrays[name], declared[name], label, lengths)
+    return arrays
 
 
-def as_aux_input(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], owner: str) -> Array:
-    """Check one auxiliary input, of numbers or booleans.
+def check_bounds(
+    array: Array,
+    declared: Input,
+    owner: str,
+    lengths: Array | None = None,
+    axes: tuple[str, ...] = ("step", "sequence"),
+) -> None:
+    """Check that an auxiliary input is within its bounds, except in padding.
+
+    Args:
+        array: The input, ``(T, B, ...)``.
+        declared: Its declaration.
+        owner: Beginning of the message.
+        lengths: Steps of each sequence ``(B,)``; None if all have all steps.
+        axes: Names of the first axes, for the message.
 
     Raises:
-        UsageError: if its shape does not fit.
+        UsageError: if a number is not. NaN passes, because other errors and notes name its cause.
     """
-    return as_floats(value, shape, dtype, f"{owner}: input {name!r}", allows_booleans=True)
+    if declared.low is None and declared.high is None:
+        return
+    wrong = np.zeros(array.shape, bool)
+    if declared.low is not None:
+        wrong |= array < declared.low
+    if declared.high is not None:
+        wrong |= array > declared.high
+    if lengths is not None:
+        wrong = mask_padding(wrong, lengths)
+    if wrong.any():
+        index = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        position = " of ".join(f"{name} {number}" for name, number in zip(axes, index, strict=False))
+        raise UsageError(
+            f"{owner} is {array[index]:g} at {position}; expected numbers {declared.bounds_text()}."
+        )
 
 
 _NAMES_OF_STATES = ("hx", "h0", "hidden", "initial_state", "init_state")

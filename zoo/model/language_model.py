@@ -191,7 +191,8 @@ class LanguageModel(Model):
                 empty, a first symbol is drawn uniformly. Where symbols are longer than a character, a string
                 is split from left to right into the longest that match.
             length: Symbols to add.
-            sampler: Name of a sampler, a sampler, or a chain of them; None draws from the plain softmax.
+            sampler: A sampler, a chain of them, or a text: the name of a sampler, with options as in
+                ``"temperature:0.5"``, or several with ``|`` between them. None draws from the plain softmax.
             seed: The same seed gives the same text.
             on_unknown: Treatment of characters of the prompt that the vocabulary lacks, ``"error"`` or
                 ``"skip"``.

@@ -40,7 +40,7 @@ from zoo.model.small_batch import small_batch
 from zoo.model.stepper import ModelStepper
 from zoo.model.targets import as_targets, as_weights, weights_of_classes
 from zoo.model.two_pass_step import ActivityPenalty, StateGradientStep, VocabularyStep
-from zoo.registry import find_loss
+from zoo.registry import find_loss, named_loss
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -241,7 +241,7 @@ class Model(FlatParameters):
             UsageError: if the loss is unknown, or has weights for another number of classes.
         """
         try:
-            resolved = find_loss(loss)
+            resolved = named_loss(loss) if isinstance(loss, str) else find_loss(loss)
         except (UsageError, UnknownNameError) as error:
             raise UsageError(f"{cls.kind}: {error}") from None
         if resolved.class_weights is not None and len(resolved.class_weights) != outputs:

@@ -12,6 +12,7 @@ from zoo import kernels
 from zoo.arguments import short_repr
 from zoo.array_types import Array
 from zoo.base import Chain, Sampler
+from zoo.base.set_options import parse_options
 from zoo.compiler.cell_kernels import decode_step
 from zoo.compiler.codegen.source_module import load_source
 from zoo.errors import UsageError
@@ -22,6 +23,7 @@ from zoo.layers.kernel_calls import MAX_COMPILED_LAYERS
 from zoo.layers.sharding import map_shards
 from zoo.model.model import Model
 from zoo.registry import get_sampler, list_samplers
+from zoo.registry.api import component_class
 
 TO_SAMPLE = -1
 """A position whose token the decoder loop samples."""
@@ -210,23 +212,34 @@ MAX_CHUNK = 4096
 
 
 def as_chain(sampler: str | Sampler | Chain | None) -> Chain:
-    """Convert the name of a sampler, a sampler, a chain or None to a chain of samplers.
+    """Convert the specification of samplers to a chain.
+
+    Args:
+        sampler: A sampler, a chain, or a text: the name of a sampler, which options may follow, as in
+            ``"temperature:0.5"`` or ``"top_k:k=40"``, or several with ``|`` between them. None for none.
 
     Raises:
         UnknownNameError: if no sampler has this name.
-        UsageError: if it is none of these.
+        UsageError: if it is none of these, or an option is invalid.
     """
     if sampler is None:
         return Chain()
     if isinstance(sampler, str):
-        return Chain((get_sampler(sampler),))
+        return Chain(tuple(map(_sampler, sampler.split("|"))))
     if isinstance(sampler, Sampler):
         return Chain((sampler,))
     if isinstance(sampler, Chain):
         return sampler
     raise UsageError(
-        f"sampler is {short_repr(sampler)}; expected a sampler, its name, or samplers chained with |."
+        f"sampler is {short_repr(sampler)}; expected a sampler, its name with options as in "
+        f"'temperature:0.5', or samplers chained with |."
     )
+
+
+def _sampler(text: str) -> Sampler:
+    """The sampler of ``"NAME"`` or ``"NAME:OPTIONS"``."""
+    name, colon, options = text.strip().partition(":")
+    return get_sampler(name, **(parse_options(component_class(Sampler, name), options) if colon else {}))
 
 
 def sampler_advice(name: str, value: object) -> str:

@@ -54,7 +54,8 @@ class SequenceModel(Model):
         output_size: ``V``, classes or numbers.
         hidden_size: ``H``, hidden units of a layer.
         num_layers: ``L``, layers.
-        loss: Name of a registered loss (see ``zoo.base.loss``), or one with its options chosen:
+        loss: Name of a registered loss (see ``zoo.base.loss``), which a number may follow for its option, as
+            in ``"huber:0.5"``, or one with its options chosen:
             ``"cross_entropy"`` of a softmax over V classes; ``"binary"``, the mean cross-entropy of V
             sigmoids; ``"squared_error"``, ``"absolute_error"``, ``"huber"`` or ``"quantile"``, means over V
             numbers.

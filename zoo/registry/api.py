@@ -5,7 +5,7 @@ The functions of each kind, such as ``list_cells``, are typed names for the gene
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar, cast
 
@@ -293,6 +293,34 @@ def get_loss(name: str, /, *, class_weights: Sequence[float] | None = None, **op
         UsageError: for an unknown option or an invalid value.
     """
     return find_loss(name).with_options(class_weights=class_weights, **options)
+
+
+def named_loss(text: str, options: Mapping[str, Any] | None = None, of_target: str = "") -> Loss:
+    """A loss by its name, which a number may follow for its option, as in ``huber:0.5``.
+
+    Args:
+        text: The name, or the name, a colon and a number.
+        options: Options by name, without a number.
+        of_target: The column, for messages; empty for the loss of all targets or of labels.
+
+    Raises:
+        UsageError: if the loss is unknown or has not one option.
+    """
+    name, colon, parameter = text.partition(":")
+    loss = get_loss(name, **(options or {}))
+    if not colon:
+        return loss
+    owner = f"loss of {of_target!r} is {text!r}" if of_target else f"loss is {text!r}"
+    if options:
+        raise UsageError(f"{owner} and loss_options are given; give the option once.")
+    if len(loss.options) != 1:
+        count = f"has the options {', '.join(loss.options)}" if loss.options else "has no option"
+        raise UsageError(f"{owner}; {name} {count}, so leave out {parameter!r}.")
+    try:
+        given: dict[str, Any] = dict.fromkeys(loss.options, float(parameter))
+    except ValueError:
+        raise UsageError(f"{owner}; expected a number behind the colon.") from None
+    return loss.with_options(**given)
 
 
 LOSS_SYNONYMS = {

@@ -86,6 +86,12 @@ def check_target_count(data: Any, rows: Sequence[Array], y: Any, owner: str) -> 
         check_consistent_length(rows, y)
     except ValueError as error:
         levels = getattr(getattr(data, "index", None), "nlevels", 1)
+        columns = {np.shape(np.array(each, object)) for each in y}
+        if levels == 1 and len(y) == max(map(len, rows), default=0) and columns == {(len(rows),)}:
+            raise ValueError(
+                f"{owner}: y has {len(y)} rows of {len(rows)} targets, and X has {len(rows)} sequences of up "
+                f"to {len(y)} steps; expected (N, T). Exchange the axes, np.transpose(y)."
+            ) from error
         if levels == 1:
             raise
         raise ValueError(

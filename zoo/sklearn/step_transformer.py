@@ -45,8 +45,7 @@ class StepTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         transformer: The transformer, which returns a row for each row. It reads no classes. For a function
             use ``FunctionTransformer(np.log)``. If the sequences are data frames, it gets a data frame, so a
-            ``ColumnTransformer`` can choose columns. For data frames as results give a transformer with
-            ``set_output``, such as ``StandardScaler().set_output(transform="pandas")``.
+            ``ColumnTransformer`` can choose columns.
 
     Attributes:
         transformer_: The fitted transformer.
@@ -56,6 +55,27 @@ class StepTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @suggest_names
     def __init__(self, transformer: Any) -> None:
         self.transformer = transformer
+
+    def set_output(self, *, transform: str | None = None) -> StepTransformer:
+        """Set the kind of the transformed sequences, as for the transformer itself.
+
+        Args:
+            transform: ``"pandas"`` or ``"polars"`` for data frames, ``"default"`` for the default of the
+                transformer. None changes nothing.
+
+        Raises:
+            TypeError: if the transformer is not a transformer.
+            ValueError: if the transformer cannot set its output.
+        """
+        _check_transformer(self.transformer, type(self).__name__)
+        for each in (self.transformer, getattr(self, "transformer_", self.transformer)):
+            if not hasattr(each, "set_output"):
+                raise ValueError(
+                    f"{type(self).__name__}: {type(each).__name__} has no `set_output`; expected a "
+                    f"transformer with it, such as StandardScaler()."
+                )
+            each.set_output(transform=transform)
+        return self
 
     def fit(self, X: Any, y: Any = None) -> StepTransformer:  # noqa: ARG002
         """Fit the transformer to the steps.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo.arguments import missing_directory
 from zoo.errors import UsageError
 from zoo.storage.atomic import write_bytes
 
@@ -59,7 +60,7 @@ class DocumentMarker:
             UsageError: if the file exists and has no such block, or its directory does not exist.
         """
         if not self.path.absolute().parent.is_dir():
-            raise UsageError(f"{self.path.parent}: no such file or directory; create it first.")
+            raise UsageError(missing_directory(self.path.parent))
         if self.path.exists():
             self.replace(self._text(), "")
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
+from zoo.arguments import missing_directory
 from zoo.errors import CheckpointError, UsageError
 from zoo.storage import checkpoint_files, log
 from zoo.storage.atomic import (
@@ -113,7 +114,7 @@ class RunDirectory:
             CheckpointError: At once, when another process holds the lock or it cannot be created.
         """
         if not exists(self.path):  # filelock would create it
-            raise CheckpointError(f"{self.path}: no such file or directory; create it first.")
+            raise CheckpointError(missing_directory(self.path))
         with exclusive_lock(self.path / _LOCK, f"The run directory {self.path}"):
             remove_temporaries(self.path)
             remove_temporaries(self.checkpoints_path)

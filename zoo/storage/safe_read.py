@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from io import BufferedIOBase, BufferedReader, FileIO
 from pathlib import Path
 
+from zoo.arguments import missing_directory
 from zoo.errors import CheckpointError
 from zoo.storage import strict_json
 
@@ -61,7 +62,7 @@ def cannot_write(path: StrPath, error: OSError) -> CheckpointError:
         if not directory.is_absolute() and _is_working_directory_deleted():
             return CheckpointError(DELETED_WORKING_DIRECTORY)
         if not directory.is_dir():
-            return CheckpointError(f"{directory}: no such file or directory; create it first.")
+            return CheckpointError(missing_directory(directory))
         what, remedy = "its directory permits no new files", _PLACE  # such as /proc
     return CheckpointError(f"cannot write {path}: {what}. An existing file is unchanged; {remedy}.")
 

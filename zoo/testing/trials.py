@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 
 from zoo._lazy import require
 from zoo.array_types import Array, Arrays
-from zoo.base import Cell
+from zoo.base import Cell, Input
 from zoo.errors import UsageError
 from zoo.layers import Recurrent, StackConfig, Tape
 from zoo.layers.stack import Stack
@@ -213,13 +214,21 @@ def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
     for name in discrete:
         state[name] = rng.integers(8, size=state[name].shape).astype(case.dtype)
         dlast[name] = np.zeros_like(dlast[name])
+    declared = rnn.stack.inputs
     inputs_at_steps = {
-        name: rng.uniform(0.5, 1.5, (case.steps, case.batch, *shape)).astype(case.dtype)
+        name: rng.uniform(*_range(declared[name]), (case.steps, case.batch, *shape)).astype(case.dtype)
         for name, shape in rnn.stack.input_shapes.items()
         # An input with different shapes in different layers cannot be given: every layer would get it.
         if all(layer.inputs.get(name, shape) == shape for layer in rnn.stack.directions)
     }
     return Trial(rnn, theta, tokens if case.tokens else dense, state, inputs_at_steps, dy, dlast, rng)
+
+
+def _range(declared: Input) -> tuple[float, float]:
+    """Numbers near one that an auxiliary input allows."""
+    least = -math.inf if declared.low is None else declared.low
+    most = math.inf if declared.high is None else declared.high
+    return min(max(0.5, least), most), max(min(1.5, most), least)
 
 
 def rebuild_layer(rnn: Recurrent, dtype: Any = None, threads: int = 1) -> Recurrent:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from operator import itemgetter
 from typing import Any
 
-from zoo.base import Cell, Noise
+from zoo.base import Cell
 from zoo.layers.stack import Stack
 
 
@@ -23,12 +23,16 @@ def aux_notes(stack: Stack, kind: str, description: Mapping[str, Any]) -> list[s
     if kind in ("table", "sequences"):  # a task or a text has no columns
         notes += [
             f"{stack.label()} has the auxiliary input {name!r}, and data only give `dt`, the time between "
-            f"rows, so it has its default in each row; to give it the values of a column, train an "
-            f"estimator of zoo.sklearn with `aux`, or a zoo.SequenceModel"
-            for name, each in stack.inputs.items()
-            if name != "dt" and not isinstance(each, Noise)
+            f"rows, so it is 0 in each row; to give it the values of a column, train an estimator of "
+            f"zoo.sklearn with `aux`, or a zoo.SequenceModel"
+            for name in inputs_without_values(stack, ("dt",))
         ]
     return [f"{note}." for note in notes if note]
+
+
+def inputs_without_values(stack: Stack, given: Collection[str]) -> list[str]:
+    """The auxiliary inputs that are not given and declare no default, so they are zero."""
+    return [name for name, each in stack.inputs.items() if name not in given and not each.has_default]
 
 
 def long_gap_note(stack: Stack, description: Mapping[str, Any]) -> str:

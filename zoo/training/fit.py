@@ -22,13 +22,14 @@ from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape
 from zoo.data.corpus import TextLevel
 from zoo.data.split import split_items
 from zoo.distributed.collectives import SINGLE_PROCESS
-from zoo.errors import UsageError
+from zoo.errors import UsageError, warn_caller
 from zoo.layers.validation import as_aux_inputs, as_lengths, mask_padding
 from zoo.model import AnyModel, LanguageModel, SequenceModel
 from zoo.model.targets import as_targets
 from zoo.registry.api import resolve
 from zoo.training.array_dataset import ArrayDataset, Sequences
 from zoo.training.array_dataset import evaluate_sequences as evaluate_sequences
+from zoo.training.aux_notes import inputs_without_values
 from zoo.training.config import Config
 from zoo.training.dataset import Dataset
 from zoo.training.evaluation import bits, evaluate
@@ -55,6 +56,10 @@ def fit_sequences(
 ) -> list[Event]:
     """Train on sequences; see ``SequenceModel.fit``."""
     sequences = as_sequences(model, inputs, targets, weights, lengths, aux)
+    for name in inputs_without_values(model.stack, sequences.aux):
+        warn_caller(
+            f"fit: {model.stack.label()} reads {name!r}, which `aux` lacks, so it is 0 at every step."
+        )
     has_classes = model.criterion.target == "class" and np.ndim(targets) == 1
     train, valid = divide_validation(
         model, sequences, validation, lengths, aux, seed, has_classes=has_classes
@@ -214,7 +219,10 @@ def as_sequences(
     y, checked = as_targets(targets, weights, model.criterion, *sizes, owner, steps)
     named = {} if aux is None else as_mapping(aux, f"{owner}: aux")
     declared = model.stack.inputs, model.stack.input_shapes
-    checked_aux = as_aux_inputs(named, *declared, x.shape[:2], model.dtype, owner)
+    read_steps = np.full(x.shape[1], x.shape[0]) if steps is None else steps
+    if checked is not None:
+        read_steps = np.where(checked.any(axis=0), read_steps, 0)
+    checked_aux = as_aux_inputs(named, *declared, x.shape[:2], model.dtype, owner, read_steps)
     _check_finite(x, y, np.ndim(targets), checked_aux, checked, steps, owner)
     data = Sequences(x, y, checked, steps, checked_aux)
     if checked is None or checked.any(axis=0).all():

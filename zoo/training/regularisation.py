@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from zoo.arguments import as_integer, short_repr
 from zoo.base import Component, Constraint, Optimizer, Penalty
-from zoo.base.names import matching_names, split_assignments
+from zoo.base.names import matching_names
 from zoo.base.param_groups import (
     AnyOptimizer,
     GroupedOptimizer,
@@ -21,6 +21,7 @@ from zoo.base.param_groups import (
     ParamGroups,
     as_param_groups,
 )
+from zoo.base.set_options import parse_options
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.model import AnyModel
 from zoo.model.two_pass_step import ActivityPenalty
@@ -112,18 +113,7 @@ def _component(base: type[C], given: Any, owner: str) -> C:
         cls = load_class_file(name, base) if is_file_spec(name) else component_class(base, name)
     except UnknownNameError as error:
         raise UnknownNameError(f"{error} Name a class in a file as FILE.py:Class.") from None
-    return cls(**_options(cls, text)) if text else cls()
-
-
-def _options(cls: type[Component], text: str) -> dict[str, Any]:
-    declared, first = cls.declared_options, next(iter(cls.declared_options), "")
-    if "=" not in text.partition(",")[0] and first:
-        text = f"{first}={text}"
-    values = split_assignments(text, cls.label())
-    return {
-        name: declared[name].parse(value, cls.label()) if name in declared else value
-        for name, value in values.items()
-    }
+    return cls(**parse_options(cls, text)) if text else cls()
 
 
 @dataclass(frozen=True)

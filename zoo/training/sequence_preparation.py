@@ -22,7 +22,7 @@ from zoo.data.sequence_reader import SequenceRoles, read_sequences
 from zoo.data.table import DataColumn
 from zoo.errors import UsageError
 from zoo.forecasting.spec import quantile_levels
-from zoo.forecasting.target_losses import named_loss
+from zoo.registry import named_loss
 from zoo.training.config import DEFAULT_CLASS_LOSS, Config
 from zoo.training.defaults import KIND_DEFAULTS, STEPWISE_SEQ, run_steps, with_intervals
 from zoo.training.labelled_dataset import LabelledDataset

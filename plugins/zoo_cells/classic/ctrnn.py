@@ -86,7 +86,9 @@ class CTRNN(zoo.Cell):
     b = zoo.Param("H", help="added to a potential before the logistic function")
     s = zoo.Param("H", init=time_constants, help="time constants, before the softplus")
     h = zoo.State("H", help="potentials")
-    dt = zoo.Input(default=1.0, between_steps=True, limit=longest_step, help="time since the previous step")
+    dt = zoo.Input(
+        default=1.0, between_steps=True, limit=longest_step, low=0, help="time since the previous step"
+    )
     tau_min = zoo.Option(1.0, low=1e-6, help="smallest time constant, in units of dt")
 
     def step(self, x: Array, h: Array, dt: Array) -> zoo.Output:

@@ -82,7 +82,7 @@ class CfC(zoo.Cell):
     Wv = zoo.Param("units", "4H", init=glorot_heads, help="backbone to heads f, g, a, d")
     bv = zoo.Param("4H", help="bias of heads f, g, a, d")
     h = zoo.State("H", help="hidden units, and the output")
-    dt = zoo.Input(default=1.0, between_steps=True, help="time since the previous step")
+    dt = zoo.Input(default=1.0, between_steps=True, low=0, help="time since the previous step")
     units = zoo.Option(128, low=1, help="units of the backbone")
 
     def step(self, x: Array, h: Array, dt: Array) -> Array:

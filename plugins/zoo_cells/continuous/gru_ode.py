@@ -96,7 +96,9 @@ class GRUODE(zoo.Cell):
     Wn = zoo.Param("H", "H", init=glorot_gates, help="reset hidden to candidate n")
     b = zoo.Param("3H", init=slight, help="bias of gates r, z, n")
     h = zoo.State("H", help="hidden units, and the output")
-    dt = zoo.Input(default=1.0, between_steps=True, limit=longest_step, help="time since the previous step")
+    dt = zoo.Input(
+        default=1.0, between_steps=True, limit=longest_step, low=0, help="time since the previous step"
+    )
     steps = zoo.Option(1, low=1, high=64, help="Euler steps within dt")
     gates = zoo.Gates(reset_gate="r", update_gate="z", candidate="n")
 

@@ -99,7 +99,7 @@ class LTC(zoo.Cell):
     sigma = zoo.Param("H", "H", init=between(3, 8), help="slope at which a neuron opens a synapse")
     erev = zoo.Param("H", "H", init=polarity, help="potential that a neuron's synapse pulls to")
     h = zoo.State("H", help="potentials of the neurons, and the output")
-    dt = zoo.Input(default=1.0, between_steps=True, help="time since the previous step")
+    dt = zoo.Input(default=1.0, between_steps=True, low=0, help="time since the previous step")
     unfolds = zoo.Option(6, low=1, high=64, help="solver steps within dt")
 
     def step(self, x: Array, h: Array, dt: Array) -> Array:

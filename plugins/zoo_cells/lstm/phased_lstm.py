@@ -90,7 +90,7 @@ class PhasedLSTM(zoo.Cell):
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
     t = zoo.State(1, help="time")
-    dt = zoo.Input(default=1.0, between_steps=True, help="time since the previous step")
+    dt = zoo.Input(default=1.0, between_steps=True, low=0, help="time since the previous step")
     open = zoo.Option(0.05, low=1e-6, high=1.0, help="part of the period in which a unit is open")
     leak = zoo.Option(0.001, low=0.0, high=1.0, help="opening of a closed unit at the end of its period")
     gates = zoo.Gates(input_gate="k", forget_gate="1 - k", output_gate="sigmoid_o", candidate="e")

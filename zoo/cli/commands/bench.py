@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.arguments import missing_directory
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import Command, format_options, option
 from zoo.cli.terminal import bold, echo, print_facts, show_table
@@ -136,7 +137,7 @@ def _check_files(chart: Path | None, marker: DocumentMarker | None) -> None:
 
     if chart:
         if not chart.absolute().parent.is_dir():
-            raise UsageError(f"{chart.parent}: no such file or directory; create it first.")
+            raise UsageError(missing_directory(chart.parent))
         check_chart(chart)
     if marker:
         marker.check()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.arguments import counted, real_path
+from zoo.arguments import counted, missing_directory, real_path
 from zoo.base.metric import metric_text
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, file_cells, plugin_option
@@ -94,7 +94,7 @@ def _target(path: str, out: str | None, force: bool) -> Path:
     if target.is_dir():
         raise UsageError(f"calibrate: {target} is a directory; name a file with --out.")
     if not target.parent.is_dir():
-        raise UsageError(f"{target.parent}: no such file or directory; create it first.")
+        raise UsageError(missing_directory(target.parent))
     _check_is_outside_runs(target)
     if os.path.lexists(target) and not force:  # also a link to a file that does not exist
         raise UsageError(f"calibrate: {target} is there already; choose another --out, or add --force.")

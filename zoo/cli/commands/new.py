@@ -20,7 +20,7 @@ from string import Template
 import click
 
 import zoo
-from zoo.arguments import expand_user, real_path
+from zoo.arguments import expand_user, missing_directory, real_path
 from zoo.cli.flags import Command, argument, option
 from zoo.cli.terminal import echo, indent
 from zoo.errors import DefinitionError, UsageError
@@ -212,7 +212,7 @@ def check_target(target: Path) -> None:
         UsageError: if it is a file, not empty, or the current directory, or its parent does not exist.
     """
     if not real_path(target).parent.is_dir():
-        raise UsageError(f"{real_path(target).parent}: no such file or directory; create it first.")
+        raise UsageError(missing_directory(real_path(target).parent))
     if target.exists() and not target.is_dir():
         raise UsageError(f"{target} is a file; choose another directory with --out.")
     if target.is_dir() and any(target.iterdir()):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from zoo.arguments import missing_directory
 from zoo.cli.completion import complete_reports
 from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option
 from zoo.cli.errors import echo_err
@@ -84,7 +85,7 @@ def command(
     if figures:
         check_figures(figures[0])
     if out and not out.absolute().parent.is_dir():
-        raise UsageError(f"{out.parent}: no such file or directory; create it first.")
+        raise UsageError(missing_directory(out.parent))
     if paper and RunDirectory(directory).holds_run():
         raise UsageError(f"--paper {paper}: {directory} is a run; give the directory of a comparison.")
     report = make_report(directory, cell=file_cells(cell), symbols=symbols, task=file_task(task), data=data)
