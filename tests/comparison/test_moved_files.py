@@ -44,7 +44,7 @@ def stored_options(label):
     return plan.tasks[label].options
 
 
-def test_a_file_that_has_moved_is_named_again(moved):
+def test_a_file_that_has_moved_can_be_named(moved):
     label, new = moved
     with pytest.raises(MissingSourceError) as missing:
         zoo.compare(out="comparison")

@@ -168,7 +168,7 @@ def _check_same(
             raise CheckpointError(
                 f"{directory.path} cannot be resumed: the {what} has changed since (sha256 "
                 f"{_short_digest(then)} then, {now[:12]} now); restore it, or start a new run with another "
-                f"`out`."
+                f"`out`. To begin with the parameters of this run, name it as `init_from`."
             )
     if model_then != model_now:
         raise CheckpointError(
