@@ -317,6 +317,7 @@ def test_resume_with_another_text_is_an_error(copy):
     before = Run(copy).history
     result = run("train", "--resume", "--out", copy, "--data", "builtin:pydoc")
     assert "the text has changed since (sha256 2cf24dba5fb0 then, " in result.stderr
+    assert "To begin with the parameters of this run, name it as --init-from." in result.stderr
     assert result.exit_code == 1
     assert Run(copy).history == before
 

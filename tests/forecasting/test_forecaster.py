@@ -127,6 +127,7 @@ def test_reprs_are_one_line_of_any_table(count, steps, targets):
     assert all(len(text) < 200 and "\n" not in text for text in (repr(forecast), repr(backtest)))
 
 
+@pytest.mark.filterwarnings("ignore:.*all forecasts have times of training")
 @pytest.mark.parametrize("part", [None, "train", "valid", "all"])
 @pytest.mark.parametrize("rows", [None, N, N - 40])
 def test_evaluate_scores_every_row_as_zoo_eval_does(rows, part, run, tmp_path):
@@ -353,7 +354,33 @@ def test_backtest_compares_with_actual_values(run):
     from_one = zoo.forecast(run, table(146), steps=2)
     np.testing.assert_allclose(from_one.values[0], forecast.values[1], rtol=1e-9)
     assert zoo.backtest(run, steps=2, stride=1).forecast.values.shape[0] == 15
-    assert zoo.backtest(run, table()).scores["part"] == "all"
+
+
+@pytest.mark.parametrize("rows", [30, N - 17, N - 16, N - 15, N, N + 12])
+def test_backtest_of_a_table_that_has_grown_begins_after_the_rows_of_training(rows, run, recwarn):
+    """Validation ends with row 143. A forecast of one step needs one later row."""
+    scores = zoo.backtest(run, table(rows)).scores
+    later = rows - 144
+    words = (
+        "all forecasts have times of training or validation, so the errors may be too small. Give 1 row or"
+    )
+    assert any(words in str(each.message) for each in recwarn) == (later < 1)
+    assert (scores["part"], scores["windows"]) == (("test", later) if later > 0 else ("all", rows - 10))
+    assert zoo.backtest(run, table(rows), part="all").scores["windows"] == rows - 10
+
+
+@pytest.mark.parametrize("first", [144, 150])
+def test_backtest_of_later_rows_alone_reads_all_of_them(first, run):
+    data = {name: column[first:] for name, column in table(first + 30).items()}
+    scores = zoo.backtest(run, data).scores
+    assert (scores["part"], scores["windows"]) == ("all", 20)
+
+
+def test_backtest_of_a_table_without_times_reads_all_rows(run):
+    trained = Forecaster.load(run)
+    roles = replace(trained.spec.roles, time=None)
+    without = replace(trained, spec=replace(trained.spec, roles=roles, time_kind=None))
+    assert without.backtest({"y": wave()}).scores["part"] == "all"
 
 
 def test_backtest_of_a_new_series_reads_no_later_rows(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -31,6 +32,35 @@ def test_signatures_of_fit_list_its_options(model):
     assert {name: parameters[name].default for name in FIT_DEFAULTS} == FIT_DEFAULTS
 
 
+class Own(zoo.Cell):
+    """A cell with an option."""
+
+    b = zoo.Param("H")
+    h = zoo.State("H")
+    forget_bias = zoo.Option(0.0)
+
+    def step(self, x, h):
+        return h + self.b + self.forget_bias
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("lstm", "zoo.get_cell('lstm', "),
+        ("elstm", "zoo.get_cell('elstm', "),
+        (Own, "Own("),
+        (zoo.get_cell("lstm"), "LSTM("),
+    ],
+)
+@pytest.mark.parametrize(
+    "make", [zoo.Recurrent, lambda cell, *sizes, **given: zoo.SequenceModel(cell, 3, 8, 2, **given)]
+)
+def test_options_of_a_cell_as_arguments(make, cell, shown):
+    words = f"argument 'forget_bias'. It is an option of the cell: give {shown}forget_bias=1.0)."
+    with pytest.raises(TypeError, match=re.escape(words)):
+        make(cell, 3, 8, forget_bias=1.0)
+
+
 def test_unknown_arguments():
     with pytest.raises(
         TypeError, match=r"^zoo\.Recurrent got the unknown argument 'layers'\. Did you mean 'num_layers'"
@@ -40,6 +70,9 @@ def test_unknown_arguments():
         TypeError, match=r"'zzz'\. Its arguments are cell, input_size, .*, learned_state, precision, dtype\.$"
     ):
         zoo.Recurrent("lstm", 3, 8, zzz=2)
+    for unknown in ("lstn", 3, ["lstm", "gru"], None):
+        with pytest.raises(TypeError, match=r"'forget_bias'\. Its arguments are cell, "):
+            zoo.Recurrent(unknown, 3, 8, forget_bias=1.0)
     model = zoo.SequenceModel("vanilla", 2, 3, 4)
     with pytest.raises(TypeError, match=r"^zoo\.SequenceModel\.fit got .* 'epoch'\. Did you mean 'epochs'"):
         model.fit(np.ones((2, 1, 2)), [0], epoch=1)

@@ -185,6 +185,25 @@ def test_noise_dropout_and_auxiliary_inputs(cell: str) -> None:
     np.testing.assert_allclose(rnn.grad @ direction, slope, rtol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_episodes_of_a_batch_end_at_different_steps(seed: int) -> None:
+    """The influence of a sequence ends with its episode, as back-propagation does."""
+    stream = Stream(cell="gru+episodes", seed=seed)
+    rnn, starts = stream.rnn, np.random.default_rng(seed).random(stream.x.shape[:2]) < 0.2
+    with pure_python():
+        rnn.forward(stream.x, episode_start=starts)
+        rnn.backward(stream.dy)
+        expected, total, gradient = rnn.grad.copy(), np.zeros_like(rnn.grad), zoo.RTRL(rnn)
+        for chunk in stream.chunks:
+            gradient.forward(stream.x[chunk], episode_start=starts[chunk])
+            gradient.backward(stream.dy[chunk])
+            total += rnn.grad
+        rnn.forward(stream.x)
+        rnn.backward(stream.dy)
+    np.testing.assert_allclose(total, expected, rtol=1e-9, atol=1e-12)
+    assert not np.allclose(rnn.grad, expected)  # the starts matter
+
+
 @pytest.mark.parametrize("kind", ["classes", "numbers", "language"])
 def test_models(kind: str) -> None:
     """The mean of the gradients of chunks, weighted by their steps, is the gradient of the whole stream."""

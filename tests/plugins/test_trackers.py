@@ -107,6 +107,33 @@ def test_failing_tracker_is_dropped(tmp_path, where):
     assert json.loads(json.dumps(training_events())) == history(run)
 
 
+def test_a_generator_without_contextmanager_is_an_error():
+    with pytest.raises(
+        zoo.DefinitionError, match=r"open is a generator; mark it @contextlib.contextmanager."
+    ):
+
+        class Bare(zoo.Tracker):
+            """No context manager."""
+
+            def open(self, start_event):
+                yield print
+
+
+@pytest.mark.parametrize("value", [None, 3, "print"])
+def test_a_tracker_that_yields_no_function_is_dropped(tmp_path, value):
+    class Wrong(zoo.Tracker):
+        """Yield something else."""
+
+        @contextmanager
+        def open(self, start_event):
+            yield value
+
+    words = rf"run continues \(TypeError: open yields {value!r}; expected a function of an event\)"
+    with pytest.warns(zoo.ZooWarning, match=words):
+        run = examples.train(tmp_path, steps=2, trackers=[Wrong, Recorder])
+    assert zoo.Run(run).ended == "finished"
+
+
 def test_failing_tracker_does_not_hide_divergence(tmp_path, diverging):
     with pytest.warns(zoo.ZooWarning, match="broken"), pytest.raises(zoo.ZooError, match="diverged"):
         examples.train(tmp_path, trackers=[Broken(where="diverged")])

@@ -490,6 +490,8 @@ def test_configuration_survives_json():
             config_from_json(stored, "x")
 
 
+A, B = {"data": "a.txt"}, {"data": "b.txt"}
+ON_TEXT = {"task": "text", "data": (), "split": None, "seq": None, "task_options": A}
 BEGUN = Config(steps=100, eval_every=10, split="100", batch=2, seq=4, save_every=10)
 
 
@@ -510,6 +512,12 @@ BEGUN = Config(steps=100, eval_every=10, split="100", batch=2, seq=4, save_every
         ({"patience": 3}, {"steps": 200}, []),
         ({"patience": 3, "steps": 105}, {"steps": 200}, ["steps: 105 -> 200"]),
         ({"steps": 105}, {"steps": 200}, []),
+        (ON_TEXT, {"task_options": {"data": __file__}}, []),
+        (
+            ON_TEXT,
+            {"task_options": B},
+            [f"task_options: {A} -> {B}"],
+        ),
     ],
 )
 def test_incompatible_changes(before, now, harmful):

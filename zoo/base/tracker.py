@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import MappingProxyType
@@ -54,6 +55,11 @@ class Tracker(Component, abstract=True):
             raise DefinitionError(
                 f"{cls.error_name()}: open is missing; add a context manager open(self, start_event) that "
                 f"yields a function to call with every event."
+            )
+
+        if inspect.isgeneratorfunction(cls.open):
+            raise DefinitionError(
+                f"{cls.error_name()}: open is a generator; mark it @contextlib.contextmanager."
             )
 
     def open(self, start_event: Event) -> AbstractContextManager[EventWriter]:

@@ -30,7 +30,7 @@ from zoo.comparison.plan import (
 )
 from zoo.comparison.records import RunGroup
 from zoo.comparison.specs import TaskInfo
-from zoo.errors import CheckpointError, UnknownNameError, UsageError
+from zoo.errors import CheckpointError, MissingSourceError, UnknownNameError, UsageError
 from zoo.kernels.losses import BUILT_IN_LOSSES
 from zoo.kernels.precision import check_precision
 from zoo.layers.config import StackConfig
@@ -44,6 +44,7 @@ from zoo.storage import RunDirectory
 from zoo.training.config import REGULARISATION_SETTINGS
 from zoo.training.defaults import KIND_DEFAULTS
 from zoo.training.regularisation import ACTIVITY, as_regularisation
+from zoo.training.resume import changed_options
 
 SEEDS, PARAMS, STEPS = 5, 20_000, 2_000
 SWEEP_ROUNDS = 8
@@ -255,6 +256,10 @@ def _resolve_entries(
             if label in specs or not before or before.is_data:  # of data, the loss is unknown
                 raise
             raise specs_module.missing_component_error(kind, label, before.name) from None
+        except MissingSourceError as error:
+            if kind != "task" or not before or label in options:
+                raise
+            raise _missing_file_error(label, before, error) from None
         if before:
             if before.is_data:
                 check_unchanged(before.name, before.source, resolved[label][0].source)
@@ -262,15 +267,27 @@ def _resolve_entries(
     return resolved
 
 
+def _missing_file_error(label: str, task: PlanEntry, error: MissingSourceError) -> MissingSourceError:
+    """Make the error for a file of a task that is not there, for example on another machine."""
+    names = [name for name, value in task.options.items() if isinstance(value, str) and value in str(error)]
+    option = f"{label}.{names[0] if names else 'OPTION'}"
+    return MissingSourceError(
+        f"compare: the task {label!r} of the comparison cannot read its file. {error} If the file has moved, "
+        f"name it, as in `zoo compare --out DIR --set {option}=FILE`."
+    )
+
+
 def _entry_changes(kind: str, label: str, before: PlanEntry, now: PlanEntry) -> Changes:
     if before.name != now.name:
         return [f"{kind} {label!r}: {before.name} -> {now.name}"]
     if before.options != now.options:
-        changed = {name for name in now.options if before.options.get(name) != now.options[name]}
-        return [
-            f"{label}.{name}: {short_repr(before.options.get(name))} -> {short_repr(now.options[name])}"
-            for name in sorted(changed)
-        ]
+        has_same_examples = kind == "task" and before.source == now.source
+        changed = changed_options(before.options, now.options, may_move=has_same_examples)
+        if changed:
+            return [
+                f"{label}.{name}: {short_repr(before.options.get(name))} -> {short_repr(now.options[name])}"
+                for name in changed
+            ]
     if before.source != now.source:
         return [_source_change(kind, label)]
     return []

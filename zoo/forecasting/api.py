@@ -60,8 +60,9 @@ def backtest(
         data: As for :func:`zoo.forecast`.
         steps: Steps of each forecast; None for the horizon of the model.
         stride: Rows from one forecast to the next; None for the steps, so that forecasts do not overlap.
-        part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the test part, or for all rows of
-            series of training in other data. The units of a series that is new come from its training part.
+        part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the test part. Of series of training
+            in other data, None means the rows after those of training and validation. The units of a series
+            that is new come from its training part.
         level: As for :func:`zoo.forecast`.
         cell: The class of the cell, if it is not registered.
 

@@ -21,7 +21,7 @@ from zoo.data.time_kind import check_time_kind
 from zoo.data.training_files import check_unchanged
 from zoo.errors import CheckpointError, DataError, UsageError, warn_caller
 from zoo.forecasting.baselines import History, seasonal_naive
-from zoo.forecasting.calibration import Calibration
+from zoo.forecasting.calibration import Calibration, first_unseen
 from zoo.forecasting.evaluation import (
     actual_after,
     divide_series,
@@ -29,6 +29,7 @@ from zoo.forecasting.evaluation import (
     last_part,
     make_interval,
     missing_targets,
+    part_origins,
     score_forecasts,
     split_ends,
     with_units,
@@ -318,8 +319,9 @@ class Forecaster:
             steps: Steps of each forecast; None for the horizon.
             stride: Rows from one origin to the next; None for the steps, so that forecasts do not overlap.
             part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the last part with windows. For
-                other data than those of training None means all, unless a series is new. The units of a new
-                series are measured in its training part, and the test part is the rest.
+                other data than those of training None means all rows after those that training and
+                validation have read, unless a series is new. The units of a new series are measured in its
+                training part, and the test part is the rest.
             level: As for :meth:`forecast`.
 
         Raises:
@@ -343,8 +345,9 @@ class Forecaster:
         if has_new_series:
             cuts[1] = cuts[0]  # the model was not selected on these rows, so none are for validation
         windows = self._windows(panel, cuts[0])
-        reads_all = data is not None and not has_new_series
-        part = part or ("all" if reads_all else last_part(panel, cuts, self.spec, steps))
+        if part is None and data is not None and not has_new_series:
+            cuts, part = self._unseen_rows(panel, cuts, steps)
+        part = part or last_part(panel, cuts, self.spec, steps)
         given = self.model, windows, panel, cuts, part, self.calibration
         forecasts = forecast_part(*given, steps=steps, stride=stride, level=level)
         scores = score_forecasts(forecasts, windows, panel, cuts[0])
@@ -364,6 +367,27 @@ class Forecaster:
             panel.is_utc,
         )
         return Backtest(forecast, scores, seasonal_naive(history, origins))
+
+    def _unseen_rows(self, panel: Panel, cuts: Array, steps: int) -> tuple[Array, str]:
+        """The part of other data to evaluate, and the ends of the parts.
+
+        A table that has grown since training holds rows of training, too, whose errors are too small. The
+        test part is the rows after them. Times identify rows, so without times the part is all rows.
+        """
+        if panel.times is None or self.calibration is None:
+            return cuts, "all"
+        unseen = first_unseen(panel, self.calibration.last_seen)
+        if (unseen == panel.offsets[:-1]).all():
+            return cuts, "all"
+        fitted = np.where(unseen > panel.offsets[:-1], np.minimum(cuts[0], unseen), cuts[0])  # for baselines
+        later = np.stack([fitted, unseen, cuts[2]])
+        if any(part_origins(panel, later, "test", self.spec, steps)):
+            return later, "test"
+        warn_caller(
+            f"{panel.table.name}: all forecasts have times of training or validation, so the errors may be "
+            f"too small. Give {counted(steps, 'row')} or more after those times."
+        )
+        return cuts, "all"
 
     def evaluate(self, data: Any = None, part: str | None = None) -> dict[str, Any]:
         """The errors of the model and of the baselines, as plain JSON values, with an origin at every row.

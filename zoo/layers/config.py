@@ -12,10 +12,10 @@ from typing import Any, TypeAlias, TypedDict, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from zoo.arguments import as_bool, as_fraction, as_integer, counted
+from zoo.arguments import as_bool, as_fraction, as_integer, counted, short_repr
 from zoo.base import Block, Cell
 from zoo.base.names import did_you_mean
-from zoo.errors import UsageError
+from zoo.errors import UsageError, ZooError
 from zoo.kernels.precision import check_precision
 from zoo.layers.time_chunks import Recompute, check_recompute
 from zoo.layers.validation import as_cells, as_dtype, cells_label
@@ -262,9 +262,11 @@ def with_options(owner: str, options: type, defaults: Mapping[str, Any]) -> Call
                     f"({', '.join(first)}); found {count}. Pass the others by name, for example "
                     f"{names[len(first)]}=VALUE."
                 )
-            for name in kwargs:
+            for name, value in kwargs.items():
                 if name not in names:
-                    advice = did_you_mean(name, names) or f" Its arguments are {', '.join(names)}."
+                    given = {**dict(zip(positional, args, strict=False)), **kwargs}
+                    advice = _cell_option_advice(given.get("cell"), name, value) or did_you_mean(name, names)
+                    advice = advice or f" Its arguments are {', '.join(names)}."
                     raise TypeError(f"{owner} got the unknown argument {name!r}.{advice}")
             return function(*args, **kwargs)
 
@@ -273,6 +275,18 @@ def with_options(owner: str, options: type, defaults: Mapping[str, Any]) -> Call
         return checked  # type: ignore[return-value]
 
     return decorate
+
+
+def _cell_option_advice(cell: Any, name: str, value: Any) -> str:
+    """Advice for an argument that is an option of the cell; empty for another argument."""
+    try:
+        resolved = None if cell is None else resolve_cells(cell)
+    except ZooError:
+        return ""
+    if not isinstance(resolved, Cell) or name not in resolved.options:
+        return ""
+    start = f"zoo.get_cell({cell!r}, " if isinstance(cell, str) else f"{type(resolved).__name__}("
+    return f" It is an option of the cell: give {start}{name}={short_repr(value)})."
 
 
 def with_advice(owner: str, advise: Callable[[str, Any], str]) -> Callable[[Function], Function]:

@@ -146,24 +146,24 @@ def parse_spec(spec: str) -> tuple[CheckSuite, str]:
     """
     kind, colon, name = spec.partition(":")
     if colon and kind in KINDS:
-        return _suite(kind, name), name
+        return _suite(kind, name, name), name
     if not is_file_spec(spec) or split_name(spec).is_composite:
         return CELLS, spec
     component = load_component_file(spec)
-    return _suite(component.kind, component.name), spec
+    return _suite(component.kind, component.name, spec), spec
 
 
 _NO_LAWS = {
     "loss": "compare its gradient with finite differences, as docs/howto/loss.md shows",
-    "modifier": "check a cell with it, CELL+{name}",
-    "tracker": "try it with `zoo train --tracker {name}`",
+    "modifier": "check a cell with it, CELL+{spec}",
+    "tracker": "try it with `zoo train --tracker {spec}`",
 }
 """Advice for each kind of component without laws."""
 
 
-def _suite(kind: str, name: str) -> CheckSuite:
+def _suite(kind: str, name: str, spec: str) -> CheckSuite:
     if kind not in SUITES:
-        raise UsageError(f"{kind} {name!r} has no laws of its own; {_NO_LAWS[kind].format(name=name)}.")
+        raise UsageError(f"{kind} {name!r} has no laws of its own; {_NO_LAWS[kind].format(spec=spec)}.")
     return SUITES[kind]
 
 

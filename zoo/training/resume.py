@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,34 @@ def fill_defaults_from(config: Config, before: Config, *, has_schedule: bool = T
 def incompatible_changes(before: Config, now: Config) -> list[str]:
     """Differences between two configurations that would change the results of a resumed run."""
     allowed = RESUMABLE_CHANGES - ({"steps", "epochs"} if _depends_on_length(before) else set())
+    if before.task == now.task and not changed_options(before.task_options, now.task_options, may_move=True):
+        allowed |= {"task_options"}  # the checkpoint has the digest of the examples
     old, new = before.to_json(), now.to_json()
     return [
         f"{name}: {_value(old[name])} -> {_value(new[name])}"
         for name in old
         if old[name] != new[name] and name not in allowed
     ]
+
+
+def changed_options(before: Mapping[str, Any], now: Mapping[str, Any], *, may_move: bool) -> list[str]:
+    """The options of a task that differ, sorted.
+
+    Args:
+        before: The stored options.
+        now: The requested options.
+        may_move: Whether an option may name a file or a directory in another location. The caller compares
+            the examples of the task.
+    """
+    return [
+        name
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name) and not (may_move and _names_file(now.get(name)))
+    ]
+
+
+def _names_file(value: Any) -> bool:
+    return isinstance(value, str) and os.path.exists(value)  # noqa: PTH110 - Path.exists raises for some names
 
 
 def _value(setting: Any) -> str:
@@ -145,7 +168,7 @@ def _check_same(
             raise CheckpointError(
                 f"{directory.path} cannot be resumed: the {what} has changed since (sha256 "
                 f"{_short_digest(then)} then, {now[:12]} now); restore it, or start a new run with another "
-                f"`out`, from these parameters with `init_from`."
+                f"`out`. To begin with the parameters of this run, name it as `init_from`."
             )
     if model_then != model_now:
         raise CheckpointError(

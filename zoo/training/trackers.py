@@ -69,8 +69,11 @@ class _SafeTracker:
     def _log(self, event: Event) -> None:
         if self.record is None:
             opened = self.tracker.open(event)
-            self.record = opened.__enter__()
+            record = opened.__enter__()
             self.opened = opened
+            if not callable(record):
+                raise TypeError(f"open yields {short_repr(record)}; expected a function of an event")
+            self.record = record
         self.record(event)
 
     def _guard(self, work: Callable[[], object]) -> None:

@@ -29,7 +29,7 @@ from zoo.cli.errors import exit_interrupted
 from zoo.cli.flags import Command, Flag
 from zoo.cli.terminal import echo
 from zoo.cli.train_flags import DATA, FLAGS, SEQUENCES
-from zoo.comparison.plan import DATA_SETTINGS, DEFAULTS, SETTINGS
+from zoo.comparison.plan import DATA_SETTINGS, DEFAULTS, SETTINGS, read_plan
 from zoo.comparison.specs import in_blocks, label_specs
 from zoo.errors import UsageError
 from zoo.registry import is_stack, layer_names, split_at_commas
@@ -341,6 +341,16 @@ def run(
         raise click.exceptions.Exit(1)
 
 
+def _stored_tasks(out: str | None, tasks: Sequence[str]) -> list[str]:
+    """The tasks of the comparison in a directory that have a registered name and are not given."""
+    plan = None if out is None else read_plan(Path(out))
+    given = label_specs("task", tasks)[0]
+    entries = (
+        {} if plan is None else {label: entry for label, entry in plan.tasks.items() if label not in given}
+    )
+    return [f"{label}={entry.spec}" for label, entry in entries.items() if entry.spec == entry.name]
+
+
 def _arguments(flags: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """The arguments of ``zoo.compare``."""
     cells, tasks = split_names(flags.pop("cells")), split_names(flags.pop("tasks"))
@@ -350,7 +360,8 @@ def _arguments(flags: dict[str, Any], assignments: Sequence[str]) -> dict[str, A
         if (value := flags.pop(name := str(flag.name))) is not None and value != ()
     }
     blocks = split_names(flags.pop("block"))
-    options, chosen = parse_options(cells, tasks, settings, assignments, blocks)
+    stored = _stored_tasks(flags["out"], tasks) if assignments else []
+    options, chosen = parse_options(cells, [*tasks, *stored], settings, assignments, blocks)
     flags["lr_grid"] = parse_rates(flags["lr_grid"])
     flags |= {name: parse_sizes(name, flags[name]) for name in ("params", "hidden")}
     return {

@@ -1,0 +1,93 @@
+"""A task that reads a file: the file of a comparison may move, and its content may not change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import zoo
+from zoo.cli.app import cli
+from zoo.comparison.plan import read_plan
+from zoo.errors import CheckpointError, MissingSourceError
+from zoo.training.resume import changed_options
+
+TEXT = "the cat sat on the mat.\n" * 400
+
+
+class Stopped:
+    """An executor that stops the comparison when it has its plan."""
+
+    def map(self, jobs, on_event):
+        raise RuntimeError
+
+
+def stop(*components, **given):
+    with pytest.raises(RuntimeError):
+        zoo.compare(*components, engine=Stopped(), **given)
+
+
+@pytest.fixture(params=["text", "mine"])
+def moved(request, tmp_path, monkeypatch):
+    """A comparison with one task, its label, and the text, which has moved since."""
+    monkeypatch.chdir(tmp_path)
+    label, (old, new) = request.param, (tmp_path / "old.txt", tmp_path / "folder" / "new.txt")
+    old.write_text(TEXT)
+    stop("vanilla", f"{label}=text", options={label: {"data": old.name}}, hidden=3, steps=2, out="comparison")
+    new.parent.mkdir()
+    return label, old.rename(new)
+
+
+def stored_options(label):
+    plan = read_plan(Path("comparison"))
+    return plan.tasks[label].options
+
+
+def test_a_file_that_has_moved_can_be_named(moved):
+    label, new = moved
+    with pytest.raises(MissingSourceError) as missing:
+        zoo.compare(out="comparison")
+    assert f"the task {label!r} of the comparison cannot read its file. old.txt: no such" in str(
+        missing.value
+    )
+    assert f"--set {label}.data=FILE`." in str(missing.value)
+    stop(out="comparison", options={label: {"data": str(new)}})
+    assert stored_options(label)["data"] == str(new)
+    stop(out="comparison")
+
+
+@pytest.mark.parametrize("text", [TEXT + "the dog.", TEXT.replace("cat", "cow"), TEXT[:-200]])
+def test_a_file_with_another_content_is_an_error(text, moved):
+    label, new = moved
+    new.write_text(text)
+    with pytest.raises(CheckpointError, match=rf"another comparison \({label}.data: 'old.txt' -> "):
+        zoo.compare(out="comparison", options={label: {"data": str(new)}})
+    assert stored_options(label)["data"] == "old.txt"
+
+
+@pytest.mark.parametrize(
+    ("assignments", "words"),
+    [
+        (["data=folder/new.txt", "seq=9"], "{}.seq: 64 -> 9); restore"),
+        (["data=gone.txt"], "Error: gone.txt: no such file or directory; give"),
+        (["dat=x"], "--set {}.dat: unknown option 'dat'"),
+    ],
+)
+def test_set_needs_no_name_of_a_stored_task(assignments, words, moved):
+    label, _ = moved
+    words_of_flags = [word for each in assignments for word in ("--set", f"{label}.{each}")]
+    result = CliRunner().invoke(cli, ["compare", "--out", "comparison", *words_of_flags])
+    assert result.exit_code != 0
+    assert words.format(label) in result.stderr
+
+
+@pytest.mark.parametrize("may_move", [False, True])
+@pytest.mark.parametrize("value", ["old.txt", "new.txt", "", "x" * 5000, "a\0b", 3, None])
+def test_only_options_that_name_files_may_differ(value, may_move, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "new.txt").touch()
+    now = {} if value is None else {"data": value}
+    changed = changed_options({"data": "old.txt", "seq": 3}, {**now, "seq": 3}, may_move=may_move)
+    is_allowed = value == "old.txt" or (value == "new.txt" and may_move)
+    assert changed == ([] if is_allowed else ["data"])
