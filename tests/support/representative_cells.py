@@ -3,6 +3,8 @@
 Tests of a mechanism, for example of online gradients, use these cells. Such a mechanism treats all cells in
 one way, and a fault depends on an operation, a pass of the compiler or a declaration, not on the cell. The
 laws in tests/test_conformance.py, which checks this set, and the golden values are for all cells.
+
+The set is complete for ``law_cell``. Cells with their default options, one head for example, lack operations.
 """
 
 from __future__ import annotations
