@@ -8,6 +8,7 @@ import os
 import pytest
 from kernel_forms import kernel_forms
 from law_options import COMPILED_CELLS, compiled_kind, is_compiled, law_cell, plain_kinds
+from representative_cells import REPRESENTATIVE_CELLS, features
 
 import zoo
 from tests.compiler.test_elementwise_ops import every_row_cell
@@ -77,6 +78,37 @@ def test_compiled_cells_have_the_forms_of_all_kernels():
 def other_compiled_cells():
     """Cells that tests of the compiler compile."""
     return (every_row_cell(), many(COMPILED_CASES[:5]), many(COMPILED_CASES[5:]))
+
+
+def test_representative_cells_have_the_features_of_all_cells():
+    """A cell with a feature of its own belongs to them, or takes the place of another there."""
+    covered = features_of(REPRESENTATIVE_CELLS)
+    own = {name: features(law_cell(name)) - covered for name in zoo.list_cells()}
+    assert {name: each for name, each in own.items() if each} == {}
+    assert features(every_row_cell()) - covered  # operations that no shipped cell has
+
+
+def test_each_representative_cell_has_a_feature_of_its_own():
+    for name in REPRESENTATIVE_CELLS:
+        others = {*REPRESENTATIVE_CELLS} - {name}
+        assert features(law_cell(name)) - features_of(others), f"{name} is not needed"
+
+
+def test_every_kind_of_kernel_has_a_representative_cell():
+    covered = features_of(REPRESENTATIVE_CELLS)
+    assert {
+        f"kernels.{name}_{direction}"
+        for name in ("memory", "column_memory", "momentum_memory", "scan", "filter", "convolution")
+        for direction in ("forward", "backward")
+    } <= {part for feature in covered if feature[0] == "form" for part in feature}
+    assert {("kernels", "derived"), ("kernels", "hand-written")} <= covered
+    assert {("declares", kind) for kind in ("buffer", "input", "complex state", "discrete state")} <= {
+        feature[:2] for feature in covered
+    }
+
+
+def features_of(names):
+    return frozenset().union(*(features(law_cell(name)) for name in names))
 
 
 def test_only_cells_with_thresholds_have_surrogate_gradients():

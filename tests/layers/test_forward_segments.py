@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from law_options import law_cell
+from representative_cells import REPRESENTATIVE_CELLS
 
 import zoo
 from zoo.errors import UsageError
@@ -51,8 +52,8 @@ def results(rnn, args, options, tape):
 
 
 @pytest.mark.usefixtures("short_segments")
-@pytest.mark.parametrize(("turn", "cell"), list(enumerate(zoo.list_cells())))
-def test_every_cell_computes_the_same(turn, cell):
+@pytest.mark.parametrize(("turn", "cell"), list(enumerate(REPRESENTATIVE_CELLS)))
+def test_every_kind_of_cell_computes_the_same(turn, cell):
     """Every second cell runs in both directions, with sequences that end within a segment.
 
     Chunks of a memory and segments both begin where such a sequence ends.

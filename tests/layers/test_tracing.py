@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 from kitchen_sink_cell import Rich
+from representative_cells import REPRESENTATIVE_CELLS
 from trace_asserts import CARD, Kernels, StepLoop, as_stored, differentiable, trial_of
 
 import zoo
@@ -64,10 +65,9 @@ def test_trace_matches_variables_of_running_step(name):
     np.testing.assert_allclose(traces[f"l0.{output}"], y, rtol=1e-12, atol=1e-14)
 
 
-# The derivatives of cells with thresholds are surrogates. From random states, synapses of stsp_rnn are at a
-# limit of their range, where there is no derivative.
+# The derivatives of cells with thresholds are surrogates.
 DIFFERENTIABLE = [
-    name for name in CELLS if zoo.get_cell(name).family != "spiking" and name not in ("skip_lstm", "stsp_rnn")
+    name for name in REPRESENTATIVE_CELLS if zoo.get_cell(name).family != "spiking" and name != "skip_lstm"
 ]
 
 

@@ -7,6 +7,7 @@ whose kernels have no form of their own needs no compilation in the tests.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 
 import zoo
@@ -15,6 +16,7 @@ from zoo.compiler.compile import plan_kernels
 Form = tuple[str, ...]
 
 
+@functools.cache
 def kernel_forms(cell: zoo.Cell) -> frozenset[Form]:
     """The forms in both passes of a cell with a ``step``, each with its pass and whether in an inner loop."""
     module = ast.parse(plan_kernels(cell).source)
