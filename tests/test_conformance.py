@@ -127,6 +127,11 @@ def test_constraint(constraint, check):
     check(constraint)
 
 
+@zoo.testing.parametrize_losses()
+def test_loss(loss, check):
+    check(loss)
+
+
 @zoo.testing.parametrize_penalties()
 def test_penalty(penalty, check):
     check(penalty)

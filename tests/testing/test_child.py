@@ -10,7 +10,7 @@ import pytest
 import zoo
 from zoo.errors import UsageError
 from zoo.testing import check_in_child
-from zoo.testing.child import with_options
+from zoo.testing.suites import CELLS
 
 CELL = '''
 import ctypes, os, sys, time
@@ -144,7 +144,7 @@ def test_unknown_component_raises(spec, message):
     ],
 )
 def test_options_are_set(texts, expected):
-    cell = with_options(zoo.get_cell("gla"), texts)
+    cell = CELLS.with_options(zoo.get_cell("gla"), texts)
     assert {name: cell.options[name] for name in expected} == expected
 
 
@@ -161,12 +161,12 @@ def test_options_are_set(texts, expected):
 )
 def test_invalid_options_raise(text, message):
     with pytest.raises(UsageError, match=message):
-        with_options(zoo.get_cell("gla"), [text])
+        CELLS.with_options(zoo.get_cell("gla"), [text])
 
 
 def test_option_set_twice_raises():
     with pytest.raises(UsageError, match="is set twice"):
-        with_options(zoo.get_cell("gla"), ["cell.heads=2", "heads=3"])
+        CELLS.with_options(zoo.get_cell("gla"), ["cell.heads=2", "heads=3"])
 
 
 def test_component_is_checked_with_its_options():

@@ -11,6 +11,7 @@ import zoo
 from zoo.errors import UnknownNameError, UsageError
 from zoo.testing import (
     CELL_CHECKS,
+    LOSS_CHECKS,
     OPTIMIZER_CHECKS,
     SAMPLER_CHECKS,
     check_cell,
@@ -37,6 +38,7 @@ def test_one_test_for_each_cell_and_law():
 def test_no_arguments_mean_every_registered_member():
     for kind, checks, parametrize, names in (
         ("cell", CELL_CHECKS, zoo.testing.parametrize_cells, zoo.list_cells()),
+        ("loss", LOSS_CHECKS, zoo.testing.parametrize_losses, zoo.list_losses()),
         ("optimizer", OPTIMIZER_CHECKS, zoo.testing.parametrize_optimizers, zoo.list_optimizers()),
         ("sampler", SAMPLER_CHECKS, zoo.testing.parametrize_samplers, zoo.list_samplers()),
     ):

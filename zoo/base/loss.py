@@ -56,6 +56,7 @@ class Loss:
         block: Kernel ``(rows, targets, weights, scale, losses, options)`` in place of
             ``row_loss_and_grad``, for several rows at once: row n becomes the gradient of
             ``scale * weights[n]`` times its loss, and ``losses[n]`` its loss.
+        outputs: The number of outputs V that the kernels expect, at least 1; None for any number.
         chosen: Values of options; use :meth:`with_options`.
         class_weights: Weight of each class in the mean; use :meth:`with_options`.
 
@@ -74,6 +75,7 @@ class Loss:
     block: Callable[..., None] | None = None
     chosen: Mapping[str, float] = field(default_factory=dict)
     class_weights: tuple[float, ...] | None = None
+    outputs: int | None = None
 
     def __post_init__(self) -> None:
         """Check the row."""
@@ -81,6 +83,11 @@ class Loss:
         if self.target not in TARGETS:
             raise DefinitionError(
                 f"{self}: target is {short_repr(self.target)}; expected one of {', '.join(TARGETS)}."
+            )
+        if self.outputs is not None and not (type(self.outputs) is int and self.outputs >= 1):
+            raise DefinitionError(
+                f"{self}: outputs is {short_repr(self.outputs)}; expected an integer of at least 1, or None "
+                f"for any number."
             )
         for label, kernel in self._kernels().items():
             if not hasattr(kernel, "py_func"):
@@ -136,6 +143,10 @@ class Loss:
                 f"for each class."
             )
         return tuple(map(float, elements))
+
+    def label(self) -> str:
+        """The name of the loss in error messages: ``loss 'huber'``."""
+        return f"{self.kind} {self.name!r}"
 
     @property
     def values(self) -> tuple[float, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from zoo.base import Component
+from zoo.base.loss import Loss
 from zoo.base.names import did_you_mean, split_assignments
 from zoo.errors import UsageError
 
@@ -35,6 +37,13 @@ def component_target(prefix: str, component: type[Component]) -> Target:
     """The declared options of a component."""
     readers = {name: _reader(component, name) for name in component.declared_options}
     return Target(prefix, component.label(), readers, component.name)
+
+
+def loss_target(prefix: str, loss: Loss) -> Target:
+    """The options of a loss."""
+    owner = loss.label()
+    readers = {name: functools.partial(each.parse, owner=owner) for name, each in loss.options.items()}
+    return Target(prefix, owner, readers, loss.name)
 
 
 def _reader(component: type[Component], name: str) -> Reader:

@@ -238,12 +238,17 @@ class Model(FlatParameters):
         """Convert a loss, or the name of one, to a loss of this kind of model.
 
         Raises:
-            UsageError: if the loss is unknown, or has weights for another number of classes.
+            UsageError: if the loss is unknown, expects another number of outputs, or has weights for another
+                number of classes.
         """
         try:
             resolved = named_loss(loss) if isinstance(loss, str) else find_loss(loss)
         except (UsageError, UnknownNameError) as error:
             raise UsageError(f"{cls.kind}: {error}") from None
+        if resolved.outputs not in (None, outputs):
+            raise UsageError(
+                f"{cls.kind}: {resolved.label()} needs {resolved.outputs} outputs; the model has {outputs}."
+            )
         if resolved.class_weights is not None and len(resolved.class_weights) != outputs:
             raise UsageError(
                 f"{cls.kind}: loss has {len(resolved.class_weights)} class weights; expected one for each of "

@@ -24,13 +24,15 @@ _EXPORTS = {
     "child": "check_in_child",
     "constraints": "CONSTRAINT_CHECKS",
     "laws": "CELL_CHECKS",
+    "losses": "LOSS_CHECKS",
     "optimizers": "OPTIMIZER_CHECKS",
     "penalties": "PENALTY_CHECKS",
     "report": "GradientWarning Outcome Report StateWarning run_checks",
     "samplers": "SAMPLER_CHECKS",
-    "suites": "check_block check_cell check_constraint check_optimizer check_penalty check_sampler "
-    "check_task parametrize_blocks parametrize_cells parametrize_constraints parametrize_optimizers "
-    "parametrize_penalties parametrize_samplers parametrize_tasks",
+    "suites": "check_block check_cell check_constraint check_loss check_optimizer check_penalty "
+    "check_sampler check_task parametrize_blocks parametrize_cells parametrize_constraints "
+    "parametrize_losses parametrize_optimizers parametrize_penalties parametrize_samplers "
+    "parametrize_tasks",
     "tasks": "TASK_CHECKS",
 }
 

@@ -11,6 +11,9 @@ from zoo.testing.constraints import (
 from zoo.testing.laws import (
     CELL_CHECKS as CELL_CHECKS,
 )
+from zoo.testing.losses import (
+    LOSS_CHECKS as LOSS_CHECKS,
+)
 from zoo.testing.optimizers import (
     OPTIMIZER_CHECKS as OPTIMIZER_CHECKS,
 )
@@ -31,6 +34,7 @@ from zoo.testing.suites import (
     check_block as check_block,
     check_cell as check_cell,
     check_constraint as check_constraint,
+    check_loss as check_loss,
     check_optimizer as check_optimizer,
     check_penalty as check_penalty,
     check_sampler as check_sampler,
@@ -38,6 +42,7 @@ from zoo.testing.suites import (
     parametrize_blocks as parametrize_blocks,
     parametrize_cells as parametrize_cells,
     parametrize_constraints as parametrize_constraints,
+    parametrize_losses as parametrize_losses,
     parametrize_optimizers as parametrize_optimizers,
     parametrize_penalties as parametrize_penalties,
     parametrize_samplers as parametrize_samplers,

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
 from zoo.array_types import Array
 from zoo.base import Component
+
+
+class Labelled(Protocol):
+    """A component, or a loss."""
+
+    def label(self) -> str:
+        """Its name in error messages."""
+
 
 NO_DERIVATIVE = (
     "If values are finite and gradients are NaN, a branch of np.where that is not selected may have no "
@@ -16,7 +24,7 @@ NO_DERIVATIVE = (
 )
 
 
-def fail(component: Component, what: str, actual: object, expected: object, meaning: str = "") -> NoReturn:
+def fail(component: Labelled, what: str, actual: object, expected: object, meaning: str = "") -> NoReturn:
     """Raise the error of a broken law.
 
     Args:
@@ -34,7 +42,7 @@ def fail(component: Component, what: str, actual: object, expected: object, mean
 
 
 def require(
-    component: Component, holds: object, actual: object, expected: object, what: str = "", meaning: str = ""
+    component: Labelled, holds: object, actual: object, expected: object, what: str = "", meaning: str = ""
 ) -> None:
     """Fail unless a law holds.
 

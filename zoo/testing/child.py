@@ -5,11 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TypeVar
 
 from zoo.arguments import as_integer
-from zoo.base import Component
-from zoo.base.set_options import assign, component_target
 from zoo.call_stack import with_large_stack
 from zoo.child_process import ChildProcess, Message, connect_to_parent
 from zoo.errors import UsageError, ZooError
@@ -19,8 +16,6 @@ from zoo.registry import load_plugin_file
 from zoo.testing.report import Outcome, Report, Status, law_of, name_of
 from zoo.testing.settings import EXAMPLES_VARIABLE
 from zoo.testing.suites import parse_spec
-
-C = TypeVar("C", bound=Component)
 
 # Messages of the child, one JSON object a line with one key: first `component`, with its name and laws, or
 # `refused`, with the reason; then an `outcome` for each law; at the end `done`.
@@ -51,8 +46,8 @@ def check_in_child(
     as not checked. The report contains the results before it.
 
     Args:
-        spec: A cell's name, ``"FILE.py:Class"``, ``"optimizer:NAME"``, ``"sampler:NAME"`` or
-            ``"task:NAME"``.
+        spec: A cell's name, ``"FILE.py:Class"``, ``"optimizer:NAME"``, ``"loss:NAME"``, ``"task:NAME"`` and
+            so on.
         timeout: Seconds for all laws together. On Linux, time in which the process waits for a processor does
             not count, so that a busy machine changes no result.
         plugin: A plugin file to load first.
@@ -98,7 +93,7 @@ def main() -> None:
         if plugin:
             load_plugin_file(plugin)
         suite, name = parse_spec(spec)
-        checks, component = suite.checks(), with_options(suite.resolve(name), options)
+        checks, component = suite.checks(), suite.with_options(suite.resolve(name), options)
     except ZooError as error:
         send({"refused": str(error)})
         return
@@ -106,20 +101,6 @@ def main() -> None:
     send({"component": (label, [(name_of(check), law_of(check)) for check in checks])})
     suite.run(component, None, "collect", callback=lambda outcome: send({"outcome": asdict(outcome)}))
     send({"done": True})
-
-
-def with_options(component: C, texts: Sequence[str]) -> C:
-    """Copy a component with other options.
-
-    Args:
-        component: The component.
-        texts: Options ``NAME=VALUE``. The name of the component or its kind may precede NAME, with a dot.
-
-    Raises:
-        UsageError: if a text is not an assignment, or an option is unknown, invalid or set twice.
-    """
-    chosen = assign(texts, [component_target(component.kind, type(component))])[component.kind]
-    return type(component)(**{**component.options, **chosen})
 
 
 def _report(spec: str, events: Events, ended: tuple[Status, str], stderr: str) -> Report:

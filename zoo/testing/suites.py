@@ -6,16 +6,26 @@ import contextlib
 import functools
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo._lazy import require
 from zoo.base import Block, Cell, Component, Constraint, Optimizer, Penalty, Sampler, Task
+from zoo.base.loss import Loss
 from zoo.base.names import with_article
+from zoo.base.set_options import assign, component_target, loss_target
 from zoo.errors import UsageError
 from zoo.processes import available_processors
-from zoo.registry import load_class_file, load_component_file, registry_of, resolve_cell, split_name
+from zoo.registry import (
+    find_loss,
+    list_losses,
+    load_class_file,
+    load_component_file,
+    registry_of,
+    resolve_cell,
+    split_name,
+)
 from zoo.registry.hookspecs import KINDS
 from zoo.registry.plugin_files import is_file_spec
 from zoo.testing.report import Check, Outcome, Report, check_expected_failures, name_of, run_checks
@@ -87,6 +97,25 @@ class CheckSuite:
             f"{component!r} is not {with_article(self.kind)}; give a registered name, a class or an instance."
         )
 
+    def with_options(self, component: Any, texts: Sequence[str]) -> Any:
+        """Copy a component with other options.
+
+        Args:
+            component: The component.
+            texts: Options ``NAME=VALUE``. The name of the component or its kind may precede NAME, with a dot.
+
+        Raises:
+            UsageError: if a text is not an assignment, or an option is unknown, invalid or set twice.
+        """
+        chosen = assign(texts, [component_target(self.kind, type(component))])[self.kind]
+        return type(component)(**{**component.options, **chosen})
+
+    def identify(self, component: Any) -> str:
+        """The name, and the options where they are not the defaults."""
+        changed = {k: v for k, v in component.options.items() if v != component.declared_options[k].default}
+        resolved = ",".join(f"{name}={value}" for name, value in changed.items())
+        return f"{component.name}({resolved})" if resolved else str(component.name)
+
     def check(
         self,
         component: Any,
@@ -119,11 +148,45 @@ class CheckSuite:
         return second_compiler(functools.partial(call_kernels, component), available_processors())
 
 
+class LossSuite(CheckSuite):
+    """The laws of losses, which are objects and not classes."""
+
+    def names(self) -> list[str]:
+        """Names of all registered losses."""
+        return list_losses()
+
+    def resolve(self, component: Any) -> Any:
+        """The loss that a name, ``"FILE.py:NAME"`` or a loss denotes.
+
+        Raises:
+            UnknownNameError: if the name is unknown.
+            UsageError: if it is not a loss.
+        """
+        is_file = isinstance(component, str) and is_file_spec(component)
+        return find_loss(load_component_file(component) if is_file else component)
+
+    def with_options(self, component: Any, texts: Sequence[str]) -> Any:
+        """Copy a loss with other options.
+
+        Raises:
+            UsageError: if a text is not an assignment, or an option is unknown, invalid or set twice.
+        """
+        return component.with_options(**assign(texts, [loss_target(self.kind, component)])[self.kind])
+
+    def identify(self, component: Any) -> str:
+        """The name, and the options where they are not the defaults."""
+        return str(component)
+
+
 CELLS = CheckSuite(
     Cell, "zoo.testing.laws", "CELL_CHECKS", preview=("zoo.testing.laws.preview", "call_kernels")
 )
 
 BLOCKS = CheckSuite(Block, "zoo.testing.blocks", "BLOCK_CHECKS")
+
+_LOSS: Any = Loss  # it has a kind, but is no class of components
+
+LOSSES = LossSuite(_LOSS, "zoo.testing.losses", "LOSS_CHECKS")
 
 OPTIMIZERS = CheckSuite(Optimizer, "zoo.testing.optimizers", "OPTIMIZER_CHECKS")
 
@@ -135,7 +198,10 @@ SAMPLERS = CheckSuite(Sampler, "zoo.testing.samplers", "SAMPLER_CHECKS")
 
 TASKS = CheckSuite(Task, "zoo.testing.tasks", "TASK_CHECKS")
 
-SUITES = {suite.kind: suite for suite in (CELLS, BLOCKS, CONSTRAINTS, OPTIMIZERS, PENALTIES, SAMPLERS, TASKS)}
+SUITES = {
+    suite.kind: suite
+    for suite in (CELLS, BLOCKS, CONSTRAINTS, LOSSES, OPTIMIZERS, PENALTIES, SAMPLERS, TASKS)
+}
 
 
 def parse_spec(spec: str) -> tuple[CheckSuite, str]:
@@ -154,7 +220,6 @@ def parse_spec(spec: str) -> tuple[CheckSuite, str]:
 
 
 _NO_LAWS = {
-    "loss": "compare its gradient with finite differences, as docs/howto/loss.md shows",
     "modifier": "check a cell with it, CELL+{spec}",
     "tracker": "try it with `zoo train --tracker {spec}`",
 }
@@ -222,6 +287,33 @@ def check_constraint(
 ) -> Report:
     """Try every law of a constraint; as :func:`check_cell`."""
     return CONSTRAINTS.check(constraint, on_fail, expected_failures, callback)
+
+
+def check_loss(
+    loss: str | Loss,
+    *,
+    on_fail: OnFail = "raise",
+    expected_failures: Mapping[str, str] | None = None,
+    callback: Callback | None = None,
+) -> Report:
+    """Try every law of a loss; as :func:`check_cell`.
+
+    >>> zoo.testing.check_loss("huber", on_fail="collect").ok
+    True
+
+    Args:
+        loss: A registered name, ``"FILE.py:NAME"`` or a loss with its options chosen.
+        on_fail: ``"raise"`` at the first broken law, or ``"collect"`` them all in the report.
+        expected_failures: Reason for each check that is known to fail, by name.
+        callback: Called with each outcome.
+
+    Raises:
+        AssertionError: if a law is broken and ``on_fail`` is ``"raise"``.
+        UsageError: if it is not a loss, the testing extra is not installed, or an expected failure names no
+            check.
+        UnknownNameError: if the name is unknown.
+    """
+    return LOSSES.check(loss, on_fail, expected_failures, callback)
 
 
 def check_optimizer(
@@ -302,6 +394,13 @@ def parametrize_constraints(
     return _parametrize(CONSTRAINTS, constraints, expected_failures or {})
 
 
+def parametrize_losses(
+    *losses: str | Loss, expected_failures: Mapping[str, str] | None = None
+) -> pytest.MarkDecorator:
+    """Decorate ``def test_loss(loss, check): check(loss)``; as :func:`parametrize_cells`."""
+    return _parametrize(LOSSES, losses, expected_failures or {})
+
+
 def parametrize_optimizers(
     *optimizers: str | type[Optimizer] | Optimizer, expected_failures: Mapping[str, str] | None = None
 ) -> pytest.MarkDecorator:
@@ -344,17 +443,9 @@ def _parametrize(
     check_expected_failures(expected_failures, suite.checks())
     marks = {name: pytest.mark.xfail(reason=why, strict=True) for name, why in expected_failures.items()}
     cases = [
-        pytest.param(
-            component, check, id=f"{_id(component)}-{name_of(check)}", marks=marks.get(name_of(check), ())
-        )
+        pytest.param(component, check, id=f"{name}-{name_of(check)}", marks=marks.get(name_of(check), ()))
         for component in resolved
+        for name in [suite.identify(component)]
         for check in suite.checks()
     ]
     return pytest.mark.parametrize((suite.kind, "check"), cases)
-
-
-def _id(component: Component) -> str:
-    """The name, and the options where they are not the defaults."""
-    changed = {k: v for k, v in component.options.items() if v != component.declared_options[k].default}
-    resolved = ",".join(f"{name}={value}" for name, value in changed.items())
-    return f"{component.name}({resolved})" if resolved else component.name
