@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -110,7 +111,72 @@ def shape_of_outputs(outputs):
     return outputs.argmax(axis=-1).astype(float)
 
 
+def without_option(row, target, scale, slope):
+    return square_and_grad(row, target, scale)
+
+
+def with_option(row, target, slope):
+    """The squared distance times a slope."""
+    return slope * square(row, target)
+
+
+def hidden_nan(row, target):
+    """Zero for NaN, and right otherwise."""
+    loss = square(row, target)
+    return loss if loss >= 0 else 0.0
+
+
+def large_is_infinite(row, target):
+    """Infinite beyond a limit, which the kernel with a gradient lacks."""
+    return float(np.inf) if abs(row[0]) > 20 else square(row, target)
+
+
+def zero_target(row, target):
+    """An entropy that is NaN for a target of zero."""
+    total = 0.0
+    for v in range(row.size):
+        total += target[v] * (np.log(target[v]) if target[v] > 0 else np.nan) + 0.0 * row[v]
+    return total
+
+
+def zero_target_and_grad(row, target, scale):
+    loss = zero_target(row, target)
+    row[:] = 0.0 * scale
+    return loss
+
+
+def naive_softmax(row, target):
+    """Cross-entropy without subtraction of the largest output."""
+    return float(np.log(np.exp(row).sum())) - float(row[target])
+
+
+def naive_softmax_and_grad(row, target, scale):
+    loss = naive_softmax(row, target)
+    row[:] = np.exp(row) / np.exp(row).sum()
+    row[target] -= 1
+    row *= scale
+    return loss
+
+
+def forgets_later_rows(rows, targets, weights, scale, losses, options):
+    for n in range(len(rows)):
+        losses[n] = square_and_grad(rows[n], targets[n], scale * weights[min(n, 6)])
+
+
+def in_place(outputs):
+    outputs *= 2
+    return outputs
+
+
 BROKEN = {
+    "check_gradient   ": of(with_option, without_option, options={"slope": zoo.Option(1.0, "slope")}),
+    "check_gradient    ": of(block=zoo.njit(forgets_later_rows)),
+    "check_nan ": of(hidden_nan),
+    "check_large_outputs ": of(large_is_infinite),
+    "check_large_outputs  ": of(naive_softmax, naive_softmax_and_grad, target="class"),
+    "check_equal_losses ": of(zero_target, zero_target_and_grad, target="probability"),
+    "check_predictions   ": of(predict=lambda outputs: outputs[:, ::-1]),
+    "check_predictions    ": of(predict=in_place),
     "check_gradient": of(row_loss_and_grad=without_scale),
     "check_gradient ": of(row_loss_and_grad=reads_replaced_outputs),
     "check_equal_losses": of(row_loss_and_grad=another_loss),
@@ -215,6 +281,16 @@ def test_models_have_the_number_of_outputs_that_a_loss_expects(size):
         zoo.SequenceModel("vanilla", 1, size, 3, loss=GAUSSIAN)
 
 
+def test_kernels_that_read_further_outputs_get_advice():
+    with pure_python(), pytest.raises(AssertionError, match=r"1 outputs: found an index error .*outputs=2"):
+        CHECKS["check_inputs_unchanged"](replace(GAUSSIAN, outputs=None))
+
+
+def test_losses_that_expect_other_numbers_of_outputs_differ():
+    assert replace(GAUSSIAN, outputs=None) != GAUSSIAN
+    assert copy.copy(GAUSSIAN) == copy.deepcopy(GAUSSIAN) == GAUSSIAN
+
+
 @pytest.mark.parametrize("outputs", [0, -1, 2.0, True, "2"])
 def test_invalid_numbers_of_outputs_raise(outputs):
     with pytest.raises(DefinitionError, match=r"outputs is .*; expected an integer of at least 1, or None"):
@@ -226,6 +302,8 @@ def test_unknown_losses_raise():
         check_loss("hubert")
     with pytest.raises(UsageError, match=r"expected the name of a loss or a zoo\.Loss"):
         check_loss(3)
+    with pytest.raises(UsageError, match="on_fail is 'colect'; expected 'raise' or 'collect'"):
+        check_loss("huber", on_fail="colect")
 
 
 FILE = """
@@ -251,6 +329,7 @@ def test_losses_of_files_are_checked_with_options(tmp_path):
     spec = f"{tmp_path / 'mine.py'}:MINE"
     report = check_in_child(spec, timeout=300, options=["slope=2.5"])
     assert report.component == "loss 'mine' with slope=2.5"
+    assert check_loss("huber:0.5", on_fail="collect").ok
     assert report.ok, str(report)
     for option, words in (
         ("slope=0", "option 'slope' is 0.0; expected"),

@@ -375,7 +375,8 @@ def test_other_text_raises(go, whole, text):
     before = files(whole)
     text.write_bytes(TEXT.replace("times", "tames").encode())
     with pytest.raises(
-        CheckpointError, match=r"the text has changed since \(sha256 [0-9a-f]{12} then.*name it as `init_from`"
+        CheckpointError,
+        match=r"the text has changed since \(sha256 [0-9a-f]{12} then.*name it as `init_from`",
     ):
         go("whole")
     assert files(whole) == before

@@ -1,11 +1,12 @@
 """``Loss`` and the table of losses: everything that is particular to one loss is one row.
 
-A loss of your own is a row too; docs/tasks.md shows one.
+A loss of your own is a row too; docs/howto/loss.md shows one.
 """
 
 from __future__ import annotations
 
 import copy
+import copyreg
 import dataclasses
 import importlib
 from collections.abc import Callable, Mapping, Sequence
@@ -86,8 +87,8 @@ class Loss:
             )
         if self.outputs is not None and not (type(self.outputs) is int and self.outputs >= 1):
             raise DefinitionError(
-                f"{self}: outputs is {short_repr(self.outputs)}; expected an integer of at least 1, or None "
-                f"for any number."
+                f"{self.label()}: outputs is {short_repr(self.outputs)}; expected an integer of at least 1, "
+                f"or None for any number."
             )
         for label, kernel in self._kernels().items():
             if not hasattr(kernel, "py_func"):
@@ -183,13 +184,13 @@ class Loss:
     def _identity(self) -> tuple[Any, ...]:
         """Names of the kernels, not the kernels: a plugin's file may be run twice."""
         kernels = [(kernel.__module__, kernel.__qualname__) for kernel in self._kernels().values()]
-        return self.name, self.target, self.values, self.class_weights, tuple(kernels)
+        return self.name, self.target, self.values, self.class_weights, self.outputs, tuple(kernels)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         row = loss_table().get(self.name)
         if row and row.options.keys() == self.options.keys() and row.with_options(**self.to_json()) == self:
             return _restore, (self.name, self.to_json())  # by name, as cells are
-        return super().__reduce_ex__(2)
+        return copyreg.__newobj__, (type(self),), dict(vars(self))  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
         options = "".join(f", {name}={short_repr(value)}" for name, value in self.to_json().items())

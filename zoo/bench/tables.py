@@ -107,10 +107,10 @@ def _limits(timings: Sequence[CellTiming]) -> TextTable:
         tuple(_limit_row(timing) for timing in timings if timing.demands),
         tuple(range(2, 8)),
         "Fractions of the least time that each kind of work needs at its highest speed. products: "
-        "multiply-adds at the peak. functions: tanh, exp and the like, at the speed of tanh. weights: reads "
-        "of the matrices of every time step, in both passes and for each shard of the batch. tape: writes "
-        "and reads of the values saved for backward. Bytes come from the nearest cache that holds the whole "
-        "array. Kinds of work overlap in time.",
+        "multiply-adds at the peak. functions: an upper bound, as if each function took as long as tanh. "
+        "weights: reads of the matrices of every time step, in both passes and for each shard of the batch. "
+        "tape: writes and reads of the values saved for backward. Bytes come from the nearest cache that "
+        "holds the whole array. Kinds of work overlap in time.",
     )
 
 

@@ -16,7 +16,6 @@ from zoo.cli.flags import option
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import (
-    find_loss,
     foreign_plugins,
     is_composite,
     layer_names,
@@ -26,6 +25,7 @@ from zoo.registry import (
     load_component_file,
     load_loss_file,
     load_plugin_file,
+    named_loss,
     registry_of,
     split_name,
 )
@@ -217,7 +217,7 @@ def find_component(text: str) -> type[Component] | Loss:
     if is_file_spec(text):
         is_cell = split_name(text).is_composite
         return load_cell_file(text) if is_cell else load_component_file(text)
-    kind, colon, name = text.rpartition(":")
+    kind, colon, name = text.partition(":")
     if not colon:
         return _find_by_name(text)
     if kind not in KINDS:
@@ -230,7 +230,7 @@ def find_component(text: str) -> type[Component] | Loss:
 
 def _find_of_kind(kind: str, name: str) -> type[Component] | Loss:
     if kind == Loss.kind:
-        return find_loss(name)
+        return named_loss(name)
     return registered_cell(name) if kind == Cell.kind else registry_of(CLASSES_BY_KIND[kind]).cls(name)
 
 

@@ -141,8 +141,12 @@ def load_component_file(text: str) -> type[Component] | Loss:
         PluginError: if the file cannot be imported.
     """
     path, _, name = text.rpartition(":")
-    loss = getattr(_import_path(path), name, None) if path.endswith(".py") else None
-    return loss if isinstance(loss, Loss) else load_class_file(text, Component)
+    value = getattr(_import_path(path), name, None) if path.endswith(".py") else None
+    if isinstance(value, Loss):
+        return value
+    if hasattr(value, "py_func"):
+        raise UsageError(f"{text} is a kernel; give the class, or the zoo.Loss, that it is a part of.")
+    return load_class_file(text, Component)
 
 
 def is_file_spec(text: str) -> bool:
@@ -165,9 +169,11 @@ def _import_path(path: str) -> ModuleType:
 def _find_class(module: ModuleType, name: str, path: str, base: type[M]) -> type[M]:
     cls = getattr(module, name, None)
     if cls is None:
-        kind = "class" if base is Component else base.kind
+        kind, kinds = base.kind, plural(base.kind)
         known = [name for name, value in vars(module).items() if _is_concrete(value, base)]
-        kinds = "classes" if base is Component else plural(kind)
+        if base is Component:
+            kind, kinds = "class or loss", "classes and losses"
+            known += [name for name, value in vars(module).items() if isinstance(value, Loss)]
         listing = f"its {kinds} are {', '.join(known)}" if known else f"it defines no {kind}"
         raise UsageError(f"{path} has no class {name!r}; {listing}.{did_you_mean(name, known)}")
     wanted = _base_class_of(cls) if base is Component else base

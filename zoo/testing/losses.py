@@ -1,34 +1,39 @@
 """The laws of a loss: each ``check_x(loss)`` raises AssertionError if its docstring does not hold.
 
 The kernels are called as models call them: with several rows of outputs, each with a weight. Outputs have
-both signs. Targets that are numbers are drawn from 0 to 3, because some losses have no negative ones, for
-example those of counts.
+both signs. Targets that are numbers are above 0 and at most 3, because some losses have no others, for
+example those of counts and of durations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from hypothesis import strategies as st
 
 from zoo.array_types import Array
 from zoo.base.loss import Loss, row_loss_function
+from zoo.errors import UsageError
 from zoo.kernels.jit import pure_python
 from zoo.model.readout import readout_kernels
-from zoo.testing.assertions import is_close, require, try_examples
+from zoo.testing.assertions import fail, is_close, require, try_examples
 
 Check: TypeAlias = Callable[[Loss], None]
 
 _STEP = 1e-6
 _TOLERANCE = 1e-6  # of a derivative by central differences, for numbers near 1
-_ROWS = st.integers(1, 5)
+_ROWS = st.integers(1, 4) | st.integers(5, 17)  # kernels of blocks may take several at once
 _SIZES = st.integers(1, 17)  # V: below, at and past the width of a vector register
 _SEEDS = st.integers(0, 2**32 - 1)
 _COUNT = 20  # examples of a law
-_LARGE_OUTPUT = 30.0
+_OPTION_COUNT = 5  # examples of the gradient with another value of an option
+_DERIVATIVES = 20  # outputs of an example whose gradient is compared
+_LARGE_OUTPUTS = {"class": 100.0, "probability": 100.0, "value": 30.0}
 _LARGEST_TARGET = 3.0
+_GUARD = 64  # elements after the outputs
 
 
 class _Problem(NamedTuple):
@@ -56,49 +61,105 @@ class _Problem(NamedTuple):
         return self._replace(outputs=outputs)
 
 
-def check_gradient(loss: Loss) -> None:
-    """The gradient of every output agrees with central differences in float64."""
+class _Results(NamedTuple):
+    """Results of both kernels.
+
+    Args:
+        losses: Weighted losses of the rows by the kernel without a gradient, ``(N,)``.
+        losses_with_grad: The same by the kernel with a gradient.
+        gradient: ``(N, V)``.
+    """
+
+    losses: Array
+    losses_with_grad: Array
+    gradient: Array
+
+    def is_close(self, other: _Results, tolerance: float) -> bool:
+        """Whether all results agree."""
+        return all(
+            is_close(np.asarray(a, np.float64), np.asarray(b, np.float64), tolerance)
+            for a, b in zip(self, other, strict=True)
+        )
+
+    def __str__(self) -> str:
+        with_grad = (
+            "" if np.array_equal(self.losses, self.losses_with_grad) else f" ({self.losses_with_grad})"
+        )
+        return f"losses {self.losses}{with_grad} and gradients {self.gradient.tolist()}"
+
+
+def check_inputs_unchanged(loss: Loss) -> None:
+    """The kernels write to outputs only, and without a gradient to nothing."""
 
     def law(problem: _Problem) -> None:
-        _, gradient = _loss_and_grad(loss, problem)
-        for index in np.ndindex(problem.outputs.shape):
+        arrays = {"outputs": problem.outputs, "targets": problem.targets, "weights": problem.weights}
+        before = {name: array.tobytes() for name, array in arrays.items()}
+        advice = "If the kernels expect a fixed number of outputs, state it: zoo.Loss(..., outputs=2)."
+        try:
+            _loss(loss, problem)
+            guarded = np.concatenate([problem.outputs.ravel(), np.ones(_GUARD)])
+            outputs = guarded[: problem.outputs.size].reshape(problem.outputs.shape)
+            _gradient_in_place(loss, problem.with_outputs(outputs))
+        except IndexError as error:
+            fail(loss, f"{problem.outputs.shape[1]} outputs", f"an index error ({error})", "none", advice)
+        is_inside = (guarded[problem.outputs.size :] == 1).all()
+        require(loss, is_inside, "that it wrote beyond the outputs", "nothing written there", meaning=advice)
+        changed = [name for name, array in arrays.items() if array.tobytes() != before[name]]
+        require(loss, not changed, f"that it wrote to {', '.join(changed)}", "unchanged arguments")
+
+    _for_many_problems(loss, law)
+
+
+def check_deterministic(loss: Loss) -> None:
+    """Equal inputs give bitwise equal losses and gradients."""
+
+    def law(problem: _Problem) -> None:
+        first, second = (_results(loss, problem) for _ in range(2))
+        equal = all(a.tobytes() == b.tobytes() for a, b in zip(first, second, strict=True))
+        require(loss, equal, lambda: f"{first}, then {second}", "equal bits")
+
+    _for_many_problems(loss, law)
+
+
+def check_gradient(loss: Loss) -> None:
+    """The gradient agrees with central differences in float64, also with other values of the options."""
+    for variant in (loss, *_with_other_options(loss)):
+        _check_gradient(variant, _COUNT if variant is loss else _OPTION_COUNT)
+
+
+def _check_gradient(loss: Loss, count: int) -> None:
+    def law(problem: _Problem) -> None:
+        gradient = _results(loss, problem).gradient
+        indices = [*np.ndindex(problem.outputs.shape)]
+        chosen = np.random.default_rng(0).permutation(len(indices))[:_DERIVATIVES]
+        for index in [indices[n] for n in chosen]:
             expected = _central_difference(loss, problem, index)
             margin = _TOLERANCE * max(1.0, abs(expected))
             require(
                 loss,
                 abs(gradient[index] - expected) <= margin,
                 f"{gradient[index]:.9g}",
-                f"{expected:.9g} (within {margin:.1e}) for {_describe(problem, index)}",
+                f"{expected:.9g} (within {margin:.1e}) for {_describe_row(loss, problem, index[0])}",
                 f"gradient of output {index[1]}",
                 "Expected are central differences. Usually a term of the chain rule, `scale` or the division "
                 "by the number of outputs is missing, or an output is read after the gradient has replaced "
                 "it.",
             )
 
-    _for_many_problems(loss, law)
+    _for_many_problems(loss, law, count)
 
 
 def check_equal_losses(loss: Loss) -> None:
-    """The kernel of the gradient returns the loss of the kernel without a gradient."""
+    """Both kernels return the same loss."""
 
     def law(problem: _Problem) -> None:
-        total, expected = _loss_and_grad(loss, problem)[0].sum(), _loss(loss, problem)
-        equal = np.isclose(total, expected, rtol=1e-10, atol=1e-10)
-        require(loss, equal, f"{total:.12g} with a gradient", f"{expected:.12g}, as without one")
-
-    _for_many_problems(loss, law)
-
-
-def check_inputs_unchanged(loss: Loss) -> None:
-    """The kernels do not write to targets and weights, and the loss without a gradient not to outputs."""
-
-    def law(problem: _Problem) -> None:
-        arrays = {"outputs": problem.outputs, "targets": problem.targets, "weights": problem.weights}
-        before = {name: array.tobytes() for name, array in arrays.items()}
-        _loss(loss, problem)
-        _loss_and_grad(loss, problem)  # on a copy of the outputs
-        changed = [name for name, array in arrays.items() if array.tobytes() != before[name]]
-        require(loss, not changed, f"that it wrote to {', '.join(changed)}", "unchanged arguments")
+        results = _results(loss, problem)
+        require(
+            loss,
+            is_close(results.losses_with_grad, results.losses, 1e-10),
+            lambda: f"losses {results.losses_with_grad} with a gradient",
+            lambda: f"{results.losses}, as without one",
+        )
 
     _for_many_problems(loss, law)
 
@@ -107,17 +168,10 @@ def check_rows_independent(loss: Loss) -> None:
     """The loss and the gradient of a row do not depend on the other rows."""
 
     def law(problem: _Problem) -> None:
-        losses, gradient = _loss_and_grad(loss, problem)
-        for n in range(len(losses)):
-            (alone,), (gradient_alone,) = _loss_and_grad(loss, problem.row(n))
-            equal = np.isclose(losses[n], alone, rtol=1e-12, atol=1e-12)
-            equal = equal and is_close(gradient[n], gradient_alone, 1e-12)
-            require(
-                loss,
-                equal,
-                lambda n=n: f"loss {losses[n]:.12g} and gradient {gradient[n]} of row {n} of {len(losses)}",
-                lambda alone=alone, row=gradient_alone: f"{alone:.12g} and {row}, as alone",
-            )
+        results = _results(loss, problem)
+        rows = [_results(loss, problem.row(n)) for n in range(len(problem.weights))]
+        alone = _Results(*map(np.concatenate, zip(*rows, strict=True)))
+        require(loss, results.is_close(alone, 1e-12), lambda: results, lambda: f"{alone}, as of rows alone")
 
     _for_many_problems(loss, law)
 
@@ -126,9 +180,25 @@ def check_zero_weight(loss: Loss) -> None:
     """A row with the weight zero has the loss zero and the gradient zero: padding has no effect."""
 
     def law(problem: _Problem) -> None:
-        losses, gradient = _loss_and_grad(loss, problem._replace(weights=np.zeros_like(problem.weights)))
-        is_zero = not losses.any() and not gradient.any()
-        require(loss, is_zero, lambda: f"losses {losses} and gradients {gradient}", "zeros")
+        results = _results(loss, problem._replace(weights=np.zeros_like(problem.weights)))
+        require(loss, not any(each.any() for each in results), lambda: results, "zeros")
+
+    _for_many_problems(loss, law)
+
+
+def check_jit_equals_python(loss: Loss) -> None:
+    """The compiled kernels agree with their source run as plain Python, up to rounding."""
+
+    def law(problem: _Problem) -> None:
+        results = _results(loss, problem)
+        with pure_python():
+            expected = _results(loss, problem)
+        require(
+            loss,
+            results.is_close(expected, 1e-10),
+            lambda: results,
+            lambda: f"{expected}, as in plain Python",
+        )
 
     _for_many_problems(loss, law)
 
@@ -142,55 +212,27 @@ def check_float32(loss: Loss) -> None:
             outputs=narrow.outputs.astype(np.float64),
             targets=narrow.targets if loss.target == "class" else narrow.targets.astype(np.float64),
         )
-        (losses, gradient), (expected, expected_gradient) = (
-            _loss_and_grad(loss, each) for each in (narrow, wide)
-        )
-        equal = is_close(losses, expected, 1e-4) and is_close(
-            gradient.astype(np.float64), expected_gradient, 1e-4
-        )
-        require(
-            loss,
-            equal,
-            lambda: f"losses {losses} and gradients {gradient}",
-            lambda: f"{expected} and {expected_gradient}, as in float64",
-        )
-
-    _for_many_problems(loss, law)
-
-
-def check_jit_equals_python(loss: Loss) -> None:
-    """The compiled kernels agree with their source run as plain Python, up to rounding."""
-
-    def law(problem: _Problem) -> None:
-        losses, gradient = _loss_and_grad(loss, problem)
-        with pure_python():
-            expected, expected_gradient = _loss_and_grad(loss, problem)
-        equal = is_close(losses, expected, 1e-10) and is_close(gradient, expected_gradient, 1e-10)
-        require(
-            loss,
-            equal,
-            lambda: f"losses {losses} and gradients {gradient}",
-            lambda: f"{expected} and {expected_gradient}, as in plain Python",
-        )
+        results, expected = _results(loss, narrow), _results(loss, wide)
+        require(loss, results.is_close(expected, 1e-4), lambda: results, lambda: f"{expected}, as in float64")
 
     _for_many_problems(loss, law)
 
 
 def check_large_outputs(loss: Loss) -> None:
-    """Outputs from -30 to 30 give finite losses and gradients, also in float32."""
+    """Outputs of size 100, or 30 if targets are numbers, give finite results, also in float32."""
+    size = _LARGE_OUTPUTS[loss.target]
 
     def law(problem: _Problem) -> None:
-        outputs = np.where(problem.outputs < 0, -_LARGE_OUTPUT, _LARGE_OUTPUT)
-        for each in (problem.with_outputs(outputs), _in_float32(loss, problem.with_outputs(outputs))):
-            losses, gradient = _loss_and_grad(loss, each)
-            finite = np.isfinite(losses).all() and np.isfinite(gradient).all()
+        large = problem.with_outputs(np.where(problem.outputs < 0, -size, size))
+        for each in (large, _in_float32(loss, large)):
+            results = _results(loss, each)
             require(
                 loss,
-                finite,
-                lambda losses=losses, gradient=gradient: f"losses {losses} and gradients {gradient}",
+                all(np.isfinite(values).all() for values in results),
+                lambda results=results: str(results),
                 "finite numbers",
-                f"outputs of {_LARGE_OUTPUT:g} in {each.outputs.dtype}",
-                "Subtract the largest output before exp, or use zoo.kernels.softplus.",
+                f"outputs of size {size:g} in {each.outputs.dtype}",
+                "Subtract the largest exponent before exp, or use zoo.kernels.softplus.",
             )
 
     _for_many_problems(loss, law)
@@ -200,19 +242,16 @@ def check_nan(loss: Loss) -> None:
     """If all outputs of a row are NaN, its loss is NaN or infinite, so that a diverged run is visible."""
 
     def law(problem: _Problem) -> None:
-        losses, _ = _loss_and_grad(loss, problem.with_outputs(np.full_like(problem.outputs, np.nan)))
-        require(loss, not np.isfinite(losses).any(), lambda: f"losses {losses} of NaN", "NaN or infinity")
-
-    _for_many_problems(loss, law)
-
-
-def check_deterministic(loss: Loss) -> None:
-    """Equal inputs give bitwise equal losses and gradients."""
-
-    def law(problem: _Problem) -> None:
-        first, second = (_loss_and_grad(loss, problem) for _ in range(2))
-        equal = all(a.tobytes() == b.tobytes() for a, b in zip(first, second, strict=True))
-        require(loss, equal, lambda: f"{first}, then {second}", "equal bits")
+        results = _results(loss, problem.with_outputs(np.full_like(problem.outputs, np.nan)))
+        hidden = np.isfinite([results.losses, results.losses_with_grad]).any()
+        require(
+            loss,
+            not hidden,
+            lambda: f"losses {results.losses} and {results.losses_with_grad}",
+            "NaN or infinity",
+            "outputs of NaN",
+            "max(0.0, NaN) is 0: write `if not x <= 0.0: total += x` in place of `total += max(0.0, x)`.",
+        )
 
     _for_many_problems(loss, law)
 
@@ -221,28 +260,39 @@ def check_predictions(loss: Loss) -> None:
     """Predictions of classes are integers below V, of probabilities numbers from 0 to 1, else numbers."""
 
     def law(problem: _Problem) -> None:
-        outputs = problem.outputs[:, np.newaxis]  # (T, B, V)
-        predictions = np.asarray(loss.predictions(outputs.copy()))
-        if loss.target == "class":
-            valid = (
-                predictions.shape == outputs.shape[:2]
-                and predictions.dtype.kind in "iu"
-                and predictions.min() >= 0
-                and predictions.max() < outputs.shape[2]
-            )
-        else:
-            valid = predictions.shape[:2] == outputs.shape[:2] and bool(np.isfinite(predictions).all())
-        if loss.target == "probability":
-            valid = valid and predictions.min() >= 0 and predictions.max() <= 1
+        outputs = np.stack([problem.outputs, problem.outputs[::-1]], axis=1)  # (T, B, V)
+        passed = outputs.copy()
+        predictions = np.asarray(loss.predictions(passed))
+        expected = f"{_PREDICTIONS[loss.target]} for {len(outputs)} steps of 2 sequences"
         require(
             loss,
-            valid,
-            lambda: f"{predictions.dtype} {predictions.tolist()} of shape {predictions.shape}",
-            f"predictions of {outputs.shape[2]} outputs in {outputs.shape[0]} steps",
+            _are_predictions(loss, predictions, outputs.shape),
+            lambda: f"{predictions.dtype} of shape {predictions.shape}, {predictions.tolist()}",
+            expected,
             "predict",
         )
+        require(loss, np.array_equal(passed, outputs), "that predict wrote to outputs", "them unchanged")
+        alone = np.asarray(loss.predictions(outputs[:, :1].copy()))
+        is_same = is_close(predictions[:, :1].astype(np.float64), alone.astype(np.float64), 1e-12)
+        require(loss, is_same, "other predictions of a sequence alone", "equal ones", "predict")
 
     _for_many_problems(loss, law)
+
+
+_PREDICTIONS = {
+    "class": "integers from 0 to V - 1, one",
+    "probability": "numbers from 0 to 1",
+    "value": "finite numbers",
+}
+
+
+def _are_predictions(loss: Loss, predictions: Array, shape: tuple[int, ...]) -> bool:
+    if loss.target == "class":
+        has_form = predictions.shape == shape[:2] and predictions.dtype.kind in "iu"
+        return bool(has_form and predictions.min() >= 0 and predictions.max() < shape[2])
+    if predictions.shape[:2] != shape[:2] or not np.isfinite(predictions).all():
+        return False
+    return bool(loss.target == "value" or (predictions.min() >= 0 and predictions.max() <= 1))
 
 
 def check_compiles_once(loss: Loss) -> None:
@@ -251,9 +301,7 @@ def check_compiles_once(loss: Loss) -> None:
         counts = []
         for rows, size in ((2, 3), (1, 5), (4, 2)):
             problem = _problem(loss, rows, size, seed=rows)
-            problem = problem if dtype is np.float64 else _in_float32(loss, problem)
-            _loss(loss, problem)
-            _loss_and_grad(loss, problem)
+            _results(loss, problem if dtype is np.float64 else _in_float32(loss, problem))
             counts.append(_signature_count(loss))
         added = counts[-1] - counts[0]
         require(loss, added == 0, f"{added} more signatures in {np.dtype(dtype)}", "none")
@@ -262,7 +310,7 @@ def check_compiles_once(loss: Loss) -> None:
 def check_docs(loss: Loss) -> None:
     """The kernel ``row_loss`` has a docstring, which `zoo show` prints, and every option a help text."""
     described = (row_loss_function(loss).__doc__ or "").strip()
-    require(loss, described, "no docstring of row_loss", "a line that says what it is")
+    require(loss, described, "no docstring of row_loss", "a docstring")
     without_help = [name for name, option in loss.options.items() if not option.help.strip()]
     require(loss, not without_help, f"{without_help} without help", "a line of help each")
 
@@ -272,14 +320,27 @@ LOSS_CHECKS: list[Check] = [
     *(check_rows_independent, check_zero_weight, check_jit_equals_python, check_float32),
     *(check_large_outputs, check_nan, check_predictions, check_compiles_once, check_docs),
 ]
-"""All laws; the others depend on the first."""
+"""All laws. If the first is broken, the others are not tried."""
 
 
-def _for_many_problems(loss: Loss, law: Callable[[_Problem], None]) -> None:
+def _for_many_problems(loss: Loss, law: Callable[[_Problem], None], count: int = _COUNT) -> None:
     """Try a law on problems of different sizes, in float64."""
     try_examples(
-        lambda rows, size, seed: law(_problem(loss, rows, size, seed)), _ROWS, _SIZES, _SEEDS, count=_COUNT
+        lambda rows, size, seed: law(_problem(loss, rows, size, seed)), _ROWS, _SIZES, _SEEDS, count=count
     )
+
+
+def _with_other_options(loss: Loss) -> Iterator[Loss]:
+    """Copies of the loss, each with another value of one option."""
+    for (name, option), value in zip(loss.options.items(), loss.values, strict=True):
+        high = option.high if option.high is not None else option.below
+        others = option.choices or [value + 0.5 if high is None else (value + high) / 2]
+        for other in others:
+            if other != value:
+                chosen: dict[str, Any] = {name: other}
+                with contextlib.suppress(UsageError):  # options of a loss may depend on each other
+                    yield loss.with_options(**chosen)
+                    break
 
 
 def _problem(loss: Loss, rows: int, size: int, seed: int) -> _Problem:
@@ -290,7 +351,11 @@ def _problem(loss: Loss, rows: int, size: int, seed: int) -> _Problem:
     size = loss.outputs or size
     targets: Array = rng.integers(size, size=rows)
     if loss.target != "class":
-        targets = rng.uniform(0.0, 1.0 if loss.target == "probability" else _LARGEST_TARGET, (rows, size))
+        largest = 1.0 if loss.target == "probability" else _LARGEST_TARGET
+        targets = rng.uniform(0.0, largest, (rows, size))
+        # Whole numbers are usual, and may be the ends of the range: labels of 0 and 1, or counts.
+        whole = np.rint(targets) if loss.target == "probability" else np.ceil(targets)
+        targets = np.where(rng.random(targets.shape) < 1 / 3, whole, targets)
     outputs = rng.normal(size=(rows, size)) * 2
     return _Problem(outputs, targets, rng.uniform(0.5, 2.0, rows), float(rng.uniform(0.5, 2.0)))
 
@@ -302,18 +367,25 @@ def _in_float32(loss: Loss, problem: _Problem) -> _Problem:
 
 
 def _loss(loss: Loss, problem: _Problem) -> float:
-    """The weighted sum of the losses."""
+    """The weighted sum of the losses, by the kernel without a gradient."""
     arrays = problem.outputs, problem.targets, problem.weights
     return float(readout_kernels(loss).weighted_loss(*arrays, loss.values))
 
 
-def _loss_and_grad(loss: Loss, problem: _Problem) -> tuple[Array, Array]:
-    """The weighted losses ``(N,)``, and the gradient ``(N, V)`` of ``scale`` times their sum."""
-    gradient, losses = problem.outputs.copy(), np.empty(len(problem.weights))
+def _gradient_in_place(loss: Loss, problem: _Problem) -> Array:
+    """The weighted losses ``(N,)``; outputs become the gradient of ``scale`` times their sum."""
+    losses = np.empty(len(problem.weights))
     readout_kernels(loss).weighted_loss_and_grad(
-        gradient, problem.targets, problem.weights, loss.values, problem.scale, losses
+        problem.outputs, problem.targets, problem.weights, loss.values, problem.scale, losses
     )
-    return losses, gradient
+    return losses
+
+
+def _results(loss: Loss, problem: _Problem) -> _Results:
+    """The results of both kernels."""
+    gradient = problem.outputs.copy()
+    losses = np.array([_loss(loss, problem.row(n)) for n in range(len(problem.weights))])
+    return _Results(losses, _gradient_in_place(loss, problem.with_outputs(gradient)), gradient)
 
 
 def _central_difference(loss: Loss, problem: _Problem, index: tuple[int, ...]) -> float:
@@ -325,12 +397,13 @@ def _central_difference(loss: Loss, problem: _Problem, index: tuple[int, ...]) -
     return problem.scale * (losses[0] - losses[1]) / (2 * _STEP)
 
 
-def _describe(problem: _Problem, index: tuple[int, ...]) -> str:
-    n = index[0]
+def _describe_row(loss: Loss, problem: _Problem, n: int) -> str:
     numbers = np.array2string(problem.outputs[n], precision=4, threshold=6)
     target = np.array2string(np.asarray(problem.targets[n]), precision=4, threshold=6)
+    options = "".join(f", {name} {value:g}" for name, value in zip(loss.options, loss.values, strict=True))
     return (
-        f"outputs {numbers}, target {target}, weight {problem.weights[n]:.3g} and scale {problem.scale:.3g}"
+        f"outputs {numbers}, target {target}, weight {problem.weights[n]:.3g}, scale {problem.scale:.3g}"
+        f"{options}"
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from unittest import SkipTest
 
+from zoo.arguments import short_repr
 from zoo.base.component import first_paragraph, printed_docstring
 from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
@@ -152,8 +153,10 @@ def run_checks(
 
     Raises:
         AssertionError: if a law is broken and ``on_fail`` is ``"raise"``.
-        UsageError: if an expected failure names no check.
+        UsageError: if an expected failure names no check, or ``on_fail`` is something else.
     """
+    if on_fail not in ("raise", "collect"):
+        raise UsageError(f"on_fail is {short_repr(on_fail)}; expected 'raise' or 'collect'.")
     expected = check_expected_failures(expected_failures or {}, checks)
     outcomes: list[Outcome] = []
     first_checks: dict[str, str] = {}
@@ -254,6 +257,15 @@ def _status(component: Any, check: Check) -> tuple[Status, str, Exception | None
     except AssertionError as error:
         return "failed", str(error), error
     except Exception as error:  # any exception breaks the law, and stops no other check
-        exception = f"{type(error).__name__}: {error}".rstrip(": ")
+        exception = _compile_error(error) or f"{type(error).__name__}: {error}".rstrip(": ")
         return "failed", f"{component.label()}: found an exception, expected none. {exception}", error
     return "passed", "", None
+
+
+def _compile_error(error: Exception) -> str:
+    """The kernel of a plugin or a file that Numba cannot compile, and the reason; empty for other errors."""
+    if not type(error).__module__.startswith("numba."):
+        return ""
+    from zoo.registry import foreign_failure
+
+    return foreign_failure(error)

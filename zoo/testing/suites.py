@@ -22,6 +22,7 @@ from zoo.registry import (
     list_losses,
     load_class_file,
     load_component_file,
+    named_loss,
     registry_of,
     resolve_cell,
     split_name,
@@ -156,14 +157,15 @@ class LossSuite(CheckSuite):
         return list_losses()
 
     def resolve(self, component: Any) -> Any:
-        """The loss that a name, ``"FILE.py:NAME"`` or a loss denotes.
+        """The loss that a name, ``"huber:0.5"``, ``"FILE.py:NAME"`` or a loss denotes.
 
         Raises:
             UnknownNameError: if the name is unknown.
             UsageError: if it is not a loss.
         """
-        is_file = isinstance(component, str) and is_file_spec(component)
-        return find_loss(load_component_file(component) if is_file else component)
+        if isinstance(component, str) and not is_file_spec(component):
+            return named_loss(component)
+        return find_loss(load_component_file(component) if isinstance(component, str) else component)
 
     def with_options(self, component: Any, texts: Sequence[str]) -> Any:
         """Copy a loss with other options.

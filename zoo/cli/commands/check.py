@@ -64,8 +64,8 @@ def command(
 
     The checks run in a separate process, with bounds checks and a time limit, so that a crash is reported as
     a result. The exit code is 1 if a law is broken or the time limit is reached. If components of several
-    kinds have the name, write KIND:NAME, for example optimizer:adam. Without KIND, the cell is checked if a
-    cell and a block share the name.
+    kinds have the name, write KIND:NAME, for example optimizer:adam or loss:huber. Without KIND, the cell is
+    checked if a cell and a block share the name. A loss in a file is FILE.py:NAME.
 
     A block is checked around the cells lstm and gla, and its gradients around a cell of every kind, which
     takes a few minutes. `zoo check "BLOCK(CELL)"` checks it around another cell. docs/laws.md lists what the
@@ -86,9 +86,9 @@ def command(
 
 
 def _full_name(name: str) -> str:
-    """The name with its kind: ``optimizer:adam``."""
+    """The name with its kind: ``optimizer:adam``; a name with its kind stays, also ``loss:huber:0.5``."""
     component = find_component(name)
-    return f"{component.kind}:{component.name}"
+    return name if ":" in name else f"{component.kind}:{component.name}"
 
 
 def _spinner(text: str, quiet: bool) -> contextlib.AbstractContextManager[object]:
