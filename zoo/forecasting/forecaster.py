@@ -426,7 +426,7 @@ class Forecaster:
             DataError: if the table has changed.
         """
         panel = self._panel(None)
-        check_unchanged(panel.table.name, panel.table.sha256, self.sha256, "eval")
+        check_unchanged(panel.table.name, panel.table.sha256, self.sha256, "eval", "backtest")
         panel = panel.select(self.scaling.contains(panel))
         return divide_series(panel, self.spec.split, self.spec.split_seed)
 
