@@ -130,6 +130,13 @@ def comparison(made, tmp_path):
             2,
             "more than the 20 of --params; give --params ",
         ),
+        (
+            "--out no --set text.data=x",
+            2,
+            "--out no holds no comparison; name the directory of one, or begin",
+        ),
+        ("--out no --steps 2 --set lr=x", 2, "--out no holds no comparison; name the directory of one, or"),
+        ("--out no --cells gru --set text.data=x", 2, "unknown prefix 'text'; expected gru or"),
         ("--cells vanilla --target y", 2, "--target is given without data; give the file, --data"),
     ],
 )

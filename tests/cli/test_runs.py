@@ -769,6 +769,9 @@ def test_parts_of_changed_data_are_not_scored(kind, command, change, moved):
         assert (result.exit_code, result.stdout) == (1, "")
         assert name in result.stderr
         assert "has changed since training (sha256 " in result.stderr
+        if kind == "table":
+            both = "`zoo eval RUN --data FILE` or `zoo backtest RUN --data FILE`."
+            assert both in " ".join(result.stderr.split())
         (folder / name).write_text(text, encoding="utf-8")
         assert run("eval", path).stdout == scores[kind]
     finally:

@@ -660,6 +660,33 @@ def test_result_of_another_run_raises(two, go):
         go(engine=Idle())
 
 
+@pytest.mark.parametrize("stage", ["sweep", "run"])
+@pytest.mark.parametrize("change", [{"steps": 3}, {"parameters": 9}, {"lr": 0.5}])
+def test_copied_result_of_another_run_changes_no_plan(two, go, stage, change):
+    """The plan had the new cell already, so every later command failed, too."""
+    before = files(two.path), (two.path / PLAN_FILE).read_bytes()
+    folder = (two.path / two.runs[0].path).parent.parent
+    shutil.copytree(folder / "a", folder / "c")
+    name = next(
+        record.path for record in (two.sweep if stage == "sweep" else two.runs) if record.cell == "a"
+    ).replace("/a/", "/c/")
+    for path in (folder / "c").rglob(RESULT):
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored["record"] |= {"cell": "c", "path": stored["record"]["path"].replace("/a/", "/c/")}
+        stored["record"] |= change if stored["record"]["path"] == name else {}
+        path.write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="is of another run: ") as error:
+        go(["c=vanilla"], engine=Idle())
+    assert f"Remove the run, {two.path / name}, or all runs" in str(error.value)
+    assert (two.path / PLAN_FILE).read_bytes() == before[1]
+    go(engine=Idle())
+    shutil.rmtree(re.search("this task, (.*); zoo", str(error.value))[1])
+    assert files(two.path) == before[0]
+    engine = Dreaming()
+    go(["c=vanilla"], engine=engine)
+    assert {job["cell"] for jobs in engine.received for job in jobs} == {"c"}
+
+
 def test_constraints_penalties_and_groups_are_settings_of_every_run(go):
     texts = {
         "constraints": ["Whh=nonnegative"],

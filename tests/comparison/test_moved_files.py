@@ -1,4 +1,4 @@
-"""A task that reads a file: the file of a comparison may move, and its content may not change."""
+"""A task or data set that reads a file: the file may move, and its content may not change."""
 
 from __future__ import annotations
 
@@ -80,6 +80,31 @@ def test_set_needs_no_name_of_a_stored_task(assignments, words, moved):
     result = CliRunner().invoke(cli, ["compare", "--out", "comparison", *words_of_flags])
     assert result.exit_code != 0
     assert words.format(label) in result.stderr
+
+
+@pytest.mark.parametrize("has_flag", [False, True])
+@pytest.mark.parametrize("name", ["load.csv", "other.csv", "load.tsv"])
+def test_a_table_that_has_moved_can_be_named_if_it_keeps_its_name(name, has_flag, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    old, new = tmp_path / "load.csv", tmp_path / "folder" / name
+    old.write_text("load\n" + "".join(f"{row * row % 7}\n" for row in range(200)))
+    stop("vanilla", data=old.name, target="load", hidden=3, steps=2, out="comparison")
+    new.parent.mkdir()
+    old.rename(new)
+    given = {"data": str(new), "target": "load"} if has_flag else {}
+    if has_flag and name == "load.csv":
+        stop(out="comparison", **given)
+        stop(out="comparison")  # the plan has its new path
+        return
+    with pytest.raises((MissingSourceError, CheckpointError)) as error:
+        zoo.compare(out="comparison", **given)
+    if has_flag and name == "load.tsv":
+        assert "data set 'load': load.csv -> load.tsv" in str(error.value)
+    else:
+        text = str(error.value)
+        assert text.startswith("compare: the data set 'load' of the comparison cannot read its file. ")
+        assert "load.csv: no such file or directory" in text
+        assert text.endswith("has moved, name it with `data`; it must be called load.csv.")
 
 
 @pytest.mark.parametrize("may_move", [False, True])

@@ -19,6 +19,7 @@ from zoo.forecasting.calibration import (
     first_unseen,
     interval_offsets,
     last_times,
+    seen_digests,
 )
 from zoo.forecasting.evaluation import last_part, split_ends
 from zoo.storage import Checkpoint, RunDirectory, load, save
@@ -170,6 +171,57 @@ def test_first_unseen_row():
         assert first_unseen(panel, last_times(panel, cuts[1])).tolist() == cuts[1].tolist()
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_seen_digests_are_those_of_the_leading_rows(seed):
+    """Rows added at the end keep the digest of a series. A changed row, or rows removed before it, do not."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(2, 9, 3)
+    values = [rng.normal(size=(n, 2)) * np.where(rng.random((n, 2)) < 0.2, np.nan, 1) for n in lengths]
+
+    def panel(series, **columns):
+        rows, names = np.concatenate(series), np.repeat(["a", "b", "c"], [len(each) for each in series])
+        table = DataTable.from_arrays({"id": names, "u": rows[:, 0], "v": rows[:, 1], **columns})
+        return make_panel(table, ColumnRoles(("u", "v"), series="id", time="t" if columns else None), "mask")
+
+    last_seen = {name: float(rng.integers(n)) for name, n in zip("abc", lengths, strict=True)}
+    expected = seen_digests(panel(values), last_seen)
+    assert len(set(expected.values())) == 3
+    grown = [np.concatenate([each, rng.normal(size=(seed, 2))]) for each in values]
+    assert seen_digests(panel(grown), last_seen) == expected
+    row = int(last_seen["b"])
+    changed = [each.copy() for each in grown]
+    changed[1][rng.integers(row + 1), rng.integers(2)] += 1e-9
+    changed[1][row] = 5.0
+    changed[2] = changed[2][: int(last_seen["c"])] if last_seen["c"] else changed[2] + 1
+    other = seen_digests(panel(changed), {**last_seen, "new": 0.0})
+    assert [name for name in "abc" if other.get(name) == expected[name]] == ["a"]
+    assert seen_digests(panel(values, t=np.arange(lengths.sum())), last_seen) == {}  # times identify rows
+
+
+@pytest.mark.parametrize("rows", [2699, 2700, 2702, 2703, 2800])
+@pytest.mark.parametrize("is_saved", [False, True])
+def test_backtest_of_a_grown_table_without_times_begins_after_its_rows(
+    rows, is_saved, forecaster, tmp_path, recwarn
+):
+    """Validation ends with row 2699. A forecast has three steps."""
+    if is_saved:
+        forecaster.save(tmp_path / "model.safetensors")
+        forecaster = Forecaster.load(tmp_path / "model.safetensors")
+    data = {"y": autoregression()[:rows]}
+    result = forecaster.backtest(data, level=0)
+    has_later = rows >= 2703
+    assert result.scores["part"] == ("test" if has_later else "all")
+    assert result.forecast.origins[0] == (2699 if has_later else 11)
+    words = (
+        "all forecasts have rows of training or validation, so the errors may be too small. Give 3 rows or"
+    )
+    assert any(words in str(each.message) for each in recwarn) == (2700 <= rows < 2703)
+    changed = forecaster.backtest({"y": np.append(data["y"][0] + 1, data["y"][1:])}, level=0)
+    assert (changed.scores["part"], changed.forecast.origins[0]) == ("all", 11)
+    shifted = forecaster.backtest({"y": data["y"][1:]}, level=0)
+    assert (shifted.scores["part"], shifted.forecast.origins[0]) == ("all", 11)
+
+
 def test_too_few_windows_give_a_note_and_no_interval():
     settings = {**SMALL, "steps": 1, "loss": "squared_error"}
     forecaster = zoo.fit({"y": autoregression(60)}, "y", **settings)
@@ -216,10 +268,12 @@ def test_checkpoint_stores_errors_and_is_checked(tmp_path):
     assert best.meta["table"]["last_seen"] == {"": 359.0}
     data = {"y": autoregression(400)}
 
-    def changed(array=residuals, last_seen=best.meta["table"]["last_seen"]):
+    def changed(array=residuals, last_seen=best.meta["table"]["last_seen"], digests=None):
         arrays = {name: each for name, each in best.arrays.items() if name != "calibration.residuals"}
         arrays |= {} if array is None else {"calibration.residuals": array}
-        save(path, Checkpoint(arrays, {**best.meta, "table": {**best.meta["table"], "last_seen": last_seen}}))
+        table = {**best.meta["table"], "last_seen": last_seen}
+        table |= {} if digests is None else {"seen_sha256": digests}
+        save(path, Checkpoint(arrays, {**best.meta, "table": table}))
         return path
 
     expected = zoo.forecast(run, data)
@@ -234,6 +288,8 @@ def test_checkpoint_stores_errors_and_is_checked(tmp_path):
         ((residuals.astype(np.float64),), "expected float32 and the sizes (3, 1, 3) after the first."),
         ((infinite,), "its errors of forecasts are not those zoo wrote."),
         ((residuals, None), "its errors of forecasts are not those zoo wrote."),
+        ((residuals, {"": 359.0}, {"": 1}), "its errors of forecasts are not those zoo wrote."),
+        ((residuals, {"": 359.0}, [""]), "its errors of forecasts are not those zoo wrote."),
         ((residuals, {"": [1]}), "its errors of forecasts are not those zoo wrote."),
     ):
         with pytest.raises(CheckpointError, match=re.escape(sentence)):

@@ -333,7 +333,7 @@ def test_uneven_histories_may_go_on_with_any_of_their_steps(hourly):
 def test_other_steps_than_in_training_give_a_warning(minutes, hourly, recwarn):
     forecaster, hours = hourly
     times = hours[0] + minutes * np.arange(N).astype("m8[m]")
-    forecaster.backtest(with_future(times, times[:0]), level=0)
+    forecaster.backtest(with_future(times, times[:0]), level=0, part="all")
     forecaster.forecast(with_future(times[:-3], times[-3:]), level=0)
     sentence = "table: rows are .* apart, and rows of training were 1 h apart. One forecast step is always"
     shown = [str(each.message) for each in recwarn]
@@ -376,7 +376,7 @@ def test_backtest_of_later_rows_alone_reads_all_of_them(first, run):
     assert (scores["part"], scores["windows"]) == ("all", 20)
 
 
-def test_backtest_of_a_table_without_times_reads_all_rows(run):
+def test_backtest_without_a_digest_of_the_rows_of_training_reads_all_rows(run):
     trained = Forecaster.load(run)
     roles = replace(trained.spec.roles, time=None)
     without = replace(trained, spec=replace(trained.spec, roles=roles, time_kind=None))
@@ -452,7 +452,7 @@ def test_errors_are_one_sentence(run, tmp_path):
     with pytest.raises(
         DataError, match="the table has 10 rows, too few for 1 step after a context of 10 rows; give"
     ):
-        zoo.backtest(run, table(10))
+        zoo.backtest(run, table(10), part="all")
     with pytest.raises(UsageError, match="steps is 0; expected an integer of at least 1"):
         zoo.forecast(run, steps=0)
     with pytest.raises(UsageError, match="part is 'best'; expected one of 'train', 'valid', 'test', 'all'"):

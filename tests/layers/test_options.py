@@ -61,6 +61,27 @@ def test_options_of_a_cell_as_arguments(make, cell, shown):
         make(cell, 3, 8, forget_bias=1.0)
 
 
+@pytest.mark.parametrize(
+    ("cell", "name", "words"),
+    [
+        ("gla", "head", " Did you mean the option 'heads' of the cell? Give zoo.get_cell('gla', heads=2)."),
+        (
+            "lstm",
+            "forget_bia",
+            " Did you mean the option 'forget_bias' of the cell? Give zoo.get_cell('lstm', ",
+        ),
+        (Own, "forget_bais", " Did you mean the option 'forget_bias' of the cell? Give Own(forget_bias=2)."),
+        ("gla", "thread", " Did you mean 'threads'?"),
+        ("gla", "drop_out", " Did you mean 'dropout'?"),
+        ("gru", "head", " Did you mean 'threads'?"),
+    ],
+)
+def test_misspelt_argument_or_option_of_the_cell(cell, name, words):
+    """The nearest name is advised, whether it is an argument of the layer or an option of its cell."""
+    with pytest.raises(TypeError, match=re.escape(words)):
+        zoo.Recurrent(cell, 3, 8, **{name: 2})
+
+
 def test_unknown_arguments():
     with pytest.raises(
         TypeError, match=r"^zoo\.Recurrent got the unknown argument 'layers'\. Did you mean 'num_layers'"

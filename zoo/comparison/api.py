@@ -177,6 +177,9 @@ def compare(
         with _lock_directory(folder):
             if (current := read_plan(folder)) != stored or (stored and stored.cells != resolved.plan.cells):
                 resolved = resolve_plan(request, current, folder)  # another process may have been faster
+            if resolved.plan != current:  # or an error would leave a plan with runs that no command can read
+                runner = ComparisonRunner(folder, resolved, (), SerialExecutor(folder), lambda _: None)
+                runner.check_stored_records()
             resolved = _move_files(resolved, Path(scratch), folder / DATA_FOLDER)
             resolved.plan.write(folder)
             _run(folder, resolved, jobs, engine or backend, on_event or (lambda _: None))

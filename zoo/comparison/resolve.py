@@ -257,9 +257,10 @@ def _resolve_entries(
                 raise
             raise specs_module.missing_component_error(kind, label, before.name) from None
         except MissingSourceError as error:
-            if kind != "task" or not before or label in options:
+            is_named = label in specs if before and before.is_data else label in options
+            if kind == "cell" or not before or is_named:
                 raise
-            raise _missing_file_error(label, before, error) from None
+            raise _missing_file_error(kind, label, before, error) from None
         if before:
             if before.is_data:
                 check_unchanged(before.name, before.source, resolved[label][0].source)
@@ -267,13 +268,21 @@ def _resolve_entries(
     return resolved
 
 
-def _missing_file_error(label: str, task: PlanEntry, error: MissingSourceError) -> MissingSourceError:
-    """Make the error for a file of a task that is not there, for example on another machine."""
-    names = [name for name, value in task.options.items() if isinstance(value, str) and value in str(error)]
-    option = f"{label}.{names[0] if names else 'OPTION'}"
+def _missing_file_error(
+    kind: str, label: str, entry: PlanEntry, error: MissingSourceError
+) -> MissingSourceError:
+    """Make the error for a file that is not there, for example on another machine."""
+    if entry.is_data:
+        advice = f"name it with `data`; it must be called {entry.name}"
+    else:
+        names = [
+            key for key, value in entry.options.items() if isinstance(value, str) and value in str(error)
+        ]
+        option = f"{label}.{names[0] if names else 'OPTION'}"
+        advice = f"name it, as in `zoo compare --out DIR --set {option}=FILE`"
     return MissingSourceError(
-        f"compare: the task {label!r} of the comparison cannot read its file. {error} If the file has moved, "
-        f"name it, as in `zoo compare --out DIR --set {option}=FILE`."
+        f"compare: the {kind} {label!r} of the comparison cannot read its file. {error} If the file has "
+        f"moved, {advice}."
     )
 
 

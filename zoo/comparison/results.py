@@ -201,7 +201,8 @@ def read_record(root: Path, job: Job) -> RunRecord | None:
         if value != getattr(expected, name):
             raise CheckpointError(
                 f"{path} is of another run: {name} is {short_repr(value)}, "
-                f"expected {short_repr(getattr(expected, name))}."
+                f"expected {short_repr(getattr(expected, name))}. Remove the run, {path.parent}, or all runs "
+                f"of this cell on this task, {path.parent.parent}; zoo trains what is missing."
             )
     return record
 

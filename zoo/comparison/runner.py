@@ -75,6 +75,18 @@ class ComparisonRunner:
             if reason := reasons[_group(job)]:
                 self.runs.append(RunRecord(**failed_record(job, reason)))
 
+    def check_stored_records(self) -> None:
+        """Check the records of runs that exist, for example copied ones, before the plan is stored.
+
+        Raises:
+            CheckpointError: if one cannot be read, or belongs to another run.
+        """
+        without_steps = self._groups_without_steps()
+        for group in (group for group in self.plan.groups() if group not in without_steps):
+            swept, is_swept = self._stored_sweep(group, self._stored_record)
+            for job in self._compared_jobs(group, swept) if is_swept else ():
+                self._stored_record(job)
+
     def _groups_without_steps(self) -> list[RunGroup]:
         """Groups with a number of steps that is not measured yet."""
         return [group for group in self.plan.groups() if self.plan.run_sizes[group].steps is None]

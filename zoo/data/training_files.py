@@ -36,21 +36,21 @@ def check_training_files(run: object, sources: Iterable[object], advice: str = "
             )
 
 
-def check_unchanged(name: str, now: str, then: str, command: str) -> None:
+def check_unchanged(name: str, now: str, then: str, *commands: str) -> None:
     """Check that the data of training have not changed; changed data have other rows in each part.
 
     Args:
         name: The name of the data, for messages.
         now: SHA-256 of the data.
         then: SHA-256 of the data during training; empty if it is unknown, then there is no check.
-        command: The command that reads other data, such as ``eval``.
+        *commands: The commands that read other data, such as ``eval``.
 
     Raises:
         DataError: if they have changed.
     """
     if then and now != then:
+        advice = " or ".join(f"`zoo {command} RUN --data FILE`" for command in commands)
         raise DataError(
             f"{name} has changed since training (sha256 {then[:12]} then, {now[:12]} now), so its training, "
-            f"validation and test parts differ; restore it, or read it as other data, `zoo {command} RUN "
-            f"--data FILE`."
+            f"validation and test parts differ; restore it, or read it as other data, {advice}."
         )

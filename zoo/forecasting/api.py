@@ -61,8 +61,9 @@ def backtest(
         steps: Steps of each forecast; None for the horizon of the model.
         stride: Rows from one forecast to the next; None for the steps, so that forecasts do not overlap.
         part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the test part. Of series of training
-            in other data, None means the rows after those of training and validation. The units of a series
-            that is new come from its training part.
+            in other data, None means the rows after those of training and validation. A table without times
+            has such rows if it begins with the rows of training. The units of a series that is new come from
+            its training part.
         level: As for :func:`zoo.forecast`.
         cell: The class of the cell, if it is not registered.
 

@@ -8,9 +8,10 @@ case of two equal quantiles: its score is the absolute error.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -96,10 +97,12 @@ class Calibration:
         residuals: Errors of W windows, from :func:`scaled_errors`, `(W, h, M, Q)` in float32.
         last_seen: For each series the time of the last row of the validation part, as text if times are
             dates, or its row without times.
+        seen_sha256: Of a table without times, for each series the digest of its targets up to that row.
     """
 
     residuals: Array
     last_seen: Mapping[str, str | float]
+    seen_sha256: Mapping[str, str] = field(default_factory=dict)
 
     def arrays(self) -> dict[str, Array]:
         """The arrays of a checkpoint."""
@@ -121,13 +124,13 @@ class Calibration:
 
     @classmethod
     def from_checkpoint(
-        cls, arrays: Mapping[str, Array], last_seen: Any, spec: ForecastSpec, source: str
+        cls, arrays: Mapping[str, Array], table: Mapping[str, Any], spec: ForecastSpec, source: str
     ) -> Calibration | None:
         """Read the calibration in a checkpoint; None if there is none.
 
         Args:
             arrays: The arrays of the checkpoint.
-            last_seen: The entry of its metadata.
+            table: The description of the table in its metadata.
             spec: The inputs and outputs.
             source: The path, for messages.
 
@@ -143,10 +146,14 @@ class Calibration:
                 f"{source}: array {_ARRAY!r} is {residuals.dtype}{residuals.shape}; expected float32 and the "
                 f"sizes {shape} after the first."
             )
-        is_mapping = isinstance(last_seen, Mapping)
-        if np.isinf(residuals).any() or not is_mapping or not all(map(_is_time, last_seen.values())):
+        last_seen: Any = table.get("last_seen")
+        digests: Any = table.get("seen_sha256", {})
+        are_mappings = isinstance(last_seen, Mapping) and isinstance(digests, Mapping)
+        are_valid = are_mappings and all(map(_is_time, last_seen.values()))
+        are_valid = are_valid and all(isinstance(each, str) for each in digests.values())
+        if np.isinf(residuals).any() or not are_valid:
             raise CheckpointError(f"{source}: its errors of forecasts are not those zoo wrote.")
-        return cls(residuals, last_seen)
+        return cls(residuals, last_seen, digests)
 
 
 def _is_time(value: Any) -> bool:
@@ -176,6 +183,31 @@ def first_unseen(panel: Panel, last_seen: Mapping[str, str | float]) -> Array:
         limit = _as_time(last_seen[name], times.dtype)
         rows[number] = last if limit is None else first + int(np.searchsorted(times, limit, side="right"))
     return rows
+
+
+def seen_digests(panel: Panel, last_seen: Mapping[str, str | float]) -> dict[str, str]:
+    """The digest of the targets of each series up to the last row that training or validation has read.
+
+    Row numbers do not identify rows, as times do: rows 0 to 99 of another table are other rows.
+
+    Args:
+        panel: The series.
+        last_seen: The last row of each series, from :func:`last_times`. A series that is not in it, or is
+            shorter, has no digest.
+
+    Returns:
+        Hexadecimal digests (SHA-256) by the name of the series; none if the panel has times.
+    """
+    if panel.times is not None:
+        return {}
+    digests = {}
+    for name, first, last in zip(panel.names, panel.offsets[:-1], panel.offsets[1:], strict=True):
+        row = last_seen.get(name)
+        if is_number(row) and row < last - first:
+            values = panel.targets[first : first + int(row) + 1]
+            canonical = np.where(np.isnan(values), np.nan, values)  # NaN has many representations
+            digests[name] = hashlib.sha256(canonical.astype("<f8").tobytes()).hexdigest()
+    return digests
 
 
 def _as_time(value: str | float, dtype: np.dtype[Any]) -> Any:

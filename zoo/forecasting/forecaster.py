@@ -21,7 +21,7 @@ from zoo.data.time_kind import check_time_kind
 from zoo.data.training_files import check_unchanged
 from zoo.errors import CheckpointError, DataError, UsageError, warn_caller
 from zoo.forecasting.baselines import History, seasonal_naive
-from zoo.forecasting.calibration import Calibration, first_unseen
+from zoo.forecasting.calibration import Calibration, first_unseen, seen_digests
 from zoo.forecasting.evaluation import (
     actual_after,
     divide_series,
@@ -203,7 +203,7 @@ class Forecaster:
             raise CheckpointError(f"{source}: its description of the table does not fit its model.")
         sources = config.get("data")
         named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None
-        calibration = Calibration.from_checkpoint(checkpoint.arrays, stored.get("last_seen"), spec, source)
+        calibration = Calibration.from_checkpoint(checkpoint.arrays, stored, spec, source)
         digest = str(stored.get("sha256", ""))
         return cls(model, spec, scaling, named if data is None else data, calibration, digest)
 
@@ -213,6 +213,7 @@ class Forecaster:
         table: dict[str, Any] = {"spec": self.spec.to_json(), "scaling": self.scaling.to_json()}
         if self.calibration is not None:
             table["last_seen"], arrays = dict(self.calibration.last_seen), self.calibration.arrays()
+            table["seen_sha256"] = dict(self.calibration.seen_sha256)
         config = {"data": [f"{IN_MEMORY_TABLE}table"], "kind": "table", "target": [*self.spec.roles.target]}
         meta = {**checkpoint.meta, "table": table, "config": config}
         return Checkpoint({**checkpoint.arrays, **arrays}, meta)
@@ -320,7 +321,8 @@ class Forecaster:
             stride: Rows from one origin to the next; None for the steps, so that forecasts do not overlap.
             part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the last part with windows. For
                 other data than those of training None means all rows after those that training and
-                validation have read, unless a series is new. The units of a new series are measured in its
+                validation have read, unless a series is new. A table without times has such rows if it
+                begins with the rows of training. The units of a new series are measured in its
                 training part, and the test part is the rest.
             level: As for :meth:`forecast`.
 
@@ -372,20 +374,26 @@ class Forecaster:
         """The part of other data to evaluate, and the ends of the parts.
 
         A table that has grown since training holds rows of training, too, whose errors are too small. The
-        test part is the rows after them. Times identify rows, so without times the part is all rows.
+        test part is the rows after them. Times identify rows. Without times, a series has rows of training if
+        it begins with all of them.
         """
-        if panel.times is None or self.calibration is None:
+        if self.calibration is None:
             return cuts, "all"
         unseen = first_unseen(panel, self.calibration.last_seen)
+        if panel.times is None:
+            then, now = self.calibration.seen_sha256, seen_digests(panel, self.calibration.last_seen)
+            is_seen = [name in now and now[name] == then.get(name) for name in panel.names]
+            unseen = np.where(is_seen, unseen, panel.offsets[:-1])
         if (unseen == panel.offsets[:-1]).all():
             return cuts, "all"
         fitted = np.where(unseen > panel.offsets[:-1], np.minimum(cuts[0], unseen), cuts[0])  # for baselines
         later = np.stack([fitted, unseen, cuts[2]])
         if any(part_origins(panel, later, "test", self.spec, steps)):
             return later, "test"
+        kind = "rows" if panel.times is None else "times"
         warn_caller(
-            f"{panel.table.name}: all forecasts have times of training or validation, so the errors may be "
-            f"too small. Give {counted(steps, 'row')} or more after those times."
+            f"{panel.table.name}: all forecasts have {kind} of training or validation, so the errors may be "
+            f"too small. Give {counted(steps, 'row')} or more after those {kind}."
         )
         return cuts, "all"
 
@@ -418,7 +426,7 @@ class Forecaster:
             DataError: if the table has changed.
         """
         panel = self._panel(None)
-        check_unchanged(panel.table.name, panel.table.sha256, self.sha256, "eval")
+        check_unchanged(panel.table.name, panel.table.sha256, self.sha256, "eval", "backtest")
         panel = panel.select(self.scaling.contains(panel))
         return divide_series(panel, self.spec.split, self.spec.split_seed)
 

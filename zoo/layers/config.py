@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 
 from zoo.arguments import as_bool, as_fraction, as_integer, counted, short_repr
 from zoo.base import Block, Cell
-from zoo.base.names import did_you_mean
+from zoo.base.names import did_you_mean, near_names
 from zoo.errors import UsageError, ZooError
 from zoo.kernels.precision import check_precision
 from zoo.layers.time_chunks import Recompute, check_recompute
@@ -265,7 +265,8 @@ def with_options(owner: str, options: type, defaults: Mapping[str, Any]) -> Call
             for name, value in kwargs.items():
                 if name not in names:
                     given = {**dict(zip(positional, args, strict=False)), **kwargs}
-                    advice = _cell_option_advice(given.get("cell"), name, value) or did_you_mean(name, names)
+                    advice = _cell_option_advice(given.get("cell"), name, value, names)
+                    advice = advice or did_you_mean(name, names)
                     advice = advice or f" Its arguments are {', '.join(names)}."
                     raise TypeError(f"{owner} got the unknown argument {name!r}.{advice}")
             return function(*args, **kwargs)
@@ -277,16 +278,23 @@ def with_options(owner: str, options: type, defaults: Mapping[str, Any]) -> Call
     return decorate
 
 
-def _cell_option_advice(cell: Any, name: str, value: Any) -> str:
-    """Advice for an argument that is an option of the cell; empty for another argument."""
+def _cell_option_advice(cell: Any, name: str, value: Any, arguments: Sequence[str]) -> str:
+    """Advice for an argument that is an option of the cell, or the nearest to one; else empty."""
     try:
         resolved = None if cell is None else resolve_cells(cell)
     except ZooError:
         return ""
-    if not isinstance(resolved, Cell) or name not in resolved.options:
+    if not isinstance(resolved, Cell):
+        return ""
+    options = resolved.options
+    nearest = [name] if name in options else near_names(name, [*arguments, *options], 1)
+    if not nearest or nearest[0] not in options:
         return ""
     start = f"zoo.get_cell({cell!r}, " if isinstance(cell, str) else f"{type(resolved).__name__}("
-    return f" It is an option of the cell: give {start}{name}={short_repr(value)})."
+    use = f"{start}{nearest[0]}={short_repr(value)})"
+    if name in options:
+        return f" It is an option of the cell: give {use}."
+    return f" Did you mean the option {nearest[0]!r} of the cell? Give {use}."
 
 
 def with_advice(owner: str, advise: Callable[[str, Any], str]) -> Callable[[Function], Function]:

@@ -26,7 +26,13 @@ from zoo.data.table_files import read_table
 from zoo.errors import DataError, UsageError, ZooWarning
 from zoo.field_repr import one_line_repr
 from zoo.forecasting.baselines import History, fit_autoregression, guess_season, spread
-from zoo.forecasting.calibration import Calibration, last_times, scaled_errors, stored_windows
+from zoo.forecasting.calibration import (
+    Calibration,
+    last_times,
+    scaled_errors,
+    seen_digests,
+    stored_windows,
+)
 from zoo.forecasting.evaluation import (
     actual_after,
     divide_series,
@@ -126,6 +132,7 @@ class SeriesDataset:
             "spec": spec.to_json(),
             "scaling": self.windows.scaling.to_json(),
             "last_seen": self._last_seen,
+            "seen_sha256": self._seen_digests,
         }
 
     @cached_property
@@ -329,13 +336,13 @@ class SeriesDataset:
         kept = spread([range(len(origins))], stored_windows(windows.spec))
         scale = windows.scaling.output[windows.series(origins[kept])]
         residuals = scaled_errors(forecasts[kept], actual[kept], scale).astype(np.float32)
-        calibration = Calibration(residuals, self._last_seen)
+        calibration = Calibration(residuals, self._last_seen, self._seen_digests)
         return EvalResult(losses / total, metrics, arrays=calibration.arrays())
 
     def calibration(self, model: AnyModel) -> Calibration:
         """The errors of a model on the validation part, as a checkpoint stores them."""
         (residuals,) = self.evaluate(model).arrays.values()
-        return Calibration(residuals, self._last_seen)
+        return Calibration(residuals, self._last_seen, self._seen_digests)
 
     @cached_property
     def _naive_errors(self) -> Array:
@@ -344,6 +351,10 @@ class SeriesDataset:
     @cached_property
     def _last_seen(self) -> dict[str, str | float]:
         return last_times(self.panel, self.cuts[1])
+
+    @cached_property
+    def _seen_digests(self) -> dict[str, str]:
+        return seen_digests(self.panel, self._last_seen)
 
     def probe(self) -> ProbeBatch:
         """The first windows of the validation part, or else of the training part."""

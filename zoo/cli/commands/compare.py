@@ -341,9 +341,23 @@ def run(
         raise click.exceptions.Exit(1)
 
 
-def _stored_tasks(out: str | None, tasks: Sequence[str]) -> list[str]:
-    """The tasks of the comparison in a directory that have a registered name and are not given."""
+def _stored_tasks(out: str | None, tasks: Sequence[str], *, is_new: bool) -> list[str]:
+    """The tasks of the comparison in a directory that have a registered name and are not given.
+
+    Args:
+        out: The directory.
+        tasks: The tasks that are given.
+        is_new: Whether cells, tasks or data are given, so that a comparison can begin.
+
+    Raises:
+        UsageError: if the directory holds no comparison, and none can begin.
+    """
     plan = None if out is None else read_plan(Path(out))
+    if plan is None and out is not None and not is_new:
+        raise UsageError(
+            f"compare: --out {out} holds no comparison; name the directory of one, or begin one with "
+            f"--cells and --tasks or --data."
+        )
     given = label_specs("task", tasks)[0]
     entries = (
         {} if plan is None else {label: entry for label, entry in plan.tasks.items() if label not in given}
@@ -360,7 +374,8 @@ def _arguments(flags: dict[str, Any], assignments: Sequence[str]) -> dict[str, A
         if (value := flags.pop(name := str(flag.name))) is not None and value != ()
     }
     blocks = split_names(flags.pop("block"))
-    stored = _stored_tasks(flags["out"], tasks) if assignments else []
+    is_new = bool(cells or tasks or settings.get("data"))
+    stored = _stored_tasks(flags["out"], tasks, is_new=is_new) if assignments else []
     options, chosen = parse_options(cells, [*tasks, *stored], settings, assignments, blocks)
     flags["lr_grid"] = parse_rates(flags["lr_grid"])
     flags |= {name: parse_sizes(name, flags[name]) for name in ("params", "hidden")}

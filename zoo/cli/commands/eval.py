@@ -105,7 +105,7 @@ def _warn_of_change(trained: LoadedModel, task: Task) -> None:
     "--part",
     type=click.Choice(["train", "valid", "test", "all"]),
     help="Part of the data or the task.  [test, or the next of valid and train that the data have; all of "
-    "other data; of a table, the rows after those of training]",
+    "other data; of a table that has grown, the rows after those of training and validation]",
 )
 @option(
     "--on-unknown",
