@@ -416,6 +416,22 @@ def test_invalid_targets_and_weights(loss, targets, weights, words):
             method(x, targets, weights)
 
 
+@pytest.mark.parametrize("exchanged", ["inputs", "targets", "weights"])
+@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
+def test_exchanged_axes_of_either_array_get_one_advice(loss, exchanged):
+    """The shapes of exchanged inputs are those of exchanged targets, so the advice names both."""
+    model, x, targets, *_ = trial(loss)
+    arrays = {"inputs": x, "targets": targets, "weights": np.ones((T, B))}
+    arrays[exchanged] = arrays[exchanged].swapaxes(0, 1)
+    name = "targets" if exchanged == "targets" else "weights"
+    with pytest.raises(UsageError) as error:
+        model.loss_and_grad(**arrays)
+    assert str(error.value).endswith(
+        f"Time comes first: if the batch comes first in the inputs, give x.swapaxes(0, 1); if it does in "
+        f"{name}, {name}.swapaxes(0, 1)."
+    )
+
+
 @pytest.mark.parametrize(("index", "value"), [(0, V), (B - 1, V + 7), (1, -1)])
 @pytest.mark.parametrize("lengths", [None, [T, 1, 2]])
 @pytest.mark.parametrize("weights", [None, np.ones(B)])
