@@ -522,16 +522,19 @@ def test_weights_may_be_a_mask_of_booleans():
 @given(value=st.floats(0.001, 0.999))
 @pytest.mark.parametrize("name", ["huber", "quantile"])
 def test_number_behind_the_name_of_a_loss_is_its_option(name, value):
-    loss = SequenceModel.check_loss(f"{name}:{value!r}", 1)
-    expected = zoo.get_loss(name, **dict.fromkeys(loss.options, value))
-    assert (loss.name, loss.values) == (expected.name, expected.values)
+    (option,) = zoo.get_loss(name).options
+    expected = zoo.get_loss(name, **{option: value})
+    for text in (f"{name}:{value!r}", f"{name}:{option}={value!r}"):
+        loss = SequenceModel.check_loss(text, 1)
+        assert (loss.name, loss.values) == (expected.name, expected.values)
 
 
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        ("huber:", "expected a number behind the colon"),
-        ("huber:a", "expected a number behind the colon"),
+        ("huber:", "has no value behind the colon; expected a value of delta, as in 'huber:1.0'"),
+        ("huber:a", "'huber:a': option 'delta' is 'a'; expected a finite number"),
+        ("huber:beta=1", "has no option 'beta'"),
         ("huber:nan", "option 'delta' is nan"),
         ("quantile:1.5", "is 1.5"),
         ("squared_error:1", "squared_error has no option, so leave out '1'"),
