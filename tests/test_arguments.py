@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,3 +94,10 @@ def test_directory_below_a_file_is_named(tmp_path_factory, names, depth):
     absent = above / "no" / "such"
     assert as_directory(absent, "out") == absent
     assert missing_directory(absent) == f"{absent}: no such file or directory; create it first."
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices are files on POSIX systems")
+@pytest.mark.parametrize("names", [(), ("x",), ("x", "y")])
+def test_directory_below_a_device_is_an_error(names):
+    with pytest.raises(UsageError, match=r"^out is '/dev/null.* a file; give a directory\.$"):
+        as_directory(Path("/dev/null", *names), "out")

@@ -118,7 +118,7 @@ def as_directory(value: Any, name: str) -> Path:
         UsageError: if it is not a path, or a part of it is a file.
     """
     path = as_path(value, name)
-    if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long
+    if _is_file(path):
         raise UsageError(f"{name} is {short_repr(str(path))}, a file; give a directory.")
     if (parent := _file_in(path)) is not None:
         raise UsageError(
@@ -137,7 +137,12 @@ def missing_directory(path: Path) -> str:
 
 def _file_in(path: Path) -> Path | None:
     """The part of a path that should be a directory, and is a file."""
-    return next((parent for parent in path.parents if os.path.isfile(parent)), None)  # noqa: PTH113
+    return next(filter(_is_file, path.parents), None)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a path exists and is no directory: a device, too, where ``isfile`` is false."""
+    return os.path.exists(path) and not os.path.isdir(path)  # noqa: PTH110, PTH112 - those of Path may raise
 
 
 def as_integer(

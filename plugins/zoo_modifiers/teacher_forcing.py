@@ -74,12 +74,14 @@ class TeacherForcing(zoo.Modifier):
         if not spec.has_recurrent_matmul:
             raise spec.unsupported("no matrix of parameters multiplies a state, so its units do not interact")
         arrays = {**spec.params, **spec.buffers}
-        for other in spec.cell.name.split("+")[1:]:
+        cell, *modifiers = spec.cell.name.split("+")
+        for other in modifiers:
             own = {name for name in arrays if name.startswith(f"{other}_")}
             if own and own.isdisjoint(spec.arrays_of_states):
+                inner = "+".join([cell, *(each for each in modifiers if each != other)])
                 raise spec.unsupported(
                     f"the modifier {other!r} changes the output, which teacher forcing replaces; apply it "
-                    f"afterwards, as in 'gru+teacher_forcing+{other}'"
+                    f"afterwards, '{inner}+{self.name}+{other}'"
                 )
         for group in (spec.params, spec.buffers):
             for name in set(group) - spec.arrays_of_states:  # they served the output, which is replaced

@@ -465,6 +465,24 @@ def test_bounds_of_an_input_are_described(bounds: dict[str, Any], text: str) -> 
             zoo.Input(default=outside, **bounds)
 
 
+@pytest.mark.parametrize(("low", "high"), [(1, 0), (0.5, -2.0), (3, 2)])
+@pytest.mark.parametrize("default", [{}, {"default": 1}])
+def test_bounds_of_an_input_are_in_order(low: float, high: float, default: dict[str, Any]) -> None:
+    with pytest.raises(
+        DefinitionError, match=rf"^zoo.Input: low is {low} and high is {high}; expected low <= high\.$"
+    ):
+        zoo.Input(low=low, high=high, **default)
+
+
+@pytest.mark.parametrize("bounds", [{"low": 1, "high": 2}, {"low": 0.5}, {"high": -1}])
+def test_zero_is_in_the_bounds_of_an_input_without_a_default(bounds: dict[str, Any]) -> None:
+    with pytest.raises(DefinitionError) as error:
+        zoo.Input(**bounds)
+    text = zoo.Input(**bounds, default=next(iter(bounds.values()))).bounds_text()
+    expected = f"has no default, so it is 0 where it is left out; expected a number {text}. Give `default`."
+    assert str(error.value).startswith(f"zoo.Input: it {expected}")
+
+
 @pytest.mark.parametrize("first", [(None, None), (0, None), (None, 5), (1, 4)])
 @pytest.mark.parametrize("second", [(None, None), (2, None), (None, 3), (0, 3)])
 def test_values_for_two_cells_have_the_bounds_of_both(first: Any, second: Any) -> None:

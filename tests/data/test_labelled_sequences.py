@@ -683,8 +683,9 @@ def test_labels_with_time_first_name_the_exchange(steps, count, what, form):
         return
     with pytest.raises(
         DataError, match=rf"\. Sequences come first: exchange the axes, `np.transpose\({what}\)`"
-    ):
+    ) as error:
         LabelledSequences.from_arrays(inputs, **given)
+    assert str(error.value).endswith("; if time comes first in the inputs, `np.swapaxes(inputs, 0, 1)`.")
 
 
 def test_labels_that_vary_within_a_sequence_name_the_option():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -246,7 +247,11 @@ def test_two_tapes_keep_their_inputs():
         ("gru", {"initial_state": 1.0}, "'initial_state'; .* Pass initial states as 'state'."),
         ("vanilla", {"dt": 1.0}, "cell 'vanilla': unknown argument 'dt'; it has no auxiliary inputs."),
         (Rich, {"dt": 1.0}, r"cell 'rich': input 'dt' is 1\.0; expected float32\(4, 3\)"),
-        (Rich, {"dt": np.ones((B, T))}, r"input 'dt' has the shape \(3, 4\); expected \(4, 3\)"),
+        (
+            Rich,
+            {"dt": np.ones((B, T))},
+            r"input 'dt' has the shape \(3, 4\); expected \(4, 3\). Time comes first: .* dt.swapaxes\(0, 1\)",
+        ),
         (Rich, {"dt": np.ones((T, B, 1))}, r"has the shape \(4, 3, 1\); expected \(4, 3\)"),
         (Rich, {"dt": np.ones((T, B), complex)}, "is complex128"),
         (Rich, {"dt": None}, "input 'dt' is None"),
@@ -280,7 +285,7 @@ class Unbounded(Bounded):
 @pytest.mark.parametrize(
     "form", ["forward", "apply", "jvp", "step", "stepper", "model", "fit", "trace", "rtrl", "stack"]
 )
-@pytest.mark.parametrize("value", [-1e-3, 1.001, np.inf])
+@pytest.mark.parametrize("value", [-1e-3, 1.001, np.inf, np.nan])
 def test_values_out_of_bounds_raise(form, value):
     """No kernel is compiled: each call checks its arguments first."""
     rng = np.random.default_rng(0)
@@ -330,18 +335,19 @@ def test_fit_warns_of_inputs_without_a_value(given, has_validation, recwarn):
 
 @given(data=st.data())
 def test_bounds_hold_at_steps_of_sequences(data):
-    """Numbers in padding may have any value, and NaN has errors of its own."""
+    """Numbers in padding may have any value, and NaN is within no bound."""
     low = data.draw(st.sampled_from([None, -1.0, 0.1]))
     high = data.draw(st.sampled_from([None, 0.1, 2.0]))
     dtype = np.dtype(data.draw(st.sampled_from(["float32", "float64"])))
     lengths = data.draw(st.none() | st.lists(st.integers(1, T), min_size=B, max_size=B).map(np.array))
     numbers = st.sampled_from([-2.0, -1.0, 0.1, 0.5, 2.0, 3.0, np.nan])
     values = np.array(data.draw(st.lists(numbers, min_size=T * B, max_size=T * B))).reshape(T, B)
+    is_bounded = low is not None or high is not None
     read = [
         value
         for row in range(B)
         for value in values[: T if lengths is None else lengths[row], row]
-        if value == value
+        if is_bounded or value == value
     ]
     is_inside = all((low is None or value >= low) and (high is None or value <= high) for value in read)
     declared = zoo.Input(default=0.1, low=low, high=high)
@@ -351,6 +357,38 @@ def test_bounds_hold_at_steps_of_sequences(data):
     else:
         with pytest.raises(UsageError, match=r"^cell 'mine': input 'gain' is \S+ at step \d of sequence \d;"):
             as_aux_inputs(*arguments)
+
+
+LIMITS = st.tuples(st.sampled_from([None, -1, 0, 2]), st.sampled_from([None, -1, 1, 3])).filter(
+    lambda each: None in each or each[0] <= each[1]
+)
+
+
+@given(limits=st.lists(LIMITS, min_size=2, max_size=4))
+def test_layers_with_an_input_allow_a_common_value(limits):
+    """No kernel is compiled: the stack checks the bounds when it is built."""
+    cells = []
+    for n, (low, high) in enumerate(limits):
+        default = high if low is None else low
+        declared = zoo.Input(default=0 if default is None else default, low=low, high=high)
+        attributes = {"gain": declared, "name": f"cell{n}", "__doc__": "A cell."}
+        cells.append(type(f"Cell{n}", (Bounded,), attributes))
+    numbers = np.arange(-3, 6)
+    allowed = [
+        (numbers >= (-9 if low is None else low)) & (numbers <= (9 if high is None else high))
+        for low, high in limits
+    ]
+    if np.all(allowed, axis=0).any():
+        declared = Recurrent(cells, I, H).stack.inputs["gain"]
+        assert declared.low is None or declared.high is None or declared.low <= declared.high
+        return
+    with pytest.raises(UsageError, match=r"'gain' is .* and no value suits both; rename it") as error:
+        Recurrent(cells, I, H)
+    first, second = (int(each) for each in re.findall(r"\(cell 'cell(\d)'\)", str(error.value)))
+    assert first < second
+    assert not (allowed[first] & allowed[second]).any()
+    for n in (first, second):
+        assert f"{cells[n].gain.bounds_text()} in layer {n} (cell 'cell{n}')" in str(error.value)
 
 
 @pytest.mark.parametrize("cell", ["cfc", "ctrnn", "gru_ode", "ltc", "phased_lstm"])

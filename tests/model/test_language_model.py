@@ -339,10 +339,20 @@ def test_unknown_characters_in_prompt():
         (
             {"sampler": "temperature:"},
             UsageError,
-            "sampler 'temperature': 'temperature=' is not an assignment",
+            "sampler 'temperature:' has no value behind the colon; expected a value of temperature, as in",
         ),
         ({"sampler": "top_k:p=3"}, UsageError, "sampler 'top_k' has no option 'p'"),
-        ({"sampler": "greedy:1"}, UsageError, "sampler 'greedy': '1' is not an assignment"),
+        (
+            {"sampler": "greedy:1"},
+            UsageError,
+            "sampler 'greedy:1': greedy has no option, so leave out '1'; write",
+        ),
+        (
+            {"sampler": "top_k:2,temperature:0.5"},
+            UsageError,
+            r"between samplers, 'top_k:2 \| temperature:0.5'",
+        ),
+        ({"sampler": "temperature=0.5"}, UsageError, "write options behind a colon, 'temperature:0.5'"),
         ({"sampler": "top_k:3|"}, UnknownNameError, "sampler ''"),
         ({"seed": -1}, UsageError, "seed is -1"),
         ({"seed": None}, UsageError, "seed is None"),

@@ -416,6 +416,22 @@ def test_invalid_targets_and_weights(loss, targets, weights, words):
             method(x, targets, weights)
 
 
+@pytest.mark.parametrize("exchanged", ["inputs", "targets", "weights"])
+@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
+def test_exchanged_axes_of_either_array_get_one_advice(loss, exchanged):
+    """The shapes of exchanged inputs are those of exchanged targets, so the advice names both."""
+    model, x, targets, *_ = trial(loss)
+    arrays = {"inputs": x, "targets": targets, "weights": np.ones((T, B))}
+    arrays[exchanged] = arrays[exchanged].swapaxes(0, 1)
+    name = "targets" if exchanged == "targets" else "weights"
+    with pytest.raises(UsageError) as error:
+        model.loss_and_grad(**arrays)
+    assert str(error.value).endswith(
+        f"Time comes first: if the batch comes first in the inputs, give x.swapaxes(0, 1); if it does in "
+        f"{name}, {name}.swapaxes(0, 1)."
+    )
+
+
 @pytest.mark.parametrize(("index", "value"), [(0, V), (B - 1, V + 7), (1, -1)])
 @pytest.mark.parametrize("lengths", [None, [T, 1, 2]])
 @pytest.mark.parametrize("weights", [None, np.ones(B)])
@@ -506,16 +522,19 @@ def test_weights_may_be_a_mask_of_booleans():
 @given(value=st.floats(0.001, 0.999))
 @pytest.mark.parametrize("name", ["huber", "quantile"])
 def test_number_behind_the_name_of_a_loss_is_its_option(name, value):
-    loss = SequenceModel.check_loss(f"{name}:{value!r}", 1)
-    expected = zoo.get_loss(name, **dict.fromkeys(loss.options, value))
-    assert (loss.name, loss.values) == (expected.name, expected.values)
+    (option,) = zoo.get_loss(name).options
+    expected = zoo.get_loss(name, **{option: value})
+    for text in (f"{name}:{value!r}", f"{name}:{option}={value!r}"):
+        loss = SequenceModel.check_loss(text, 1)
+        assert (loss.name, loss.values) == (expected.name, expected.values)
 
 
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        ("huber:", "expected a number behind the colon"),
-        ("huber:a", "expected a number behind the colon"),
+        ("huber:", "has no value behind the colon; expected a value of delta, as in 'huber:1.0'"),
+        ("huber:a", "'huber:a': option 'delta' is 'a'; expected a finite number"),
+        ("huber:beta=1", "has no option 'beta'"),
         ("huber:nan", "option 'delta' is nan"),
         ("quantile:1.5", "is 1.5"),
         ("squared_error:1", "squared_error has no option, so leave out '1'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -630,13 +631,13 @@ REFUSED = [
             cell,
             "teacher_forcing",
             "the modifier 'residual' changes the output, which teacher forcing replaces; apply it "
-            r"afterwards, as in 'gru\+teacher_forcing\+residual'",
+            f"afterwards, '{re.escape(inner)}\\+teacher_forcing\\+residual'",
         )
-        for cell in (
-            "gru+residual",
-            "lstm+zoneout+residual",
-            "shallow_plrnn+residual+layer_norm",
-            zoo.get_cell("vanilla+residual", residual_project=False),
+        for cell, inner in (
+            ("gru+residual", "gru"),
+            ("lstm+zoneout+residual", "lstm+zoneout"),
+            ("shallow_plrnn+residual+layer_norm", "shallow_plrnn+layer_norm"),
+            (zoo.get_cell("vanilla+residual", residual_project=False), "vanilla"),
         )
     ),
     (Transposed, "diagonal", "'U' is no matrix on the right of one vector"),

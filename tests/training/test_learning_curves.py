@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from zoo.errors import UsageError
 from zoo.storage import log
 
 NUMBERS = st.floats() | st.integers(-(2**40), 2**40)
+NUMPY_TYPES = st.sampled_from([np.float32, np.float64, np.int64, np.int16])
 OTHERS = st.none() | st.booleans() | st.text("abn", max_size=3).filter(lambda text: text != "nan")
 EVENTS = st.lists(
     st.fixed_dictionaries(
@@ -45,8 +47,26 @@ def check(curves, history):
 
 @given(history=EVENTS)
 def test_curves_are_the_numbers_of_the_events(history):
+    if history and not any(event["event"] in ("step", "eval") for event in history):
+        with pytest.raises(
+            UsageError, match=f"run has {len(history)} event.*, none of training or validation;"
+        ):
+            zoo.learning_curves(history)
+        return
     check(zoo.learning_curves(history), history)
     check(zoo.learning_curves(iter(history)), history)
+
+
+@given(data=st.data())
+def test_numbers_of_numpy_are_numbers(data):
+    """Histories of a loop of the user hold the scalars that NumPy returns."""
+    values = data.draw(st.lists(st.integers(0, 99), min_size=1, max_size=4))
+    loss_type, step_type = data.draw(NUMPY_TYPES), data.draw(st.sampled_from([np.int64, np.int32, np.uint8]))
+    history = [{"event": "step", "step": step_type(n), "loss": loss_type(n), "ok": np.True_} for n in values]
+    curves = zoo.learning_curves(history)["step"]
+    assert curves.keys() == {"step", "loss"}
+    for column in curves.values():
+        np.testing.assert_array_equal(column, values)
 
 
 @given(history=EVENTS)
@@ -62,7 +82,8 @@ def test_a_run_has_the_curves_of_its_log(history, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "wrong", [None, 3, np.array(1.0), {"event": "step", "step": 1}, [1], [{"loss": 1.0}], ["step"], object()]
+    "wrong",
+    [None, 3, np.array(1.0), {"event": "step", "step": 1}, [1], [{"loss": 1.0}], ["step", 1], object()],
 )
 def test_other_values_raise(wrong):
     with pytest.raises(
@@ -74,3 +95,19 @@ def test_other_values_raise(wrong):
 def test_a_directory_without_a_run_raises(tmp_path):
     with pytest.raises(UsageError, match="no run is there"):
         zoo.learning_curves(tmp_path)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("form", [str, Path, zoo.Run])
+def test_several_runs_raise(count, form, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(UsageError, match=f"run is a list of {count} runs?; give one run"):
+        zoo.learning_curves([form(tmp_path)] * count)
+
+
+def test_a_file_raises(tmp_path):
+    file = tmp_path / "train.py"
+    file.write_text("")
+    with pytest.raises(UsageError, match=r"^learning_curves: run is .*, a file; give a directory\.$"):
+        zoo.learning_curves(file)

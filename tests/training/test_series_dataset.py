@@ -949,12 +949,20 @@ def test_series_that_are_too_short_have_no_forecast(short):
         (
             {"y": wave()},
             {"loss": "y=huber:x"},
-            "loss of 'y' is 'huber:x'; expected a number behind the colon.",
+            "loss of 'y' is 'huber:x': option 'delta' is 'x'; expected a finite number",
         ),
-        ({"y": wave()}, {"loss": "y=squared_error:2"}, "squared_error has no option, so leave out '2'."),
-        ({"y": wave()}, {"loss": "y=quantile:2"}, "loss 'quantile': option 'quantile' is 2.0"),
-        ({"y": wave()}, {"loss": "huber:x"}, "loss is 'huber:x'; expected a number behind the colon."),
-        ({"y": wave()}, {"loss": "interval:0.1"}, "interval has the options low, high, so leave out '0.1'."),
+        (
+            {"y": wave()},
+            {"loss": "y=squared_error:2"},
+            "squared_error has no option, so leave out '2'; write 'squared_error'.",
+        ),
+        ({"y": wave()}, {"loss": "y=quantile:2"}, "loss of 'y' is 'quantile:2': option 'quantile' is 2.0"),
+        (
+            {"y": wave()},
+            {"loss": "huber:x"},
+            "loss is 'huber:x': option 'delta' is 'x'; expected a finite number",
+        ),
+        ({"y": wave()}, {"loss": "interval:0.1"}, "interval has several options; name them, as in"),
         ({"y": wave()}, {"loss": "huber:1", "loss_options": {"delta": 2.0}}, "give the option once."),
         (
             {"y": wave()},

@@ -214,8 +214,9 @@ class Input(ArrayDeclaration):
         help: One line that describes it.
 
     Raises:
-        DefinitionError: if the default or a bound is not a finite number, the default is out of bounds,
-            ``between_steps`` is not True or False, or ``limit`` is not a function.
+        DefinitionError: if the default or a bound is not a finite number, ``low`` is above ``high``, the
+            default, or 0 without a default, is out of bounds, ``between_steps`` is not True or False, or
+            ``limit`` is not a function.
     """
 
     kind = "input"
@@ -252,7 +253,14 @@ class Input(ArrayDeclaration):
                 )
         self.default, self.between_steps, self.limit = default, between_steps, limit
         self.low, self.high = low, high
+        if low is not None and high is not None and low > high:
+            raise DefinitionError(f"zoo.Input: low is {low} and high is {high}; expected low <= high.")
         if not (-math.inf if low is None else low) <= default <= (math.inf if high is None else high):
+            if not self.has_default:
+                raise DefinitionError(
+                    f"zoo.Input: it has no default, so it is 0 where it is left out; expected a number "
+                    f"{self.bounds_text()}. Give `default`."
+                )
             raise DefinitionError(
                 f"zoo.Input: the default is {default}; expected a number {self.bounds_text()} (the default "
                 f"must be an allowed value)."

@@ -106,21 +106,32 @@ def _either(words: Iterable[str]) -> str:
     return " or ".join(dict.fromkeys(words))
 
 
-def parse_options(cls: type[Component], text: str) -> dict[str, Any]:
-    """The options in a text behind the name of a component, as in ``l2:1e-3`` or ``top_k:k=40``.
+def parse_options(component: type[Component] | Loss, text: str, owner: str) -> dict[str, Any]:
+    """The options in a text behind the name of a component or loss, as in ``l2:1e-3`` or ``top_k:k=40``.
 
     Args:
-        cls: The class of the component.
+        component: The class of the component, or the loss.
         text: ``name=value`` with commas between them; a value without a name sets the first option.
+        owner: Beginning of messages, with the whole text: ``"sampler 'top_k:k=40'"``.
 
     Raises:
-        UsageError: if a part is no assignment, or a value does not fit its option.
+        UsageError: if there is no option, a part is no assignment, or a value does not fit its option.
     """
-    declared, first = cls.declared_options, next(iter(cls.declared_options), "")
-    if "=" not in text.partition(",")[0] and first:
+    declared = component.options if isinstance(component, Loss) else component.declared_options
+    if not declared:
+        raise UsageError(
+            f"{owner}: {component.name} has no option, so leave out {text!r}; write {component.name!r}."
+        )
+    first = next(iter(declared))
+    if not text.strip():
+        example = f"{component.name}:{declared[first].default}"
+        raise UsageError(
+            f"{owner} has no value behind the colon; expected a value of {first}, as in {example!r}."
+        )
+    if "=" not in text.partition(",")[0]:
         text = f"{first}={text}"
-    values = split_assignments(text, cls.label())
+    values = split_assignments(text, owner)
     return {
-        name: declared[name].parse(value, cls.label()) if name in declared else value
+        name: declared[name].parse(value, owner) if name in declared else value
         for name, value in values.items()
     }

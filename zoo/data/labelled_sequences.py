@@ -299,7 +299,10 @@ def _column_of_steps(
 def _exchanged_axes(values: Sequence[Any] | Array, sizes: Sequence[int], what: str) -> str:
     """Advice for values of steps with time first, ``(T, N)``; empty if they are something else."""
     is_time_first = len(values) == max(sizes) and {np.shape(each) for each in values} == {(len(sizes),)}
-    return f" Sequences come first: exchange the axes, `np.transpose({what})`." if is_time_first else ""
+    if not is_time_first:
+        return ""
+    inputs = "; if time comes first in the inputs, `np.swapaxes(inputs, 0, 1)`" * (len(set(sizes)) == 1)
+    return f" Sequences come first: exchange the axes, `np.transpose({what})`{inputs}."
 
 
 def _one_column(what: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -286,7 +287,8 @@ class Stack:
         output_size: Features of the output.
 
     Raises:
-        UsageError: if a size does not suit a cell, or layers with different sizes share an auxiliary input.
+        UsageError: if a size does not suit a cell, or layers with different sizes or bounds that exclude each
+            other share an auxiliary input.
     """
 
     def __init__(self, config: StackConfig, prefers_derived: bool = False) -> None:
@@ -302,6 +304,7 @@ class Stack:
         self.input_shapes = {name: shape for inputs in lowest_last for name, shape in inputs}
         shared = [name for name, each in self.inputs.items() if not isinstance(each, Noise)]
         check_same_shape(shared, self.directions, config.label)
+        check_shared_bounds(shared, self.directions, config.label)
         self.buffer_shapes = self._shapes("buffers")
         self.state_shapes = self._shapes("states")
         differentiable = self._differentiable_states()
@@ -613,6 +616,29 @@ def check_same_shape(names: Iterable[str], directions: list[Direction], owner: s
                     f"layer {first.index} and {other.inputs[name]} in layer {other.index}; choose one layer, "
                     f"or sizes for which these are equal."
                 )
+
+
+def check_shared_bounds(names: Iterable[str], directions: list[Direction], owner: str) -> None:
+    """Check that a value of each auxiliary input exists that all layers allow.
+
+    Raises:
+        UsageError: naming the first input for which none exists, and two layers.
+    """
+    for name in names:
+        readers = [direction for direction in directions if name in direction.inputs]
+        lows = [each.cell.inputs[name].low for each in readers]
+        highs = [each.cell.inputs[name].high for each in readers]
+        low, one = max((-math.inf if low is None else low, n) for n, low in enumerate(lows))
+        high, other = min((math.inf if high is None else high, n) for n, high in enumerate(highs))
+        if low > high:
+            first, second = (
+                f"{each.cell.inputs[name].bounds_text()} in layer {each.index} ({each.cell.label()})"
+                for each in (readers[min(one, other)], readers[max(one, other)])
+            )
+            raise UsageError(
+                f"{owner}: every layer gets the same inputs, but {name!r} is {first} and {second}, and no "
+                f"value suits both; rename it in one of the cells."
+            )
 
 
 def warn_without_effect(stack: Stack) -> None:

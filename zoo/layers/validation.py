@@ -274,9 +274,28 @@ def as_aux_inputs(
     arrays = {}
     for name, value in given.items():
         label = f"{owner}: input {name!r}"
-        arrays[name] = as_floats(value, (*times_rows, *shapes[name]), dtype, label, allows_booleans=True)
+        shape = (*times_rows, *shapes[name])
+        arrays[name] = as_floats(value, shape, dtype, label, allows_booleans=True, name=name)
         check_bounds(arrays[name], declared[name], label, lengths)
     return arrays
+
+
+def exchange_advice(shape: tuple[int, ...], expected: tuple[int, ...], name: str) -> str:
+    """Advice for an array whose axes of time and batch do not fit the inputs; empty for another mistake.
+
+    The shapes are the same if the array has the batch first, or if the inputs have. The advice names both.
+
+    Args:
+        shape: The shape of the array.
+        expected: The shape that fits the inputs, ``(T, B, ...)``.
+        name: The name of the array.
+    """
+    if shape == expected or shape != (*expected[:2][::-1], *expected[2:]):
+        return ""
+    return (
+        f" Time comes first: if the batch comes first in the inputs, give x.swapaxes(0, 1); if it does in "
+        f"{name}, {name}.swapaxes(0, 1)."
+    )
 
 
 def check_bounds(
@@ -296,15 +315,15 @@ def check_bounds(
         axes: Names of the first axes, for the message.
 
     Raises:
-        UsageError: if a number is not. NaN passes, because other errors and notes name its cause.
+        UsageError: if a number is not, or is NaN. Without bounds NaN passes, as it does in x.
     """
     if declared.low is None and declared.high is None:
         return
     wrong = np.zeros(array.shape, bool)
     if declared.low is not None:
-        wrong |= array < declared.low
+        wrong |= ~(array >= declared.low)  # NaN is also wrong
     if declared.high is not None:
-        wrong |= array > declared.high
+        wrong |= ~(array <= declared.high)
     if lengths is not None:
         wrong = mask_padding(wrong, lengths)
     if wrong.any():
@@ -349,7 +368,13 @@ def check_aux_names(
 
 
 def as_floats(
-    value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], owner: str, *, allows_booleans: bool = False
+    value: Any,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    owner: str,
+    *,
+    allows_booleans: bool = False,
+    name: str = "",
 ) -> Array:
     """Convert real numbers of an exact shape to C-contiguous arrays of the dtype.
 
@@ -359,6 +384,7 @@ def as_floats(
         dtype: Of the result.
         owner: Beginning of the message.
         allows_booleans: Whether True and False stand for one and zero, as in a mask.
+        name: Name of the array, for advice if its first axes are time and batch.
 
     Raises:
         UsageError: if they have another shape or are not real numbers.
@@ -367,7 +393,8 @@ def as_floats(
     is_real = array.dtype.kind in ("fiub" if allows_booleans else "fiu")
     if not is_real or array.shape != shape:
         if is_real and array.ndim:  # the dtype does not matter: it is converted
-            raise UsageError(f"{owner} has the shape {array.shape}; expected {shape}.")
+            advice = exchange_advice(array.shape, shape, name) if name else ""
+            raise UsageError(f"{owner} has the shape {array.shape}; expected {shape}.{advice}")
         raise UsageError(f"{owner} is {dtype_and_shape(array)}; expected {dtype}{shape}.")
     return _kernel_ready(array, dtype)
 

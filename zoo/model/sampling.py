@@ -238,8 +238,17 @@ def as_chain(sampler: str | Sampler | Chain | None) -> Chain:
 
 def _sampler(text: str) -> Sampler:
     """The sampler of ``"NAME"`` or ``"NAME:OPTIONS"``."""
-    name, colon, options = text.strip().partition(":")
-    return get_sampler(name, **(parse_options(component_class(Sampler, name), options) if colon else {}))
+    text = text.strip()
+    name, colon, options = text.partition(":")
+    if not colon and "=" in name:
+        right = ":".join(each.strip() for each in name.split("=", 1))
+        raise UsageError(f"sampler is {text!r}; write options behind a colon, {right!r}.")
+    if ":" in options.partition(",")[2]:
+        right = " | ".join(each.strip() for each in text.split(","))
+        raise UsageError(f"sampler is {text!r}; write | between samplers, {right!r}.")
+    if not colon:
+        return get_sampler(name)
+    return get_sampler(name, **parse_options(component_class(Sampler, name), options, f"sampler {text!r}"))
 
 
 def sampler_advice(name: str, value: object) -> str:

@@ -12,7 +12,7 @@ from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base.loss import REGISTERED_LOSSES, Loss
 from zoo.errors import UsageError
-from zoo.layers.validation import as_floats, as_tokens
+from zoo.layers.validation import as_floats, as_tokens, exchange_advice
 
 
 def as_targets(
@@ -64,8 +64,7 @@ def as_targets(
     if targets.shape != shape:
         is_first = targets.shape == (times_rows[0], *shape[2:])
         hint = " Time comes first: exchange the axes of the inputs, x.swapaxes(0, 1)." if is_first else ""
-        if targets.shape == (*times_rows[::-1], *shape[2:]):
-            hint = " Time comes first: exchange the axes of the targets, y.swapaxes(0, 1)."
+        hint = exchange_advice(targets.shape, shape, "targets") or hint
         is_own = not is_class and loss.name in REGISTERED_LOSSES
         if is_own and targets.shape[:-1] in (shape[:-1], shape[1:-1]) and targets.shape[-1] < outputs:
             hint = " If the loss has more outputs than targets, fill the targets up with zeros."
@@ -96,12 +95,9 @@ def as_weights(weights: Any, times_rows: tuple[int, int], owner: str) -> Array |
     given = as_array(weights, f"{owner}: weights")
     is_per_sequence = given.shape == times_rows[1:]
     shape = times_rows[1:] if is_per_sequence else times_rows
-    if given.shape == times_rows[::-1] != times_rows and not is_per_sequence:
-        raise UsageError(
-            f"{owner}: weights have the shape {given.shape}; expected {times_rows}. Time comes first: "
-            f"exchange the axes of the weights, weights.T."
-        )
-    values = as_floats(given, shape, np.dtype(np.float64), f"{owner}: weights", allows_booleans=True)
+    values = as_floats(
+        given, shape, np.dtype(np.float64), f"{owner}: weights", allows_booleans=True, name="weights"
+    )
     if not ((values >= 0) & np.isfinite(values)).all():
         raise UsageError(f"{owner}: weights hold {values.min()}; expected finite numbers, zero or more.")
     return np.tile(values, (times_rows[0], 1)) if is_per_sequence else values

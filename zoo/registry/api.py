@@ -24,6 +24,7 @@ from zoo.base import (
 )
 from zoo.base.loss import Loss, loss_table
 from zoo.base.names import did_you_mean, with_article
+from zoo.base.set_options import parse_options
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import composite_names, loader
 from zoo.registry.entry_points import PluginRecord
@@ -296,15 +297,15 @@ def get_loss(name: str, /, *, class_weights: Sequence[float] | None = None, **op
 
 
 def named_loss(text: str, options: Mapping[str, Any] | None = None, of_target: str = "") -> Loss:
-    """A loss by its name, which a number may follow for its option, as in ``huber:0.5``.
+    """A loss by its name, which options may follow, as in ``huber:0.5`` or ``huber:delta=0.5``.
 
     Args:
-        text: The name, or the name, a colon and a number.
+        text: The name, or the name, a colon, and a number or ``name=value`` with commas between them.
         options: Options by name, without a number.
         of_target: The column, for messages; empty for the loss of all targets or of labels.
 
     Raises:
-        UsageError: if the loss is unknown or has not one option.
+        UsageError: if the loss is unknown, or an option is unknown or invalid.
     """
     name, colon, parameter = text.partition(":")
     loss = get_loss(name, **(options or {}))
@@ -313,14 +314,10 @@ def named_loss(text: str, options: Mapping[str, Any] | None = None, of_target: s
     owner = f"loss of {of_target!r} is {text!r}" if of_target else f"loss is {text!r}"
     if options:
         raise UsageError(f"{owner} and loss_options are given; give the option once.")
-    if len(loss.options) != 1:
-        count = f"has the options {', '.join(loss.options)}" if loss.options else "has no option"
-        raise UsageError(f"{owner}; {name} {count}, so leave out {parameter!r}.")
-    try:
-        given: dict[str, Any] = dict.fromkeys(loss.options, float(parameter))
-    except ValueError:
-        raise UsageError(f"{owner}; expected a number behind the colon.") from None
-    return loss.with_options(**given)
+    if len(loss.options) > 1 and "=" not in parameter:
+        example = f"{name}:{','.join(f'{key}={each.default}' for key, each in loss.options.items())}"
+        raise UsageError(f"{owner}; {name} has several options; name them, as in {example!r}.")
+    return loss.with_options(**parse_options(loss, parameter, owner))
 
 
 LOSS_SYNONYMS = {

@@ -113,7 +113,7 @@ def _component(base: type[C], given: Any, owner: str) -> C:
         cls = load_class_file(name, base) if is_file_spec(name) else component_class(base, name)
     except UnknownNameError as error:
         raise UnknownNameError(f"{error} Name a class in a file as FILE.py:Class.") from None
-    return cls(**parse_options(cls, text)) if text else cls()
+    return cls(**parse_options(cls, text, f"{cls.kind} {given!r}")) if text else cls()
 
 
 @dataclass(frozen=True)
