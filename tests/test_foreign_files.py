@@ -110,6 +110,7 @@ class Place(NamedTuple):
 PYTHON: dict[str, tuple[Callable[[Place], Any], ...]] = {
     "zoo.load": (lambda place: zoo.load(place.run), lambda place: zoo.load(place.file)),
     "zoo.Run": (lambda place: _read_run(place.run),),
+    "zoo.learning_curves": (lambda place: zoo.learning_curves(place.run),),
     "zoo.train": (lambda place: zoo.train("builtin:hello", out=place.run, resume=True, hidden=2, **WATCHED),),
     "zoo.compare": (lambda place: zoo.compare(out=place.comparison, jobs=0),),
     "zoo.Comparison": (lambda place: _read_comparison(place.comparison),),

@@ -916,7 +916,7 @@ def test_score_is_the_skill_over_the_naive_forecast(forecaster):
     origins = np.arange(9, STEPS - 4)
     actual = series[origins[:, None] + np.arange(1, 5)]
     model = [forecaster.predict(series[: n + 1]) for n in origins[::40]]
-    backtest = forecaster.forecaster_.backtest(series, stride=1, level=0).forecast
+    backtest = forecaster.forecaster_.backtest(series, stride=1, part="all", level=0).forecast
     np.testing.assert_allclose(backtest.values[::40, :, 0, 0], model, rtol=1e-6)
     errors, of_naive = backtest.values[:, :, 0, 0] - actual, series[origins][:, None] - actual
     skill = 1 - np.abs(errors).mean() / np.abs(of_naive).mean()

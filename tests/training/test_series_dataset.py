@@ -664,7 +664,7 @@ def test_fit_writes_only_what_is_saved(tmp_path, monkeypatch):
     forecaster.save("model.safetensors")
     csv_file(tmp_path / "x.csv", y=wave())
     text = command("eval", "model.safetensors", "--data", "x.csv").stdout
-    assert text.startswith("y, all ")
+    assert text.startswith("y, test part, ")  # the table begins with the rows of training
     values = zoo.forecast("model.safetensors", "x.csv").values
     np.testing.assert_allclose(values, forecaster.forecast().values)
     assert "has no file" in command("eval", "model.safetensors").stderr
@@ -1047,7 +1047,7 @@ def test_groups_of_series_are_kept_together(tmp_path):
     assert heading.endswith(" windows:")  # without "95 % intervals"
     other = {name: values[:60] for name, values in data.items() if name != "person"}
     assert zoo.forecast(run, other).values.shape == (1, 3, 1, 3)
-    assert zoo.backtest(run, other).scores["part"] == "all"
+    assert zoo.backtest(run, other).scores["part"] == "test"
 
 
 def test_each_series_may_be_a_group(tmp_path):

@@ -298,7 +298,8 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             ValueError: if an argument is invalid, or the rows are too few.
         """
         check_is_fitted(self, "forecaster_")
-        backtest = self.forecaster_.backtest(self._table(X, y, reset=False), stride=1, level=0)
+        table = self._table(X, y, reset=False)
+        backtest = self.forecaster_.backtest(table, stride=1, part="all", level=0)
         forecast, naive = backtest.forecast, backtest.seasonal_naive
         points = forecast.values[..., 0]
         errors, of_naive = (
