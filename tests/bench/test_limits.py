@@ -104,7 +104,7 @@ def test_functions_of_both_passes_are_counted() -> None:
 
 
 def limited():
-    """Results with work beside products at two of three shapes."""
+    """Results with other work than products at two of three shapes."""
     results = made()
     first, second, third = results.races
     work = Demand("functions", 2e-4, 1.0), Demand("weights", 1e-3, 2.0, "L2"), Demand("tape", 2e-3, 5.0, "L3")

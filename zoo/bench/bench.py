@@ -238,7 +238,7 @@ class _Speeds:
             self.reads[level] = max(best, self.own.ask("bandwidth", size=size, threads=threads)["speed"])
 
     def demands(self, problem: Mapping[str, Any]) -> Iterator[Demand]:
-        """The work of a step beside its products."""
+        """The work of a step in addition to its products."""
         if problem["functions"]:
             yield Demand("functions", problem["functions"] / 1e9, self.functions)
         for name, (size, moved) in problem["traffic"].items():

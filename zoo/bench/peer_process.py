@@ -148,12 +148,13 @@ class PeerServer:
         problem = self.module.make_problem(cell, sizes, dtype, threads, inputs, precision, measure)
         problem.save(Path(path))
         flops, source = self.module.flops(problem)
+        traffic = self.module.traffic(problem)
         return {
             "flops": flops,
             "counted": source,
-            "weight_bytes": self.module.step_weight_bytes(problem),
+            "weight_bytes": traffic["weights"][0],
             "functions": self.module.function_count(problem),
-            "traffic": self.module.traffic(problem),
+            "traffic": traffic,
         }
 
     def build(self, path: str, clock: str = "wall") -> Answer:
