@@ -171,26 +171,38 @@ def test_only_markers_have_inexact_gradients() -> None:
 # All rows, compiled.
 
 
-def every_row_cell() -> zoo.Cell:
-    """A cell that joins the results of every row, of operands that are within every domain."""
+def every_row_cell(operands: str = "elements") -> zoo.Cell:
+    """A cell that joins the results of every row, of operands that are within every domain.
+
+    The operands are elements of a vector, one number for each sequence, or parameters alone.
+    """
 
     def step(self: Any, x: Any, h: Any) -> Any:
-        operand = 0.3 + 0.4 * zoo.sigmoid(h + self.W)
+        operand = 0.3 + 0.4 * zoo.sigmoid(self.W if operands == "parameters" else h + self.W)
         results = []
         for name, row in elementwise_rows().items():
-            operands = [operand * (1 - 0.1 * place) for place in range(len(row.domain))]
-            names = [f"v{place}" for place in range(len(operands))]
-            result = apply(name, *_operands(name, names, dict(zip(names, operands, strict=True))))
+            values = [operand * (1 - 0.1 * place) for place in range(len(row.domain))]
+            names = [f"v{place}" for place in range(len(values))]
+            result = apply(name, *_operands(name, names, dict(zip(names, values, strict=True))))
             results.append(np.where(result, 1.0, 0.0) if row.is_bool else result)
-        return zoo.Output(np.concatenate(results), h)
+        return zoo.Output(h * sum(results) if operands == "parameters" else np.concatenate(results), h)
 
-    members = {"__doc__": "All.", "card": CARD, "W": zoo.Param("H"), "h": zoo.State("H"), "step": step}
+    size = 1 if operands == "numbers" else "H"
+    members = {"__doc__": "All.", "card": CARD, "W": zoo.Param(size), "h": zoo.State(size), "step": step}
     return type("EveryRow", (zoo.Cell,), members)()
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-4)])
-def test_every_row_compiles(dtype: str, tolerance: float) -> None:
-    case = checks.trial(every_row_cell(), sizes=(2, 5))
+@pytest.mark.parametrize(
+    ("operands", "dtype", "tolerance"),
+    [
+        ("elements", "float64", 1e-9),
+        ("elements", "float32", 1e-4),
+        ("numbers", "float32", 1e-4),
+        ("parameters", "float64", 1e-9),
+    ],
+)
+def test_every_row_compiles(operands: str, dtype: str, tolerance: float) -> None:
+    case = checks.trial(every_row_cell(operands), sizes=(2, 5))
     with checks.interpreted(case):
         expected = case.both_passes(case.x)
     results = case.both_passes(case.x, dtype)
