@@ -204,19 +204,27 @@ def test_prediction_of_arrays(kind, tmp_path):
         assert each["charts"] == (2 if "steps" in kind else 1)
 
 
-def labelled_table(stepwise):
+def labelled_table(pooling, classes=True):
     """Sequences with ids that are numbers, times, a text and labels, of which steps may lack some."""
-    table = timed_table()
+    table, rng = timed_table(), np.random.default_rng(8)
     table["id"] = [f"{20 - n // 5:03d}" for n in range(100)]
-    if stepwise:
-        table["way"] = np.random.default_rng(8).choice(["a", "b", ""], 100)
+    if pooling == "none":
+        table["way"] = rng.choice(["a", "b", ""], 100)
+    if not classes:
+        steps = rng.normal(size=100)
+        table["way"] = (
+            np.where(np.arange(100) % 7 == 0, np.nan, steps)
+            if pooling == "none"
+            else np.repeat(steps[:20], 5)
+        )
     return table
 
 
+@pytest.mark.parametrize("classes", [True, False], ids=["classes", "numbers"])
 @pytest.mark.parametrize("pooling", ["last", "none"])
-def test_prediction_of_a_table_with_labels(pooling, tmp_path):
+def test_prediction_of_a_table_with_labels(pooling, classes, tmp_path):
     """Ids are in their order, the cell reads the times, and the labels of the rows are shown."""
-    table = labelled_table(pooling == "none")
+    table = labelled_table(pooling, classes)
     trained = predictor(table, "ctrnn", series="id", label="way", time="t", dtype="float64", pooling=pooling)
     one = {name: np.asarray(values)[:5] for name, values in table.items() if name not in ("id", "way")}
     texts = [csv_text(table), csv_text(one)]
@@ -500,7 +508,7 @@ def test_future_rows_continue_the_history(tmp_path):
 
 
 def test_labels_of_a_sequence_agree(tmp_path):
-    table = labelled_table(False)
+    table = labelled_table("last")
     trained = predictor(table, series="id", label="way")
     wrong = csv_text({**table, "way": ["a", "b"] * 50})
     assert results_of(trained, tmp_path, [wrong])[1]["problem"] == (

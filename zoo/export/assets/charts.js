@@ -38,7 +38,8 @@ function chart_of(label, width, count, range, names) {
         svg.append(drawn("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(tick), y2: y(tick) }));
         svg.append(drawn("text", { x: MARGIN.left - 8, y: y(tick) + 4, "text-anchor": "end" }, six_digits(tick)));
     }
-    for (const [step, text] of names) {
+    const is_free = (step, text) => Math.min(x(step) - x(0), x(count - 1) - x(step)) > 12 * text.length;
+    for (const [step, text] of names.filter((each) => each[0] === 0 || each[0] === count - 1 || is_free(...each))) {
         const anchor = step === 0 ? "start" : step === count - 1 ? "end" : "middle";
         svg.append(drawn("text", { x: x(step), y: HEIGHT - 8, "text-anchor": anchor }, text));
     }

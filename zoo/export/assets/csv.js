@@ -35,7 +35,7 @@ function* records_of(text, delimiter) {
             if (whole === undefined || (text[at] !== delimiter && newline === null && at < text.length))
                 throw new RangeError(`line ${first}: the values from here on are not CSV; close each quote, and write `
                     + "a quote within a value twice.");
-            line += whole.match(/\r\n|\r|\n/g)?.length ?? 0;
+            line += is_quoted ? whole.match(/\r\n|\r|\n/g)?.length ?? 0 : 0;
             is_blank = values.length === 0 && whole === "";
             values.push((is_quoted ? within.replaceAll("\"\"", "\"") : whole).trim());
             at += newline?.[0].length ?? 1;
@@ -50,7 +50,7 @@ function* records_of(text, delimiter) {
 
 /** The columns of a CSV text by name, and the line of each row. */
 function read_csv(text) {
-    const source = text.replace(/^\ufeff/, ""), first = source.split(/\r\n|\r|\n/).find((line) => line.trim() !== "");
+    const source = text.replace(/^\ufeff/, ""), first = /[^\r\n]*\S[^\r\n]*/.exec(source)?.[0];
     if (first === undefined)
         throw new RangeError("there are no rows; give a line with the names of the columns, then the values.");
     if (/[\0-\x08\x0e-\x19]/.test(first))

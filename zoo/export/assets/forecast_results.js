@@ -108,7 +108,6 @@ function charts_of(result, width) {
         ? [[origin, "now"], [count - 1, `+${data.horizon}`]]
         : time_texts([result.times.past[first], result.times.past[end - 1], result.times.values.at(-1)], result.times)
             .map((text, n) => [[0, origin, count - 1][n], text]);
-    const shown = width < 560 && names.length > 2 ? [names[0], names[2]] : names;
     return data.targets.flatMap((target, n) => {
         const history = rows.slice(first, end).map((row) => row[n]), last = history.at(-1);
         const of = (key) => [...(last === null ? [] : [last]), ...steps.map((step) => step[target][key])];
@@ -117,7 +116,7 @@ function charts_of(result, width) {
         const summary = `${target}: ${counted(history.length, "row")} of history, and a forecast of `
             + `${counted(data.horizon, "row")} from ${six_digits(steps[0][target].point)} to `
             + `${six_digits(steps.at(-1)[target].point)}`;
-        const chart = chart_of(summary, width, count, range_of(values), shown);
+        const chart = chart_of(summary, width, count, range_of(values), names);
         const start = last === null ? origin + 1 : origin;
         if (data.offsets !== null)
             chart.svg.append(area_of(chart, "interval", start, of("low"), of("high")));

@@ -94,7 +94,7 @@ function bands_of(predictions, width, names) {
 
 function line_chart(predictions, labels, width, names) {
     const values = predictions.map(({ label }) => label);
-    const actual = (labels ?? []).map((text) => is_missing_text(text) ? null : number_of(text, true) ?? null);
+    const actual = (labels ?? []).map((text) => is_missing_text(text) ? null : number_of(text, false) ?? null);
     const all = [...values, ...actual.filter((value) => value !== null)];
     const chart = chart_of(`${page.label} at ${counted(values.length, "step")}`, width, values.length, range_of(all), names);
     chart.svg.append(line_of(chart, "history", 0, actual), line_of(chart, "point", 0, values));

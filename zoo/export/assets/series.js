@@ -12,7 +12,7 @@ function read_series(text) {
     const times = times_of(table);
     const columns = data.columns.map((column) => values_of_column(table, column));
     const steps = steps_of(table);
-    const labels = page.label === null ? undefined : table.columns.get(page.label);
+    const labels = labels_of(table);
     check_time_kind(times);
     return rows_by_name(table).map(([name, numbers]) => {
         const series = {
@@ -35,6 +35,16 @@ function read_series(text) {
 function steps_of(table) {
     const is_given = page.time === null && table.columns.has(data.time_step);
     return is_given ? values_of_column(table, { name: data.time_step, texts: [] }) : null;
+}
+
+/** The labels of the rows, as `zoo predict` prints them; undefined without any. */
+function labels_of({ columns, has_commas }) {
+    return page.label === null ? undefined : columns.get(page.label)?.map((text) => {
+        const value = number_of(text, has_commas);
+        if (value === undefined || data.classes.includes(text))
+            return text;
+        return data.classes.length > 0 ? String(value) : six_digits(value);
+    });
 }
 
 /** Whether a column of a table is the one that names the series. Rows of one series may leave it out. */

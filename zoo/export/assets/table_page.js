@@ -42,10 +42,17 @@ function show_results(problems) {
     show_charts();
 }
 
+/** Let the browser paint. */
+function frame() {
+    return new Promise((resolve) => setTimeout(resolve));
+}
+
 /** Read the rows and show the results. A series without a result gives a note, if another one has a result. */
 async function run() {
     const number = ++runs, problems = [];
     by_id("problem").textContent = "";
+    by_id("status").textContent = "The page reads the rows.";
+    await frame();
     let made = [];
     try {
         const all = with_step(read_series(by_id("data").value));
@@ -58,7 +65,7 @@ async function run() {
             }
             if (performance.now() > pause) {
                 by_id("status").textContent = `${n + 1} of ${all.length} series are done.`;
-                await new Promise((resolve) => setTimeout(resolve));
+                await frame();
                 if (number !== runs) // the button was pressed once more
                     return;
                 pause = performance.now() + 50;
@@ -126,7 +133,10 @@ by_id("data").addEventListener("drop", (event) => {
         open_file(event.dataTransfer.files[0]);
     }
 });
-by_id("data").addEventListener("dragover", (event) => event.preventDefault());
+by_id("data").addEventListener("dragover", (event) => {
+    if (event.dataTransfer.types.includes("Files")) // a dragged text is inserted
+        event.preventDefault();
+});
 by_id("example").addEventListener("click", show_example);
 by_id("copy").addEventListener("click", copy);
 by_id("series").addEventListener("input", show_charts);
