@@ -37,7 +37,7 @@ function show_results(problems) {
     const cut = rows.length > MOST_ROWS ? [`The table shows ${MOST_ROWS} of ${rows.length} rows, and the copy has all.`] : [];
     const shown = results.length > MOST_SERIES ? [`The list shows the first ${MOST_SERIES} of ${results.length}.`] : [];
     by_id("status").textContent = [...(results.length > 0 ? notes_of(results) : []), ...problems, ...cut, ...shown].join(" ");
-    by_id("copy").disabled = results.length === 0;
+    by_id("shown").className = results.length > 0 ? "" : "hidden";
     by_id("copied").textContent = "";
     show_charts();
 }
