@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import warnings
 from dataclasses import replace
 from decimal import Decimal
 
@@ -29,7 +30,7 @@ from random_trials import examples
 
 import zoo
 from zoo.data import LabelledSequences
-from zoo.errors import DataError, UsageError
+from zoo.errors import DataError, UsageError, ZooWarning
 from zoo.export.exported_model import exported_model
 from zoo.export.html_page import html_page, page_parts
 from zoo.export.html_table import table_fields
@@ -277,6 +278,21 @@ MISSING = ["", "NA", "n/a", "NaN", "null", "None", " nat "]
 NAMES = ["a", "b", "7", "007", "1.5", "1,5", "2024-05-01", "e é"]
 
 
+def parts_module(trained, tmp_path_factory):
+    """A module of the parts of a page that need no document."""
+    model = exported_model(trained)
+    parts = "\n".join(map(asset, page_parts(model)[:-1]))
+    description = js_value(table_fields(model, None))
+    names = "read_series, six_digits, with_step, result_of, table_of"
+    path = tmp_path_factory.mktemp("parts") / "parts.mjs"
+    path.write_text(
+        f"{js_module(model).source}\nconst page = {description};\n"
+        f"export const parts = (() => {{\n{parts}\nreturn {{ {names} }};\n}})();\n",
+        encoding="utf-8",
+    )
+    return path
+
+
 @pytest.fixture(scope="module")
 def reader(node, tmp_path_factory):
     """A classifier with a column of numbers and one of texts, and a module of the parts of its page."""
@@ -288,16 +304,7 @@ def reader(node, tmp_path_factory):
         "kind": ["up", "up", "down", "down"] * (count // 4),
     }
     trained = predictor(table, series="id", label="kind", missing="mask")
-    model = exported_model(trained)
-    parts = "\n".join(map(asset, page_parts(model)[:-1]))
-    description = js_value(table_fields(model, None))
-    path = tmp_path_factory.mktemp("parts") / "parts.mjs"
-    path.write_text(
-        f"{js_module(model).source}\nconst page = {description};\n"
-        f"export const parts = (() => {{\n{parts}\nreturn {{ read_series, six_digits }};\n}})();\n",
-        encoding="utf-8",
-    )
-    return trained, path
+    return trained, parts_module(trained, tmp_path_factory)
 
 
 def field(text, quote, delimiter):
@@ -357,6 +364,60 @@ def test_six_digits_are_those_of_python(value, node, reader):
     text, expected = node.call(reader[1], "return module.parts.six_digits(given);", value), f"{value:.6g}"
     errors = [abs(Decimal(each) - Decimal(value)) for each in (text, expected)]
     assert text == expected or errors[0] == errors[1]  # two texts may be equally near
+
+
+# ---- missing values
+
+
+RESULTS = """
+const { read_series, with_step, result_of, table_of } = module.parts, results = [], errors = [];
+for (const series of with_step(read_series(given))) {
+    try { results.push(result_of(series)); } catch (error) { errors.push(`${error.name}: ${error.message}`); }
+}
+return { errors, ...(results.length > 0 ? table_of(results) : { header: [], rows: [] }) };
+"""
+
+
+@pytest.fixture(scope="module", params=["mask", "forward"])
+def rich(request, node, tmp_path_factory):
+    table, future, trained = rich_forecaster(request.param)
+    return with_future(table, future), trained, parts_module(trained, tmp_path_factory)
+
+
+@examples(25)
+@given(
+    lengths=st.tuples(st.integers(4, 12), st.integers(4, 12)),
+    futures=st.tuples(*[st.sampled_from([HORIZON, HORIZON, HORIZON, HORIZON - 1])] * 2),
+    absent=st.lists(
+        st.tuples(st.integers(0, 50), st.sampled_from(["y", "load", "colour", "warmth"])), max_size=5
+    ),
+)
+def test_missing_values_are_those_of_zoo(lengths, futures, absent, node, rich, tmp_path_factory):
+    """Series of any length with any missing values: the same forecasts, and the same series without one."""
+    table, trained, path = rich
+    rows = [
+        row
+        for start, ahead, length, count in zip((0, 40), (80, 80 + HORIZON), lengths, futures, strict=True)
+        for row in (*range(start + 40 - length, start + 40), *range(ahead, ahead + count))
+    ]
+    columns = {name: np.asarray(values, object)[rows] for name, values in table.items()}
+    for number, name in absent:
+        columns[name][number % len(rows)] = None
+    file = tmp_path_factory.getbasetemp() / "missing.csv"
+    file.write_text(csv_text(columns), encoding="utf-8")
+    made = node.call(path, RESULTS, csv_text(columns))
+    assert all(error.startswith("RangeError: ") for error in made["errors"])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ZooWarning)
+            expected = trained.forecast(file).to_csv()
+    except DataError:
+        assert made["errors"]
+        return
+    lines = [line for line in expected.splitlines() if not line.endswith(",,")]
+    text = "\n".join(",".join(row) for row in [made["header"], *made["rows"]])
+    assert_same_table(text, "\n".join(lines))
+    assert bool(made["errors"]) == (len(lines) < len(expected.splitlines()))
 
 
 # ---- errors
