@@ -205,6 +205,21 @@ def test_prediction_of_arrays(kind, tmp_path):
         assert each["charts"] == (2 if "steps" in kind else 1)
 
 
+def test_arrays_with_times_have_a_column_of_steps(tmp_path):
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(5, 3, (6, 2)) for _ in range(20)]
+    times = [np.cumsum(rng.choice([10.0, 20.0, 40.0], 6)) for _ in parts]
+    labels = ["up", "down"] * 10
+    trained = predictor(LabelledSequences.from_arrays(parts, labels, times=times), "ctrnn", dtype="float64")
+    columns = dict(zip("01", parts[0].T, strict=True))
+    steps = {"time_step": [None, *np.diff(times[0])]}
+    example, given, without = results_of(trained, tmp_path, [csv_text(columns | steps), csv_text(columns)])
+    assert [example["problem"], given["problem"]] == ["", ""]
+    assert without["problem"].startswith('there is no column "time_step"; the columns are "0", "1".')
+    made = trained.predict(LabelledSequences.from_arrays(parts[:1], times=times[:1])).columns()
+    assert_same_table(given["csv"], csv_text({name: values for name, values in made.items() if name != "id"}))
+
+
 def labelled_table(pooling, classes=True):
     """Sequences with ids that are numbers, times, a text and labels, of which steps may lack some."""
     table, rng = timed_table(), np.random.default_rng(8)

@@ -68,17 +68,18 @@ def read_example(path: Path, data: DataExport) -> str:
     return content.decode("utf-8-sig")
 
 
-def example_csv(data: DataExport) -> str:
+def example_csv(data: DataExport, step: str | None = None) -> str:
     """Rows of up to three series or sequences as CSV, with the rows of the future that a forecast needs.
 
     Args:
         data: The columns and units of the model.
+        step: The column of the times between rows; None for none.
     """
     random = np.random.default_rng(0)
     rows = (
         _rows_of_table(data, random)
         if isinstance(data, TableExport)
-        else _rows_of_sequences(data.spec, random)
+        else _rows_of_sequences(data.spec, step, random)
     )
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
@@ -109,9 +110,12 @@ def _rows_of_table(data: TableExport, random: np.random.Generator) -> Iterator[S
         yield from zip(*columns, strict=True)
 
 
-def _rows_of_sequences(spec: SequenceSpec, random: np.random.Generator) -> Iterator[Sequence[str]]:
+def _rows_of_sequences(
+    spec: SequenceSpec, step: str | None, random: np.random.Generator
+) -> Iterator[Sequence[str]]:
     names = [name for name in (spec.series, spec.time) if name is not None]
-    yield [*names, *spec.columns]
+    steps = [] if step is None else [["", *[f"{spec.time_unit or 1.0:g}"] * (_STEPS - 1)]]
+    yield [*names, *spec.columns, *([] if step is None else [step])]
     channels = {name: number for number, name in enumerate(spec.channels)}
     for series in ("a", "b", "c") if spec.series is not None else ("",):
         columns = [[series] * _STEPS] if spec.series is not None else []
@@ -122,7 +126,7 @@ def _rows_of_sequences(spec: SequenceSpec, random: np.random.Generator) -> Itera
             else:
                 units = spec.mean[channels[name]], spec.scale[channels[name]]
                 columns.append(_numbers(*units, _STEPS, 1, _PERSISTENCE, random))
-        yield from zip(*columns, strict=True)
+        yield from zip(*columns, *steps, strict=True)
 
 
 def _persistence(change: float, scale: float) -> float:

@@ -47,15 +47,26 @@ def table_fields(model: ExportedModel, example: str | None) -> dict[str, Any]:
         "series": roles.series,
         "needs_series": _needs_series(data),
         "time": roles.time,
+        "step": _step_column(model),
         "time_kind": data.spec.time_kind,
         "label": label,
         "command": command,
         "button": command.capitalize(),
         "about": " ".join(about),
         "limits": " ".join(["Other columns are ignored.", *limits]),
-        "columns": [*_columns(data, data_info(model)["time_step"])],
-        "example": example_csv(data) if example is None else example,
+        "columns": [*_columns(data, _step_column(model))],
+        "example": example_csv(data, _step_column(model)) if example is None else example,
     }
+
+
+def _step_column(model: ExportedModel) -> str | None:
+    """The column of the times between rows, for a model that was trained on arrays with times."""
+    data = model.data
+    has_column = not isinstance(data, SequencesExport) or data.spec.time is not None
+    if data is None or has_column or data.spec.time_kind not in ("number", "date"):
+        return None
+    step: str | None = data_info(model)["time_step"]
+    return step
 
 
 def _needs_series(data: DataExport) -> bool:
@@ -94,7 +105,7 @@ def _sequence_sentences(data: SequencesExport) -> list[str]:
     return [f"The rows with the same {spec.series} are one sequence. Without this column all rows are one."]
 
 
-def _columns(data: DataExport, time_step: str | None) -> Iterator[tuple[str, str, str]]:
+def _columns(data: DataExport, step: str | None) -> Iterator[tuple[str, str, str]]:
     """For each column its name, its use and its values."""
     is_numeric = data.spec.time_kind == "number"
     owner = data.spec.roles if isinstance(data, TableExport) else data.spec
@@ -110,8 +121,9 @@ def _columns(data: DataExport, time_step: str | None) -> Iterator[tuple[str, str
         values = _listed(texts) if texts else _NUMBERS
         may_be_missing = data.missing[name] != "error"
         yield name, _use(data, name), f"{values}{', or empty' * may_be_missing}"
-    if time is None and time_step is not None:
-        yield time_step, "time from the row before", f"{_NUMBERS}, or leave the column out"
+    if step is not None:
+        unit = "in the unit of training" if is_numeric else "in seconds"
+        yield step, "time from the row before", f"{_NUMBERS}, {unit}, first empty"
     if isinstance(data, SequencesExport):
         values = _listed(data.spec.classes) or _NUMBERS
         yield data.spec.label, "label, to compare", f"{values}, or leave the column out"

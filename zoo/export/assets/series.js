@@ -11,7 +11,7 @@ function read_series(text) {
     check_columns(table);
     const times = times_of(table);
     const columns = data.columns.map((column) => values_of_column(table, column));
-    const steps = steps_of(table);
+    const steps = page.step === null ? null : values_of_column(table, { name: page.step, texts: [] });
     const labels = labels_of(table);
     check_time_kind(times);
     return rows_by_name(table).map(([name, numbers]) => {
@@ -31,12 +31,6 @@ function read_series(text) {
     });
 }
 
-/** The times from the rows before, if the model reads them and has no column of times. */
-function steps_of(table) {
-    const is_given = page.time === null && table.columns.has(data.time_step);
-    return is_given ? values_of_column(table, { name: data.time_step, texts: [] }) : null;
-}
-
 /** The labels of the rows, as `zoo predict` prints them; undefined without any. */
 function labels_of({ columns, has_commas }) {
     return page.label === null ? undefined : columns.get(page.label)?.map((text) => {
@@ -53,7 +47,7 @@ function has_names(table) {
 }
 
 function check_columns(table) {
-    const names = [page.needs_series ? page.series : null, ...data.columns.map(({ name }) => name), page.time]
+    const names = [page.needs_series ? page.series : null, ...data.columns.map(({ name }) => name), page.time, page.step]
         .filter((name) => name !== null);
     const absent = names.filter((name) => !table.columns.has(name)), given = [...table.columns.keys()];
     if (absent.length > 0) {
@@ -94,8 +88,8 @@ function listed_texts(texts) {
 }
 
 function check_time_kind(times) {
-    const kind = times === null ? "none" : times.is_date ? "date" : "number";
-    if (data.time_step !== null && page.time_kind !== null && page.time_kind !== kind) {
+    const kind = times?.is_date ? "date" : "number";
+    if (times !== null && data.time_step !== null && page.time_kind !== null && page.time_kind !== kind) {
         const expected = { number: "numbers, in the unit of training", date: "dates, such as 2024-05-01 13:00" };
         throw new RangeError(`column ${described(page.time)}: found ${kind === "date" ? "dates" : "numbers"}; expected `
             + `${expected[page.time_kind]}, since the model reads the time between rows.`);
