@@ -46,13 +46,17 @@ BEFORE = """
 let copied = "";
 const clipboard = { writeText: async (text) => { copied = text; } };
 Object.defineProperty(globalThis, "navigator", { value: { clipboard }, configurable: true });
+const field = (id) => document.getElementById(id);
+let painted = 0, seen = 0; // how often the page showed results
+field("numbers").replaceChildren = (...nodes) => { field("numbers").children = nodes; painted++; };
+const later = () => new Promise((resolve) => setTimeout(resolve));
+const until = async (is_done) => { do await later(); while (!is_done()); };
+const shows_results = async () => { await until(() => painted > seen); seen = painted; };
 """
 # Opens the page, then gives each text and reads the result.
 AFTER = """
-const field = (id) => document.getElementById(id);
-const wait = () => new Promise((resolve) => setTimeout(resolve, 5));
 const shown = async () => {
-    await wait();
+    await shows_results();
     copied = "";
     await field("copy").listeners.click();
     return {
@@ -597,13 +601,14 @@ def test_labels_of_a_sequence_agree(tmp_path):
 
 
 FILE = """
-const field = (id) => document.getElementById(id), problems = [];
+await shows_results();
+const problems = [];
 for (const [name, bytes, size] of FILES) {
     const arrayBuffer = async () => Uint8Array.from(bytes).buffer;
     const content = { name, size: size ?? bytes.length, arrayBuffer };
     field("file").files = [content];
     field("file").listeners.change();
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(() => painted > seen || field("problem").textContent !== "");
     problems.push(field("problem").textContent);
 }
 console.log(JSON.stringify({ problems, text: field("data").value }));
