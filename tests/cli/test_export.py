@@ -148,6 +148,8 @@ def test_existing_files_are_kept(form, here):
         ),
         (("--format", "html", "--step"), "--step is for --format onnx: a web page runs its model itself.\n"),
         (("--format", "js", "--title", "x"), "--title is for --format html: other formats have no title."),
+        (("--format", "js", "--example", "x"), "--example is for --format html: other formats have no rows"),
+        (("-o", "m.html", "--example", "x"), "export: --example is for a model of a table; leave it out"),
         (("-o", "m.html", "--title", " "), "--title is ' '; expected a text that is not empty"),
         (("-o", "."), "Error: --out . is a directory; name a file."),
         (("-o", "m.JS"), "--out m.JS: the format is unknown; use a name that ends in"),
@@ -197,6 +199,13 @@ def test_run_of_a_table_keeps_its_columns(here):
     zoo.export.to_c(made, "python.c", name="waves")
     assert "WAVES_COLUMN_Y,\n    WAVES_COLUMN_X,\n" in (here / "waves.h").read_text()
     assert (here / "python.h").read_text() == (here / "waves.h").read_text()
+    (here / "rows.csv").write_text("y;x\n" + "0,25;0,5\n" * 4)
+    result = run("waves", "--format", "html", "--example", "rows.csv")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[1:] == ["bytes  weights 120, states 8"]
+    assert r'"example": "y;x\n0,25;0,5\n' in (here / "waves.html").read_text()
+    result = run("waves", "-o", "none.html", "--example", "none.csv")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     pytest.importorskip("onnx")
     lines = run("waves", "--format", "onnx", "--raw").stdout.splitlines()
     assert lines[0].startswith("file     waves-raw.onnx")

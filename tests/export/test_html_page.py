@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
-import subprocess
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from html_pages import Page, check_labels, check_page, run_script
 from hypothesis import given
 from hypothesis import strategies as st
 from js_modules import NODE
@@ -22,27 +19,8 @@ from zoo.errors import UsageError
 from zoo.export.exported_model import exported_model
 from zoo.export.html_page import html_page
 
-# A document for the script of a page: elements by their ids, with text, children and listeners.
-DOCUMENT = """
-class Element {
-    constructor() {
-        Object.assign(this, { children: [], style: {}, dataset: {}, value: "", text: "", listeners: {} });
-    }
-    set textContent(text) { this.text = text; this.children = []; }
-    get textContent() { return this.text + this.children.map((child) => child.textContent).join(""); }
-    append(...nodes) { this.children.push(...nodes); }
-    replaceChildren(...nodes) { this.children = nodes; }
-    setAttribute(name, value) { this[name] = value; }
-    addEventListener(name, listener) { this.listeners[name] = listener; }
-    getContext() { return { clearRect() {}, fillRect() {}, strokeRect() {} }; }
-}
-const elements = {}, made = [];
-globalThis.document = {
-    getElementById: (id) => elements[id] ??= new Element(),
-    createElement: (tag) => { const node = new Element(); made.push([tag, node]); return node; },
-    querySelectorAll: (tag) => made.filter(([name]) => name === tag).map(([, node]) => node),
-};
-for (const [id, value] of Object.entries(VALUES)) document.getElementById(id).value = value;
+# The fields before the script of the page, which disables a button and chooses a state.
+BEFORE = """
 document.getElementById("stop").disabled = true;
 const element_state = document.getElementById("state");
 element_state.append = (option) => { element_state.value ||= option.value; };
@@ -67,26 +45,6 @@ console.log(JSON.stringify({
 """
 
 
-class Page(HTMLParser):
-    """The elements of a page: tags with their attributes, and the text of styles and scripts."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.texts = [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        if self.tags and self.tags[-1][0] in ("style", "script") and data.strip():
-            self.texts.append((self.tags[-1][0], data))
-
-    def text(self, tag):
-        return "".join(text for name, text in self.texts if name == tag)
-
-
 def page_of(model, title="demo", int8=False, loss=None):
     text, _ = html_page(exported_model(model), int8, title, loss)
     return Page(text)
@@ -99,17 +57,6 @@ def small_model(symbols="helo wrd", seed=3):
 
 
 TAGS = [tag for tag, _ in page_of(small_model()).tags]
-
-
-def check_page(page):
-    """The page has its own elements and no other, and a policy for its own script and style alone."""
-    assert [tag for tag, _ in page.tags] == TAGS
-    assert not [attrs for _, attrs in page.tags if {"src", "href", "onclick", "style"} & set(attrs)]
-    (policy,) = (attrs["content"] for tag, attrs in page.tags if tag == "meta" and "http-equiv" in attrs)
-    for tag in ("style", "script"):
-        digest = base64.b64encode(hashlib.sha256(page.text(tag).encode()).digest()).decode()
-        assert f"{tag}-src 'sha256-{digest}'" in policy
-    assert policy.startswith("default-src 'none'; ")
 
 
 @examples(15)
@@ -139,7 +86,7 @@ def check_page(page):
 )
 def test_symbols_and_title_are_text(symbols, title):
     page = page_of(small_model(symbols), f"{title}</title><script>")
-    check_page(page)
+    check_page(page, TAGS)
     assert page.text("script").isascii()
     assert not re.search(r"</script|<!--", page.text("script").partition("export class Model")[2])
 
@@ -147,15 +94,8 @@ def test_symbols_and_title_are_text(symbols, title):
 def run_page(page, folder, prompt, actions=GENERATE, **values):
     """The content of the page after some actions, by default the button Generate."""
     fields = {"temperature": "0.7", "length": "25", "seed": "5", "unit": "1", "state": "", **values}
-    document = DOCUMENT.replace("VALUES", json.dumps(fields))
     run = RUN.replace("ACTIONS", actions.replace("PROMPT", json.dumps(prompt)))
-    script = f"{document}\n{page.text('script')}\n{run}"
-    (folder / "page.mjs").write_text(script, encoding="utf-8")
-    done = subprocess.run(
-        [str(NODE), "page.mjs"], cwd=folder, capture_output=True, encoding="utf-8", check=False, timeout=60
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return json.loads(done.stdout)
+    return run_script(page, folder, BEFORE, run, **fields)
 
 
 @pytest.mark.skipif(NODE is None, reason="Node is not installed")
@@ -236,18 +176,7 @@ def test_unknown_words_are_named(tmp_path):
 
 
 def test_page_has_labels_for_all_controls():
-    page, labelled = page_of(small_model()), set()
-    for tag, attrs in page.tags:
-        if tag == "label" and "for" in attrs:
-            labelled.add(attrs["for"])
-    positions = [tag for tag, _ in page.tags]
-    for position, (tag, attrs) in enumerate(page.tags):
-        if tag in ("input", "select", "textarea"):
-            inside = "label" in positions[max(0, position - 2) : position]
-            assert attrs["id"] in labelled or inside
-    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
-    assert len(ids) == len(set(ids))
-    assert set(re.findall(r'by_id\("([\w-]+)"\)', page.text("script"))) <= set(ids)
+    check_labels(page_of(small_model()))
 
 
 @pytest.mark.parametrize("int8", [False, True])
@@ -262,7 +191,7 @@ def test_file(weights, tmp_path):
     text = (tmp_path / "a&b.html").read_text(encoding="utf-8")
     assert made.bytes == len(text.encode())
     assert "<title>a&amp;b</title>" in text
-    check_page(Page(text))
+    check_page(Page(text), TAGS)
     assert ("int8" in text.partition("const page = ")[2].partition("\n")[0]) == (weights == "int8")
 
 
@@ -281,11 +210,17 @@ def test_page_of_a_run_names_its_loss(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("model", "name", "options", "message"),
     [
-        (zoo.Recurrent("gru", 3, 4), "m.html", {}, "a web page is for a language model"),
+        (
+            zoo.Recurrent("gru", 3, 4),
+            "m.html",
+            {},
+            "a web page is for a language model or a model of a table",
+        ),
         (small_model(), "m.js", {}, r"expected a name that ends with .html or .htm"),
         (small_model(), "m.html", {"title": 3}, "title is 3; expected a text that is not empty"),
         (small_model(), "m.html", {"title": ""}, "title is ''; expected a text that is not empty"),
         (small_model(), "m.html", {"title": " \n"}, "title is .*; expected a text that is not empty"),
+        (small_model(), "m.html", {"example": "rows.csv"}, "`example` is for a model of a table; leave it"),
         (small_model(), "m.html", {"weights": "int4"}, "weights is 'int4'"),
     ],
 )

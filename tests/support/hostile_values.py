@@ -441,6 +441,7 @@ def calls(folder: Path) -> dict[str, Call]:
                 "model": language,
                 "path": folder / "model.html",
                 "title": None,
+                "example": None,
                 "weights": "float",
                 "force": True,
             },

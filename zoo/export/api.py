@@ -14,7 +14,8 @@ from zoo.errors import UsageError
 from zoo.export.c_model import c_program
 from zoo.export.c_source import MAX_PREFIX, identifier_prefix
 from zoo.export.exported_model import AnyModel, ExportedModel, exported_model
-from zoo.export.html_page import check_language_model, html_page
+from zoo.export.html_example import read_example
+from zoo.export.html_page import check_has_page, html_page
 from zoo.export.int8_weights import int8_weights
 from zoo.export.js_model import js_module
 from zoo.export.js_types import type_declarations
@@ -284,24 +285,31 @@ def to_html(
     path: str | os.PathLike[str],
     *,
     title: str | None = None,
+    example: str | os.PathLike[str] | None = None,
     weights: Literal["float", "int8"] = "float",
     force: bool = False,
 ) -> HtmlFile:
-    """Write a language model as a web page that generates text, in one file that loads nothing.
+    """Write a language model or a model of a table as a web page, in one file that loads nothing.
 
-    The page continues a prompt, shows the probabilities of the next symbol and all states, and colours the
-    text by a unit. It names the cell, its paper, and of a run its validation loss.
+    The page of a language model continues a prompt, shows the probabilities of the next symbol and all
+    states, and colours the text by a unit. The page of a model of a table reads rows as CSV, and shows
+    forecasts with their intervals, or classes with their probabilities. It contains the columns, classes,
+    names and units of the series of training, and no rows of training. Each page names the cell and its
+    paper, and the page of a run on a text its validation loss.
 
     Args:
-        model: A language model, or a run of one.
+        model: A language model, a model of a table as for :func:`to_js`, or a run of one.
         path: The file, ``NAME.html`` or ``NAME.htm``.
         title: The title of the page, not empty; by default the name of the file.
+        example: Of a model of a table: a CSV file of at most 1 MB with rows to begin with, which the page
+            then contains. By default the page begins with random rows in the units of training.
         weights: As for :func:`to_js`.
         force: Whether an existing file may be replaced.
 
     Raises:
-        UsageError: if it is another model, the title is empty, the name has another ending, or the file
-            exists.
+        UsageError: if it is another model, the title is empty, the name has another ending, the file exists,
+            or the example is too large, or for a language model.
+        DataError: if the example cannot be read, or lacks a column.
         DefinitionError: if a cell's step cannot be compiled.
         CheckpointError: if the file cannot be written.
     """
@@ -314,9 +322,16 @@ def to_html(
         )
     check_writable([target], force)
     subject, is_int8 = _subject(model, None, weights)
-    check_language_model(subject)
+    check_has_page(subject)
+    rows = None
+    if example is not None:
+        if subject.data is None:
+            raise UsageError(
+                "export: `example` is for a model of a table; leave it out for a language model."
+            )
+        rows = read_example(as_path(example, "export: example"), subject.data)
     loss = model.best_loss if isinstance(model, Run) else None
-    text, module = html_page(subject, is_int8, target.stem if title is None else title, loss)
+    text, module = html_page(subject, is_int8, target.stem if title is None else title, loss, rows)
     data = text.encode(errors="backslashreplace")  # a name may not be UTF-8
     write_files({target: data})
     return HtmlFile(target, len(data), module.sizes, _float_matrices(module.is_int8))

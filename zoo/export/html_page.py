@@ -1,4 +1,4 @@
-"""A web page with a language model: type a prompt, generate text, and look into the states.
+"""A web page with a model: generate text with a language model, or forecast or predict rows of a table.
 
 The page is one file that loads nothing. Strings of the model are JavaScript strings, and the script puts them
 into text nodes, so they are never parsed as markup. A content security policy allows only the script and the
@@ -18,52 +18,83 @@ from string import Template
 
 import zoo
 from zoo.base import Cell
+from zoo.data import Vocabulary
 from zoo.errors import UsageError
+from zoo.export.exported_data import TableExport
 from zoo.export.exported_model import ExportedModel
+from zoo.export.html_table import table_facts, table_fields
 from zoo.export.js_model import JsModule, js_module
 from zoo.export.js_source import asset, js_value
 
 _UNITS = {"char": "character", "byte": "byte", "word": "word"}
 
 
-def check_language_model(model: ExportedModel) -> None:
-    """Check that a model has a vocabulary.
+# The files of the script of a page, which share one block after the module.
+_LANGUAGE_PAGE = ("page.js", "language_page.js")
+_TABLE_PAGE = ("page.js", "csv.js", "times.js", "series.js", "charts.js")
+
+
+def check_has_page(model: ExportedModel) -> None:
+    """Check that a model has a vocabulary, or the columns of a table.
 
     Raises:
-        UsageError: if it has none.
+        UsageError: if it has neither.
     """
-    if model.vocabulary is None:
+    if model.vocabulary is None and model.data is None:
         raise UsageError(
-            "export: a web page is for a language model, and this model has no vocabulary; export it as "
-            "JavaScript, NAME.js, for a page of your own."
+            "export: a web page is for a language model or a model of a table, and this model has neither a "
+            "vocabulary nor columns; export it as JavaScript, NAME.js, for a page of your own."
         )
 
 
-def html_page(model: ExportedModel, int8: bool, title: str, loss: float | None) -> tuple[str, JsModule]:
+def html_page(
+    model: ExportedModel, int8: bool, title: str, loss: float | None = None, example: str | None = None
+) -> tuple[str, JsModule]:
     """The text of the page, and the module in it.
 
     Args:
-        model: A language model.
+        model: A language model, or a model of a table.
         int8: Whether matrices of products are int8 numbers with scales.
         title: The title.
-        loss: The validation loss in nats for each symbol; None if it is unknown.
+        loss: The validation loss of a language model in nats for each symbol; None if it is unknown.
+        example: Of a model of a table rows to begin with, as CSV; None for random ones.
     """
     module, cells = js_module(model, int8), list(dict.fromkeys(each.spec.cell for each in model.directions))
+    kind = "table" if model.vocabulary is None else "language"
     description = {
         "facts": list(_facts(model, module, cells, loss)),
         "equations": "\n\n".join(filter(None, map(_equations, cells))),
-        "prompt": _prompt(model),
+        **(
+            table_fields(model, example)
+            if model.vocabulary is None
+            else {"prompt": _prompt(model.vocabulary)}
+        ),
     }
-    script = f"{module.source}\nconst page = {js_value(description)};\n\n{asset('page.js')}"
-    style = asset("page.css")
+    parts = "\n".join(map(asset, page_parts(model)))
+    # In a block, no name of a part is one of the module.
+    script = f"{module.source}\nconst page = {js_value(description)};\n\n{{\n{parts}}}\n"
+    style = asset("page.css") + asset(f"{kind}_page.css")
     policy = (
         f"default-src 'none'; style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'; "
         f"base-uri 'none'; form-action 'none'"
     )
     text = Template(asset("page.html")).substitute(
-        title=escape(title), policy=policy, style=style, script=script, version=escape(zoo.__version__)
+        title=escape(title),
+        policy=policy,
+        style=style,
+        body=asset(f"{kind}_page.html").rstrip("\n"),
+        script=script,
+        version=escape(zoo.__version__),
     )
     return text, module
+
+
+def page_parts(model: ExportedModel) -> tuple[str, ...]:
+    """The files of the script of a page, in their order."""
+    if model.data is None:
+        return _LANGUAGE_PAGE
+    results = "forecast_results.js" if isinstance(model.data, TableExport) else "predict_results.js"
+    return (*_TABLE_PAGE, results, "table_page.js")
 
 
 def _digest(text: str) -> str:
@@ -74,8 +105,6 @@ def _facts(
     model: ExportedModel, module: JsModule, cells: list[Cell], loss: float | None
 ) -> Iterator[tuple[str, str]]:
     metadata, vocabulary = model.metadata, model.vocabulary
-    assert vocabulary is not None  # check_language_model made sure of it
-    unit = _UNITS.get(vocabulary.level, "token")
     for cell in cells:
         card = cell.card
         yield "cell", cell.name
@@ -86,6 +115,11 @@ def _facts(
     yield "parameters", f"{metadata['parameters']:,}"
     is_int8 = any(module.is_int8.values())
     yield "weights", f"{module.sizes['weights']:,} bytes{', int8' * is_int8}"
+    if model.data is not None:
+        yield from table_facts(model.data)
+    if vocabulary is None:
+        return
+    unit = _UNITS.get(vocabulary.level, "token")
     yield "vocabulary", f"{len(vocabulary):,} different {unit}s"
     if loss is not None:
         weights = " (float weights)" if is_int8 else ""
@@ -99,10 +133,8 @@ def _equations(cell: Cell) -> str:
     return textwrap.dedent(block[1]).strip("\n") if block else ""
 
 
-def _prompt(model: ExportedModel) -> str:
+def _prompt(vocabulary: Vocabulary) -> str:
     """A prompt to begin with: a short text of the vocabulary."""
-    vocabulary = model.vocabulary
-    assert vocabulary is not None  # check_language_model made sure of it
     if vocabulary.level in ("char", "byte"):
         for text in ("The ", "the ", "a"):
             symbols = text.encode() if vocabulary.level == "byte" else text

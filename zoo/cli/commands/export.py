@@ -54,6 +54,12 @@ _NOTE = (
 @option("--name", metavar="NAME", help="C: prefix of all names.  [from the file]")
 @option("--title", metavar="TEXT", help="HTML: title of the page.  [from the file]")
 @option(
+    "--example",
+    metavar="FILE",
+    help="HTML, model of a table: a CSV file with rows to begin with, which the page then contains.  [random "
+    "rows in the units of training]",
+)
+@option(
     "--weights",
     type=click.Choice(["float", "int8"]),
     help="C, JavaScript, HTML: int8 quantizes matrices to integers and scales, a quarter of the bytes of "
@@ -71,6 +77,7 @@ def command(
     tokens: bool,
     name: str | None,
     title: str | None,
+    example: str | None,
     weights: Literal["float", "int8"] | None,
     force: bool,
     cell: str | None,
@@ -80,8 +87,8 @@ def command(
     RUN is a run directory, of which zoo uses the best model, or a .safetensors file. The ONNX graph runs in
     onnxruntime. The C source needs a compiler and the mathematical library, and allocates no memory. The
     JavaScript module runs in browsers and in Node, and loads nothing. The web page generates text with a
-    language model, and shows its states. Exports of a model of a table hold its columns, their units, and its
-    classes.
+    language model, and shows its states. Of a model of a table it reads rows, and shows forecasts or classes.
+    Exports of a model of a table hold its columns, their units, the names of the series, and its classes.
     """
     if form is None or out is not None:
         form = _format_of(form, out)
@@ -96,6 +103,8 @@ def command(
         raise UsageError(f"--name is for --format c: {reason}.")
     if form != "html" and title is not None:
         raise UsageError("--title is for --format html: other formats have no title.")
+    if form != "html" and example is not None:
+        raise UsageError("--example is for --format html: other formats have no rows to begin with.")
     if form == "onnx" and weights == "int8":
         raise UsageError(
             "--weights is for --format c, js and html; to quantize an ONNX file, use quantize_dynamic of "
@@ -121,7 +130,7 @@ def command(
         file = to_js(model, target, tokens=tokens or None, weights=weights or "float", force=force)
         rows = [*_js_rows(file), *_matrix_rows(file.float_matrices, weights)]
     elif form == "html":
-        page = to_html(model, target, title=title, weights=weights or "float", force=force)
+        page = to_html(model, target, title=title, example=example, weights=weights or "float", force=force)
         rows = [*_html_rows(page), *_matrix_rows(page.float_matrices, weights)]
     else:
         files = to_c(model, target, name=name, tokens=tokens or None, weights=weights or "float", force=force)
