@@ -68,8 +68,7 @@ class Delayed(zoo.Cell):
 
 STACKS = [
     ("vanilla", {}),
-    ("lstm", {"num_layers": 2, "residual": True}),
-    (["lstm", "vanilla"], {}),
+    (["lstm", "vanilla"], {"residual": True}),
     (Delayed, {}),
     (Odd, {}),
 ]
