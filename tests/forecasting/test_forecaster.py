@@ -187,6 +187,65 @@ def test_inputs_leave_out_series_without_a_forecast_and_have_times():
         np.testing.assert_allclose(arguments["dt"][:, column] * 2, steps)  # the median is 2
 
 
+def with_words(new=()):
+    """Three series with a column of texts, and the rows of an unseen text."""
+    names, words = np.repeat(["a", "b", "c"], 40), np.tile(np.array(["sun", "rain"], object), 60)
+    words[list(new)] = "fog"
+    return {"name": names, "y": np.concatenate([wave(40) for _ in range(3)]), "word": words}
+
+
+@pytest.fixture(scope="module")
+def of_words():
+    """Models that read a column of texts as zeros and ones, and by an embedding."""
+    settings = {"series": "name", "target": "y", "context": 6, "horizon": 2, "hidden": 2, "steps": 1}
+    with pure_python(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return {size: zoo.fit(with_words(), embedding=size, threads=1, **settings) for size in (None, 2)}
+
+
+@pytest.mark.parametrize("embedding", [None, 2])
+@pytest.mark.parametrize("new", [[79], [74], [73], [5, 39], [39, 119], [34, 74, 114]])
+def test_series_with_an_unseen_text_has_no_forecast(new, embedding, of_words, recwarn):
+    """The forecast of a series reads its last six rows."""
+    forecaster = of_words[embedding]
+    is_read = np.array([any(0 <= end - row < 6 for row in new) for end in (39, 79, 119)])
+    with pure_python():
+        plain = forecaster.forecast(with_words(), level=0).values
+        if is_read.all():
+            with pytest.raises(DataError, match="row 34, column 'word': found 'fog', which did not occur in"):
+                forecaster.forecast(with_words(new), level=0)
+            return
+        values = forecaster.forecast(with_words(new), level=0).values
+    expected = np.where(is_read[:, None, None, None], np.nan, plain)
+    np.testing.assert_allclose(values, expected, rtol=1e-6)  # of float32, in another batch
+    texts = [str(each.message) for each in recwarn if "fog" in str(each.message)]
+    assert len(texts) == is_read.any()
+    if is_read.any():
+        name, others = "abc"[is_read.argmax()], is_read.sum() - 1
+        end = f"and {others} more have no forecast." if others else "has no forecast."
+        assert texts[0].endswith(f"or train with rows that have it. Until then series {name!r} {end}")
+
+
+@pytest.mark.parametrize("new", [[1], [20], [50, 51, 90]])
+def test_backtest_leaves_out_forecasts_that_read_an_unseen_text(new, of_words):
+    with pure_python():
+        plain = of_words[None].backtest(with_words(), part="all", stride=1)
+        with pytest.warns(
+            ZooWarning, match="'fog', .* forecasts that read such values are left out"
+        ) as notes:
+            other = of_words[None].backtest(with_words(new), part="all", stride=1)
+        with pytest.raises(DataError, match="row 0, column 'word': found 'fog'"):
+            of_words[None].backtest(with_words(range(120)), part="all")
+    series = np.searchsorted(["a", "b", "c"], plain.forecast.series)
+    origins = plain.forecast.origins
+    is_read = np.array([((row - 6 < np.array(new)) & (np.array(new) <= row)).any() for row in origins])
+    is_read &= np.isin(series, np.array(new) // 40)
+    assert f"Until then {is_read.sum()} of {len(origins)} forecasts" in str(notes[0].message)
+    np.testing.assert_array_equal(other.forecast.origins, origins[~is_read])
+    assert other.scores["windows"] == (~is_read).sum()
+    np.testing.assert_allclose(other.forecast.values[..., 1], plain.forecast.values[~is_read][..., 1])
+
+
 @pytest.mark.parametrize("horizon", [1, 3])
 def test_longer_forecasts_continue_from_point_forecasts(horizon, run, tmp_path):
     """A forecast of n steps equals one block, written into the table, and then the next block."""

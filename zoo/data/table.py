@@ -357,6 +357,13 @@ def columns_to_csv(columns: Mapping[str, Array], is_utc: bool = False) -> str:
     return text.getvalue()
 
 
+def plain_values(values: Array, is_utc: bool = False) -> list[Any]:
+    """Values for JSON: times as texts, as :func:`value_texts` writes them, and None for NaN."""
+    if values.dtype.kind == "M":
+        return time_texts(values, is_utc)
+    return [None if value != value else value for value in values.tolist()]
+
+
 def value_texts(values: Array, is_utc: bool = False) -> list[str]:
     """Numbers with six significant digits, times and other values as texts; NaN is empty."""
     if values.dtype.kind == "M":

@@ -15,7 +15,7 @@ from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
 from zoo.data.panel import Panel, make_panel, step_text
 from zoo.data.sources import STDIN
-from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, prediction_name, value_texts
+from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, plain_values, prediction_name
 from zoo.data.table_files import IN_MEMORY_TABLE, read_table
 from zoo.data.time_kind import check_time_kind
 from zoo.data.training_files import check_unchanged
@@ -37,7 +37,7 @@ from zoo.forecasting.evaluation import (
 from zoo.forecasting.predict import predict
 from zoo.forecasting.scaling import Scaling
 from zoo.forecasting.spec import ForecastSpec
-from zoo.forecasting.windows import Windows, make_windows
+from zoo.forecasting.windows import Windows, make_windows, unseen_sentence
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses, command_for, open_run
 from zoo.storage import Checkpoint
@@ -108,20 +108,13 @@ class Forecast:
     def to_json(self) -> list[dict[str, Any]]:
         """A mapping for each row."""
         columns = self.columns()
-        lists = [
-            value_texts(values, self.is_utc) if values.dtype.kind in "MU" else _plain(values)
-            for values in columns.values()
-        ]
-        return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+        rows = zip(*(plain_values(values, self.is_utc) for values in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _size_text(forecast: Forecast) -> str:
     """The number of forecasts and of their steps: ``10 forecasts of 24 steps``."""
     return f"{counted(len(forecast.series), 'forecast')} of {counted(forecast.times.shape[1], 'step')}"
-
-
-def _plain(values: Array) -> list[Any]:
-    return [None if value != value else value for value in values.tolist()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +236,8 @@ class Forecaster:
         Returns:
             A forecast for each series, in the order in which they first occur. A series that is shorter than
             the context has NaN, with a warning. A new series with a target that does not vary has NaN too,
-            and, without ``missing="mask"`` in training, a series without any value of a target.
+            and a forecast that would read a text value that did not occur in training. Without
+            ``missing="mask"`` in training, a series without any value of a target has NaN.
 
         Raises:
             DataError: if the data cannot be read, or no series has a forecast.
@@ -298,7 +292,7 @@ class Forecaster:
         """The series, their windows, and whether each series has a window at its end, `(S,)`."""
         panel = self._panel(data)
         windows = self._windows(panel, panel.ends)
-        is_usable = self._check_history(panel)
+        is_usable = self._check_history(panel, windows)
         self._compare_steps(panel)
         return panel, windows, is_usable
 
@@ -327,9 +321,12 @@ class Forecaster:
             level: As for :meth:`forecast`.
 
         Raises:
-            DataError: if the data cannot be read, the part has no windows, or the table of training has
-                changed.
+            DataError: if the data cannot be read, the part has no windows, all windows read text values that
+                did not occur in training, or the table of training has changed.
             UsageError: if an argument is invalid.
+
+        Warns:
+            ZooWarning: if some windows read such values. They are left out.
         """
         steps = self.spec.horizon if steps is None else as_integer(steps, "steps", 1)
         stride = steps if stride is None else as_integer(stride, "stride", 1)
@@ -459,8 +456,10 @@ class Forecaster:
         names = self.spec.identifiers
         return as_table(source, identifiers=names) if is_table_like(source) else read_table(source, names)
 
-    def _check_history(self, panel: Panel) -> Array:
-        """Whether each series has a context and a unit, `(S,)`; a warning names those that have not.
+    def _check_history(self, panel: Panel, windows: Windows) -> Array:
+        """Whether each series has a forecast, `(S,)`; a warning names those that have none, and the reason.
+
+        A forecast needs a context and a unit, and values of categories that occurred in training.
 
         Raises:
             DataError: if none has, or one lacks future values of known columns.
@@ -468,25 +467,31 @@ class Forecaster:
         spec, lengths = self.spec, panel.ends - panel.offsets[:-1]
         is_long = np.asarray(lengths >= spec.context)
         has_unit, has_targets = self.scaling.covers(panel, panel.ends), self._has_targets(panel)
-        is_usable = is_long & has_unit & has_targets
+        is_usable = is_long & has_unit & has_targets & ~windows.reads_unseen(panel.ends - 1)
         if not is_usable.all():
             number = int(is_usable.argmin())
             name, others = panel.names[number], int((~is_usable).sum()) - 1
             owner = f"{panel.table.name}, series {name!r}" if name else panel.table.name
+            value, subject = windows.first_unseen(int(panel.ends[number]) - 1), "this series"
             if not is_long[number]:
-                problem = (
-                    f"has {counted(int(lengths[number]), 'row')} of history; the model reads "
-                    f"{spec.context:,} before a forecast"
+                sentence = (
+                    f"{owner} has {counted(int(lengths[number]), 'row')} of history; the model reads "
+                    f"{spec.context:,} before a forecast. Give more rows."
                 )
             elif not has_unit[number]:
-                problem = "has a target that is constant or missing, which has no unit"
+                sentence = (
+                    f"{owner} has a target that is constant or missing, which has no unit. Give more rows."
+                )
+            elif value is None:
+                absent = missing_targets(panel)[number][0]
+                sentence = f"{owner} has no value of {absent!r}, which the model reads. Give more rows."
             else:
-                problem = f"has no value of {missing_targets(panel)[number][0]!r}, which the model reads"
-            sentence = f"{owner} {problem}. Give more rows."
+                sentence = unseen_sentence(panel, spec, *value)
+                subject = f"series {name!r}" if name else subject  # the sentence names only its row
             if not is_usable.any():
                 raise DataError(sentence)
             warn_caller(
-                f"{sentence} Until then this series{f' and {others:,} more' if others else ''} "
+                f"{sentence} Until then {subject}{f' and {others:,} more' if others else ''} "
                 f"{'have' if others else 'has'} no forecast."
             )
         for number, name in enumerate(panel.names):
