@@ -313,16 +313,18 @@ class Forecaster:
             data: As for :meth:`forecast`.
             steps: Steps of each forecast; None for the horizon.
             stride: Rows from one origin to the next; None for the steps, so that forecasts do not overlap.
-            part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the last part with windows. For
-                other data than those of training None means all rows after those that training and
-                validation have read, unless a series is new. A table without times has such rows if it
-                begins with the rows of training. The units of a new series are measured in its
-                training part, and the test part is the rest.
+            part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the last part with windows.
+                Other data than those of training have two parts: ``"test"``, which None means too, are all
+                rows after those that training and validation have read, and ``"all"`` are all rows. Times
+                identify rows. Without times, a series has rows of training if it begins with all of them.
+                The units of a new series are measured in the share of training of its rows, and the test
+                part is the rest.
             level: As for :meth:`forecast`.
 
         Raises:
-            DataError: if the data cannot be read, the part has no windows, all windows read text values that
-                did not occur in training, or the table of training has changed.
+            DataError: if the data cannot be read, the part has no windows, other data have no rows after
+                those of training, all windows read text values that did not occur in training, or the table
+                of training has changed.
             UsageError: if an argument is invalid.
 
         Warns:
@@ -332,6 +334,16 @@ class Forecaster:
         stride = steps if stride is None else as_integer(stride, "stride", 1)
         if part is not None:
             as_choice(part, "part", (*PARTS, "all"))
+        if data is not None:
+            data = self._table(data)
+            if data.sha256 == self.sha256:  # a file that was moved since training
+                return replace(self, data=data).backtest(steps=steps, stride=stride, part=part, level=level)
+            if part in ("train", "valid"):
+                raise UsageError(
+                    f"part is {part!r}, but {data.name} is not the table of training, whose rows the parts "
+                    f"divide; leave it out for the rows after those of training and validation, or give "
+                    f"`part='all'`."
+                )
         panel = self._training_panel() if data is None else self._panel(data)
         self._compare_steps(panel)
         has_unit = self.scaling.covers(panel, split_ends(panel, self.spec.split)[0])
@@ -340,18 +352,16 @@ class Forecaster:
         if note:
             warn_caller(f"{panel.table.name}: {note}")
         cuts = split_ends(panel, self.spec.split)
-        has_new_series = not self.scaling.contains(panel).all()
-        if has_new_series:
-            cuts[1] = cuts[0]  # the model was not selected on these rows, so none are for validation
         windows = self._windows(panel, cuts[0])
-        if part is None and data is not None and not has_new_series:
-            cuts, part = self._unseen_rows(panel, cuts, steps)
+        if data is not None and part != "all":
+            part, cuts = self._unseen_rows(panel, cuts, steps)
         part = part or last_part(panel, cuts, self.spec, steps)
         given = self.model, windows, panel, cuts, part, self.calibration
         forecasts = forecast_part(*given, steps=steps, stride=stride, level=level)
         scores = score_forecasts(forecasts, windows, panel, cuts[0])
         if not scores["targets"]:
-            raise DataError(f"{panel.table.name}: no target has a value in the {part} part; choose another.")
+            where = "after its context" if part == "all" else f"in the {part} part"
+            raise DataError(f"{panel.table.name}: no target has a value {where}; give other rows.")
         origins = forecasts.origins
         history = History.of_panel(panel, cuts[0], self.spec.context, self.spec.season, steps)
         rows = origins[:, None] + np.arange(1, steps + 1)
@@ -367,32 +377,32 @@ class Forecaster:
         )
         return Backtest(forecast, scores, seasonal_naive(history, origins))
 
-    def _unseen_rows(self, panel: Panel, cuts: Array, steps: int) -> tuple[Array, str]:
-        """The part of other data to evaluate, and the ends of the parts.
+    def _unseen_rows(self, panel: Panel, cuts: Array, steps: int) -> tuple[str, Array]:
+        """The part of other data to evaluate, ``"all"`` if no row is of training, and the ends of the parts.
 
         A table that has grown since training holds rows of training, too, whose errors are too small. The
-        test part is the rows after them. Times identify rows. Without times, a series has rows of training if
-        it begins with all of them.
+        test part is the rows after them, and of a new series the rows after those that give its units.
         """
-        if self.calibration is None:
-            return cuts, "all"
-        unseen = first_unseen(panel, self.calibration.last_seen)
+        calibration = self.calibration or Calibration(np.empty(0), {})
+        unseen = first_unseen(panel, calibration.last_seen)
         if panel.times is None:
-            then, now = self.calibration.seen_sha256, seen_digests(panel, self.calibration.last_seen)
+            then, now = calibration.seen_sha256, seen_digests(panel, calibration.last_seen)
             is_seen = [name in now and now[name] == then.get(name) for name in panel.names]
             unseen = np.where(is_seen, unseen, panel.offsets[:-1])
-        if (unseen == panel.offsets[:-1]).all():
-            return cuts, "all"
-        fitted = np.where(unseen > panel.offsets[:-1], np.minimum(cuts[0], unseen), cuts[0])  # for baselines
-        later = np.stack([fitted, unseen, cuts[2]])
-        if any(part_origins(panel, later, "test", self.spec, steps)):
-            return later, "test"
-        kind = "rows" if panel.times is None else "times"
-        warn_caller(
-            f"{panel.table.name}: all forecasts have {kind} of training or validation, so the errors may be "
-            f"too small. Give {counted(steps, 'row')} or more after those {kind}."
-        )
-        return cuts, "all"
+        has_seen_rows = unseen > panel.offsets[:-1]
+        first = np.where(self.scaling.contains(panel), unseen, cuts[0])
+        if (first == panel.offsets[:-1]).all():
+            return "all", cuts
+        fitted = np.where(has_seen_rows, np.minimum(cuts[0], unseen), cuts[0])  # for baselines
+        later = np.stack([fitted, first, cuts[2]])
+        if has_seen_rows.any() and not any(part_origins(panel, later, "test", self.spec, steps)):
+            kind = "rows" if panel.times is None else "times"
+            raise DataError(
+                f"{panel.table.name}: all forecasts have {kind} of training or validation, so the errors "
+                f"would be too small. Give {counted(steps, 'row')} or more after those {kind}, or give "
+                f"`part='all'` to evaluate all rows."
+            )
+        return "test", later
 
     def evaluate(self, data: Any = None, part: str | None = None) -> dict[str, Any]:
         """The errors of the model and of the baselines, as plain JSON values, with an origin at every row.
