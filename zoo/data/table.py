@@ -394,8 +394,10 @@ def too_large(values: Array) -> int | None:
 
 def finite_hint(value: float) -> str:
     """The end of an error for a value that is too large."""
-    limit = "" if np.isinf(value) else f" of at most {MAX_NUMBER:g}"
-    return f"found {value:g}; expected a finite number{limit}. Leave a missing value empty."
+    # A file may hold 1e400, which is read as inf: the limit explains it.
+    return (
+        f"found {value:g}; expected a finite number of at most {MAX_NUMBER:g}. Leave a missing value empty."
+    )
 
 
 def mixed_kind(column: DataColumn) -> ColumnKind | None:
