@@ -15,12 +15,13 @@ class Episodes(zoo.Modifier):
 
     Equations, for each state s::
 
-        s = initial s where episode_start > 0, else s    before the step of the cell
+        s = initial s where episode_start = 1, else s    before the step of the cell
 
-    ``episode_start`` is an auxiliary input, ``(T, B)``: true, or a number above zero, at the first step of an
-    episode. Outputs and gradients equal those of separate episodes. The initial states are zero. With
-    ``learned=True`` they are parameters that start at zero. States of whole numbers and states of a block
-    always restart at zero. The modifier surrounds all others, so that it covers their states.
+    ``episode_start`` is an auxiliary input, ``(T, B)``: true or 1 at the first step of an episode, and false
+    or 0 elsewhere. Other numbers are errors. Outputs and gradients equal those of separate episodes. The
+    initial states are zero. With ``learned=True`` they are parameters that start at zero. States of whole
+    numbers and states of a block always restart at zero. The modifier surrounds all others, so that it covers
+    their states.
     """
 
     card = zoo.Card(
@@ -38,7 +39,7 @@ class Episodes(zoo.Modifier):
 
     def edit(self, spec: Any) -> None:
         """Declare the starts of episodes, and the initial states if they are parameters."""
-        starts = zoo.Input(between_steps=True, help="above zero at the first step of an episode")
+        starts = zoo.Input(between_steps=True, choices=(0, 1), help="whether an episode starts")
         spec.add("episode_start", starts)
         for name, state in spec.states.items():
             if self.learned and not state.discrete:

@@ -13,6 +13,7 @@ Memoryless baseline: the cross-entropy of a bigram table on the test part, with 
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -81,6 +82,10 @@ class Text(zoo.Task):
         np.add.at(pairs, (train[:-1], train[1:]), 1)
         shares = pairs / pairs.sum(axis=1, keepdims=True)
         return float(-np.log(shares[test[:-1], test[1:]]).mean())
+
+    def fingerprint(self) -> str:
+        """SHA-256 of some windows, which depend on the options, and of the whole text."""
+        return hashlib.sha256(f"{super().fingerprint()} {self._corpus.sha256}".encode()).hexdigest()
 
     def _streams(self, part: str, size: int) -> zoo.data.BpttBatches:
         """A part of the text in rows, with windows as long as the part allows."""

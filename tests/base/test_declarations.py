@@ -451,6 +451,8 @@ def test_bound_of_an_input_is_a_finite_number(name: str, value: object) -> None:
         ({"low": 0, "high": 1}, "from 0 to 1"),
         ({"low": -0.5}, "of at least -0.5"),
         ({"high": 2}, "of at most 2"),
+        ({"choices": (0, 1)}, "0 or 1"),
+        ({"choices": [0, 0.25, -2]}, "0 or 0.25 or -2"),
         ({}, ""),
     ],
 )
@@ -460,7 +462,7 @@ def test_bounds_of_an_input_are_described(bounds: dict[str, Any], text: str) -> 
     assert declared.description == (f"strength, {text}" if text else "strength")
     assert zoo.Input(**bounds).description == text
     for name, bound in bounds.items():
-        outside = bound - 1 if name == "low" else bound + 1
+        outside = 9 if name == "choices" else bound - 1 if name == "low" else bound + 1
         with pytest.raises(DefinitionError, match=f"the default is {outside}; expected a number {text} "):
             zoo.Input(default=outside, **bounds)
 
@@ -472,6 +474,14 @@ def test_bounds_of_an_input_are_in_order(low: float, high: float, default: dict[
         DefinitionError, match=rf"^zoo.Input: low is {low} and high is {high}; expected low <= high\.$"
     ):
         zoo.Input(low=low, high=high, **default)
+
+
+@pytest.mark.parametrize("choices", [(), [], "01", 1, {0: 1}, (0, "1"), (0, True), (0, math.nan), (0, None)])
+def test_choices_of_an_input_are_finite_numbers(choices: Any) -> None:
+    with pytest.raises(DefinitionError, match=r"zoo.Input: choices are .*; expected finite numbers"):
+        zoo.Input(choices=choices)
+    with pytest.raises(DefinitionError, match=r"zoo.Input: choices are given with a bound, low or high"):
+        zoo.Input(choices=(0, 1), low=0)
 
 
 @pytest.mark.parametrize("bounds", [{"low": 1, "high": 2}, {"low": 0.5}, {"high": -1}])

@@ -30,7 +30,7 @@ from zoo.bench.peers.problem import (
     norm,
     summary,
 )
-from zoo.bench.results import Baseline, StepTiming, check_comparable, compare, read_baseline
+from zoo.bench.results import Baseline, Demand, StepTiming, check_comparable, compare, read_baseline
 from zoo.bench.settings import SHAPES, Settings, Shape, parse_names, parse_pythons, parse_shapes
 from zoo.bench.tables import describe_setup, result_tables, write_tables
 from zoo.errors import UsageError
@@ -433,15 +433,29 @@ class Scripted:
             "make_problem": {
                 "flops": 2_000_000,
                 "counted": "shapes",
-                "weight_bytes": 64,
                 "functions": None,
-                "traffic": {},
+                "traffic": {"weights": [64, 128]},
             },
             "build": self.answer,
             "peak": {"gflops": float(len(self.requests))},
             "functions": {"speed": 1.0},
+            "bandwidth": {"speed": 2.0},
             "run": {"seconds": [10.0, *[self.seconds] * (arguments.get("calls", 1) - 1)], "busy": 1.0},
         }[what]
+
+
+@pytest.mark.parametrize(
+    ("caches", "level"),
+    [({}, None), ({"L1": 32}, "memory"), ({"L1": 32, "L2": 64}, "L2"), ({"L1": 64}, "L1")],
+    ids=str,
+)
+def test_demands_have_the_level_of_their_array(caches, level, tmp_path, monkeypatch):
+    monkeypatch.setattr("zoo.bench.bench.cache_sizes", lambda: caches)
+    timing = time_cell("vanilla", TINY, settings(seconds=0.06), Scripted("zoo"), [], tmp_path)
+    demands = () if level is None else (Demand("weights", 128e-9, 2.0, level),)
+    assert (timing.weight_bytes, timing.demands) == (64, demands)
+    assert [each.resource for each in timing.demands] == [level] * len(demands)
+    assert Demand("functions", 1.0, 2.0).resource == "functions"
 
 
 def test_efficiency_uses_the_best_peak(tmp_path):

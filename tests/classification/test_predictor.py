@@ -8,7 +8,7 @@ from data_models import labelled, predictor, timed_table
 
 import zoo
 from zoo.classification.evaluation import pooled
-from zoo.errors import DataError, UsageError
+from zoo.errors import DataError, UsageError, ZooWarning
 
 
 @pytest.mark.usefixtures("plain_python")
@@ -90,3 +90,32 @@ def test_data_that_are_neither_sequences_nor_a_path_are_an_error(method, data):
     trained = predictor(labelled()[0])
     with pytest.raises(UsageError, match=r"data is .*; expected sequences, a table or the path of a file\."):
         getattr(trained, method)(data)
+
+
+@pytest.mark.usefixtures("plain_python")
+@pytest.mark.parametrize("embedding", [None, 2])
+@pytest.mark.parametrize("pooling", ["last", "mean", "none"])
+@pytest.mark.parametrize("rows", [[0], [7, 8, 99], [43]], ids=str)
+def test_sequences_with_an_unseen_text_have_no_prediction(rows, pooling, embedding):
+    table = timed_table()
+    settings = {"series": "id", "label": "way", "time": "t", "embedding": embedding, "pooling": pooling}
+    trained = predictor(table, **settings, dtype="float64")
+    other = {**table, "state": table["state"].astype(object)}
+    other["state"][rows] = "idle"
+    numbers = sorted({row // 5 for row in rows})
+    is_lost = np.isin(np.arange(20), numbers)
+    is_lost = np.repeat(is_lost, 5) if pooling == "none" else is_lost
+    plain = trained.predict(table)
+    more = f" and {len(numbers) - 1} more have" if len(numbers) > 1 else " has"
+    sentence = f"table, row {rows[0]}, column 'state': found 'idle', which did not occur in training; .*"
+    with pytest.warns(ZooWarning, match=f"{sentence} sequence 's{numbers[0]}'{more} no prediction."):
+        given = trained.predict(other)
+    np.testing.assert_allclose(given.values, np.where(is_lost[:, None], np.nan, plain.values), rtol=1e-12)
+    assert given.predicted.tolist() == np.where(is_lost, "", plain.predicted).tolist()
+    assert [row["way"] for row in given.to_json()] == given.predicted.tolist()
+    assert {row["p_a"] is None for row in given.to_json()} == {False, True}
+    for read in (trained.inputs, trained.evaluate):
+        with pytest.raises(DataError, match=sentence):
+            read(other)
+    with pytest.raises(DataError, match=sentence.replace(f"row {rows[0]}", "row 0")):
+        trained.predict({**other, "state": np.full(100, "idle")})

@@ -240,6 +240,21 @@ def test_cells_tasks_and_seeds_can_be_added(two, go):
     assert [row.tasks for row in more.overall] == [2, 2, 2]
 
 
+@pytest.mark.parametrize("lost", [[], [1], [0, 2, 3]], ids=str)
+def test_estimate_of_the_time_counts_no_run_with_a_record(lost, two, go):
+    """The sweep of a new cell runs before the lost runs of the others, and lists them for the estimate."""
+    paths, events = [two.runs[number].path for number in lost], []
+    for path in paths:
+        (two.path / path / RESULT).unlink()
+    go("c=vanilla", engine=Dreaming(), on_event=events.append)
+    stages = {event["stage"]: event for event in events if event["event"] == "stage"}
+    assert list(stages) == ["compile", "sweep", "runs"]
+    upcoming = stages["sweep"]["upcoming"]
+    assert [job["path"] for job in upcoming if job["cell"] != "c"] == paths
+    assert len(upcoming) == len(paths) + 2, "the new cell has two seeds"
+    assert len(stages["runs"]["missing"]) == len(upcoming)
+
+
 def test_one_cell_under_two_labels_is_named(two):
     warnings = [line for line in list_warnings(two) if "the same" in line]
     assert warnings == [

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import zoo
 from zoo.cli.app import cli
 from zoo.comparison.plan import read_plan
-from zoo.errors import CheckpointError, MissingSourceError
+from zoo.errors import CheckpointError, DataError, MissingSourceError, UsageError
 from zoo.training.resume import changed_options
 
 TEXT = "the cat sat on the mat.\n" * 400
@@ -82,29 +82,45 @@ def test_set_needs_no_name_of_a_stored_task(assignments, words, moved):
     assert words.format(label) in result.stderr
 
 
-@pytest.mark.parametrize("has_flag", [False, True])
-@pytest.mark.parametrize("name", ["load.csv", "other.csv", "load.tsv"])
-def test_a_table_that_has_moved_can_be_named_if_it_keeps_its_name(name, has_flag, tmp_path, monkeypatch):
+@pytest.mark.parametrize("change", ["", "row", "column"])
+@pytest.mark.parametrize("name", ["load.csv", "other.csv", "load.tsv", "new/load.csv", "new/b.csv"])
+def test_a_table_that_has_moved_can_be_named_if_it_keeps_its_content(name, change, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     old, new = tmp_path / "load.csv", tmp_path / "folder" / name
     old.write_text("load\n" + "".join(f"{row * row % 7}\n" for row in range(200)))
     stop("vanilla", data=old.name, target="load", hidden=3, steps=2, out="comparison")
-    new.parent.mkdir()
+    new.parent.mkdir(parents=True)
     old.rename(new)
-    given = {"data": str(new), "target": "load"} if has_flag else {}
-    if has_flag and name == "load.csv":
-        stop(out="comparison", **given)
-        stop(out="comparison")  # the plan has its new path
+    with pytest.raises(MissingSourceError) as error:
+        zoo.compare(out="comparison")
+    text = str(error.value)
+    assert text.startswith("compare: the data set 'load' of the comparison cannot read its file. ")
+    assert "load.csv: no such file or directory" in text
+    assert text.endswith("has moved, name it with `data`; it may have another name.")
+    text = new.read_text()
+    new.write_text({"": text, "row": text + "5\n", "column": text.replace("load", "demand")}[change])
+    if change:
+        with pytest.raises((MissingSourceError, CheckpointError, DataError, UsageError)):
+            zoo.compare(out="comparison", data=str(new))
         return
-    with pytest.raises((MissingSourceError, CheckpointError)) as error:
-        zoo.compare(out="comparison", **given)
-    if has_flag and name == "load.tsv":
-        assert "data set 'load': load.csv -> load.tsv" in str(error.value)
-    else:
-        text = str(error.value)
-        assert text.startswith("compare: the data set 'load' of the comparison cannot read its file. ")
-        assert "load.csv: no such file or directory" in text
-        assert text.endswith("has moved, name it with `data`; it must be called load.csv.")
+    stop(out="comparison", data=str(new))
+    stop(out="comparison")  # the plan has its new path
+    stored = read_plan(Path("comparison")).tasks
+    assert {label: (entry.name, entry.spec) for label, entry in stored.items()} == {
+        "load": (new.name, str(new))
+    }
+
+
+def test_another_table_is_added_to_one_that_was_renamed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"target": "load", "hidden": 3, "steps": 2, "out": "comparison"}
+    for name, factor in (("a.csv", 2), ("b.csv", 3)):
+        Path(name).write_text("load\n" + "".join(f"{row * row * factor % 7}\n" for row in range(200)))
+    stop("vanilla", data="a.csv", **given)
+    Path("a.csv").rename("c.csv")
+    stop("vanilla", data=["b.csv", "c.csv"], **given)
+    stored = read_plan(Path("comparison")).tasks
+    assert {label: entry.name for label, entry in stored.items()} == {"a": "c.csv", "b": "b.csv"}
 
 
 @pytest.mark.parametrize("may_move", [False, True])

@@ -298,7 +298,19 @@ def test_several_columns_of_times_are_left_out_with_a_warning(count, choose_inpu
     assert (roles.time, "several" in " ".join(left_out)) == ("t1", False)
 
 
-@pytest.mark.parametrize("date", ["31.12.2023 23:58", "12/31/2023", "2023/12/31", "31-12-23", "2023-1-5"])
+OTHER_DATES = [
+    "31.12.2023 23:58",
+    "12/31/2023",
+    "2023/12/31",
+    "31-12-23",
+    "2023-1-5",
+    "2024-W18-3",
+    "2024-W18",
+]
+OTHER_TIMES = ["2024-05-01 1:00 PM", "2024-05-01 13:00 CET", "2024-05-01T13:00:05.5 Europe/Berlin"]
+
+
+@pytest.mark.parametrize("date", [*OTHER_DATES, *OTHER_TIMES])
 def test_dates_in_another_format_are_left_out_with_the_reason(date):
     table = DataTable.from_arrays(
         {"t": [date] * 4, "y": np.arange(4.0), "version": ["1.2.3"] * 2 + ["1.3.1"] * 2}
@@ -310,3 +322,12 @@ def test_dates_in_another_format_are_left_out_with_the_reason(date):
             "2024-05-01 13:00)"
         ]
         assert roles.input == (("version",) if choose_inputs else ())
+
+
+@pytest.mark.parametrize(
+    "name", ["2024-05 report", "2024-05-01-A", "1234-56-78 13", "2024-WX", "sensor 2024-05"]
+)
+def test_names_that_begin_like_dates_are_categories(name):
+    table = DataTable.from_arrays({"t": [name, "other"] * 2, "y": np.arange(4.0)})
+    roles, left_out = default_roles(table, ColumnRoles(("y",)), True)
+    assert (roles.input, left_out) == (("t",), [])

@@ -405,9 +405,7 @@ def test_aux_inputs_of_bidirectional_layers(cells, tmp_path):
     expected, _ = rnn.forward(x, **inputs)
     machine = Machine(rnn, tmp_path)
     if cells == "gru+episodes":
-        assert (
-            " * episode_start: above zero at the first step of an episode" in machine.files.header.read_text()
-        )
+        assert " * episode_start: whether an episode starts, 0 or 1" in machine.files.header.read_text()
     elif cells == ["gru", Between]:
         assert " * dt: time between * / steps? ? /" in machine.files.header.read_text()
     y, work = np.empty((5, 4)), np.empty(5 * machine.files.sizes["work"] // 8 + 1)

@@ -8,6 +8,7 @@ import json
 import re
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,7 +128,6 @@ def test_reprs_are_one_line_of_any_table(count, steps, targets):
     assert all(len(text) < 200 and "\n" not in text for text in (repr(forecast), repr(backtest)))
 
 
-@pytest.mark.filterwarnings("ignore:.*all forecasts have times of training")
 @pytest.mark.parametrize("part", [None, "train", "valid", "all"])
 @pytest.mark.parametrize("rows", [None, N, N - 40])
 def test_evaluate_scores_every_row_as_zoo_eval_does(rows, part, run, tmp_path):
@@ -138,7 +138,13 @@ def test_evaluate_scores_every_row_as_zoo_eval_does(rows, part, run, tmp_path):
         path.write_text("month,y\n" + "".join(f"{month},{y}\n" for month, y in lines))
     words = ["--data", path] if rows else []
     words += ["--part", part] if part else []
-    printed = json.loads(command("eval", run.path, *words, "--json").stdout)
+    result = command("eval", run.path, *words, "--json")
+    if (rows and part in ("train", "valid")) or (rows == N - 40 and part is None):
+        reason = f"--part is '{part}', but other.csv is not the" if part else "all forecasts have times of tr"
+        assert reason in result.stderr
+        assert "give --part all" in result.stderr
+        return
+    printed = json.loads(result.stdout)
     scores = Forecaster.load(run).evaluate(path if rows else None, part)
     assert scores == {name: value for name, value in printed.items() if name != "run"}
 
@@ -185,6 +191,65 @@ def test_inputs_leave_out_series_without_a_forecast_and_have_times():
     for column, length in enumerate((40, 35)):
         steps = np.diff(np.cumsum(1.0 + np.arange(length) % 3))[-6:]
         np.testing.assert_allclose(arguments["dt"][:, column] * 2, steps)  # the median is 2
+
+
+def with_words(new=()):
+    """Three series with a column of texts, and the rows of an unseen text."""
+    names, words = np.repeat(["a", "b", "c"], 40), np.tile(np.array(["sun", "rain"], object), 60)
+    words[list(new)] = "fog"
+    return {"name": names, "y": np.concatenate([wave(40) for _ in range(3)]), "word": words}
+
+
+@pytest.fixture(scope="module")
+def of_words():
+    """Models that read a column of texts as zeros and ones, and by an embedding."""
+    settings = {"series": "name", "target": "y", "context": 6, "horizon": 2, "hidden": 2, "steps": 1}
+    with pure_python(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return {size: zoo.fit(with_words(), embedding=size, threads=1, **settings) for size in (None, 2)}
+
+
+@pytest.mark.parametrize("embedding", [None, 2])
+@pytest.mark.parametrize("new", [[79], [74], [73], [5, 39], [39, 119], [34, 74, 114]])
+def test_series_with_an_unseen_text_has_no_forecast(new, embedding, of_words, recwarn):
+    """The forecast of a series reads its last six rows."""
+    forecaster = of_words[embedding]
+    is_read = np.array([any(0 <= end - row < 6 for row in new) for end in (39, 79, 119)])
+    with pure_python():
+        plain = forecaster.forecast(with_words(), level=0).values
+        if is_read.all():
+            with pytest.raises(DataError, match="row 34, column 'word': found 'fog', which did not occur in"):
+                forecaster.forecast(with_words(new), level=0)
+            return
+        values = forecaster.forecast(with_words(new), level=0).values
+    expected = np.where(is_read[:, None, None, None], np.nan, plain)
+    np.testing.assert_allclose(values, expected, rtol=1e-6)  # of float32, in another batch
+    texts = [str(each.message) for each in recwarn if "fog" in str(each.message)]
+    assert len(texts) == is_read.any()
+    if is_read.any():
+        name, others = "abc"[is_read.argmax()], is_read.sum() - 1
+        end = f"and {others} more have no forecast." if others else "has no forecast."
+        assert texts[0].endswith(f"or train with rows that have it. Until then series {name!r} {end}")
+
+
+@pytest.mark.parametrize("new", [[1], [20], [50, 51, 90]])
+def test_backtest_leaves_out_forecasts_that_read_an_unseen_text(new, of_words):
+    with pure_python():
+        plain = of_words[None].backtest(with_words(), part="all", stride=1)
+        with pytest.warns(
+            ZooWarning, match="'fog', .* forecasts that read such values are left out"
+        ) as notes:
+            other = of_words[None].backtest(with_words(new), part="all", stride=1)
+        with pytest.raises(DataError, match="row 0, column 'word': found 'fog'"):
+            of_words[None].backtest(with_words(range(120)), part="all")
+    series = np.searchsorted(["a", "b", "c"], plain.forecast.series)
+    origins = plain.forecast.origins
+    is_read = np.array([((row - 6 < np.array(new)) & (np.array(new) <= row)).any() for row in origins])
+    is_read &= np.isin(series, np.array(new) // 40)
+    assert f"Until then {is_read.sum()} of {len(origins)} forecasts" in str(notes[0].message)
+    np.testing.assert_array_equal(other.forecast.origins, origins[~is_read])
+    assert other.scores["windows"] == (~is_read).sum()
+    np.testing.assert_allclose(other.forecast.values[..., 1], plain.forecast.values[~is_read][..., 1])
 
 
 @pytest.mark.parametrize("horizon", [1, 3])
@@ -356,17 +421,67 @@ def test_backtest_compares_with_actual_values(run):
     assert zoo.backtest(run, steps=2, stride=1).forecast.values.shape[0] == 15
 
 
+@pytest.mark.parametrize("part", [None, "test"])
 @pytest.mark.parametrize("rows", [30, N - 17, N - 16, N - 15, N, N + 12])
-def test_backtest_of_a_table_that_has_grown_begins_after_the_rows_of_training(rows, run, recwarn):
+def test_backtest_of_a_table_that_has_grown_begins_after_the_rows_of_training(rows, part, run):
     """Validation ends with row 143. A forecast of one step needs one later row."""
-    scores = zoo.backtest(run, table(rows)).scores
     later = rows - 144
-    words = (
-        "all forecasts have times of training or validation, so the errors may be too small. Give 1 row or"
-    )
-    assert any(words in str(each.message) for each in recwarn) == (later < 1)
-    assert (scores["part"], scores["windows"]) == (("test", later) if later > 0 else ("all", rows - 10))
+    if later > 0:
+        scores = zoo.backtest(run, table(rows), part=part).scores
+        assert (scores["part"], scores["windows"]) == ("test", later)
+    else:
+        sentence = "all forecasts have times of training or validation, .* Give 1 row or more after those ti"
+        with pytest.raises(DataError, match=f"{sentence}mes, or give `part='all'` to evaluate all rows"):
+            zoo.backtest(run, table(rows), part=part)
     assert zoo.backtest(run, table(rows), part="all").scores["windows"] == rows - 10
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    first=st.integers(0, 150),
+    size=st.integers(12, 200),
+    new_size=st.sampled_from([0, 5, 40]),
+    part=st.sampled_from([None, "test"]),
+)
+def test_backtest_of_other_data_reads_no_row_of_training(first, size, new_size, part, run):
+    """Rows may be added and removed at both ends, and a new series may come first."""
+    trained = Forecaster.load(run)
+    named = replace(
+        trained,
+        spec=replace(trained.spec, roles=replace(trained.spec.roles, series="id")),
+        scaling=replace(trained.scaling, names=("old",)),
+        calibration=replace(trained.calibration, last_seen={"old": str(months()[143])}),
+    )
+    data = {
+        "id": ["new"] * new_size + ["old"] * size,
+        "month": np.concatenate([months(new_size), months(first + size)[first:]]),
+        "y": np.concatenate([wave(new_size), wave(first + size)[first:]]),
+    }
+    origins = {("new", time) for time in months(new_size)[max(10, new_size * 4 // 5) - 1 : -1]}
+    start = max(first + 9, 143)
+    origins |= {("old", time) for time in months(first + size)[start:-1]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not origins:
+            with pytest.raises(DataError, match=r"all forecasts have times of training|too few for 1 step"):
+                named.backtest(data, part=part, stride=1)
+            return
+        forecast = named.backtest(data, part=part, stride=1).forecast
+    assert set(zip(forecast.series, forecast.origins.astype("M8[D]"), strict=True)) == origins
+    for other in ("train", "valid"):
+        with pytest.raises(UsageError, match=f"part is '{other}', but table is not the table of training"):
+            named.backtest(data, part=other)
+
+
+@pytest.mark.parametrize("part", [None, "train", "valid", "test", "all"])
+def test_table_of_training_in_another_file_has_its_parts(part, run, tmp_path):
+    copy = tmp_path / "moved.csv"
+    copy.write_bytes(Path(run.config.data[0]).read_bytes())
+    assert zoo.backtest(run, copy, part=part).scores == zoo.backtest(run, part=part).scores
+    words = ["--part", part] if part else []
+    printed = [command("backtest", run.path, *more, *words).stdout for more in ((), ("--data", copy))]
+    assert printed[0] == printed[1]
+    assert printed[0].startswith("y, ")
 
 
 @pytest.mark.parametrize("first", [144, 150])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.data import ColumnRoles, DataTable, make_panel
@@ -14,7 +14,7 @@ from zoo.errors import CheckpointError, DataError
 from zoo.forecasting.evaluation import part_origins, split_ends
 from zoo.forecasting.scaling import Scaling
 from zoo.forecasting.spec import ForecastSpec
-from zoo.forecasting.windows import make_windows
+from zoo.forecasting.windows import make_windows, unseen_sentence
 
 N, CONTEXT, HORIZON = 60, 5, 3
 NAN = float("nan")
@@ -183,18 +183,52 @@ def test_large_tables_are_scaled_in_chunks(monkeypatch):
 @pytest.mark.parametrize(
     ("value", "advice"), [("new", ", leave it empty"), ("", ", give None for a missing value")]
 )
-def test_unseen_category_is_an_error(value, advice):
+def test_unseen_category_is_named_with_a_cure(value, advice):
     _, spec, _, scaling, _ = build(table())
     other = table()
     other["word"] = np.where(np.arange(N) == 9, value, other["word"])
-    panel = make_panel(DataTable.from_arrays(other), spec.roles, is_training=False)
     start = f"table, row 9, column 'word': found {value!r}, which did not occur in training"
-    sentence = f"{start}; the values there were {', '.join(spec.categories['word'])}"
+    sentence = (
+        f"{start}; the values there were {', '.join(spec.categories['word'])}. Replace it by one of them"
+    )
     for missing, empty in (("reject", ""), ("mask", advice), ("forward", advice)):
-        with pytest.raises(DataError) as error:
-            make_windows(panel, replace(spec, missing=missing), scaling, "float32")
-        cure = f"Replace it by one of them{empty}, or train with rows that have it."
-        assert str(error.value) == f"{sentence}. {cure}"
+        given = replace(spec, missing=missing)
+        panel = make_panel(DataTable.from_arrays(other), spec.roles, is_training=False)
+        assert (
+            unseen_sentence(panel, given, "word", 9) == f"{sentence}{empty}, or train with rows that have it."
+        )
+        with pytest.raises(DataError, match=f"{start}; .*, enlarge the training part with `split`"):
+            make_windows(replace(panel, is_training=True), given, scaling, "float32")
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.sets(st.integers(0, N - 1), max_size=3),
+    is_known=st.booleans(),
+    horizon=st.integers(1, 4),
+)
+def test_windows_that_read_an_unseen_category_have_other_inputs(rows, is_known, horizon):
+    _, spec, _, scaling, _ = build(table(), horizon=horizon)
+    if is_known:
+        roles = replace(spec.roles, input=("x",), known_future=("holiday", "word"))
+        spec = replace(spec, roles=roles)
+    changed = table()
+    changed["word"] = np.where(np.isin(np.arange(N), list(rows)), "new", changed["word"])
+    plain, other = (
+        make_windows(
+            make_panel(DataTable.from_arrays(each), spec.roles, is_training=False), spec, scaling, "float64"
+        )
+        for each in (table(), changed)
+    )
+    for first, end in zip(plain.offsets[:-1], plain.offsets[1:], strict=True):
+        origins = np.arange(first + CONTEXT - 1, end - horizon)
+        differs = (plain.inputs(origins) != other.inputs(origins)).any(axis=(0, 2))
+        np.testing.assert_array_equal(other.reads_unseen(origins), differs)
+        assert not plain.reads_unseen(origins).any()
+        for origin, is_read in zip(origins, differs, strict=True):
+            ahead = horizon if is_known else 0
+            read = [row for row in sorted(rows) if origin - CONTEXT < row <= origin + ahead and row >= first]
+            assert other.first_unseen(origin) == (("word", read[0]) if is_read else None)
 
 
 def test_spec_and_scaling_survive_json():

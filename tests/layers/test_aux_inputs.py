@@ -338,19 +338,26 @@ def test_bounds_hold_at_steps_of_sequences(data):
     """Numbers in padding may have any value, and NaN is within no bound."""
     low = data.draw(st.sampled_from([None, -1.0, 0.1]))
     high = data.draw(st.sampled_from([None, 0.1, 2.0]))
+    choices = data.draw(st.sampled_from([None, (0.1,), (0.1, 2), [-1, 0.1, 0.5]]))
+    low, high = (None, None) if choices is not None else (low, high)
     dtype = np.dtype(data.draw(st.sampled_from(["float32", "float64"])))
     lengths = data.draw(st.none() | st.lists(st.integers(1, T), min_size=B, max_size=B).map(np.array))
     numbers = st.sampled_from([-2.0, -1.0, 0.1, 0.5, 2.0, 3.0, np.nan])
     values = np.array(data.draw(st.lists(numbers, min_size=T * B, max_size=T * B))).reshape(T, B)
-    is_bounded = low is not None or high is not None
+    is_bounded = low is not None or high is not None or choices is not None
     read = [
         value
         for row in range(B)
         for value in values[: T if lengths is None else lengths[row], row]
         if is_bounded or value == value
     ]
-    is_inside = all((low is None or value >= low) and (high is None or value <= high) for value in read)
-    declared = zoo.Input(default=0.1, low=low, high=high)
+    is_inside = all(
+        (low is None or value >= low)
+        and (high is None or value <= high)
+        and (choices is None or value in choices)
+        for value in read
+    )
+    declared = zoo.Input(default=0.1, low=low, high=high, choices=choices)
     arguments = {"gain": values}, {"gain": declared}, {"gain": ()}, (T, B), dtype, "cell 'mine'", lengths
     if is_inside:
         np.testing.assert_array_equal(as_aux_inputs(*arguments)["gain"], values.astype(dtype))
@@ -359,34 +366,52 @@ def test_bounds_hold_at_steps_of_sequences(data):
             as_aux_inputs(*arguments)
 
 
+@pytest.mark.parametrize(
+    "bounds", [{"choices": (0, 1)}, {"low": 0, "high": 1}, {"low": 0.5}, {"choices": (1,)}]
+)
+@pytest.mark.parametrize("value", [False, True])
+def test_booleans_are_the_numbers_0_and_1(bounds, value):
+    declared = zoo.Input(default=1, **bounds)
+    given = {"gain": np.full((T, B), value)}, {"gain": declared}, {"gain": ()}, (T, B), np.dtype("float32")
+    if declared.allows(int(value)):
+        assert (as_aux_inputs(*given, "x")["gain"] == value).all()
+    else:
+        with pytest.raises(
+            UsageError, match=f"input 'gain' is 0 at .*; expected numbers {declared.bounds_text()}"
+        ):
+            as_aux_inputs(*given, "x")
+
+
 LIMITS = st.tuples(st.sampled_from([None, -1, 0, 2]), st.sampled_from([None, -1, 1, 3])).filter(
     lambda each: None in each or each[0] <= each[1]
-)
+) | st.lists(st.integers(-1, 3), min_size=1, max_size=3, unique=True)
+"""Bounds of an input, or a list of its choices."""
 
 
 @given(limits=st.lists(LIMITS, min_size=2, max_size=4))
 def test_layers_with_an_input_allow_a_common_value(limits):
     """No kernel is compiled: the stack checks the bounds when it is built."""
     cells = []
-    for n, (low, high) in enumerate(limits):
-        default = high if low is None else low
-        declared = zoo.Input(default=0 if default is None else default, low=low, high=high)
+    for n, each in enumerate(limits):
+        if isinstance(each, list):
+            declared = zoo.Input(default=each[0], choices=each)
+        else:
+            default = each[1] if each[0] is None else each[0]
+            declared = zoo.Input(default=0 if default is None else default, low=each[0], high=each[1])
         attributes = {"gain": declared, "name": f"cell{n}", "__doc__": "A cell."}
         cells.append(type(f"Cell{n}", (Bounded,), attributes))
     numbers = np.arange(-3, 6)
-    allowed = [
-        (numbers >= (-9 if low is None else low)) & (numbers <= (9 if high is None else high))
-        for low, high in limits
-    ]
+    allowed = [np.array([cell.gain.allows(number) for number in numbers]) for cell in cells]
     if np.all(allowed, axis=0).any():
         declared = Recurrent(cells, I, H).stack.inputs["gain"]
-        assert declared.low is None or declared.high is None or declared.low <= declared.high
+        assert [declared.allows(number) for number in numbers] == np.all(allowed, axis=0).tolist()
         return
     with pytest.raises(UsageError, match=r"'gain' is .* and no value suits both; rename it") as error:
         Recurrent(cells, I, H)
     first, second = (int(each) for each in re.findall(r"\(cell 'cell(\d)'\)", str(error.value)))
     assert first < second
-    assert not (allowed[first] & allowed[second]).any()
+    assert not np.all(allowed[: second + 1], axis=0).any()  # of lists, any two may have a value in common
+    assert not (allowed[first] & allowed[second]).any() or any(isinstance(each, list) for each in limits)
     for n in (first, second):
         assert f"{cells[n].gain.bounds_text()} in layer {n} (cell 'cell{n}')" in str(error.value)
 

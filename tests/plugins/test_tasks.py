@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import zoo
 from zoo.cli.app import cli
@@ -667,6 +669,19 @@ def test_text(tmp_path):
     assert task.batch(0, 300, 0, "test").inputs.shape == (1, 300)  # as long as the part allows
     with pytest.raises(DataError, match="the text is too short"):
         zoo.get_task("text", data="builtin:hello").batch(0, 2, 0, "test")
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(position=st.integers(0, 1999), options=st.sampled_from([{}, {"level": "byte"}, {"seq": 9}]))
+def test_fingerprint_of_a_text_covers_all_of_it(position, options, tmp_path):
+    """Without other characters, so that the other tokens stay the same."""
+    path, symbols = tmp_path / "text.txt", "abcd" * 500
+    digests = []
+    for changed in (symbols, symbols[:position] + "abcd"[position % 4 - 1] + symbols[position + 1 :]):
+        path.write_text(changed, encoding="utf-8")
+        digests.append(zoo.get_task("text", data=str(path), **options).fingerprint())
+    assert digests[0] != digests[1]
+    assert zoo.get_task("text", data=str(path), split="60,20,20", **options).fingerprint() not in digests
 
 
 def test_page_lists_facts_of_tasks():

@@ -1074,6 +1074,8 @@ def test_episodes_in_a_row(dtype):
     starts = torch.zeros(9, 2)
     starts[[0, 4, 5], 0] = starts[6, 1] = 1
     y, _ = module(x, episode_start=starts.to(dtype))
+    with pytest.raises(UsageError, match=r"input 'episode_start' is 0.5 at step 0 of sequence 0;"):
+        module(x, episode_start=starts / 2)
     (dx,) = torch.autograd.grad(y.square().sum(), x)
     for row, cuts in ((0, [0, 4, 5, 9]), (1, [0, 6, 9])):
         for first, end in itertools.pairwise(cuts):

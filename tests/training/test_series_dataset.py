@@ -532,8 +532,8 @@ def test_part_without_values_has_no_errors(tmp_path):
     events = run.history
     assert events[-1]["event"] == "end"
     assert all(np.isfinite(event["loss"]) for event in events if event["event"] == "eval")
-    with pytest.raises(DataError, match="table: no target has a value in the train part"):
-        zoo.backtest(run, {"y": [*np.full(239, np.nan), 5.0, 6.0]}, part="train")
+    with pytest.raises(DataError, match="table: no target has a value after its context; give other rows"):
+        zoo.backtest(run, {"y": [5.0, 6.0, *np.full(239, np.nan)]})
 
 
 def test_known_future_values_are_read(tmp_path):
@@ -902,7 +902,7 @@ def test_series_that_are_too_short_have_no_forecast(short):
         ({"y": wave()}, {"horizon": 300}, "a window needs 312, 12 of context and a horizon of 300. Lower"),
         ({"y": wave()}, {"horizon": 300, "context": None}, "a window needs 301, 1 of context and a horizon"),
         ({"y": [*wave(), np.nan]}, {}, "row 240, column 'y': the value is missing"),
-        ({"y": [*wave(), np.inf]}, {}, "row 240, column 'y': found inf; expected a finite number."),
+        ({"y": [*wave(), np.inf]}, {}, "row 240, column 'y': found inf; expected a finite number of at most 1e+100."),
         ({"y": np.zeros(0)}, {}, "table has no rows."),
         (
             {"y": wave() + 1j},

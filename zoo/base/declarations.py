@@ -211,12 +211,13 @@ class Input(ArrayDeclaration):
             None for no limit.
         low: Smallest allowed value (inclusive). A smaller one is an error wherever it is passed.
         high: Largest allowed value (inclusive).
+        choices: The allowed values, if they are few, such as ``(0, 1)`` for a mark.
         help: One line that describes it.
 
     Raises:
-        DefinitionError: if the default or a bound is not a finite number, ``low`` is above ``high``, the
-            default, or 0 without a default, is out of bounds, ``between_steps`` is not True or False, or
-            ``limit`` is not a function.
+        DefinitionError: if the default or an allowed value is not a finite number, ``low`` is above ``high``,
+            the default, or 0 without a default, is not allowed, ``between_steps`` is not True or False,
+            ``limit`` is not a function, or ``choices`` are empty or given with a bound.
     """
 
     kind = "input"
@@ -229,6 +230,7 @@ class Input(ArrayDeclaration):
         limit: Callable[[Mapping[str, Any]], float] | None = None,
         low: float | None = None,
         high: float | None = None,
+        choices: Sequence[float] | None = None,
         help: str = "",
     ) -> None:
         super().__init__(*shape, help=help)
@@ -252,10 +254,12 @@ class Input(ArrayDeclaration):
                     f"zoo.Input: {name} is {short_repr(bound)}; expected a finite number, or None."
                 )
         self.default, self.between_steps, self.limit = default, between_steps, limit
-        self.low, self.high = low, high
+        self.low, self.high, self.choices = low, high, None if choices is None else _as_choices(choices)
+        if choices is not None and (low is not None or high is not None):
+            raise DefinitionError("zoo.Input: choices are given with a bound, low or high; leave one out.")
         if low is not None and high is not None and low > high:
             raise DefinitionError(f"zoo.Input: low is {low} and high is {high}; expected low <= high.")
-        if not (-math.inf if low is None else low) <= default <= (math.inf if high is None else high):
+        if not self.allows(default):
             if not self.has_default:
                 raise DefinitionError(
                     f"zoo.Input: it has no default, so it is 0 where it is left out; expected a number "
@@ -272,17 +276,37 @@ class Input(ArrayDeclaration):
         return ", ".join(filter(None, (self.help, self.bounds_text())))
 
     def bounds_text(self) -> str:
-        """The allowed values, such as ``"from 0 to 1"``; empty without bounds."""
+        """The allowed values, such as ``"from 0 to 1"`` or ``"0 or 1"``; empty without bounds."""
+        if self.choices is not None:
+            return " or ".join(map(_limit_text, self.choices))
         low, high = (None if bound is None else _limit_text(bound) for bound in (self.low, self.high))
         if low and high:
             return f"from {low} to {high}"
         return f"of at least {low}" if low else f"of at most {high}" if high else ""
 
+    def allows(self, value: float) -> bool:
+        """Whether a number is within the bounds, or one of the choices."""
+        if self.choices is not None:
+            return value in self.choices
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+    @property
+    def is_impossible(self) -> bool:
+        """Whether no value is allowed, which :meth:`narrowed` may return."""
+        if self.choices is not None:
+            return not self.choices
+        return self.low is not None and self.high is not None and self.low > self.high
+
     def narrowed(self, other: Input | None) -> Input:
         """The declaration with the bounds of another one, too, where two cells read the same values."""
-        if other is None or (other.low, other.high) == (self.low, self.high):
+        if other is None or (other.low, other.high, other.choices) == (self.low, self.high, self.choices):
             return self
         both = copy.copy(self)
+        choices = self.choices if other.choices is None else other.choices
+        if choices is not None:
+            both.low = both.high = None
+            both.choices = tuple(each for each in choices if self.allows(each) and other.allows(each))
+            return both
         both.low = max((bound for bound in (self.low, other.low) if bound is not None), default=None)
         both.high = min((bound for bound in (self.high, other.high) if bound is not None), default=None)
         return both
@@ -441,6 +465,16 @@ class Option(_Declaration, Generic[T]):
         # Kernels take 64-bit integers.
         is_number = -(2**63) <= value < 2**63 if self.type is int else math.isfinite(value)
         return is_number and inside and (below is None or value < below)
+
+
+def _as_choices(choices: Any) -> tuple[float, ...]:
+    """Check the allowed values of an auxiliary input."""
+    is_sequence = isinstance(choices, (tuple, list)) and len(choices) > 0
+    if not is_sequence or any(type(each) not in (int, float) or not math.isfinite(each) for each in choices):
+        raise DefinitionError(
+            f"zoo.Input: choices are {short_repr(choices)}; expected finite numbers, such as (0, 1)."
+        )
+    return tuple(choices)
 
 
 def _limit_text(limit: float) -> str:

@@ -223,7 +223,10 @@ class Task(Component, abstract=True):
         return score >= self.threshold if self.higher_is_better else score <= self.threshold
 
     def fingerprint(self) -> str:
-        """SHA-256 of some examples of every part; it changes when the data do."""
+        """SHA-256 of some examples of every part, by which a run recognises that its data have changed.
+
+        A task with stored examples may override it, to include the digest of all of them.
+        """
         digest = hashlib.sha256()
         for part in PARTS:
             batch = self.batch(0, 4, 0, part)

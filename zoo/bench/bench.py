@@ -26,6 +26,7 @@ from zoo.bench.limits import nearest_level, probe_size
 from zoo.bench.machine import cache_sizes, machine_info, versions
 from zoo.bench.peer_process import BenchError, PeerProcess, environment
 from zoo.bench.peers import SELF
+from zoo.bench.peers.problem import Traffic
 from zoo.bench.results import CellTiming, Demand, Growth, Results, SamplingSpeed, StartupTime, StepTiming
 from zoo.bench.settings import SYMBOLS, Settings, Shape
 from zoo.processes import python_command
@@ -195,7 +196,8 @@ def time_cell(
             rejected[peer.name] = prepared
         else:
             runs.append(prepared)
-    speeds = _Speeds(own, settings, [size for size, _ in problem["traffic"].values()])
+    traffic = {name: Traffic(*each) for name, each in problem["traffic"].items()}  # lists in JSON
+    speeds = _Speeds(own, settings, traffic)
     _run_rounds(runs, settings, speeds)
     timings = {run.process.name: run.result() for run in runs} | rejected
     steps = tuple(timings[process.name] for process in (own, *peers))
@@ -206,8 +208,8 @@ def time_cell(
         problem["flops"],
         problem["counted"],
         steps,
-        weight_bytes=problem["weight_bytes"],
-        demands=tuple(speeds.demands(problem)),
+        weight_bytes=traffic["weights"].size,
+        demands=tuple(speeds.demands(problem["functions"])),
     )
 
 
@@ -217,13 +219,14 @@ class _Speeds:
     Args:
         own: Process of zoo.
         settings: Threads, dtype and precision.
-        sizes: Bytes of the arrays whose levels are measured.
+        traffic: Traffic of the arrays of a step, whose levels are measured.
     """
 
-    def __init__(self, own: PeerProcess, settings: Settings, sizes: Iterable[int]) -> None:
+    def __init__(self, own: PeerProcess, settings: Settings, traffic: Mapping[str, Traffic]) -> None:
         self.own, self.settings, self.caches = own, settings, cache_sizes()
         self.peak = self.functions = 0.0
-        levels = {nearest_level(size, self.caches) for size in sizes if size and self.caches}
+        self.traffic = {name: each for name, each in traffic.items() if each.size and self.caches}
+        levels = {nearest_level(each.size, self.caches) for each in self.traffic.values()}
         self.reads = dict.fromkeys(sorted(levels), 0.0)
 
     def measure(self) -> None:
@@ -237,14 +240,17 @@ class _Speeds:
             size = probe_size(level, self.caches, threads)
             self.reads[level] = max(best, self.own.ask("bandwidth", size=size, threads=threads)["speed"])
 
-    def demands(self, problem: Mapping[str, Any]) -> Iterator[Demand]:
-        """The work of a step in addition to its products."""
-        if problem["functions"]:
-            yield Demand("functions", problem["functions"] / 1e9, self.functions)
-        for name, (size, moved) in problem["traffic"].items():
-            if size and self.caches:
-                level = nearest_level(size, self.caches)
-                yield Demand(name, moved / 1e9, self.reads[level], level)
+    def demands(self, functions: int | None) -> Iterator[Demand]:
+        """The work of a step in addition to its products.
+
+        Args:
+            functions: Evaluations of expensive functions; None if they are unknown.
+        """
+        if functions:
+            yield Demand("functions", functions / 1e9, self.functions)
+        for name, each in self.traffic.items():
+            level = nearest_level(each.size, self.caches)
+            yield Demand(name, each.moved / 1e9, self.reads[level], level)
 
 
 def normalise_by_peak(timings: Sequence[CellTiming]) -> tuple[CellTiming, ...]:
@@ -254,13 +260,13 @@ def normalise_by_peak(timings: Sequence[CellTiming]) -> tuple[CellTiming, ...]:
     efficiency of zoo was 1.4.
     """
     best = max(timing.peak_gflops for timing in timings)
-    speeds: dict[str, float] = {}  # by level
+    speeds: dict[str, float] = {}
     for demand in itertools.chain(*(timing.demands for timing in timings)):
-        speeds[demand.level] = max(demand.speed, speeds.get(demand.level, 0.0))
+        speeds[demand.resource] = max(demand.speed, speeds.get(demand.resource, 0.0))
     return tuple(
         replace(
             timing,
-            demands=tuple(replace(demand, speed=speeds[demand.level]) for demand in timing.demands),
+            demands=tuple(replace(demand, speed=speeds[demand.resource]) for demand in timing.demands),
             steps=tuple(
                 step
                 if step.least_s is None

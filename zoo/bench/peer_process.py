@@ -148,13 +148,11 @@ class PeerServer:
         problem = self.module.make_problem(cell, sizes, dtype, threads, inputs, precision, measure)
         problem.save(Path(path))
         flops, source = self.module.flops(problem)
-        traffic = self.module.traffic(problem)
         return {
             "flops": flops,
             "counted": source,
-            "weight_bytes": traffic["weights"][0],
             "functions": self.module.function_count(problem),
-            "traffic": traffic,
+            "traffic": self.module.traffic(problem),
         }
 
     def build(self, path: str, clock: str = "wall") -> Answer:

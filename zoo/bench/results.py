@@ -56,13 +56,18 @@ class Demand:
             that every time step reads; or ``"tape"``, bytes of the values saved for backward.
         amount: Evaluations, or bytes that a step moves, in billions.
         speed: Billions of them in a second, in all threads; the best of the run.
-        level: The nearest cache that holds the array, ``"L2"``, or ``"memory"``; empty for functions.
+        level: The nearest cache that holds the array, ``"L2"``, or ``"memory"``; None for functions.
     """
 
     name: str
     amount: float
     speed: float
-    level: str = ""
+    level: str | None = None
+
+    @property
+    def resource(self) -> str:
+        """The part of the processor that has this speed: the level of an array, or ``"functions"``."""
+        return self.level or self.name
 
     @property
     def seconds(self) -> float:

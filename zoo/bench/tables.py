@@ -229,8 +229,9 @@ def describe_setup(results: Results) -> list[str]:
     ]
     if peaks:
         lines.append(f"Peak of multiplications with additions: {min(peaks):.0f} to {max(peaks):.0f} GFLOP/s.")
-    if speeds := {demand.level: demand.speed for timing in results.races for demand in timing.demands}:
-        reads = [f"{speed:.0f} GB/s from {level}" for level, speed in sorted(speeds.items()) if level]
-        functions = [f"{speeds['']:.2g} billion tanh/s"] if "" in speeds else []
-        lines.append(f"Highest speeds: {', '.join([*reads, *functions])}.")
+    if speeds := {demand.resource: demand.speed for timing in results.races for demand in timing.demands}:
+        functions = speeds.pop("functions", None)
+        texts = [f"{speed:.0f} GB/s from {level}" for level, speed in sorted(speeds.items())]
+        texts += [] if functions is None else [f"{functions:.2g} billion tanh/s"]
+        lines.append(f"Highest speeds: {', '.join(texts)}.")
     return [*lines, *results.remarks]

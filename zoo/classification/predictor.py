@@ -29,8 +29,8 @@ from zoo.data.table import (
     DataColumn,
     as_column,
     columns_to_csv,
+    plain_values,
     prediction_name,
-    time_texts,
 )
 from zoo.data.table_files import IN_MEMORY_TABLE
 from zoo.data.training_files import check_unchanged
@@ -49,7 +49,8 @@ class Predictions:
         label: The name of the labels.
         ids: The names of the sequences.
         classes: The K classes; empty if labels are numbers.
-        values: Probabilities of the classes, `(n, K)`, or numbers, `(n, 1)`.
+        values: Probabilities of the classes, `(n, K)`, or numbers, `(n, 1)`; NaN for a sequence without a
+            prediction.
         actual: The labels, `(n,)` texts or numbers; None if they are not known. A step without a label has
             an empty text or NaN.
         part: ``"train"``, ``"valid"`` or ``"test"`` for each sequence or step of the data of training,
@@ -78,11 +79,12 @@ class Predictions:
 
     @property
     def predicted(self) -> Array:
-        """The most probable classes as texts, or the numbers, `(n,)`."""
+        """The most probable classes as texts, or the numbers, `(n,)`; empty or NaN without a prediction."""
         if not self.classes:
             predicted: Array = self.values[:, 0]
             return predicted
-        return np.asarray(np.array(self.classes)[self.values.argmax(axis=1)])
+        texts = np.array(self.classes)[self.values.argmax(axis=1)]
+        return np.where(np.isnan(self.values[:, 0]), "", texts)
 
     def columns(self) -> dict[str, Array]:
         """Columns of a table with a row for each sequence or step: ``pandas.DataFrame(p.columns())``.
@@ -119,11 +121,8 @@ class Predictions:
 
     def to_json(self) -> list[dict[str, Any]]:
         """A mapping for each sequence or step, with times as texts."""
-        columns = {
-            name: np.array(time_texts(values, self.is_utc)) if values.dtype.kind == "M" else values
-            for name, values in self.columns().items()
-        }
-        rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+        columns = self.columns()
+        rows = zip(*(plain_values(values, self.is_utc) for values in columns.values()), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
@@ -256,12 +255,18 @@ class Predictor:
             data: A file, a table, a list of arrays or other sequences, as for :func:`zoo.train`, with or
                 without labels; None for the data of training, of which ``part`` gives the part.
 
+        Returns:
+            A prediction for each sequence or step. A sequence with a text that did not occur in training has
+            none, with a warning: its values are NaN.
+
         Raises:
-            DataError: if the data cannot be read, or do not fit the model.
+            DataError: if the data cannot be read, or do not fit the model, or no sequence has a prediction.
         """
-        given, scaled = self.open_data(data, needs_labels=data is None)
+        given, scaled = self.open_data(data, needs_labels=data is None, needs_all=False)
         numbers = np.arange(len(scaled.offsets) - 1)
         values = predict(self.model, scaled, numbers)
+        for number in given.unseen:
+            values[scaled.items(np.array([number]))] = np.nan
         part = None
         if data is None:
             part = np.empty(len(values), "<U5")
@@ -450,7 +455,11 @@ class Predictor:
         return isinstance(self.data, str) and self.data.startswith(IN_MEMORY_TABLE)
 
     def open_data(
-        self, data: Any = None, needs_labels: bool = True, use: str = "this prediction"
+        self,
+        data: Any = None,
+        needs_labels: bool = True,
+        use: str = "this prediction",
+        needs_all: bool = True,
     ) -> OpenedSequences:
         """The sequences of some data, as for :meth:`predict`, and the same in the units of the model.
 
@@ -459,6 +468,8 @@ class Predictor:
                 again.
             needs_labels: Whether sequences without labels are an error.
             use: The purpose of the data, for messages.
+            needs_all: Whether a sequence with a text that did not occur in training is an error, and not a
+                warning.
 
         Raises:
             DataError: if the data cannot be read or do not fit, or those of training have changed.
@@ -482,10 +493,24 @@ class Predictor:
             time_kind = self.spec.time_kind if reads_time else None
             roles = replace(self.spec.roles(), chooses_time=reads_time, time_kind=time_kind)
             given = read_sequences(source, roles, self.spec.missing, needs_labels)
+        if given.unseen:
+            _report_unseen(given, needs_all)
         if data is None:
             check_unchanged(given.name, given.sha256, self.sha256, "predict")
         offsets = divide(given, self.spec).offsets if data is None else given.offsets
         return OpenedSequences(given, ScaledSequences.make(given, self.spec, self.model.dtype, offsets))
+
+
+def _report_unseen(given: LabelledSequences, needs_all: bool) -> None:
+    """Raise an error, or warn, about sequences with texts that did not occur in training."""
+    number, sentence = min(given.unseen.items())
+    others = len(given.unseen) - 1
+    if needs_all or others + 1 == len(given):
+        raise DataError(sentence)
+    warn_caller(
+        f"{sentence} Until then sequence {given.ids[number]!r}{f' and {others:,} more' if others else ''} "
+        f"{'have' if others else 'has'} no prediction."
+    )
 
 
 def warn_of_training_data(name: str) -> None:

@@ -73,7 +73,8 @@ def bits_unit(event: Event, start: Event) -> tuple[float, str]:
 
 def data_header(start: Event) -> dict[str, str]:
     """The lines about the data in the header of a run: text by heading."""
-    return _kind(start).header(start)
+    lines = _kind(start).header(start)
+    return {heading: text.replace("\n", "\\n") for heading, text in lines.items()}  # in names of columns
 
 
 def header(start: Event) -> dict[str, str]:

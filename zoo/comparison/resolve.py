@@ -30,7 +30,7 @@ from zoo.comparison.plan import (
 )
 from zoo.comparison.records import RunGroup
 from zoo.comparison.specs import TaskInfo
-from zoo.errors import CheckpointError, MissingSourceError, UnknownNameError, UsageError
+from zoo.errors import CheckpointError, MissingSourceError, UnknownNameError, UsageError, ZooError
 from zoo.kernels.losses import BUILT_IN_LOSSES
 from zoo.kernels.precision import check_precision
 from zoo.layers.config import StackConfig
@@ -41,6 +41,7 @@ from zoo.model.width_groups import check_base_hidden
 from zoo.online.gradients import GRADIENTS, carry_shapes, check_layers
 from zoo.registry.plugin_files import is_file_spec
 from zoo.storage import RunDirectory
+from zoo.storage.safe_read import exists
 from zoo.training.config import REGULARISATION_SETTINGS
 from zoo.training.defaults import KIND_DEFAULTS
 from zoo.training.regularisation import ACTIVITY, as_regularisation
@@ -219,20 +220,48 @@ def _resolve_tasks(
         {label: entry for label, entry in stored.items() if entry.is_data is is_data}
         for is_data in (False, True)
     )
-    both = (*old_tasks, *request.tasks), (*old_data, *request.data)
+    data = _with_stored_labels(request, old_data)
+    both = (*old_tasks, *request.tasks), (*old_data, *data)
     if clash := sorted(set(both[0]).intersection(both[1])):
         raise UsageError(
             f"compare: {clash[0]!r} is a task and a data set; rename the file, or give the task a label, as "
             f"in my={clash[0]}."
         )
-    data_options = dict.fromkeys(request.data, request.data_settings)
+    data_options = dict.fromkeys(data, request.data_settings)
     changes: dict[str, Changes] = {}
     tasks: Resolved[AnyTaskInfo] = {}
     tasks |= _resolve_entries(
         "task", request.tasks, request.options, old_tasks, specs_module.find_task, changes
     )
-    tasks |= _resolve_entries("data set", request.data, data_options, old_data, find_data_set, changes)
+    tasks |= _resolve_entries("data set", data, data_options, old_data, find_data_set, changes)
     return tasks, [change for task_changes in changes.values() for change in task_changes]
+
+
+def _with_stored_labels(request: CompareRequest, stored: Mapping[str, PlanEntry]) -> dict[str, str]:
+    """The files of data sets by label: a file that was renamed keeps the label of the data set in the plan.
+
+    Only files that are missing are compared with, since others cannot have been renamed.
+    """
+    missing = {
+        label: entry
+        for label, entry in stored.items()
+        if label not in request.data and not exists(Path(entry.spec))
+    }
+    files = dict[str, str]()
+    for label, file in request.data.items():
+        is_new = label not in stored
+        same = (each for each in missing if is_new and _has_content(file, request, missing[each]))
+        files[next(same, label)] = file
+    return files
+
+
+def _has_content(file: str, request: CompareRequest, entry: PlanEntry) -> bool:
+    """Whether a file has the content of a data set of the plan."""
+    try:
+        now, _ = find_data_set(file, override_options(entry.options, request.data_settings))
+    except ZooError:
+        return False
+    return now.source == entry.source
 
 
 def _resolve_entries(
@@ -273,7 +302,7 @@ def _missing_file_error(
 ) -> MissingSourceError:
     """Make the error for a file that is not there, for example on another machine."""
     if entry.is_data:
-        advice = f"name it with `data`; it must be called {entry.name}"
+        advice = "name it with `data`; it may have another name"
     else:
         names = [
             key for key, value in entry.options.items() if isinstance(value, str) and value in str(error)
@@ -287,7 +316,7 @@ def _missing_file_error(
 
 
 def _entry_changes(kind: str, label: str, before: PlanEntry, now: PlanEntry) -> Changes:
-    if before.name != now.name:
+    if before.name != now.name and not before.is_data:  # the content of data is checked
         return [f"{kind} {label!r}: {before.name} -> {now.name}"]
     if before.options != now.options:
         has_same_examples = kind == "task" and before.source == now.source

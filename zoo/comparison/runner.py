@@ -61,7 +61,7 @@ class ComparisonRunner:
             self._measure_speed(without_steps)
         without_steps = self._groups_without_steps()
         groups = [group for group in self.plan.groups() if group not in without_steps]
-        upcoming = self.jobs.runs({group: decided_rate(self.plan, []) for group in groups})
+        upcoming = [job for group in groups for job in self._missing_runs(group)]
         for _ in range(max_stages(self.plan)):
             swept = [job for group in groups for job in self.jobs.sweep(group, self._sweep_of(group))]
             if not swept:
@@ -154,9 +154,15 @@ class ComparisonRunner:
         """Records of the sweep of a group so far."""
         return [record for record in self.sweep if record.group == group]
 
-    def _is_done(self, group: RunGroup) -> bool:
+    def _missing_runs(self, group: RunGroup) -> list[Job]:
+        """The compared runs of a group without a record; all of them before the end of its sweep."""
         swept, is_swept = self._stored_sweep(group, self._stored_record)
-        return is_swept and all(map(self._stored_record, self._compared_jobs(group, swept)))
+        jobs = self._compared_jobs(group, swept)
+        return [job for job in jobs if self._stored_record(job) is None] if is_swept else jobs
+
+    def _is_done(self, group: RunGroup) -> bool:
+        _, is_swept = self._stored_sweep(group, self._stored_record)
+        return is_swept and not self._missing_runs(group)
 
     def _stored_sweep(
         self, group: RunGroup, read: Callable[[Job], RunRecord | None]

@@ -62,6 +62,8 @@ class LabelledSequences:
             other sources.
         times: The time of each step, `(R,)` numbers or datetime64; None without times, and for ``.ts`` files.
         is_utc: Whether the times are in UTC.
+        unseen: Of data for a trained model, a sentence for each sequence with a text that did not occur in
+            training. The channels of such a text are zero.
     """
 
     name: str
@@ -83,6 +85,7 @@ class LabelledSequences:
     channel_count: int | None = None
     times: Array | None = None
     is_utc: bool = False
+    unseen: Mapping[int, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         size, channels = counted(len(self), "sequence"), short_repr(self.channels)

@@ -324,7 +324,7 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
         kind = time_kind(None if times is None else times.values)
         check_time_kind(table.name, kind, roles.time_kind, chosen.time)  # before the order of the times
     panel = make_panel(replace(table, columns=inputs), chosen, missing, is_training=is_training)
-    channels, values, categories = _channels(panel, roles, missing)
+    channels, values, categories, unseen = _channels(panel, roles, missing)
     label, group, weight = (
         None
         if name is None or name not in table.columns
@@ -350,6 +350,7 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
         time=chosen.time,
         times=panel.times,
         is_utc=panel.is_utc,
+        unseen=unseen,
     )
 
 
@@ -366,9 +367,15 @@ def _all_roles(roles: SequenceRoles) -> Iterator[str | None]:
 
 def _channels(
     panel: Panel, roles: SequenceRoles, missing: str
-) -> tuple[tuple[str, ...], Array, dict[str, tuple[str, ...]]]:
-    """Names and values of the channels of the columns; a column of texts has one channel for each text."""
+) -> tuple[tuple[str, ...], Array, dict[str, tuple[str, ...]], dict[int, str]]:
+    """The channels of the columns. A column of texts has one channel for each text.
+
+    Returns:
+        The names and the values of the channels, the texts of each column of texts, and a sentence for each
+        sequence with a text that did not occur in training.
+    """
     names, categories = list[str](), dict[str, tuple[str, ...]]()
+    unseen = dict[int, str]()
     columns = list[tuple[Array, int | None]]()  # numbers, or codes of texts and the code of the channel
     for name in panel.roles.input:
         column, known = panel.columns[name], roles.categories
@@ -377,7 +384,8 @@ def _channels(
             texts = in_known_order(column.categories, before) if known is None else known[name]
             categories[name] = texts
             names += [f"{name}={text}" for text in texts]
-            codes = _known_codes(panel, column.as_category(), texts, missing)
+            codes = _known_codes(column.as_category(), texts)
+            unseen |= _unseen_texts(panel, column.as_category(), codes, texts, missing)
             columns += [(codes, code) for code in range(len(texts))]
         else:
             panel.table.numbers(name)
@@ -387,25 +395,38 @@ def _channels(
     for rows in row_chunks(*values.shape):
         for channel, (source, code) in enumerate(columns):
             values[rows, channel] = source[rows] if code is None else source[rows] == code
-    return tuple(names), values, categories
+    return tuple(names), values, categories, unseen
 
 
-def _known_codes(panel: Panel, column: DataColumn, texts: tuple[str, ...], missing: str) -> Array:
-    """The position of each value in some texts, `(N,)`; -1 for a missing value."""
+_UNSEEN = -2
+"""The code of a text that did not occur in training."""
+
+
+def _known_codes(column: DataColumn, texts: tuple[str, ...]) -> Array:
+    """The position of each value in some texts, `(N,)`; -1 for a missing value, and -2 for another text."""
     if column.categories == texts:
         return column.values
     codes = {text: code for code, text in enumerate(texts)}
-    table = np.array([codes.get(text, -2) for text in column.categories] + [-1], np.int32)
+    table = np.array([codes.get(text, _UNSEEN) for text in column.categories] + [-1], np.int32)
     known: Array = table[column.values]
-    if (known == -2).any():
-        row = int((known == -2).argmax())
-        empty = "" if missing == "reject" else ", leave it empty"
-        raise DataError(
+    return known
+
+
+def _unseen_texts(
+    panel: Panel, column: DataColumn, codes: Array, texts: tuple[str, ...], missing: str
+) -> dict[int, str]:
+    """A sentence about the first text of each sequence that did not occur in training."""
+    rows = np.flatnonzero(codes == _UNSEEN)
+    numbers, first = np.unique(np.searchsorted(panel.offsets, rows, side="right") - 1, return_index=True)
+    empty = "" if missing == "reject" else ", leave it empty"
+    return {
+        int(number): (
             f"{panel.where(row, column.name)}: found {column.text(row)!r}, which did not occur in training; "
             f"the values there were {', '.join(texts[:10])}. Replace it by one of them{empty}, or train with "
             f"rows that have it."
         )
-    return known
+        for number, row in zip(numbers.tolist(), rows[first].tolist(), strict=True)
+    }
 
 
 def _check_labels(given: LabelledSequences, per_step: bool) -> None:

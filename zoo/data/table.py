@@ -357,6 +357,13 @@ def columns_to_csv(columns: Mapping[str, Array], is_utc: bool = False) -> str:
     return text.getvalue()
 
 
+def plain_values(values: Array, is_utc: bool = False) -> list[Any]:
+    """Values for JSON: times as texts, as :func:`value_texts` writes them, and None for NaN."""
+    if values.dtype.kind == "M":
+        return time_texts(values, is_utc)
+    return [None if value != value else value for value in values.tolist()]
+
+
 def value_texts(values: Array, is_utc: bool = False) -> list[str]:
     """Numbers with six significant digits, times and other values as texts; NaN is empty."""
     if values.dtype.kind == "M":
@@ -387,8 +394,10 @@ def too_large(values: Array) -> int | None:
 
 def finite_hint(value: float) -> str:
     """The end of an error for a value that is too large."""
-    limit = "" if np.isinf(value) else f" of at most {MAX_NUMBER:g}"
-    return f"found {value:g}; expected a finite number{limit}. Leave a missing value empty."
+    # A file may hold 1e400, which is read as inf: the limit explains it.
+    return (
+        f"found {value:g}; expected a finite number of at most {MAX_NUMBER:g}. Leave a missing value empty."
+    )
 
 
 def mixed_kind(column: DataColumn) -> ColumnKind | None:

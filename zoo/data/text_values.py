@@ -15,8 +15,14 @@ _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "nat"))
 
 _DATE = re.compile(r"\d{4}-\d\d")
 
+_LETTER = re.compile(r"[A-SU-Za-z]")
+"""Any letter but the T of a time without an offset."""
+
 _OTHER_DATE = re.compile(r"\s*(\d{4}([./-])\d\d?\2\d\d?|\d\d?([./-])\d\d?\3(\d{4}|\d\d))([ T,].*)?\s*")
 """A date in another format than ISO 8601: ``31.12.2023``, ``12/31/23``, ``2023/12/31 23:58``."""
+
+_OTHER_TIME = re.compile(r"\s*\d{4}-(\d\d-\d\d[ T]\d\d?:\d\d[^A-Za-z]*[A-Za-z].*|W\d\d(-\d)?)\s*")
+"""A time with letters after it, or a week: ``2024-05-01 1:00 PM``, ``2024-05-01 13:00 CET``, ``2024-W18``."""
 
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*")
 
@@ -30,6 +36,12 @@ _GROUPED = re.compile(r"\s*([-+]?\d{1,3}(?:([.,' ])\d{3})(?:\2\d{3})*)([.,]\d+)?
 
 _WITH_UNIT = re.compile(r"\s*([-+]?\d+(?:[.,]\d+)?)\s*[^\d\s.,:;/+-][^\d\s]*\s*")
 """A number and a unit: ``19.5 kW``, ``20%``."""
+
+_CURRENCY = re.compile(r"\s*([-+]?)\s*[$\u20ac\u00a3\u00a5\u20b9]\s*([-+]?.*)")
+"""A number after the sign of a currency: dollar, euro, pound, yen or rupee."""
+
+_ASCII = str.maketrans({"\u2212": "-", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2019": "'"})
+"""Signs of word processors for minus, spaces and the apostrophe."""
 
 
 def is_missing_text(text: str) -> bool:
@@ -67,6 +79,8 @@ def parse_time(text: str) -> np.datetime64:
     if has_offset(text):
         moment = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
         return np.datetime64(moment.astimezone(timezone.utc).replace(tzinfo=None), "us")
+    if _LETTER.search(text):  # of which NumPy prints a warning, as of a zone, before it raises an error
+        raise ValueError(text)
     return np.datetime64(text, "us")
 
 
@@ -101,6 +115,8 @@ def resembles_kind(kind: ColumnKind, text: str) -> bool:
 
 def has_other_date_format(text: str) -> bool:
     """Whether a text looks like a date, but is not written as in ISO 8601."""
+    if _OTHER_TIME.fullmatch(text):
+        return not is_time_text(text)
     return _OTHER_DATE.fullmatch(text) is not None and not _DATE.match(text.strip())
 
 
@@ -120,10 +136,15 @@ def plain_number(text: str) -> str | None:
     Returns:
         The number as zoo reads it; None if the text has another form, or two readings, as ``1,234``.
     """
+    given, text = text, text.translate(_ASCII)
+    if (currency := _CURRENCY.fullmatch(text)) is not None:
+        text = currency[1] + currency[2]
+    if text != given and is_number_text(text):
+        return text.strip()
     if (grouped := _GROUPED.fullmatch(text)) is not None:
         digits, separator, decimals = grouped.groups()
-        has_one_group = digits.count(separator) == 1
-        if (decimals and decimals[0] != separator) or (not decimals and not has_one_group):
+        is_ambiguous = digits.count(separator) == 1 and separator in ",."
+        if (decimals and decimals[0] != separator) or (not decimals and not is_ambiguous):
             return digits.replace(separator, "") + (decimals or "").replace(",", ".")
     with_unit = _WITH_UNIT.fullmatch(text)
     return None if with_unit is None or may_have_thousands(with_unit[1]) else with_point(with_unit[1])
@@ -150,5 +171,7 @@ def expected_value(kind: ColumnKind, text: str, example: str = "") -> str:
         )
     if kind == "time" and has_other_date_format(text):
         return ", which looks like a date, but is not ISO 8601; write 2024-05-01 13:00" + example
+    if kind == "number" and (number := plain_number(text)) is not None:
+        return f"; expected a number{example}. Write {number}"
     expected = "a number" if kind == "number" else "a time such as 2024-05-01 13:00"
     return f"; expected {expected}{example}"

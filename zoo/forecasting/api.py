@@ -60,10 +60,10 @@ def backtest(
         data: As for :func:`zoo.forecast`.
         steps: Steps of each forecast; None for the horizon of the model.
         stride: Rows from one forecast to the next; None for the steps, so that forecasts do not overlap.
-        part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the test part. Of series of training
-            in other data, None means the rows after those of training and validation. A table without times
-            has such rows if it begins with the rows of training. The units of a series that is new come from
-            its training part.
+        part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the test part. In other data the
+            test part is the rows after those of training and validation, and there is only ``"all"`` besides.
+            A table without times has rows of training if it begins with all of them. The units of a series
+            that is new come from the share of training of its rows, and the test part is the rest.
         level: As for :func:`zoo.forecast`.
         cell: The class of the cell, if it is not registered.
 

@@ -14,7 +14,7 @@ from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
 from zoo.data.panel import Panel
 from zoo.data.split import parse_split, split_groups
-from zoo.errors import DataError
+from zoo.errors import DataError, warn_caller
 from zoo.forecasting.baselines import History, baseline_forecasts, spread
 from zoo.forecasting.calibration import (
     Calibration,
@@ -31,7 +31,7 @@ from zoo.forecasting.metrics import Bootstrap, score_all_targets, score_target
 from zoo.forecasting.predict import network_forecasts, predict
 from zoo.forecasting.scaling import mean_change
 from zoo.forecasting.spec import ForecastSpec
-from zoo.forecasting.windows import Windows
+from zoo.forecasting.windows import Windows, unseen_sentence
 from zoo.model import AnyModel
 
 MAX_TEST_WINDOWS = 2000
@@ -209,6 +209,7 @@ def make_interval(
         return None, _NO_ERRORS
     unseen = first_unseen(panel, calibration.last_seen)
     later = _later_origins(windows, unseen, origins)
+    later = later[~windows.reads_unseen(later)]
     actual = actual_after(panel, later, spec.horizon)
     series, scale = windows.series(origins), windows.scaling.output[windows.series(later)]
     recent = scaled_errors(network_forecasts(model, windows, later), actual, scale)
@@ -385,17 +386,38 @@ def forecast_part(
             else 0.8.
 
     Raises:
-        DataError: if the part has no window.
+        DataError: if the part has no window, or all windows read categories that did not occur in training.
         UsageError: if the level is invalid.
+
+    Warns:
+        ZooWarning: if some windows read such a value. They are left out.
     """
     spec = windows.spec
     steps = spec.horizon if steps is None else steps
     origins = spread(part_origins(panel, cuts, part, spec, steps, stride), MAX_TEST_WINDOWS)
     if not len(origins):
         raise _no_window(panel, cuts, part, spec, steps)
+    origins = _without_unseen(windows, panel, origins)
     interval, note = make_interval(model, windows, panel, calibration, origins, level)
     values = predict(model, windows, origins, steps, interval)
     return PartForecasts(part, origins, values, () if interval is None else interval.levels, note)
+
+
+def _without_unseen(windows: Windows, panel: Panel, origins: Array) -> Array:
+    """The rows whose windows read only values of categories that occurred in training."""
+    is_unseen = windows.reads_unseen(origins)
+    if not is_unseen.any():
+        return origins
+    value = windows.first_unseen(int(origins[is_unseen.argmax()]))
+    assert value is not None
+    sentence = unseen_sentence(panel, windows.spec, *value)
+    if is_unseen.all():
+        raise DataError(sentence)
+    warn_caller(
+        f"{sentence} Until then {is_unseen.sum():,} of {counted(len(origins), 'forecast')} that read such "
+        f"values are left out."
+    )
+    return origins[~is_unseen]
 
 
 def _no_window(panel: Panel, cuts: Array, part: str, spec: ForecastSpec, steps: int) -> DataError:

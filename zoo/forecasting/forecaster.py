@@ -15,7 +15,7 @@ from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
 from zoo.data.panel import Panel, make_panel, step_text
 from zoo.data.sources import STDIN
-from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, prediction_name, value_texts
+from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, plain_values, prediction_name
 from zoo.data.table_files import IN_MEMORY_TABLE, read_table
 from zoo.data.time_kind import check_time_kind
 from zoo.data.training_files import check_unchanged
@@ -37,7 +37,7 @@ from zoo.forecasting.evaluation import (
 from zoo.forecasting.predict import predict
 from zoo.forecasting.scaling import Scaling
 from zoo.forecasting.spec import ForecastSpec
-from zoo.forecasting.windows import Windows, make_windows
+from zoo.forecasting.windows import Windows, make_windows, unseen_sentence
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses, command_for, open_run
 from zoo.storage import Checkpoint
@@ -108,20 +108,13 @@ class Forecast:
     def to_json(self) -> list[dict[str, Any]]:
         """A mapping for each row."""
         columns = self.columns()
-        lists = [
-            value_texts(values, self.is_utc) if values.dtype.kind in "MU" else _plain(values)
-            for values in columns.values()
-        ]
-        return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+        rows = zip(*(plain_values(values, self.is_utc) for values in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _size_text(forecast: Forecast) -> str:
     """The number of forecasts and of their steps: ``10 forecasts of 24 steps``."""
     return f"{counted(len(forecast.series), 'forecast')} of {counted(forecast.times.shape[1], 'step')}"
-
-
-def _plain(values: Array) -> list[Any]:
-    return [None if value != value else value for value in values.tolist()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +236,8 @@ class Forecaster:
         Returns:
             A forecast for each series, in the order in which they first occur. A series that is shorter than
             the context has NaN, with a warning. A new series with a target that does not vary has NaN too,
-            and, without ``missing="mask"`` in training, a series without any value of a target.
+            and a forecast that would read a text value that did not occur in training. Without
+            ``missing="mask"`` in training, a series without any value of a target has NaN.
 
         Raises:
             DataError: if the data cannot be read, or no series has a forecast.
@@ -298,7 +292,7 @@ class Forecaster:
         """The series, their windows, and whether each series has a window at its end, `(S,)`."""
         panel = self._panel(data)
         windows = self._windows(panel, panel.ends)
-        is_usable = self._check_history(panel)
+        is_usable = self._check_history(panel, windows)
         self._compare_steps(panel)
         return panel, windows, is_usable
 
@@ -319,22 +313,37 @@ class Forecaster:
             data: As for :meth:`forecast`.
             steps: Steps of each forecast; None for the horizon.
             stride: Rows from one origin to the next; None for the steps, so that forecasts do not overlap.
-            part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the last part with windows. For
-                other data than those of training None means all rows after those that training and
-                validation have read, unless a series is new. A table without times has such rows if it
-                begins with the rows of training. The units of a new series are measured in its
-                training part, and the test part is the rest.
+            part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the last part with windows.
+                Other data than those of training have two parts: ``"test"``, which None means too, are all
+                rows after those that training and validation have read, and ``"all"`` are all rows. Times
+                identify rows. Without times, a series has rows of training if it begins with all of them.
+                The units of a new series are measured in the share of training of its rows, and the test
+                part is the rest.
             level: As for :meth:`forecast`.
 
         Raises:
-            DataError: if the data cannot be read, the part has no windows, or the table of training has
-                changed.
+            DataError: if the data cannot be read, the part has no windows, other data have no rows after
+                those of training, all windows read text values that did not occur in training, or the table
+                of training has changed.
             UsageError: if an argument is invalid.
+
+        Warns:
+            ZooWarning: if some windows read such values. They are left out.
         """
         steps = self.spec.horizon if steps is None else as_integer(steps, "steps", 1)
         stride = steps if stride is None else as_integer(stride, "stride", 1)
         if part is not None:
             as_choice(part, "part", (*PARTS, "all"))
+        if data is not None:
+            data = self._table(data)
+            if data.sha256 == self.sha256:  # a file that was moved since training
+                return replace(self, data=data).backtest(steps=steps, stride=stride, part=part, level=level)
+            if part in ("train", "valid"):
+                raise UsageError(
+                    f"part is {part!r}, but {data.name} is not the table of training, whose rows the parts "
+                    f"divide; leave it out for the rows after those of training and validation, or give "
+                    f"`part='all'`."
+                )
         panel = self._training_panel() if data is None else self._panel(data)
         self._compare_steps(panel)
         has_unit = self.scaling.covers(panel, split_ends(panel, self.spec.split)[0])
@@ -343,18 +352,16 @@ class Forecaster:
         if note:
             warn_caller(f"{panel.table.name}: {note}")
         cuts = split_ends(panel, self.spec.split)
-        has_new_series = not self.scaling.contains(panel).all()
-        if has_new_series:
-            cuts[1] = cuts[0]  # the model was not selected on these rows, so none are for validation
         windows = self._windows(panel, cuts[0])
-        if part is None and data is not None and not has_new_series:
-            cuts, part = self._unseen_rows(panel, cuts, steps)
+        if data is not None and part != "all":
+            part, cuts = self._unseen_rows(panel, cuts, steps)
         part = part or last_part(panel, cuts, self.spec, steps)
         given = self.model, windows, panel, cuts, part, self.calibration
         forecasts = forecast_part(*given, steps=steps, stride=stride, level=level)
         scores = score_forecasts(forecasts, windows, panel, cuts[0])
         if not scores["targets"]:
-            raise DataError(f"{panel.table.name}: no target has a value in the {part} part; choose another.")
+            where = "after its context" if part == "all" else f"in the {part} part"
+            raise DataError(f"{panel.table.name}: no target has a value {where}; give other rows.")
         origins = forecasts.origins
         history = History.of_panel(panel, cuts[0], self.spec.context, self.spec.season, steps)
         rows = origins[:, None] + np.arange(1, steps + 1)
@@ -370,32 +377,32 @@ class Forecaster:
         )
         return Backtest(forecast, scores, seasonal_naive(history, origins))
 
-    def _unseen_rows(self, panel: Panel, cuts: Array, steps: int) -> tuple[Array, str]:
-        """The part of other data to evaluate, and the ends of the parts.
+    def _unseen_rows(self, panel: Panel, cuts: Array, steps: int) -> tuple[str, Array]:
+        """The part of other data to evaluate, ``"all"`` if no row is of training, and the ends of the parts.
 
         A table that has grown since training holds rows of training, too, whose errors are too small. The
-        test part is the rows after them. Times identify rows. Without times, a series has rows of training if
-        it begins with all of them.
+        test part is the rows after them, and of a new series the rows after those that give its units.
         """
-        if self.calibration is None:
-            return cuts, "all"
-        unseen = first_unseen(panel, self.calibration.last_seen)
+        calibration = self.calibration or Calibration(np.empty(0), {})
+        unseen = first_unseen(panel, calibration.last_seen)
         if panel.times is None:
-            then, now = self.calibration.seen_sha256, seen_digests(panel, self.calibration.last_seen)
+            then, now = calibration.seen_sha256, seen_digests(panel, calibration.last_seen)
             is_seen = [name in now and now[name] == then.get(name) for name in panel.names]
             unseen = np.where(is_seen, unseen, panel.offsets[:-1])
-        if (unseen == panel.offsets[:-1]).all():
-            return cuts, "all"
-        fitted = np.where(unseen > panel.offsets[:-1], np.minimum(cuts[0], unseen), cuts[0])  # for baselines
-        later = np.stack([fitted, unseen, cuts[2]])
-        if any(part_origins(panel, later, "test", self.spec, steps)):
-            return later, "test"
-        kind = "rows" if panel.times is None else "times"
-        warn_caller(
-            f"{panel.table.name}: all forecasts have {kind} of training or validation, so the errors may be "
-            f"too small. Give {counted(steps, 'row')} or more after those {kind}."
-        )
-        return cuts, "all"
+        has_seen_rows = unseen > panel.offsets[:-1]
+        first = np.where(self.scaling.contains(panel), unseen, cuts[0])
+        if (first == panel.offsets[:-1]).all():
+            return "all", cuts
+        fitted = np.where(has_seen_rows, np.minimum(cuts[0], unseen), cuts[0])  # for baselines
+        later = np.stack([fitted, first, cuts[2]])
+        if has_seen_rows.any() and not any(part_origins(panel, later, "test", self.spec, steps)):
+            kind = "rows" if panel.times is None else "times"
+            raise DataError(
+                f"{panel.table.name}: all forecasts have {kind} of training or validation, so the errors "
+                f"would be too small. Give {counted(steps, 'row')} or more after those {kind}, or give "
+                f"`part='all'` to evaluate all rows."
+            )
+        return "test", later
 
     def evaluate(self, data: Any = None, part: str | None = None) -> dict[str, Any]:
         """The errors of the model and of the baselines, as plain JSON values, with an origin at every row.
@@ -459,8 +466,10 @@ class Forecaster:
         names = self.spec.identifiers
         return as_table(source, identifiers=names) if is_table_like(source) else read_table(source, names)
 
-    def _check_history(self, panel: Panel) -> Array:
-        """Whether each series has a context and a unit, `(S,)`; a warning names those that have not.
+    def _check_history(self, panel: Panel, windows: Windows) -> Array:
+        """Whether each series has a forecast, `(S,)`; a warning names those that have none, and the reason.
+
+        A forecast needs a context and a unit, and values of categories that occurred in training.
 
         Raises:
             DataError: if none has, or one lacks future values of known columns.
@@ -468,25 +477,31 @@ class Forecaster:
         spec, lengths = self.spec, panel.ends - panel.offsets[:-1]
         is_long = np.asarray(lengths >= spec.context)
         has_unit, has_targets = self.scaling.covers(panel, panel.ends), self._has_targets(panel)
-        is_usable = is_long & has_unit & has_targets
+        is_usable = is_long & has_unit & has_targets & ~windows.reads_unseen(panel.ends - 1)
         if not is_usable.all():
             number = int(is_usable.argmin())
             name, others = panel.names[number], int((~is_usable).sum()) - 1
             owner = f"{panel.table.name}, series {name!r}" if name else panel.table.name
+            value, subject = windows.first_unseen(int(panel.ends[number]) - 1), "this series"
             if not is_long[number]:
-                problem = (
-                    f"has {counted(int(lengths[number]), 'row')} of history; the model reads "
-                    f"{spec.context:,} before a forecast"
+                sentence = (
+                    f"{owner} has {counted(int(lengths[number]), 'row')} of history; the model reads "
+                    f"{spec.context:,} before a forecast. Give more rows."
                 )
             elif not has_unit[number]:
-                problem = "has a target that is constant or missing, which has no unit"
+                sentence = (
+                    f"{owner} has a target that is constant or missing, which has no unit. Give more rows."
+                )
+            elif value is None:
+                absent = missing_targets(panel)[number][0]
+                sentence = f"{owner} has no value of {absent!r}, which the model reads. Give more rows."
             else:
-                problem = f"has no value of {missing_targets(panel)[number][0]!r}, which the model reads"
-            sentence = f"{owner} {problem}. Give more rows."
+                sentence = unseen_sentence(panel, spec, *value)
+                subject = f"series {name!r}" if name else subject  # the sentence names only its row
             if not is_usable.any():
                 raise DataError(sentence)
             warn_caller(
-                f"{sentence} Until then this series{f' and {others:,} more' if others else ''} "
+                f"{sentence} Until then {subject}{f' and {others:,} more' if others else ''} "
                 f"{'have' if others else 'has'} no forecast."
             )
         for number, name in enumerate(panel.names):

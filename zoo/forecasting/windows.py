@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -39,6 +40,8 @@ class Windows:
             missing one is the one before.
         missing: Whether each target of a row is missing, once for each quantile, `(N, M Q)`; None if none is.
         dt: Time from the row before in the unit of the spec, `(N,)`; None without times.
+        unseen: Whether each row has a value that did not occur in training, `(N,)`, for each category with
+            such a value. The code of such a value is zero for all values of training.
     """
 
     spec: ForecastSpec
@@ -49,6 +52,7 @@ class Windows:
     outputs: Array
     missing: Array | None
     dt: Array | None
+    unseen: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def levels(self) -> Array:
@@ -154,6 +158,31 @@ class Windows:
         """Whether each of the targets of some rows is missing, `(..., V)`; None if none is in any row."""
         return None if self.missing is None else np.asarray(self._after(self.missing)[rows])
 
+    def reads_unseen(self, origins: Array) -> Array:
+        """Whether each window that ends at some rows reads a value that did not occur in training, `(n,)`."""
+        is_read = np.zeros(len(origins), bool)
+        for name, marks in self.unseen.items():
+            first, end = self._read_rows(name, origins)
+            counts = np.concatenate([[0], np.cumsum(marks)])
+            is_read |= counts[end] > counts[first]
+        return is_read
+
+    def first_unseen(self, origin: int) -> tuple[str, int] | None:
+        """The column and the row of the first such value in the window that ends at a row, or None."""
+        for name, marks in self.unseen.items():
+            first, end = self._read_rows(name, np.array([origin]))
+            rows = np.flatnonzero(marks[first[0] : end[0]])
+            if len(rows):
+                return name, int(first[0] + rows[0])
+        return None
+
+    def _read_rows(self, name: str, origins: Array) -> tuple[Array, Array]:
+        """The rows of a column that windows read, which end at some rows: the first, and the end."""
+        series = self.series(origins)
+        ahead = self.spec.horizon if name in self.spec.roles.known_future else 0
+        first = np.maximum(origins + 1 - self.spec.context, self.offsets[series])
+        return first, np.minimum(origins + 1 + ahead, self.offsets[series + 1])
+
     def aux(self, origins: Array, names: tuple[str, ...]) -> dict[str, Any]:
         """The time between rows, ``dt (T, B)``, if it is among the inputs that the cells declare."""
         if self.dt is None or "dt" not in names:
@@ -181,7 +210,8 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
         dtype: Of the arrays.
 
     Raises:
-        DataError: if a category has a value that did not occur in training.
+        DataError: if the panel is read for training, and a category has a value that did not occur in the
+            training part.
     """
     count, series = len(panel), panel.series_of_row
     targets = len(spec.roles.target)
@@ -227,7 +257,11 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
     missing = np.repeat(absent, copies, axis=1) if absent.any() else None
     differences = panel.time_differences(spec.time_unit)
     dt = None if differences is None else differences.astype(dtype)
-    return Windows(spec, scaling, panel.offsets, past, known, outputs, missing, dt)
+    unseen = {name: each == _UNSEEN for name, each in codes.items() if (each == _UNSEEN).any()}
+    if panel.is_training:
+        for name, marks in unseen.items():
+            raise DataError(unseen_sentence(panel, spec, name, int(marks.argmax())))
+    return Windows(spec, scaling, panel.offsets, past, known, outputs, missing, dt, unseen)
 
 
 def _filled(panel: Panel, name: str, mean: Array) -> Array:
@@ -245,28 +279,40 @@ def _filled(panel: Panel, name: str, mean: Array) -> Array:
     return values
 
 
+_UNSEEN = -2
+"""The code of a value that did not occur in training."""
+
+
 def _codes(panel: Panel, name: str, spec: ForecastSpec) -> Array:
-    """The codes of a category in training, `(N,)`, -1 for a missing value."""
+    """The codes of a category in training, `(N,)`, -1 for a missing value and -2 for an unseen one."""
     column, categories = panel.columns[name].as_category(), spec.categories[name]
     if column.categories == categories:
         return column.values
     code = {text: number for number, text in enumerate(categories)}
-    table = np.array([code.get(text, -2) for text in column.categories] + [-1])
-    codes = table[column.values]
-    if (codes == -2).any():
-        row = int((codes == -2).argmax())
-        text = column.text(row)
-        # An empty text in a column of Python is a value. Files have none.
-        missing = "leave it empty" if text else "give None for a missing value"
-        empty = "" if spec.missing == "reject" else f", {missing}"
-        cure = (
-            "enlarge the training part with `split`, or list only the other columns in `input`"
-            if panel.is_training
-            else "or train with rows that have it"
-        )
-        raise DataError(
-            f"{panel.where(row, name)}: found {text!r}, which did not occur in training; the "
-            f"values there were {', '.join(categories[:10])}. Replace it by one of them{empty}, {cure}."
-        )
-    known: Array = codes
-    return known
+    table = np.array([code.get(text, _UNSEEN) for text in column.categories] + [-1])
+    codes: Array = table[column.values]
+    return codes
+
+
+def unseen_sentence(panel: Panel, spec: ForecastSpec, name: str, row: int) -> str:
+    """A sentence about a value that did not occur in training, and its cure.
+
+    Args:
+        panel: The series.
+        spec: The inputs.
+        name: The column of the value.
+        row: The row of the panel.
+    """
+    text, known = panel.columns[name].as_category().text(row), spec.categories[name]
+    # An empty text in a column of Python is a value. Files have none.
+    missing = "leave it empty" if text else "give None for a missing value"
+    empty = "" if spec.missing == "reject" else f", {missing}"
+    cure = (
+        "enlarge the training part with `split`, or list only the other columns in `input`"
+        if panel.is_training
+        else "or train with rows that have it"
+    )
+    return (
+        f"{panel.where(row, name)}: found {text!r}, which did not occur in training; the values there were "
+        f"{', '.join(known[:10])}. Replace it by one of them{empty}, {cure}."
+    )

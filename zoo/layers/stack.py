@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -35,7 +34,7 @@ from zoo.layers.time_chunks import (
     slice_batch,
     update_leading_rows,
 )
-from zoo.layers.validation import as_aux_inputs, as_floats, as_state, check_bounds
+from zoo.layers.validation import as_aux_inputs, as_floats, as_state, check_bounds, is_boolean
 
 StackParams = list[DirectionParams]
 """The parameters and buffers of each direction."""
@@ -428,7 +427,7 @@ class Stack:
         for name, value in given.items():
             label = f"{owner}: input {name!r}"
             array = as_floats(value, (batch, *shapes[name]), dtype, label, allows_booleans=True)
-            check_bounds(array, declared[name], label, axes=("sequence",))
+            check_bounds(array, declared[name], label, axes=("sequence",), is_boolean=is_boolean(value))
             arrays[name] = array[None]
         return arrays
 
@@ -626,19 +625,25 @@ def check_shared_bounds(names: Iterable[str], directions: list[Direction], owner
     """
     for name in names:
         readers = [direction for direction in directions if name in direction.inputs]
-        lows = [each.cell.inputs[name].low for each in readers]
-        highs = [each.cell.inputs[name].high for each in readers]
-        low, one = max((-math.inf if low is None else low, n) for n, low in enumerate(lows))
-        high, other = min((math.inf if high is None else high, n) for n, high in enumerate(highs))
-        if low > high:
-            first, second = (
-                f"{each.cell.inputs[name].bounds_text()} in layer {each.index} ({each.cell.label()})"
-                for each in (readers[min(one, other)], readers[max(one, other)])
-            )
-            raise UsageError(
-                f"{owner}: every layer gets the same inputs, but {name!r} is {first} and {second}, and no "
-                f"value suits both; rename it in one of the cells."
-            )
+        common: Input | None = None
+        for number, reader in enumerate(readers):
+            declared = reader.cell.inputs[name]
+            common = declared.narrowed(common)
+            if common.is_impossible:
+                others = [each for each in readers[:number] if _exclude(each, reader, name)]
+                first, second = (
+                    f"{each.cell.inputs[name].bounds_text()} in layer {each.index} ({each.cell.label()})"
+                    for each in ((others or readers)[0], reader)
+                )
+                raise UsageError(
+                    f"{owner}: every layer gets the same inputs, but {name!r} is {first} and {second}, and "
+                    f"no value suits both; rename it in one of the cells."
+                )
+
+
+def _exclude(one: Direction, other: Direction, name: str) -> bool:
+    """Whether no value of an auxiliary input suits two layers."""
+    return one.cell.inputs[name].narrowed(other.cell.inputs[name]).is_impossible
 
 
 def warn_without_effect(stack: Stack) -> None:

@@ -216,7 +216,7 @@ def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
         dlast[name] = np.zeros_like(dlast[name])
     declared = rnn.stack.inputs
     inputs_at_steps = {
-        name: rng.uniform(*_range(declared[name]), (case.steps, case.batch, *shape)).astype(case.dtype)
+        name: _draw(rng, declared[name], (case.steps, case.batch, *shape)).astype(case.dtype)
         for name, shape in rnn.stack.input_shapes.items()
         # An input with different shapes in different layers cannot be given: every layer would get it.
         if all(layer.inputs.get(name, shape) == shape for layer in rnn.stack.directions)
@@ -224,11 +224,13 @@ def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
     return Trial(rnn, theta, tokens if case.tokens else dense, state, inputs_at_steps, dy, dlast, rng)
 
 
-def _range(declared: Input) -> tuple[float, float]:
-    """Numbers near one that an auxiliary input allows."""
+def _draw(rng: np.random.Generator, declared: Input, shape: tuple[int, ...]) -> Array:
+    """Numbers that an auxiliary input allows: its choices, or else numbers near one."""
+    if declared.choices is not None:
+        return rng.choice(np.array(declared.choices, np.float64), shape)
     least = -math.inf if declared.low is None else declared.low
     most = math.inf if declared.high is None else declared.high
-    return min(max(0.5, least), most), max(min(1.5, most), least)
+    return rng.uniform(min(max(0.5, least), most), max(min(1.5, most), least), shape)
 
 
 def rebuild_layer(rnn: Recurrent, dtype: Any = None, threads: int = 1) -> Recurrent:

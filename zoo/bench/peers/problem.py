@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -98,6 +98,18 @@ def load(path: Path) -> Problem:
         inputs, targets = arrays["inputs"], arrays["targets"]
         dy = arrays["dy"] if "dy" in arrays.files else None
         return Problem(**settings, params=params, buffers=buffers, inputs=inputs, targets=targets, dy=dy)
+
+
+class Traffic(NamedTuple):
+    """Bytes of an array of a step.
+
+    Attributes:
+        size: Bytes of the array.
+        moved: Bytes that a step reads from it or writes to it.
+    """
+
+    size: int
+    moved: int
 
 
 @dataclass(frozen=True)

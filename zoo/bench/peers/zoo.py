@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.base import Cell
-from zoo.bench.peers.problem import Problem, Variant, norm, stream_variant
+from zoo.bench.peers.problem import Problem, Traffic, Variant, norm, stream_variant
 from zoo.bench.settings import SYMBOLS, Shape
 from zoo.layers import Recurrent
 from zoo.layers.direction import tape_elements_per_token
@@ -195,24 +195,22 @@ def function_count(problem: Problem) -> int | None:
     return problem.targets.size * sum(int(cost_of(each).functions.evaluate(sizes)) for each in passes)
 
 
-def traffic(problem: Problem) -> dict[str, tuple[int, int]]:
-    """Bytes of the weights of every time step and of the tape, each with the bytes that a step moves.
+def traffic(problem: Problem) -> dict[str, Traffic]:
+    """The traffic of ``"weights"``, the matrices of every time step, and of ``"tape"``.
 
     The forward and the backward pass read the weights once for each time step and shard. The forward pass
     writes the tape, which the backward pass reads. Inputs, outputs and gradients are not counted. A stream
     has one pass, and no tape.
-
-    Returns:
-        ``{"weights": (size, moved), "tape": (size, moved)}``.
     """
     steps, batch = problem.targets.shape
     weights = step_weight_bytes(problem)
     if problem.is_stream:
-        return {"weights": (weights, steps * weights)}
+        return {"weights": Traffic(weights, steps * weights)}
     cell = resolve_cell(problem.cell, **problem.options)
     elements = tape_elements_per_token(cell, problem.input_size, problem.hidden)
     tape = steps * batch * elements * np.dtype(problem.dtype).itemsize
-    return {"weights": (weights, 2 * steps * len(shards(batch)) * weights), "tape": (tape, 2 * tape)}
+    reads = 2 * steps * len(shards(batch))
+    return {"weights": Traffic(weights, reads * weights), "tape": Traffic(tape, 2 * tape)}
 
 
 def _matrices_of_step(problem: Problem, cell: Cell) -> list[Array]:

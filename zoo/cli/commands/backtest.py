@@ -31,7 +31,8 @@ from zoo.cli.weights import WEIGHTS, with_weights
 @option(
     "--part",
     type=click.Choice(["train", "valid", "test", "all"]),
-    help="Part of the table.  [test, or the last part with windows; all for another table of these series]",
+    help="Part of the table. Of another table, test is the rows after those of training and validation.  "
+    "[test, or the last part with windows]",
 )
 @option("--level", type=float, metavar="P", help=LEVEL_HELP)
 @option("--weights", **WEIGHTS)

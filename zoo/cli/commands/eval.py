@@ -104,8 +104,9 @@ def _warn_of_change(trained: LoadedModel, task: Task) -> None:
 @option(
     "--part",
     type=click.Choice(["train", "valid", "test", "all"]),
-    help="Part of the data or the task.  [test, or the next of valid and train that the data have; all of "
-    "other data; of a table that has grown, the rows after those of training and validation]",
+    help="Part of the data or the task. Of another table, test is the rows after those of training and "
+    "validation.  [test, or the next of valid and train that the data have; all of other texts and "
+    "sequences]",
 )
 @option(
     "--on-unknown",
@@ -244,25 +245,18 @@ def _on_text(trained: LoadedModel, _: Config, options: _Options) -> _Evaluation:
 
 
 def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evaluation:
-    from zoo.data.table_files import read_table
     from zoo.data.training_files import check_training_files
     from zoo.forecasting import Forecaster
-    from zoo.forecasting.api import backtest
 
     reason = f"{trained.source} was trained on the table {' '.join(config.data)}"
     options.check(reason, "glob", "on_unknown", "set", "eval_batches", "task", "noise")
     if len(options.data) > 1:
         raise UsageError(f"{reason}; --data takes one table.")
-    run: Any = trained.source
-    data = None
-    if options.data or options.is_quantized:
-        run = options.with_weights(Forecaster.load(run, options.cells))
-        check_training_files(trained.source, [] if options.data else [run.data])
-    if options.data:
-        data = read_table(options.data[0], run.spec.identifiers)
-        if data.sha256 == trained.sha256:  # a file that was moved since training
-            run, data = replace(run, data=data), None
-    facts = backtest(run, data, stride=1, part=options.part, cell=options.cells).scores
+    forecaster = options.with_weights(Forecaster.load(trained.source, options.cells))
+    data = options.data[0] if options.data else None
+    if data is None:
+        check_training_files(trained.source, [forecaster.data])
+    facts = forecaster.evaluate(data, options.part)
     return dict(facts), list(score_lines(facts))
 
 
