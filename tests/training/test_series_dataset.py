@@ -122,21 +122,35 @@ def test_each_target_has_its_own_loss():
         quantile = np.maximum(0.9 * error[1], -0.1 * error[1])
         assert model.loss(x, targets)[0] == pytest.approx((huber.mean() + quantile.mean()) / 2)
     assert dataset.windows.spec.levels == ()
-    assert str(prepared(data, target="y,z", loss="huber:0.25").loss) == "huber(delta=0.25)"
     with pytest.raises(UsageError, match="target_weights are given with the loss 'huber'"):
         prepared(data, target="y,z", loss=losses, target_weights="y=2")
     weighted = prepared(data, target="y,z", loss="y=squared_error,z=quantile", target_weights="y=3")
     assert weighted.windows.spec.output_factors == pytest.approx((1.5**0.5, 0.5))
 
 
+@pytest.mark.parametrize("option", ["0.25", "delta=0.25", " delta = 0.25 "])
+@pytest.mark.parametrize("names", [("y", "z"), ("a:b", "z"), ("a=b", "y:1")])
+def test_options_of_losses_are_written_in_one_way(option, names):
+    """As in `zoo.SequenceModel(loss="huber:delta=0.25")`: for all targets, or for each."""
+    data, target = dict(zip(names, (wave(), wave()), strict=True)), ",".join(names)
+    loss = f"huber:{option}"
+    with zoo.kernels.pure_python():
+        assert str(prepared(data, target=target, loss=loss).loss) == "huber(delta=0.25)"
+        model = zoo.SequenceModel("vanilla", input_size=1, output_size=1, hidden_size=1, loss=loss)
+        assert str(model.criterion) == "huber(delta=0.25)"
+    expected = "per_target(kind0=2.0, parameter0=0.25, kind1=2.0, parameter1=0.25)"
+    for losses in (dict.fromkeys(names, loss), ",".join(f"{name}={loss}" for name in names)):
+        assert str(prepared(data, target=target, loss=losses).loss) == expected
+
+
 def test_loss_of_each_target_on_the_command_line(tmp_path):
     path = csv_file(tmp_path / "x.csv", y=wave(), z=wave(seed=1))
-    words = ("--target", "y,z", "--loss", "y=huber:0.5,z=quantile:0.9", "--context", 6, "--hidden", 2)
+    words = ("--target", "y,z", "--loss", "y=huber:delta=0.5,z=quantile:0.9", "--context", 6, "--hidden", 2)
     words += ("--batch", 2, "--threads", 1)
     with zoo.kernels.pure_python():  # saves the compilation of another readout
         done = command("train", "--data", path, *words, "--steps", 2, "--out", tmp_path / "run")
         assert done.exit_code == 0, done.stderr
-        assert "\nloss   y=huber:0.5, z=quantile:0.9\nsplit" in done.stderr
+        assert "\nloss   y=huber:delta=0.5, z=quantile:0.9\nsplit" in done.stderr
         resumed = command("train", "--resume", "--out", tmp_path / "run", "--steps", 3, "--quiet")
         assert resumed.exit_code == 0, resumed.stderr
     criterion = zoo.load(tmp_path / "run").criterion

@@ -23,7 +23,7 @@ def forecast_loss(text: str, options: Mapping[str, Any], targets: Sequence[str])
     Raises:
         UsageError: if a loss is unknown or is not one of numbers, or a target has none.
     """
-    if "=" not in text:
+    if not _is_per_target(text, targets):
         loss = named_loss(text, options)
         if loss.target != "value" or loss.name == "per_target":
             raise UsageError(
@@ -35,7 +35,7 @@ def forecast_loss(text: str, options: Mapping[str, Any], targets: Sequence[str])
         raise UsageError(
             f"loss is {text!r} and loss_options are given; write an option behind a colon, as in y=huber:0.5."
         )
-    given = split_assignments(text, "loss")
+    given = split_assignments(text, "loss", known=targets)
     unknown = [name for name in given if name not in targets]
     if unknown or len(given) < len(targets):
         problem = f"names {unknown[0]!r}, which is not a target" if unknown else "lacks a target"
@@ -50,6 +50,11 @@ def forecast_loss(text: str, options: Mapping[str, Any], targets: Sequence[str])
     }
     codes |= {f"parameter{n}": loss.values[0] for n, loss in enumerate(losses) if loss.values}
     return get_loss("per_target", **codes), [loss.name for loss in losses]
+
+
+def _is_per_target(text: str, targets: Sequence[str]) -> bool:
+    """Whether a text names a loss for each target; ``huber:delta=0.5`` is one loss with an option."""
+    return "=" in text.partition(":")[0] or any(text.startswith(f"{target}=") for target in targets)
 
 
 def _loss_of_target(target: str, text: str) -> Loss:
