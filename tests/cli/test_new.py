@@ -470,7 +470,9 @@ def test_installed_package_passes_its_tests(package, installed, tmp_path):
         shutil.copy(test, tmp_path)
     options = ["-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
     # Plain Python, the source of the kernels: compiling a cell eight times takes 12 s of a processor.
-    # Installed kernels are compiled in test_example_plugin.py, a leaky step by the laws of leaky_rnn.
+    # Installed kernels are compiled in test_example_plugin.py, a leaky step by the laws of leaky_rnn. The two
+    # laws that are left out take 58 of the 74 s of a block.
+    options += ["-k", "not check_large_sizes and not check_learns"]
     surroundings = {"PYTHONPATH": str(installed), "ZOO_TEST_EXAMPLES": "1", "NUMBA_DISABLE_JIT": "1"}
     printed = process(sys.executable, "-m", "pytest", *options, **surroundings)
-    assert re.search(r"\d+ passed, \d+ skipped in ", printed), printed
+    assert re.search(r"\d+ passed, 7 skipped, 6 deselected in ", printed), printed  # laws of compiled kernels

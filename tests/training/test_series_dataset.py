@@ -130,7 +130,7 @@ def test_each_target_has_its_own_loss():
 
 @pytest.mark.parametrize("option", ["0.25", "delta=0.25", " delta = 0.25 "])
 @pytest.mark.parametrize("names", [("y", "z"), ("a:b", "z"), ("a=b", "y:1")])
-def test_options_of_losses_are_written_in_one_way(option, names):
+def test_options_of_losses_have_one_notation(option, names):
     """As in `zoo.SequenceModel(loss="huber:delta=0.25")`: for all targets, or for each."""
     data, target = dict(zip(names, (wave(), wave()), strict=True)), ",".join(names)
     loss = f"huber:{option}"
