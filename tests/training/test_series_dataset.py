@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,9 +20,11 @@ from zoo.cli.format import best_loss, data_header, score_lines
 from zoo.errors import CheckpointError, DataError, UsageError, ZooError, ZooWarning
 from zoo.forecasting.baselines import History, linear_autoregression
 from zoo.forecasting.predict import network_forecasts
+from zoo.forecasting.target_losses import check_any_target
 from zoo.kernels import pure_python
 from zoo.layers import StackConfig
 from zoo.layers.stack import Stack
+from zoo.registry import loader
 from zoo.storage import RunDirectory
 from zoo.training.aux_notes import aux_notes
 from zoo.training.config_conversion import make_config
@@ -141,6 +144,21 @@ def test_options_of_losses_have_one_notation(option, names):
     expected = "per_target(kind0=2.0, parameter0=0.25, kind1=2.0, parameter1=0.25)"
     for losses in (dict.fromkeys(names, loss), ",".join(f"{name}={loss}" for name in names)):
         assert str(prepared(data, target=target, loss=losses).loss) == expected
+
+
+def test_loss_with_a_range_does_not_fit_scaled_targets():
+    counts = replace(zoo.get_loss("squared_error"), name="counts", low=0)
+    check_any_target(replace(counts, low=None), "a forecast")
+    words = "loss is 'counts' for numbers of at least 0, and the targets of a forecast are scaled to mean 0"
+    with pytest.raises(UsageError, match=words):
+        check_any_target(counts, "a forecast")
+    snapshot = loader.LOADER.snapshot()
+    zoo.register_loss(counts)
+    try:
+        with pytest.raises(UsageError, match=words):
+            prepared({"y": wave() + 9}, loss="counts")
+    finally:
+        loader.LOADER.restore(snapshot)
 
 
 def test_loss_of_each_target_on_the_command_line(tmp_path):

@@ -273,10 +273,7 @@ class Input(ArrayDeclaration):
 
     def bounds_text(self) -> str:
         """The allowed values, such as ``"from 0 to 1"``; empty without bounds."""
-        low, high = (None if bound is None else _limit_text(bound) for bound in (self.low, self.high))
-        if low and high:
-            return f"from {low} to {high}"
-        return f"of at least {low}" if low else f"of at most {high}" if high else ""
+        return range_text(self.low, self.high)
 
     def narrowed(self, other: Input | None) -> Input:
         """The declaration with the bounds of another one, too, where two cells read the same values."""
@@ -441,6 +438,14 @@ class Option(_Declaration, Generic[T]):
         # Kernels take 64-bit integers.
         is_number = -(2**63) <= value < 2**63 if self.type is int else math.isfinite(value)
         return is_number and inside and (below is None or value < below)
+
+
+def range_text(low: float | None, high: float | None) -> str:
+    """The numbers between two bounds, such as ``"from 0 to 1"``; empty without bounds."""
+    least, most = (None if bound is None else _limit_text(bound) for bound in (low, high))
+    if least and most:
+        return f"from {least} to {most}"
+    return f"of at least {least}" if least else f"of at most {most}" if most else ""
 
 
 def _limit_text(limit: float) -> str:

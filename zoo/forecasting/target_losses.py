@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ def forecast_loss(text: str, options: Mapping[str, Any], targets: Sequence[str])
                 f"loss is {loss.name!r}, which is not a loss of numbers; choose 'interval', "
                 "'squared_error', 'absolute_error', 'huber' or 'quantile'."
             )
+        check_any_target(loss, "a forecast")
         return loss, [loss.name] * len(targets)
     if options:
         raise UsageError(
@@ -50,6 +52,23 @@ def forecast_loss(text: str, options: Mapping[str, Any], targets: Sequence[str])
     }
     codes |= {f"parameter{n}": loss.values[0] for n, loss in enumerate(losses) if loss.values}
     return get_loss("per_target", **codes), [loss.name for loss in losses]
+
+
+def check_any_target(loss: Loss, of: str) -> None:
+    """Check that a loss allows all numbers, since a dataset subtracts the mean and divides by the deviation.
+
+    Args:
+        loss: The loss.
+        of: The owner of the targets, ``"a forecast"``.
+
+    Raises:
+        UsageError: if it has a range.
+    """
+    if loss.target_range != (-math.inf, math.inf):
+        raise UsageError(
+            f"loss is {loss.name!r} for {loss.target_text}, and the targets of {of} are scaled to mean 0; "
+            f"choose another loss, or give arrays to model.fit, which does not scale them."
+        )
 
 
 def _is_per_target(text: str, targets: Sequence[str]) -> bool:
