@@ -81,6 +81,15 @@ def test_line_is_the_one_of_the_name(tmp_path_factory, lines, expression):
         check_names(module.kernel.py_func)
 
 
+def test_kernel_without_a_module_is_checked():
+    namespace = {"__name__": None, "__builtins__": {}}
+    exec("def kernel(x):\n    return x + y", namespace)
+    with pytest.raises(
+        DefinitionError, match=r"the kernel 'kernel' uses the unknown name 'y' \(<string>, line 2"
+    ):
+        check_names(namespace["kernel"])
+
+
 @pytest.mark.parametrize(
     "expression",
     [

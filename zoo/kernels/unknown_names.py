@@ -26,11 +26,12 @@ def check_names(function: Callable[..., Any]) -> None:
     Raises:
         DefinitionError: for a name that does not exist, with the file and the line.
     """
-    if is_shipped(function.__module__) or function.__module__.startswith("_zoo_generated_"):
+    module = function.__module__ or "<string>"  # code that `exec` runs may have none
+    if is_shipped(module) or module.startswith("_zoo_generated_"):
         return  # tests compile them, and reading their code takes time
     code = function.__code__
     for line, name, known in unknown_names(code, function.__globals__):
-        label = module_label(function.__module__)
+        label = module_label(module)
         raise DefinitionError(
             f"{label} cannot be compiled: the kernel {function.__name__!r} uses the unknown name {name!r} "
             f"({label}, line {line}).{did_you_mean(name.rpartition('.')[2], known)}"
