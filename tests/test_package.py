@@ -28,7 +28,7 @@ PACKAGES = (
     "zoo_tasks",
     "zoo_trackers",
 )
-SOURCES = {".py", ".js", ".css", ".html"}
+SOURCES = {".py", ".js", ".css", ".html", ".template"}
 
 if not (ROOT / "pyproject.toml").exists():
     pytest.skip("needs the source tree", allow_module_level=True)

@@ -281,6 +281,7 @@ PARTS = {
         ({"output_size": None}, "output_size is missing"),
         ({"card": "None"}, r"card is 'None'; give zoo.Card"),
         ({"loss": "hinge"}, "loss is 'hinge'; expected one of cross_entropy, squared_error, binary"),
+        ({"loss": "huber:0.5"}, r"or one with options, as zoo.get_loss\('huber', delta=0.1\)"),
         (
             {"metric": "f1"},
             "metric is 'f1'; expected one of accuracy, sequence_accuracy, squared_error, nats",

@@ -143,8 +143,8 @@ BODIES = {
     "returns nothing": ("return", "; `{name}` returns none"),
     "returns several": ("return 1.0, 2.0", "; `{name}` returns UniTuple(float64 x 2)"),
     "returns the row": ("return row", "; `{name}` returns array(float32, 1d, "),
-    "names nothing": ("return unknown(row)", "NameError: name 'unknown' is not defined"),
-    "has too few arguments": ("return helper()", "NameError: name 'helper' is not defined"),
+    "names nothing": ("return unknown(row)", "the kernel '{name}' uses the unknown name 'unknown'"),
+    "names no function": ("return zoo.foo(row)", "uses the unknown name 'zoo.foo'"),
 }
 
 
@@ -152,8 +152,8 @@ BODIES = {
 @pytest.mark.parametrize("name", ["own_loss", "own_gradient"])
 def test_loss_without_a_number_is_one_sentence(name, body):
     """A kernel that fails where the generated code calls it, whatever it does with its arguments."""
-    line, failure = BODIES[body]
-    bodies = {"own_loss": "return 0.0", "own_gradient": "return 0.0", name: line}
+    statement, failure = BODIES[body]
+    bodies = {"own_loss": "return 0.0", "own_gradient": "return 0.0", name: statement}
     parameters = {"own_loss": "row, target", "own_gradient": "row, target, scale"}
     kernels = [
         f"\n@zoo.njit  # {each}\ndef {each}({parameters[each]}):\n    {bodies[each]}\n" for each in bodies
@@ -168,7 +168,8 @@ def test_loss_without_a_number_is_one_sentence(name, body):
     last = result.output.splitlines()[-1]
     assert last.startswith("Error: faults.py cannot be compiled: "), result.output
     assert failure.format(name=name) in last
-    assert last.endswith(f" (faults.py, line {line_of(name)}).")
+    line = line_of(name) + 2 * body.startswith("names")  # of the name, or of the kernel
+    assert last.endswith(f" (faults.py, line {line}).")
     assert "Traceback" not in result.output
 
 

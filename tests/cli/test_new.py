@@ -12,13 +12,12 @@ import string
 import subprocess
 import sys
 import tarfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import zoo
@@ -33,13 +32,19 @@ from zoo.cli.commands.new import (
     write_directory,
 )
 from zoo.errors import CheckpointError, UsageError
-from zoo.registry import load_cell_file
+from zoo.kernels import pure_python
+from zoo.registry import load_cell_file, registry_of
+from zoo.registry.hookspecs import CLASSES_BY_KIND, KINDS, hook_name
+from zoo.registry.plugin_files import load_component_file
 from zoo.testing import reference
-from zoo.testing.laws import CELL_CHECKS
 
 ROOT = Path(zoo.__file__).parents[1]
-FILES = [".gitignore", "README.md", "my_cells.py", "pyproject.toml", "test_my_cells.py"]
-LONG = "p" * 64, "c" * 64  # the longest names there may be: their lines must be well formed too
+FILES = [".gitignore", "README.md", "my_cells/__init__.py", "my_cells/my_cell.py", "pyproject.toml"]
+FILES += ["test_my_cell.py"]
+ALL = {kind: f"my_{kind}" for kind in KINDS}
+# The longest and the shortest names: their lines must be well formed, too.
+LONG = "p" * 64, {kind: kind[:3] + "x" * 61 for kind in KINDS}
+SHORT = "a", {kind: chr(ord("b") + n) for n, kind in enumerate(KINDS)}
 
 
 def run(*args: str) -> Result:
@@ -55,8 +60,16 @@ def process(*command: str, cwd: Path | None = None, **environ: str) -> str:
     return done.stdout
 
 
-def generate(folder: Path, project: str = "my-cells", cell: str | None = None) -> Path:
-    files = package_files(package_names(project, cell))
+def file_names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def flags(names: dict[str, str]) -> list[str]:
+    return [word for kind, name in names.items() for word in (f"--{kind}", name)]
+
+
+def generate(folder: Path, project: str = "my-plugins", names: dict[str, str] | None = None) -> Path:
+    files = package_files(package_names(project, ALL if names is None else names))
     write_directory(folder / project, {path: file.text for path, file in files.items()})
     return folder / project
 
@@ -75,7 +88,7 @@ def test_writes_a_package_and_prints_next_steps(here):
     result = run("my-cells")
     assert result.exit_code == 0, result.stderr
     assert sorted(path.name for path in here.iterdir()) == ["my-cells"]
-    assert sorted(path.name for path in (here / "my-cells").iterdir()) == FILES
+    assert file_names(here / "my-cells") == FILES
     wrote, _, steps = result.output.partition("\nNext:\n")
     assert wrote.startswith("Wrote my-cells:\n")
     assert all(f"  {name} " in wrote for name in FILES)
@@ -89,14 +102,42 @@ def test_writes_a_package_and_prints_next_steps(here):
 def test_cell_and_directory_flags(here):
     result = run("My.Cells", "--cell", "fast_weights", "--out", str(here / "a b"))
     assert f"pip install -e '{here}/a b[test]'\n  zoo check fast_weights\n" in result.output
-    assert "class FastWeights(zoo.Cell):" in (here / "a b" / "my_cells.py").read_text(encoding="utf-8")
+    module = here / "a b" / "my_cells" / "fast_weights.py"
+    assert "class FastWeights(zoo.Cell):" in module.read_text(encoding="utf-8")
     assert 'name = "My.Cells"' in (here / "a b" / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_empty_directory_is_used(here):
     (here / "my-cells").mkdir()
     assert run("my-cells").exit_code == 0
-    assert sorted(path.name for path in (here / "my-cells").iterdir()) == FILES
+    assert file_names(here / "my-cells") == FILES
+
+
+@given(st.sets(st.sampled_from(KINDS), min_size=1))
+@settings(max_examples=10)
+def test_each_component_has_a_module_a_test_and_an_entry_point(kinds):
+    names = {kind: ALL[kind] for kind in kinds}
+    files = package_files(package_names("my-plugins", names))
+    modules = {f"my_plugins/{name}.py" for name in names.values()}
+    tests = {f"test_{name}.py" for name in names.values()}
+    others = {"pyproject.toml", "my_plugins/__init__.py", "README.md", ".gitignore"}
+    assert files.keys() == modules | tests | others
+    points = re.findall(r'^(\w+) = "my_plugins\.(\w+)"$', files["pyproject.toml"].text, re.MULTILINE)
+    assert sorted(points) == sorted((name, name) for name in names.values())
+    for kind, name in names.items():
+        assert f"def {hook_name(kind)}(" in files[f"my_plugins/{name}.py"].text
+        assert f"| {kind} `{name}` |" in files["README.md"].text
+
+
+def test_flag_of_each_kind_and_next_steps(here):
+    result = run("my-plugins", *flags(ALL))
+    assert result.exit_code == 0, result.stderr
+    steps = [line.strip() for line in result.output.partition("\nNext:\n")[2].splitlines()]
+    checked = [f"{kind}:my_{kind}" for kind in sorted(KINDS) if kind not in ("cell", "modifier", "tracker")]
+    checks = [f"zoo check {spec}" for spec in sorted([*checked, "my_cell", "vanilla+my_modifier"])]
+    assert steps[0] == "pip install -e './my-plugins[test]'"
+    assert sorted(steps[1:-1]) == checks
+    assert steps[-1] == "pytest ./my-plugins"
 
 
 def test_imports_no_compiler(here):
@@ -114,11 +155,11 @@ def test_imports_no_compiler(here):
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        ([], 2, "NAME is missing; expected `zoo new [OPTIONS] NAME`."),
+        ([], 2, "PACKAGE is missing; expected `zoo new [OPTIONS] PACKAGE`."),
         (["my cells"], 2, "'my cells' is not a valid package name"),
         (["a/b"], 2, "--out sets the directory"),
         ([".."], 2, "'..' is not a valid package name"),
-        ([""], 2, "NAME is empty; give a value"),
+        ([""], 2, "PACKAGE is empty; give a value"),
         (["cells-"], 2, "starts and ends with a letter or digit"),
         (["zellén"], 2, "is not a valid package name"),
         (["cells\n"], 2, "'cells\\n' is not a valid package name"),
@@ -135,8 +176,12 @@ def test_imports_no_compiler(here):
         (["my-cells", "--cell", "my-cell"], 2, "'my-cell' cannot be registered"),
         (["my-cells", "--cell", ""], 2, "--cell is empty"),
         (["my-cells", "--cell", "x(zoo.Cell): pass\n"], 2, "cannot be registered"),
-        (["my-cells", "--cell", "none"], 2, "cell 'none' would be the class None, a Python keyword"),
+        (["my-cells", "--cell", "none"], 2, "'none' would give the class None, a Python keyword"),
         (["my-cells", "--cell", "vanilla"], 2, "cell name 'vanilla' is taken: recurrent-zoo"),
+        (["my-cells", "--cell", "any"], 2, "'any' would give the class Any, a name that its module imports"),
+        (["my-cells", "--task", "callable"], 2, "would give the class Callable, a name that its module"),
+        (["a", "--loss", "x", "--task", "x"], 2, "'x' is the name of a loss and a task; give each component"),
+        (["test-x", "--task", "x"], 2, "would be the module 'test_x', the name of a test of the task 'x'"),
         (["my-cells", "--out", "a/b"], 2, "create it first"),
         (["my-cells", "--out", "."], 2, "is the directory you are in"),
     ],
@@ -146,6 +191,16 @@ def test_invalid_arguments_are_errors(args, code, words, here):
     assert words in " ".join(result.stderr.split())
     assert result.exit_code == code
     assert list(here.iterdir()) == []  # what fails leaves nothing behind
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_taken_name_of_each_kind_is_an_error(kind, here):
+    registered = zoo.list_losses() if kind == "loss" else registry_of(CLASSES_BY_KIND[kind]).list()
+    result = run("my-plugins", f"--{kind}", registered[0])
+    words = f"Error: {kind} name {registered[0]!r} is taken: "
+    assert (result.exit_code, result.stderr[: len(words)]) == (2, words)
+    assert result.stderr.endswith(f" registered it; choose another with --{kind}.\n")
+    assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -159,7 +214,7 @@ def test_module_name_is_lower_snake_case(project, module):
     ("project", "cell"), [("my-cells", "my_cell"), ("cells", "cell"), ("supercells", "supercells")]
 )
 def test_default_cell_name_is_that_of_the_package(project, cell):
-    assert package_names(project).cell == cell
+    assert [(each.kind, each.name) for each in package_names(project, {}).components] == [("cell", cell)]
 
 
 @given(st.from_regex(r"[a-z][a-z0-9_]{0,63}", fullmatch=True))
@@ -198,6 +253,21 @@ def test_nothing_is_overwritten(here):
     assert [path.name for path in here.rglob("*")] == ["my-cells", "thesis.tex"]
 
 
+def test_existing_package_is_not_changed_and_the_error_names_the_lines_to_add(here):
+    package = generate(here)
+    before = {path: path.read_bytes() for path in package.rglob("*") if path.is_file()}
+    result = run("my-plugins", "--loss", "focal", "--task", "count")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "Error: my-plugins is not empty, and nothing is overwritten; choose another with --out. To add to "
+        "the package there, copy my_plugins/focal.py and test_focal.py and my_plugins/count.py and "
+        'test_count.py from the new one, and write `focal = "my_plugins.focal"` and `count = '
+        '"my_plugins.count"` below '
+        "[project.entry-points.zoo] in my-plugins/pyproject.toml.\n"
+    )
+    assert before == {path: path.read_bytes() for path in package.rglob("*") if path.is_file()}
+
+
 def test_file_is_not_replaced(here):
     (here / "my-cells").write_text("years of work", encoding="utf-8")
     assert "Error: my-cells is a file; choose another directory" in run("my-cells").stderr
@@ -207,7 +277,7 @@ def test_file_is_not_replaced(here):
 @pytest.mark.parametrize("stop", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 @pytest.mark.parametrize("at", range(len(FILES)))
 def test_failure_leaves_nothing(here, monkeypatch, stop, at):
-    texts = [file.text for file in package_files(package_names("my-cells")).values()]
+    texts = [file.text for file in package_files(package_names("my-cells", {})).values()]
     original = Path.write_text
 
     def write_text(self: Path, data: str, **how: str) -> int:
@@ -261,10 +331,10 @@ def test_link_to_an_empty_directory_is_followed(here):
 # ---- what it wrote ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("names", [("my-cells", None), LONG, ("a", "a_b")], ids=lambda names: names[0][:9])
+@pytest.mark.parametrize("names", [("my-cells", {}), LONG, SHORT], ids=lambda names: names[0][:9])
 def test_files_are_well_formed(here, names):
     package = generate(here, *names)
-    for file in package.glob("*.py"):
+    for file in package.rglob("*.py"):
         py_compile.compile(str(file), doraise=True, cfile=str(here / "compiled"))
     for command in (
         ["check", "--no-cache"],
@@ -272,26 +342,28 @@ def test_files_are_well_formed(here, names):
         ["format", "--no-cache", "--check"],
     ):
         process(sys.executable, "-m", "ruff", *command, "--isolated", ".", cwd=package)
-    assert not any("$" in file.read_text(encoding="utf-8") for file in package.iterdir())
+    assert not any("$" in file.read_text(encoding="utf-8") for file in package.rglob("*") if file.is_file())
 
 
 def test_files_pass_mypy(here):
-    process(sys.executable, "-m", "mypy", "--config-file=", ".", cwd=generate(here))
+    process(sys.executable, "-m", "mypy", "--config-file=", "--strict", ".", cwd=generate(here))
 
 
-def test_package_loads_as_a_plugin(here):
-    module = generate(here) / "my_cells.py"
+def test_modules_load_as_plugins(here):
+    folder = generate(here) / "my_plugins"
+    modules = [str(folder / f"{name}.py") for name in ALL.values()]
     script = (
-        "import zoo, zoo.registry, sys\n"
-        "record = zoo.registry.load_plugin_file(sys.argv[1])\n"
-        "print(record.status, *record.provides, zoo.get_cell('my_cell', leak=0.1))\n"
+        "import zoo.registry, sys\n"
+        "for module in sys.argv[1:]:\n"
+        "    record = zoo.registry.load_plugin_file(module)\n"
+        "    print(record.status, *record.provides)\n"
     )
-    printed = process(sys.executable, "-c", script, str(module), ZOO_PLUGINS="")
-    assert printed == "loaded cell my_cell MyCell(leak=0.1)\n"
+    printed = process(sys.executable, "-c", script, *modules, ZOO_PLUGINS="")
+    assert printed.splitlines() == [f"loaded {kind} {name}" for kind, name in ALL.items()]
 
 
 def test_step_equals_the_documented_equation(here):
-    cell = load_cell_file(f"{generate(here) / 'my_cells.py'}:MyCell")(leak=0.2)
+    cell = load_cell_file(f"{generate(here) / 'my_plugins' / 'my_cell.py'}:MyCell")(leak=0.2)
     rng = np.random.default_rng(0)
     arrays = {name: rng.standard_normal(shape) for name, shape in cell.param_shapes(3, 4).items()}
     x, h = rng.standard_normal((5, 2, 3)), rng.standard_normal((2, 4))
@@ -302,13 +374,54 @@ def test_step_equals_the_documented_equation(here):
     np.testing.assert_allclose(last["h"], h, rtol=1e-12, atol=1e-14)
 
 
+def test_loss_is_least_at_the_expectile(here):
+    loss = load_component_file(f"{generate(here) / 'my_plugins' / 'my_loss.py'}:MY_LOSS").with_options(
+        level=0.8
+    )
+    targets = np.random.default_rng(0).exponential(size=50)
+    grid = np.linspace(0, 4, 801)
+    with pure_python():
+        means = [np.mean([loss.row_loss(np.array([o]), np.array([t]), 0.8) for t in targets]) for o in grid]
+    best = grid[np.argmin(means)]
+    # Newey & Powell 1987: 0.8 of the distances to an expectile lie above it.
+    above, below = np.maximum(targets - best, 0).sum(), np.maximum(best - targets, 0).sum()
+    assert 0.8 * above == pytest.approx(0.2 * below, rel=0.02)
+
+
+def test_constraint_scales_columns_down_to_the_limit(here):
+    path = generate(here) / "my_plugins" / "my_constraint.py"
+    constraint = load_component_file(f"{path}:MyConstraint")(limit=2.0)
+    values = np.random.default_rng(0).normal(size=(6, 20)) * np.linspace(0, 3, 20)
+    before = values.copy()
+    constraint.project(values, before)
+    norms, now = np.linalg.norm(before, axis=0), np.linalg.norm(values, axis=0)
+    np.testing.assert_allclose(now, np.minimum(norms, 2.0))
+    np.testing.assert_allclose(values * norms, before * now, atol=1e-12)  # the direction stays
+    with pytest.raises(
+        UsageError, match=r"constraint 'my_constraint': b has the shape \(4,\); choose a matrix"
+    ):
+        constraint.check("b", (4,))
+
+
+def test_task_asks_for_the_order_of_two_tokens(here):
+    task = load_component_file(f"{generate(here) / 'my_plugins' / 'my_task.py'}:MyTask")(length=20)
+    batch = task.batch(0, 200)
+    for tokens, classes in zip(batch.inputs.T, batch.targets.T, strict=True):
+        (first, second), marks = np.flatnonzero(tokens >= 4), tokens[tokens >= 4]
+        assert 2 <= first < 4
+        assert 10 <= second < 12
+        assert classes[-1] == 2 * (marks[0] == 5) + (marks[1] == 5)
+    assert {*batch.targets[-1].tolist()} == {0, 1, 2, 3}
+
+
 # ---- installed ----------------------------------------------------------------------------------------
 
 
 def test_source_distribution_holds_no_runs(here):
     """``zoo train`` and tests in the folder of the package leave files that nobody should upload."""
     package = generate(here)
-    for left in ("runs/adding/config.json", "__pycache__/my_cells.cpython-311.pyc", "notes.txt"):
+    written = file_names(package)
+    for left in ("runs/a/config.json", "my_plugins/__pycache__/my_cell.cpython-311.pyc", "notes.txt"):
         (package / left).parent.mkdir(parents=True, exist_ok=True)
         (package / left).write_text("{}", encoding="utf-8")
     process(
@@ -317,7 +430,7 @@ def test_source_distribution_holds_no_runs(here):
     (archive,) = (here / "dist").iterdir()
     with tarfile.open(archive) as opened:
         names = {name.partition("/")[2] for name in opened.getnames()}
-    assert names == {*FILES, "PKG-INFO"}
+    assert names == {*written, "PKG-INFO"}
 
 
 def wheel(source: Path, out: Path) -> Path:
@@ -342,32 +455,24 @@ def installed(package, tmp_path_factory):
 
 def test_installed_package_is_discovered(installed):
     listing = process(sys.executable, "-m", "zoo", "plugins", PYTHONPATH=str(installed))
-    row = ["my_cells", "my-cells", "0.1.0", "loaded", "cell", "my_cell"]
-    assert row in [line.split() for line in listing.splitlines()]
-    assert [path.name for path in installed.glob("*.py")] == ["my_cells.py"]
-    (distribution,) = importlib.metadata.distributions(name="my-cells", path=[str(installed)])
+    rows = [line.split() for line in listing.splitlines()]
+    for kind, name in ALL.items():
+        assert [name, "my-plugins", "0.1.0", "loaded", kind, name] in rows
+    modules = {"__init__.py", *(f"{name}.py" for name in ALL.values())}
+    assert {path.name for path in installed.rglob("*.py")} == modules
+    (distribution,) = importlib.metadata.distributions(name="my-plugins", path=[str(installed)])
     assert f"recurrent-zoo>={zoo.__version__}" in (distribution.requires or [])
     assert any("recurrent-zoo[testing]" in need and "test" in need for need in distribution.requires or [])
 
 
 def test_installed_package_passes_its_tests(package, installed, tmp_path):
-    shutil.copy(package / "test_my_cells.py", tmp_path)
+    for test in package.glob("test_*.py"):
+        shutil.copy(test, tmp_path)
     options = ["-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
-    # Plain Python, the source of the kernels: compiling them eight times takes 12 s of a processor. Installed
-    # kernels are compiled in test_example_plugin.py, a leaky step by the laws of leaky_rnn.
-    surroundings = {"PYTHONPATH": str(installed), "ZOO_TEST_EXAMPLES": "2", "NUMBA_DISABLE_JIT": "1"}
+    # Plain Python, the source of the kernels: compiling a cell eight times takes 12 s of a processor.
+    # Installed kernels are compiled in test_example_plugin.py, a leaky step by the laws of leaky_rnn. The two
+    # laws that are left out take 58 of the 74 s of a block.
+    options += ["-k", "not check_large_sizes and not check_learns"]
+    surroundings = {"PYTHONPATH": str(installed), "ZOO_TEST_EXAMPLES": "1", "NUMBA_DISABLE_JIT": "1"}
     printed = process(sys.executable, "-m", "pytest", *options, **surroundings)
-    assert f"{len(CELL_CHECKS) - 2} passed, 2 skipped" in printed, printed  # two laws need the compiler
-
-
-@pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="needs the source tree")
-def test_wheel_writes_the_same_package(package, tmp_path):
-    zipfile.ZipFile(wheel(ROOT, tmp_path / "dist")).extractall(tmp_path / "zoo")
-    script = (
-        "import sys; place = sys.argv.pop(1); sys.path.insert(0, place); import zoo;"
-        "assert zoo.__file__.startswith(place); from zoo.cli import main; main()"
-    )
-    process(sys.executable, "-c", script, str(tmp_path / "zoo"), "new", "my-cells", cwd=tmp_path)
-    for file in package.iterdir():
-        if file.is_file():
-            assert (tmp_path / "my-cells" / file.name).read_bytes() == file.read_bytes()
+    assert re.search(r"\d+ passed, 7 skipped, 6 deselected in ", printed), printed  # laws of compiled kernels

@@ -352,7 +352,11 @@ def test_typescript_is_not_a_ts_file(tmp_path):
         (table(), {"input": ("x", "z")}, "table has no column 'z'"),
         (table(), {"input": ("x", "label")}, "column 'label' is the label and has another role"),
         (table(x=[*map(str, range(8)), "up"]), {}, "row 8, column 'x': found 'up'; expected a number."),
-        (table(x=[*range(8), np.inf]), {}, "row 8, column 'x': found inf; expected a finite number of at most 1e+100."),
+        (
+            table(x=[*range(8), np.inf]),
+            {},
+            "row 8, column 'x': found inf; expected a finite number of at most",
+        ),
         (
             table(id=[*"aaabbbbb", None]),
             {},

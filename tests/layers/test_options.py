@@ -7,6 +7,8 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 import zoo
 from zoo.layers import StackConfig
@@ -61,9 +63,38 @@ def test_options_of_a_cell_as_arguments(make, cell, shown):
         make(cell, 3, 8, forget_bias=1.0)
 
 
+@given(st.lists(st.sampled_from(["lstm", "gru", "lstm+zoneout", "prenorm(vanilla)"]), min_size=2, max_size=5))
+@settings(max_examples=20)
+def test_options_of_a_stack_as_arguments(cells):
+    """The advice is a list of cells that the layer takes."""
+    assume("lstm" in "".join(cells))
+    for cell in (cells, tuple(cells), ",".join(cells)):
+        with pytest.raises(TypeError, match=r"It is an option of 'lstm.* in the stack: give cell=") as raised:
+            zoo.Recurrent(cell, 3, 8, forget_bias=2.0)
+        advice = str(raised.value).rpartition("give cell=")[2].removesuffix(".")
+        options = [", forget_bias=2.0" if "lstm" in name else "" for name in cells]
+        calls = [f"zoo.get_cell({n!r}{o})" if o else repr(n) for n, o in zip(cells, options, strict=True)]
+        assert advice == f"[{', '.join([*calls[:4], *['...'][: len(calls) > 4]])}]"
+        if len(cells) < 5:
+            chosen = zoo.Recurrent(eval(advice), 3, 8, len(cells)).stack.directions
+            assert [d.cell.options.get("forget_bias") for d in chosen] == [
+                2.0 if o else None for o in options
+            ]
+
+
 @pytest.mark.parametrize(
     ("cell", "name", "words"),
     [
+        (
+            ["lstm", Own],
+            "forget_bais",
+            "? Give cell=[zoo.get_cell('lstm', forget_bias=2), Own(forget_bias=2)].",
+        ),
+        (
+            "2*gla",
+            "head",
+            "Did you mean the option 'heads' of 'gla' in the stack? Give cell=[zoo.get_cell('gla', ",
+        ),
         ("gla", "head", " Did you mean the option 'heads' of the cell? Give zoo.get_cell('gla', heads=2)."),
         (
             "lstm",
@@ -91,7 +122,7 @@ def test_unknown_arguments():
         TypeError, match=r"'zzz'\. Its arguments are cell, input_size, .*, learned_state, precision, dtype\.$"
     ):
         zoo.Recurrent("lstm", 3, 8, zzz=2)
-    for unknown in ("lstn", 3, ["lstm", "gru"], None):
+    for unknown in ("lstn", "lstm,lstn", 3, ["gru", "vanilla"], ["lstm", 3], [], None):
         with pytest.raises(TypeError, match=r"'forget_bias'\. Its arguments are cell, "):
             zoo.Recurrent(unknown, 3, 8, forget_bias=1.0)
     model = zoo.SequenceModel("vanilla", 2, 3, 4)

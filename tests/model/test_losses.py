@@ -7,12 +7,15 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import zoo
 from zoo.base.loss import loss_table
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.kernels import pure_python
 from zoo.model.readout import readout_kernels
+from zoo.model.targets import as_targets
 
 LOSSES = loss_table()
 
@@ -349,6 +352,55 @@ def test_runs_of_language_models_resume_with_their_loss(tmp_path):
 # ---- definitions --------------------------------------------------------------------------------------
 
 
+BOUNDS = st.none() | st.integers(-5, 5)
+
+
+@given(BOUNDS, BOUNDS, st.lists(st.integers(-6, 6), min_size=4, max_size=4), st.integers(0, 15))
+def test_targets_outside_of_the_range_of_a_loss_are_an_error(low, high, numbers, mask):
+    """Targets with the weight zero do not count."""
+    assume(low is None or high is None or low < high)
+    loss = zoo.Loss("mine", log_cosh, log_cosh_and_grad, low=low, high=high)
+    targets = np.array(numbers, float).reshape(2, 2, 1)
+    weights = np.array([mask >> n & 1 for n in range(4)], float).reshape(2, 2)
+    assume(weights.any())
+    counted = targets[weights > 0]
+    is_valid = all((low is None or t >= low) and (high is None or t <= high) for t in counted.ravel())
+    given_targets = targets, weights, loss, (2, 2), 1, np.dtype(np.float64), "model"
+    if is_valid:
+        values, _ = as_targets(*given_targets)
+        np.testing.assert_array_equal(values[weights > 0], counted)
+        assert loss.target_range[0] <= values.min() <= values.max() <= loss.target_range[1]
+    else:
+        with pytest.raises(UsageError, match=r"targets run from .*; expected numbers (of|from) .* 'mine'"):
+            as_targets(*given_targets)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        ({"low": 0.0}, "numbers of at least 0"),
+        ({"high": 2}, "numbers of at most 2"),
+        ({"low": -1, "high": 1}, "numbers from -1 to 1"),
+        ({}, "numbers"),
+    ],
+)
+def test_range_of_targets_in_words(bounds, words):
+    assert zoo.Loss("mine", log_cosh, log_cosh_and_grad, **bounds).target_text == words
+    assert zoo.get_loss("binary").target_text == "numbers from 0 to 1"
+    assert zoo.get_loss("cross_entropy").target_text == "classes"
+
+
+def test_counts_must_not_be_negative_in_fit():
+    options = {"sharpness": zoo.Option(1.0)}
+    loss = zoo.Loss("mine", log_cosh, log_cosh_and_grad, options=options, low=0)
+    model = zoo.SequenceModel("vanilla", 1, 1, 2, loss=loss)
+    x = np.zeros((3, 4, 1))
+    with pure_python():
+        model.fit(x, x, epochs=1)
+        with pytest.raises(UsageError, match=r"from -1\.0 to 0\.0; expected numbers of at least 0"):
+            model.fit(x, x - np.eye(3, 4)[..., None], epochs=1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -357,6 +409,13 @@ def test_runs_of_language_models_resume_with_their_loss(tmp_path):
         ({"row_loss_and_grad": None}, "row_loss_and_grad is None; expected a zoo.njit kernel"),
         ({"target": "rank"}, "target is 'rank'; expected one of class, probability, value"),
         ({"options": {"n": zoo.Option(1)}}, "expected a zoo.Option with a default of type float"),
+        ({"low": "0"}, "loss 'mine': low is '0'; expected a finite number, or None"),
+        ({"high": np.inf}, "high is inf; expected a finite number, or None"),
+        ({"low": np.nan}, "low is nan; expected a finite number, or None"),
+        ({"low": True}, "low is True; expected a finite number, or None"),
+        ({"low": 1, "high": 1.0}, "low is 1 and high is 1.0; expected low < high"),
+        ({"low": 0, "target": "class"}, "low is 0 and target is 'class'; leave it out"),
+        ({"high": 1, "target": "probability"}, "high is 1 and target is 'probability'; leave it out"),
     ],
 )
 def test_invalid_definitions_raise(arguments, words):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
@@ -262,6 +263,20 @@ def test_shipped_optimizer_declares_scale_free_where_it_is(optimizer: type[zoo.O
 def test_declaration_of_updates_is_a_boolean(name: str, value: Any) -> None:
     with pytest.raises(zoo.DefinitionError, match=f"{name} is {value!r}; expected True or False"):
         broken(sound, **{name: value})
+
+
+def plain(theta, grad, slots, step, lr):
+    return theta - theta.dtype.type(lr) * grad, (slots[0] + grad,)
+
+
+@pytest.mark.parametrize("check", laws.OPTIMIZER_CHECKS, ids=lambda check: check.__name__)
+def test_laws_of_compiled_kernels_are_skipped_for_a_python_function(check: Any) -> None:
+    advice = "update runs as plain Python; write @zoo.njit above its definition to compile it"
+    skipped = {"check_jit_equals_python": advice, "check_compiles_once": advice}
+    skipped |= {"check_reference": "the class has", "check_scale_free": "the class declares"}
+    is_skipped = check.__name__ in skipped
+    with pytest.raises(SkipTest, match=skipped[check.__name__]) if is_skipped else nullcontext():
+        check(broken(plain))
 
 
 def test_law_is_skipped_if_class_declares_exception() -> None:

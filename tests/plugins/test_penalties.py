@@ -62,6 +62,31 @@ def test_classes_without_their_method():
         type("Nothing", (zoo.Constraint,), {"__doc__": "No method."})
 
 
+@pytest.mark.parametrize(
+    ("base", "method", "arguments"),
+    [
+        (zoo.Penalty, "value_and_grad", "values, weights"),
+        (zoo.Constraint, "project", "values, initial"),
+        (zoo.Constraint, "start", "values"),
+        (zoo.Constraint, "check", "name, shape"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        (staticmethod(lambda *given: None), "is a static method"),
+        (lambda self: None, "(self); expected"),
+        (lambda self, a, b, c: None, "(self, a, b, c); expected"),
+    ],
+)
+def test_methods_with_other_parameters(base, method, arguments, function, problem):
+    body = {"__doc__": "Wrong.", "project": lambda self, values, initial: None, method: function}
+    with pytest.raises(DefinitionError) as raised:
+        type("Wrong", (base,), body)
+    assert problem in str(raised.value)
+    assert str(raised.value).endswith(f"expected a method, `def {method}(self, {arguments})`.")
+
+
 def test_a_penalty_that_returns_something_else():
     class Wrong(zoo.Penalty):
         "No gradient."

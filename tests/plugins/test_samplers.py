@@ -6,6 +6,7 @@ import itertools
 import math
 import subprocess
 import sys
+from contextlib import nullcontext
 from fractions import Fraction
 from unittest import SkipTest
 
@@ -511,6 +512,23 @@ class Honest(zoo.Sampler, abstract=True):
     @zoo.njit
     def transform(logits):
         return logits.copy()
+
+
+class Plain(Honest):
+    """Keeps the logits, in plain Python."""
+
+    def transform(logits):
+        return logits.copy()
+
+
+@pytest.mark.parametrize("check", SAMPLER_CHECKS, ids=lambda check: check.__name__)
+def test_laws_of_compiled_kernels_are_skipped_for_a_python_function(check):
+    advice = "transform runs as plain Python; write @zoo.njit above its definition to compile it"
+    skipped = {"check_jit_equals_python": advice, "check_compiles_once": advice}
+    skipped |= {"check_reference": "the class has"}
+    is_skipped = check.__name__ in skipped
+    with pytest.raises(SkipTest, match=skipped[check.__name__]) if is_skipped else nullcontext():
+        check(Plain())
 
 
 class Silent(Honest):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -181,6 +182,45 @@ def test_tracker_without_open_raises():
             """Says nothing."""
 
             card = CARD
+
+
+async def coroutine(self, start_event): ...
+
+
+async def generator(self, start_event):
+    yield print
+
+
+OPENS = {
+    "async def": (coroutine, "open is asynchronous, `async def`"),
+    "async generator": (generator, "open is asynchronous, `async def`"),
+    "asynccontextmanager": (asynccontextmanager(generator), "open is asynchronous, `async def`"),
+    "static method": (staticmethod(lambda start_event: None), "open is a static method"),
+    "class method": (classmethod(lambda cls, start_event: None), "open is a class method"),
+    "property": (property(lambda self: None), "open is a property"),
+    "string": ("runs.txt", "open is 'runs.txt'"),
+    "no parameter": (lambda self: None, "found open(self)"),
+    "no self": (lambda: None, "found open()"),
+    "one too many": (contextmanager(lambda self, event, file: None), "found open(self, event, file)"),
+    "keyword only": (lambda self, *, start_event: None, "found open(self, *, start_event)"),
+}
+
+
+@pytest.mark.parametrize("form", OPENS)
+def test_open_that_cannot_be_called_is_an_error_of_the_class(form):
+    function, problem = OPENS[form]
+    words = f"{problem}; expected a method, `def open(self, start_event)`."
+    with pytest.raises(zoo.DefinitionError, match=re.escape(words)):
+        type("Wrong", (zoo.Tracker,), {"__doc__": "Cannot be opened.", "card": CARD, "open": function})
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda self, event: None, lambda self, event, more=1: None, lambda *given: None, contextmanager(print)],
+)
+def test_open_may_have_other_parameters_if_it_takes_the_event(function):
+    made = type("Right", (zoo.Tracker,), {"__doc__": "Can be opened.", "card": CARD, "open": function})
+    assert made().options == {}
 
 
 def test_numbers_of_an_event():

@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import zoo
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.kernels import pure_python
 from zoo.testing import LOSS_CHECKS, check_in_child, check_loss
+from zoo.testing.losses import draw_problem
 from zoo.testing.report import name_of
 
 
@@ -295,6 +298,41 @@ def test_losses_that_expect_other_numbers_of_outputs_differ():
 def test_invalid_numbers_of_outputs_raise(outputs):
     with pytest.raises(DefinitionError, match=r"outputs is .*; expected an integer of at least 1, or None"):
         of(outputs=outputs)
+
+
+def poisson(row, target):
+    """Negative log-likelihood of counts with the rate exp(o), without log(t!)."""
+    total = 0.0
+    for v in range(row.size):
+        total += np.exp(float(row[v])) - abs(float(target[v])) * float(row[v])
+    return total
+
+
+def poisson_and_grad(row, target, scale):
+    loss = poisson(row, target)
+    for v in range(row.size):
+        row[v] = scale * (np.exp(row[v]) - target[v])
+    return loss
+
+
+def test_laws_draw_negative_targets_unless_a_loss_has_none():
+    """The sign of the target has an effect on the gradient alone, which counts do not show."""
+    with pure_python():
+        advice = r"The law holds if no target is negative: .* state it, zoo\.Loss\(\.\.\., low=0\.0\)\."
+        with pytest.raises(AssertionError, match=advice):
+            CHECKS["check_gradient"](of(poisson, poisson_and_grad))
+        assert check_loss(of(poisson, poisson_and_grad, low=0), on_fail="collect").ok
+
+
+@given(
+    st.none() | st.floats(-1e6, 1e6), st.none() | st.floats(1e-3, 1e6), st.integers(1, 9), st.integers(0, 99)
+)
+def test_drawn_targets_are_in_the_range(low, width, rows, seed):
+    loss = of(low=low, high=None if width is None else (low or 0) + width)
+    targets = draw_problem(loss, rows, 5, seed).targets
+    least, most = loss.target_range
+    assert ((targets >= least) & (targets <= most)).all()
+    assert (draw_problem(of(), 20, 5, seed).targets < 0).any()
 
 
 def test_unknown_losses_raise():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
+from zoo.arguments import short_repr
 from zoo.base.card import TEMPLATE as CARD_TEMPLATE
 from zoo.base.card import Card, bibtex_entry, derived_card
 from zoo.base.code_version import code_version, is_shipped, version_of
@@ -341,6 +342,36 @@ def check_kernel_signature(
         raise DefinitionError(
             f"{cls.error_name()}: option {strings[0]!r} is a string; kernels take numbers and booleans only."
         )
+
+
+def check_method(cls: type[Component], name: str, arguments: tuple[str, ...]) -> None:
+    """Check that a class has a method with these arguments, which is not asynchronous.
+
+    Args:
+        cls: The class.
+        name: Name of the method.
+        arguments: Names of the arguments after ``self``.
+
+    Raises:
+        DefinitionError: if it has another form, for example a static method.
+    """
+    method = inspect.getattr_static(cls, name)
+    expected = f"expected a method, `def {name}(self, {', '.join(arguments)})`"
+    if isinstance(method, (staticmethod, classmethod)) or not callable(method):
+        raise DefinitionError(f"{cls.error_name()}: {name} is {_description(method)}; {expected}.")
+    function = inspect.unwrap(method)
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise DefinitionError(f"{cls.error_name()}: {name} is asynchronous, `async def`; {expected}.")
+    signature = inspect.signature(method)
+    try:
+        signature.bind("self", *arguments)
+    except TypeError:
+        raise DefinitionError(f"{cls.error_name()}: found {name}{signature}; {expected}.") from None
+
+
+def _description(value: object) -> str:
+    kinds = {staticmethod: "a static method", classmethod: "a class method", property: "a property"}
+    return kinds.get(type(value)) or short_repr(value)
 
 
 def has_last_parameter(kernel: Any, name: str) -> bool:

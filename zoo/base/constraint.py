@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from zoo.base.component import Component
+from zoo.base.component import Component, check_method
 from zoo.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ class Constraint(Component, abstract=True):
                 f"{cls.error_name()}: project is missing; add a method project(self, values, initial) that "
                 f"changes the array `values` in place."
             )
+        check_method(cls, "project", ("values", "initial"))
+        check_method(cls, "start", ("values",))
+        check_method(cls, "check", ("name", "shape"))
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
         """Check that the constraint suits a parameter; the default accepts all parameters.

@@ -279,10 +279,7 @@ class Input(ArrayDeclaration):
         """The allowed values, such as ``"from 0 to 1"`` or ``"0 or 1"``; empty without bounds."""
         if self.choices is not None:
             return " or ".join(map(_limit_text, self.choices))
-        low, high = (None if bound is None else _limit_text(bound) for bound in (self.low, self.high))
-        if low and high:
-            return f"from {low} to {high}"
-        return f"of at least {low}" if low else f"of at most {high}" if high else ""
+        return range_text(self.low, self.high)
 
     def allows(self, value: float) -> bool:
         """Whether a number is within the bounds, or one of the choices."""
@@ -475,6 +472,14 @@ def _as_choices(choices: Any) -> tuple[float, ...]:
             f"zoo.Input: choices are {short_repr(choices)}; expected finite numbers, such as (0, 1)."
         )
     return tuple(choices)
+
+
+def range_text(low: float | None, high: float | None) -> str:
+    """The numbers between two bounds, such as ``"from 0 to 1"``; empty without bounds."""
+    least, most = (None if bound is None else _limit_text(bound) for bound in (low, high))
+    if least and most:
+        return f"from {least} to {most}"
+    return f"of at least {least}" if least else f"of at most {most}" if most else ""
 
 
 def _limit_text(limit: float) -> str:

@@ -9,12 +9,13 @@ import copy
 import copyreg
 import dataclasses
 import importlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo.arguments import as_elements, is_number, short_repr
-from zoo.base.declarations import Option
+from zoo.base.declarations import Option, range_text
 from zoo.base.names import check_component_name, did_you_mean
 from zoo.base.source_digest import source_digest
 from zoo.errors import DefinitionError, UsageError
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from zoo.array_types import Array
 
 
-TARGETS = {"class": "classes", "probability": "numbers from 0 to 1", "value": "numbers"}
-"""The kinds of targets, in words."""
+TARGETS = {"class": "classes", "probability": "numbers", "value": "numbers"}
+"""The kinds of targets, in words, without a range."""
 
 
 EXPECTED_WEIGHT = "a number from 1e-9 to 1e9"
@@ -58,6 +59,9 @@ class Loss:
             ``row_loss_and_grad``, for several rows at once: row n becomes the gradient of
             ``scale * weights[n]`` times its loss, and ``losses[n]`` its loss.
         outputs: The number of outputs V that the kernels expect, at least 1; None for any number.
+        low: Smallest target (inclusive), for ``target="value"``, such as 0 for counts. A smaller one in the
+            data is an error, and the laws draw no smaller one. None for no bound.
+        high: Largest target (inclusive), likewise.
         chosen: Values of options; use :meth:`with_options`.
         class_weights: Weight of each class in the mean; use :meth:`with_options`.
 
@@ -77,6 +81,8 @@ class Loss:
     chosen: Mapping[str, float] = field(default_factory=dict)
     class_weights: tuple[float, ...] | None = None
     outputs: int | None = None
+    low: float | None = None
+    high: float | None = None
 
     def __post_init__(self) -> None:
         """Check the row."""
@@ -90,6 +96,7 @@ class Loss:
                 f"{self.label()}: outputs is {short_repr(self.outputs)}; expected an integer of at least 1, "
                 f"or None for any number."
             )
+        self._check_range()
         for label, kernel in self._kernels().items():
             if not hasattr(kernel, "py_func"):
                 raise DefinitionError(
@@ -103,6 +110,36 @@ class Loss:
                 )
         named = {name: _named_option(name, option) for name, option in self.options.items()}
         object.__setattr__(self, "options", named)
+
+    def _check_range(self) -> None:
+        bounds = {name: bound for name in ("low", "high") if (bound := getattr(self, name)) is not None}
+        for name, bound in bounds.items():
+            if self.target != "value":
+                raise DefinitionError(
+                    f"{self.label()}: {name} is {short_repr(bound)} and target is {self.target!r}; leave it "
+                    f"out, since only targets of the kind 'value' have bounds of their own."
+                )
+            if not is_number(bound):
+                raise DefinitionError(
+                    f"{self.label()}: {name} is {short_repr(bound)}; expected a finite number, or None."
+                )
+        if len(bounds) == 2 and bounds["low"] >= bounds["high"]:
+            raise DefinitionError(
+                f"{self.label()}: low is {bounds['low']} and high is {bounds['high']}; expected low < high."
+            )
+
+    @property
+    def target_range(self) -> tuple[float, float]:
+        """The smallest and the largest target that is a number, infinite without a bound."""
+        if self.target == "probability":
+            return 0.0, 1.0
+        return (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
+
+    @property
+    def target_text(self) -> str:
+        """The targets in words: ``"classes"``, ``"numbers from 0 to 1"``, ``"numbers of at least 0"``."""
+        low, high = (0, 1) if self.target == "probability" else (self.low, self.high)
+        return " ".join(filter(None, (TARGETS[self.target], range_text(low, high))))
 
     def _kernels(self) -> dict[str, Any]:
         gradient = {"block": self.block} if self.block else {"row_loss_and_grad": self.row_loss_and_grad}
@@ -184,7 +221,8 @@ class Loss:
     def _identity(self) -> tuple[Any, ...]:
         """Names of the kernels, not the kernels: a plugin's file may be run twice."""
         kernels = [(kernel.__module__, kernel.__qualname__) for kernel in self._kernels().values()]
-        return self.name, self.target, self.values, self.class_weights, self.outputs, tuple(kernels)
+        declared = self.target, self.outputs, self.low, self.high
+        return self.name, declared, self.values, self.class_weights, tuple(kernels)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         row = loss_table().get(self.name)

@@ -6,7 +6,7 @@ import difflib
 import fnmatch
 import keyword
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from zoo.errors import DefinitionError, UsageError
 
@@ -155,13 +155,14 @@ def matching_names(pattern: str, names: Iterable[str], setting: str, others: Seq
     return matches
 
 
-def split_assignments(text: str, owner: str, advice: str = "") -> dict[str, str]:
+def split_assignments(text: str, owner: str, advice: str = "", known: Collection[str] = ()) -> dict[str, str]:
     """The values in ``"a=1,b=2"`` by name, as texts.
 
     Args:
         text: The assignments.
         owner: The beginning of messages.
         advice: The end of the message about a part that is not an assignment.
+        known: Names whose values may contain ``=``, as in ``y=huber:delta=1``. Other names may contain it.
 
     Raises:
         UsageError: if a part is no assignment, or a name is given twice.
@@ -169,6 +170,9 @@ def split_assignments(text: str, owner: str, advice: str = "") -> dict[str, str]
     values: dict[str, str] = {}
     for part in text.split(","):
         name, equals, value = (each.strip() for each in part.rpartition("="))
+        for each in known:
+            if part.strip().startswith(f"{each}="):
+                name, value = each, part.strip().removeprefix(f"{each}=").strip()
         if not (equals and name and value):
             raise UsageError(f"{owner}: {part.strip()!r} is not an assignment; write NAME=VALUE{advice}.")
         if name in values:

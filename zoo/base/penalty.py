@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from zoo.base.component import Component
+from zoo.base.component import Component, check_method
 from zoo.base.declarations import Option
 from zoo.errors import DefinitionError
 
@@ -46,6 +46,7 @@ class Penalty(Component, abstract=True):
                 f"{cls.error_name()}: value_and_grad is missing; add a method value_and_grad(self, values, "
                 f"weights) that returns the penalty and its gradient."
             )
+        check_method(cls, "value_and_grad", ("values", "weights"))
 
     def value_and_grad(self, values: Array, weights: Array) -> tuple[float, Array]:
         """The penalty without its factor, and its gradient, an array of the shape of ``values``.

@@ -91,7 +91,8 @@ class Task(Component, abstract=True):
                 )
         if not isinstance(cls.loss, Loss) and cls.loss not in tuple(loss_table()):
             raise DefinitionError(
-                f"{cls.error_name()}: loss is {cls.loss!r}; expected one of {', '.join(loss_table())}."
+                f"{cls.error_name()}: loss is {cls.loss!r}; expected one of {', '.join(loss_table())}, or "
+                f"one with options, as zoo.get_loss('huber', delta=0.1)."
             )
         if not cls.metric or (cls._has_metric_of_loss and "metric" not in vars(cls)):
             cls.metric, cls._has_metric_of_loss = cls._loss().metric, True

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from zoo.base.component import Component
+from zoo.base.component import Component, check_method
 from zoo.errors import DefinitionError, UsageError
 
 Event = Mapping[str, Any]
@@ -56,7 +56,7 @@ class Tracker(Component, abstract=True):
                 f"{cls.error_name()}: open is missing; add a context manager open(self, start_event) that "
                 f"yields a function to call with every event."
             )
-
+        check_method(cls, "open", ("start_event",))
         if inspect.isgeneratorfunction(cls.open):
             raise DefinitionError(
                 f"{cls.error_name()}: open is a generator; mark it @contextlib.contextmanager."

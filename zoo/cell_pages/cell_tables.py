@@ -12,7 +12,7 @@ from zoo.base import Block, Cell, Component, Input, Optimizer, State, Task
 from zoo.base.component import first_paragraph
 from zoo.base.declarations import ArrayDeclaration, Option
 from zoo.base.initializers import INITIALIZERS
-from zoo.base.loss import TARGETS, Loss
+from zoo.base.loss import Loss
 from zoo.base.task import reads_tokens
 from zoo.cell_pages.cell_info import option_prefix
 from zoo.tables import TextTable
@@ -61,7 +61,7 @@ def loss_tables(loss: Loss) -> list[TextTable]:
     weights = ("class_weights", "None", "a number above zero for each class", "weights of the classes")
     options = _options_table(loss.options, [weights] if loss.target == "class" else [])
     rows = (
-        ("targets", TARGETS[loss.target], "kind of the targets"),
+        ("targets", loss.target_text, "kind of the targets"),
         ("score", loss.metric, "metric of a task with this loss"),
     )
     return [TextTable("Loss", ("name", "value", "description"), rows), options]

@@ -47,7 +47,7 @@ SECTIONS = {
         "cite": "Print BibTeX references.",
     },
     "Write your own": {
-        "new": "Write a plugin package with one cell as a starting point.",
+        "new": "Write a plugin package with a component of any kind.",
         "check": "Check a cell or another component against its laws.",
         "plugins": "List the plugins, and why one failed to load.",
         "pages": "Write a Markdown page with a diagram for each cell and each block.",

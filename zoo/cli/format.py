@@ -182,7 +182,7 @@ def _constant(data: Event) -> str:
 def _losses_and_weights(config: Mapping[str, Any]) -> dict[str, str]:
     """The loss of each target, if they differ, and the column of the weights."""
     given, weight = str(config.get("loss")), config.get("weight")
-    losses = {"loss": given.replace(",", ", ")} if "=" in given else {}
+    losses = {"loss": given.replace(",", ", ")} if "=" in given.partition(":")[0] else {}
     return losses | ({"weight": f"{weight}, which multiplies the loss"} if weight else {})
 
 

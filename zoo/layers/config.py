@@ -19,7 +19,7 @@ from zoo.errors import UsageError, ZooError
 from zoo.kernels.precision import check_precision
 from zoo.layers.time_chunks import Recompute, check_recompute
 from zoo.layers.validation import as_cells, as_dtype, cells_label
-from zoo.registry import place_in_stack, resolve_cell_in_block
+from zoo.registry import layer_names, place_in_stack, resolve_cell, resolve_cell_in_block
 
 BlockLike: TypeAlias = str | type[Block] | Block
 CellLike: TypeAlias = str | type[Cell] | Cell
@@ -279,22 +279,39 @@ def with_options(owner: str, options: type, defaults: Mapping[str, Any]) -> Call
 
 
 def _cell_option_advice(cell: Any, name: str, value: Any, arguments: Sequence[str]) -> str:
-    """Advice for an argument that is an option of the cell, or the nearest to one; else empty."""
+    """Advice for an argument that is an option of the cells, or the nearest to one; else empty."""
     try:
-        resolved = None if cell is None else resolve_cells(cell)
+        given = layer_names(cell) if isinstance(cell, str) else cell
+        is_stack = isinstance(given, Sequence) and not (isinstance(cell, str) and len(given) == 1)
+        given = given if isinstance(given, Sequence) else [given]
+        layers = [] if cell is None else [resolve_cell(each) for each in given]
     except ZooError:
         return ""
-    if not isinstance(resolved, Cell):
+    options = {option: None for layer in layers for option in layer.options}
+    option = name if name in options else next(iter(near_names(name, [*arguments, *options], 1)), None)
+    if option not in options:
         return ""
-    options = resolved.options
-    nearest = [name] if name in options else near_names(name, [*arguments, *options], 1)
-    if not nearest or nearest[0] not in options:
-        return ""
-    start = f"zoo.get_cell({cell!r}, " if isinstance(cell, str) else f"{type(resolved).__name__}("
-    use = f"{start}{nearest[0]}={short_repr(value)})"
+    assignment = f"{option}={short_repr(value)}"
+    having = [option in layer.options for layer in layers]
+    texts = [
+        _with_option(each, layer, assignment if has_option else "")
+        for each, layer, has_option in zip(given, layers, having, strict=True)
+    ]
+    owner, use = "the cell", texts[0]
+    if is_stack:
+        names = dict.fromkeys(repr(layer.name) for layer, has in zip(layers, having, strict=True) if has)
+        shown = ", ".join([*texts[:4], *(["..."] if len(texts) > 4 else [])])
+        owner, use = f"{' and '.join(names)} in the stack", f"cell=[{shown}]"
     if name in options:
-        return f" It is an option of the cell: give {use}."
-    return f" Did you mean the option {nearest[0]!r} of the cell? Give {use}."
+        return f" It is an option of {owner}: give {use}."
+    return f" Did you mean the option {option!r} of {owner}? Give {use}."
+
+
+def _with_option(given: Any, cell: Cell, assignment: str) -> str:
+    """The code of a cell with an option set, or as it was given."""
+    if isinstance(given, str):
+        return f"zoo.get_cell({given!r}, {assignment})" if assignment else repr(given)
+    return f"{type(cell).__name__}({assignment})"
 
 
 def with_advice(owner: str, advise: Callable[[str, Any], str]) -> Callable[[Function], Function]:

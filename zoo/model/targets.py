@@ -78,7 +78,7 @@ def as_targets(
         weights = is_step.astype(np.float64) if weights is None else weights * is_step
     if not (times_rows[0] if weights is None else weights.any()):
         raise UsageError(f"{owner}: nothing counts, in {times_rows[0]} steps; expected a weight above zero.")
-    masked = targets if weights is None else _masked_targets(targets, weights)
+    masked = targets if weights is None else _masked_targets(targets, weights, loss)
     return _checked(masked, loss, outputs, dtype, f"{owner}: targets", is_of_last_step), weights
 
 
@@ -117,10 +117,13 @@ def _last_step_only(targets: Array, shape: tuple[int, ...], lengths: Array | Non
     return whole, weights
 
 
-def _masked_targets(targets: Array, weights: Array) -> Array:
-    """Replace targets of weight zero by zeros."""
+def _masked_targets(targets: Array, weights: Array, loss: Loss) -> Array:
+    """Replace targets of weight zero by zeros, or by the nearest number that the loss allows."""
     has_loss = weights > 0
-    return np.where(has_loss if targets.ndim == 2 else has_loss[..., None], targets, 0)
+    if loss.target == "class":
+        return np.where(has_loss, targets, 0)
+    low, high = loss.target_range
+    return np.where(has_loss[..., None], targets, min(max(0, low), high))
 
 
 def _checked(
@@ -136,9 +139,10 @@ def _checked(
             )
         return as_tokens(targets, outputs, owner, "classes")
     values = as_floats(targets, targets.shape, dtype, owner)
-    if loss.target == "probability" and not ((values >= 0) & (values <= 1)).all():
+    low, high = loss.target_range
+    if not ((values >= low) & (values <= high)).all():
         raise UsageError(
-            f"{owner} run from {values.min()} to {values.max()}; expected numbers from 0 to 1 where the loss "
+            f"{owner} run from {values.min()} to {values.max()}; expected {loss.target_text} where the loss "
             f"is {loss.name!r}."
         )
     return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Protocol
+from unittest import SkipTest
 
 import numpy as np
 
@@ -75,6 +76,20 @@ def require_docs(component: Component, declarations: Mapping[str, Any], variant:
         require(component, has_variant, "a card without a variant", "which variant it is")
         without_help = [name for name, each in declarations.items() if not each.help.strip()]
         require(component, not without_help, f"{without_help} without help", "a line of help each")
+
+
+def skip_unless_compiled(component: Component, kernel: str) -> None:
+    """Skip a law of compiled kernels for a function without ``@zoo.njit``, which runs as plain Python.
+
+    Args:
+        component: The component.
+        kernel: Name of its kernel.
+
+    Raises:
+        SkipTest: for a Python function, with advice.
+    """
+    if not hasattr(component.kernel(kernel), "py_func"):
+        raise SkipTest(f"{kernel} runs as plain Python; write @zoo.njit above its definition to compile it")
 
 
 def assert_same(

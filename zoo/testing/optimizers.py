@@ -16,7 +16,7 @@ from zoo.array_types import Vector
 from zoo.base import Optimizer
 from zoo.errors import DefinitionError
 from zoo.kernels.jit import pure_python
-from zoo.testing.assertions import is_close, require, require_docs, try_examples
+from zoo.testing.assertions import is_close, require, require_docs, skip_unless_compiled, try_examples
 
 Check: TypeAlias = Callable[[Optimizer], None]
 
@@ -73,6 +73,7 @@ def check_deterministic(optimizer: Optimizer) -> None:
 
 def check_jit_equals_python(optimizer: Optimizer) -> None:
     """The compiled kernel agrees with its source run as plain Python, up to rounding."""
+    skip_unless_compiled(optimizer, "update")
 
     def law(size: int, dtype: str, seed: int) -> None:
         theta, grads = _problem(size, dtype, seed)
@@ -219,6 +220,7 @@ def check_extreme_gradients(optimizer: Optimizer) -> None:
 
 def check_compiles_once(optimizer: Optimizer) -> None:
     """After the first update in a dtype, further updates compile nothing."""
+    skip_unless_compiled(optimizer, "update")
     for dtype in _DTYPES:
         theta, grads = _problem(17, dtype, seed=6)
         for name, array in _arrays(_run(optimizer, theta, grads[:1])).items():

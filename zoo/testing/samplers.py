@@ -19,7 +19,7 @@ from zoo.base import Sampler
 from zoo.errors import UsageError
 from zoo.kernels.jit import pure_python
 from zoo.kernels.random import uniform
-from zoo.testing.assertions import is_close, require, require_docs, try_examples
+from zoo.testing.assertions import is_close, require, require_docs, skip_unless_compiled, try_examples
 
 Text = str | Callable[[], str]
 # Whether the law holds, what was found, and what was expected.
@@ -216,6 +216,7 @@ def check_single_symbol(sampler: Sampler, logit: float, u: float) -> LawResult:
 @_law(_logits)
 def check_jit_equals_python(sampler: Sampler, logits: Vector) -> LawResult:
     """The compiled kernel agrees with its source run as plain Python, up to rounding."""
+    skip_unless_compiled(sampler, "transform")
     jitted = sampler.apply(logits.copy())
     with pure_python():
         plain = sampler.apply(logits.copy())
@@ -236,6 +237,7 @@ def check_reference(sampler: Sampler, logits: Vector) -> LawResult:
 
 def check_compiles_once(sampler: Sampler) -> None:
     """After the first call, further calls compile nothing, for any number of symbols."""
+    skip_unless_compiled(sampler, "transform")
     kernel = sampler.kernel("transform")
     sampler.apply(np.zeros(3))
     once = list(getattr(kernel, "signatures", ()))

@@ -66,12 +66,13 @@ def _check_targets(task: Task, batch: Batch, where: str) -> None:
     if task.criterion.target == "class":
         return
     require(task, targets.dtype.kind == "f", f"targets {targets.dtype}{targets.shape} ({where})", "floats")
-    bounded = task.criterion.target != "probability" or (targets.min() >= 0 and targets.max() <= 1)
+    low, high = task.criterion.target_range
+    bounded = targets.min() >= low and targets.max() <= high
     require(
         task,
         np.isfinite(targets).all() and bounded,
         f"targets of another range ({where})",
-        "numbers that fit",
+        task.criterion.target_text,
     )
 
 

@@ -52,11 +52,6 @@ AUTO_SCHEDULE = "cosine"
 """Schedule that the setting ``auto`` chooses."""
 
 
-def has_loss_per_target(text: str | None) -> bool:
-    """Whether the setting ``loss`` names a loss for each target, as in ``load=huber:0.5,price=quantile``."""
-    return text is not None and "=" in text
-
-
 LEVEL_SETTINGS = {
     "char": (),
     "byte": (),

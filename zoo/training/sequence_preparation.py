@@ -22,6 +22,7 @@ from zoo.data.sequence_reader import SequenceRoles, read_sequences
 from zoo.data.table import DataColumn
 from zoo.errors import UsageError
 from zoo.forecasting.spec import quantile_levels
+from zoo.forecasting.target_losses import check_any_target
 from zoo.registry import named_loss
 from zoo.training.config import DEFAULT_CLASS_LOSS, Config
 from zoo.training.defaults import KIND_DEFAULTS, STEPWISE_SEQ, run_steps, with_intervals
@@ -176,6 +177,8 @@ def _loss(config: Config, given: LabelledSequences) -> Loss:
             f"loss is {loss.name!r}, which does not fit labels of sequences; choose 'cross_entropy', "
             f"'squared_error', 'absolute_error', 'huber' or 'quantile'."
         )
+    if loss.target == "value":
+        check_any_target(loss, "numeric labels")
     if loss.target == "value" and given.labels.kind != "number":
         raise UsageError(
             f"loss is {loss.name!r}, a loss of numbers, but a label is "

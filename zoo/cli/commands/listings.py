@@ -23,7 +23,7 @@ from zoo.base import (
     Tracker,
 )
 from zoo.base.component import first_paragraph, printed_docstring
-from zoo.base.loss import TARGETS, row_loss_function
+from zoo.base.loss import row_loss_function
 from zoo.base.metric import metric_text
 from zoo.base.names import did_you_mean
 from zoo.base.task import reads_tokens
@@ -340,7 +340,7 @@ def _loss_info(name: str) -> Info:
     options = {option: each.default for option, each in loss.options.items()}
     return {
         "name": name,
-        "targets": TARGETS[loss.target],
+        "targets": loss.target_text,
         "metric": loss.metric,
         "options": {**options, **({"class_weights": None} if loss.target == "class" else {})},
         "distribution": source.distribution or str(source),

@@ -37,7 +37,6 @@ from zoo.training.config import (
     DEFAULT_CLASS_LOSS,
     DEFAULT_FORECAST_LOSS,
     Config,
-    has_loss_per_target,
 )
 from zoo.training.config_conversion import config_from_plain
 from zoo.training.schedules import SCHEDULES, make_schedule
@@ -280,8 +279,8 @@ def default_loss(settings: Mapping[str, Any]) -> str:
 
 
 def loss_target(name: str) -> Target:
-    """The options of a loss; none if the text holds them, as ``huber:0.5`` does."""
-    names = () if has_loss_per_target(name) or ":" in name else get_loss(name).options
+    """The options of a loss; none if the text holds them, as ``huber:0.5`` or ``load=huber`` does."""
+    names = () if ":" in name or "=" in name else get_loss(name).options
     return Target("loss", f"loss {name!r}", {n: _number(f"loss {name!r}", n, "float") for n in names})
 
 
