@@ -38,6 +38,7 @@ CELLS = (
     "gru+block_diagonal",
     "vanilla+fast_slow",
     "gru+short_convolution",
+    "gru+episodes",
     "shallow_plrnn+teacher_forcing",
     "vanilla+low_rank+layer_norm+zoneout",
 )
@@ -67,6 +68,10 @@ def test_law(cell, check):
     with pure_python():
         # Dtypes and tokens are the business of the cell without modifiers.
         check(cell, **plain_kinds(check, cell.name))
+
+
+def test_all_laws_are_tried_with_every_modifier():
+    assert {modifier for cell in CELLS for modifier in cell.split("+")[1:]} == {*zoo.list_modifiers()}
 
 
 def suited(name, turn):

@@ -237,7 +237,7 @@ def check_layers(case: Case) -> None:
 
 
 def _trial_with_all_options(case: Case) -> Trial:
-    """A trial with rows of different lengths, dropout and learned initial states."""
+    """A trial with lengths, dropout and learned initial states, which some cells have themselves."""
     try:
         rnn = _layers([case.cell, case.cell, "vanilla"], case)
     except UsageError:  # the cell does not come in the size of the second layer, which reads both directions
@@ -259,5 +259,5 @@ def _layers(cells: list[Any], case: Case) -> Recurrent:
         dropout=0.25,
         bidirectional=True,
         residual=not case.cell.is_in_block(),
-        learned_state=True,
+        learned_state=not case.cell.restarting_modifier(),
     )
