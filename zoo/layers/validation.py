@@ -303,7 +303,7 @@ def exchange_advice(shape: tuple[int, ...], expected: tuple[int, ...], name: str
     )
 
 
-_FEW = 16
+_FEW = 16  # numbers, such as those of one step, for which a set is faster than comparisons of arrays
 
 
 def check_bounds(
