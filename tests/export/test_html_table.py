@@ -854,6 +854,27 @@ def test_wrong_example_of_sequences(tmp_path):
     assert_wrong_example(trained, tmp_path, DataError, "column 'state': found 'standby', which did not occur")
 
 
+def test_example_of_sequences(tmp_path):
+    """Rows without ids are one sequence, and arrays with times have a column of the time between rows."""
+    table = labelled_table("last")
+    trained = predictor(table, series="id", label="way")
+    file = tmp_path / "rows.csv"
+    file.write_text("t,x,other,state,way\n0,1,secret,on,a\n\n1,2,secret,off,a\n")
+    kept = read_example(file, trained)
+    assert sorted(kept.splitlines()[0].split(",")) == ["state", "t", "way", "x"]
+    assert "secret" not in kept
+    assert results_of(trained, tmp_path, [kept])[1]["problem"] == ""
+    rng = np.random.default_rng(0)
+    parts, times = rng.normal(size=(20, 6, 2)), np.cumsum(rng.integers(1, 4, (20, 6)), axis=1) * 10.0
+    arrays = LabelledSequences.from_arrays(list(parts), ["up", "down"] * 10, times=list(times))
+    trained = predictor(arrays, "ctrnn")
+    file.write_text("time_step,1,0\n,2,1\n4,3,2\n")
+    assert read_example(file, trained, "time_step") == "0,1,time_step\n1,2,\n2,3,4\n"
+    file.write_text("0,1,time_step\n1,2,\n2,high,4\n")
+    with pytest.raises(DataError, match="column '1': found 'high'"):
+        read_example(file, trained, "time_step")
+
+
 @pytest.mark.parametrize("delimiter", [",", ";"])
 @pytest.mark.parametrize("ending", ["", ".gz"])
 def test_example_has_only_columns_of_the_model(delimiter, ending, tmp_path):

@@ -158,12 +158,12 @@ def to_onnx(
     The metadata hold learned initial states as ``zoo.initial``.
 
     Args:
-        model: The model, exported in its dtype, also with precision ``"bf16"``. Of the result of
-            :func:`zoo.fit` on a table, or of a run, the metadata hold the columns with their units, and the
-            classes.
+        model: The model, exported in its dtype, also with precision ``"bf16"``. For the result of
+            :func:`zoo.fit` on a table, or for a run, the metadata contain the columns with their units, and
+            the classes.
         path: The file.
         step: One step, ``(B, ...)``, for streaming; otherwise a whole sequence, ``(T, B, ...)``.
-        raw: Of a model of a table: the input is ``rows (T, B, C)`` in the units of the table, and the output
+        raw: For a model of a table: the input is ``rows (T, B, C)`` in the units of the table, and the output
             is ``forecast (B, h, M, Q)``, ``probabilities (B, K)`` and ``class (B,)``, or ``label (B,)``.
         tokens: Whether the input is tokens, not features; always true for a language model.
         force: Whether an existing file may be replaced.

@@ -67,7 +67,8 @@ def read_example(path: Path, trained: Forecaster | Predictor, step_column: str |
         _check_sequences(table, trained)
     else:
         for name in (*data.columns, step_column):
-            table.column(name)
+            if not data.columns.get(name):
+                table.numbers(name)
     names = [name for name in _names_of_columns(data, step_column) if name in columns]
     exact = {series, *(name for name, texts in data.columns.items() if texts)}
     is_plain = {name: delimiter == "," or name in exact for name in names}
