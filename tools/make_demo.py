@@ -65,7 +65,7 @@ def load_forecast(path: Path, folder: Path) -> HtmlFile:
     zoo.train(
         data=folder / "load.csv", target="load", known_future="workday", out=folder / "run", **LOAD_SETTINGS
     )
-    title, example = "The load of a power grid in the next 24 hours", folder / "shown.csv"
+    title, example = "A made-up load of a power grid in the next 24 hours", folder / "shown.csv"
     run = zoo.Run(folder / "run")
     return zoo.export.to_html(run, path, title=title, example=example, weights="int8", force=True)
 

@@ -156,6 +156,11 @@ def test_existing_files_are_kept(form, here):
         (("--format", "js", "-o", "m.JS"), "the file is 'm.JS'; expected a name that ends with .js or .mjs."),
         (("--format", "onnx", "--name", "x"), "--name is for --format c: an ONNX graph has the names"),
         (("--format", "js", "--name", "x"), "--name is for --format c: JavaScript needs no prefix"),
+        (("--format", "html", "--name", "x"), "--name is for --format c: a web page needs no prefix"),
+        (
+            ("--format", "html", "--tokens"),
+            "--tokens is for --format onnx, c and js: a web page is for a lang",
+        ),
         (("--format", "onnx", "--weights", "int8"), "use quantize_dynamic of onnxruntime.quantization."),
         (("--format", "c", "--weights", "int4"), "--weights is 'int4'; expected one of 'float', 'int8'."),
         (("--format", "tflite"), "--format is 'tflite'; expected one of 'onnx', 'c', 'js', 'html'."),
@@ -203,7 +208,7 @@ def test_run_of_a_table_keeps_its_columns(here):
     result = run("waves", "--format", "html", "--example", "rows.csv")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines()[1:] == ["bytes  weights 120, states 8"]
-    assert r'"example": "y;x\n0,25;0,5\n' in (here / "waves.html").read_text()
+    assert r'"example": "y,x\n0.25,0.5\n' in (here / "waves.html").read_text()
     result = run("waves", "-o", "none.html", "--example", "none.csv")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     pytest.importorskip("onnx")

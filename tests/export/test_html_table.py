@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import warnings
 from dataclasses import replace
 from decimal import Decimal
+from itertools import product
 
 import numpy as np
 import pytest
@@ -30,8 +32,10 @@ from random_trials import examples
 
 import zoo
 from zoo.data import LabelledSequences
+from zoo.data.text_values import parse_time
 from zoo.errors import DataError, UsageError, ZooWarning
 from zoo.export.exported_model import exported_model
+from zoo.export.html_example import read_example
 from zoo.export.html_page import html_page, page_parts
 from zoo.export.html_table import table_fields
 from zoo.export.js_model import js_module
@@ -269,7 +273,7 @@ def test_many_rows(tmp_path):
     long = np.random.default_rng(0).normal(5, 3, (700, 3))
     shown = results_of(trained, tmp_path, [csv_text(dict(zip("012", long.T, strict=True)))])[1]
     assert (shown["rows"], len(shown["csv"].splitlines())) == (500, 701)
-    assert shown["status"] == "The table shows 500 of 700 rows, and the copy has all."
+    assert shown["status"] == "The table shows 500 of 700 rows; copy or save all of them."
 
 
 # ---- CSV as zoo reads it
@@ -302,7 +306,7 @@ def parts_module(trained, tmp_path_factory):
     model = exported_model(trained)
     parts = "\n".join(map(asset, page_parts(model)[:-1]))
     description = js_value(table_fields(model, None))
-    names = "read_series, six_digits, with_step, result_of, table_of"
+    names = "read_series, six_digits, time_of_text, with_row_interval, result_of, table_of"
     path = tmp_path_factory.mktemp("parts") / "parts.mjs"
     path.write_text(
         f"{js_module(model).source}\nconst page = {description};\n"
@@ -385,12 +389,53 @@ def test_six_digits_are_those_of_python(value, node, reader):
     assert text == expected or errors[0] == errors[1]  # two texts may be equally near
 
 
+def test_times_are_those_of_zoo(node, reader):
+    """The page reads a time as zoo does, or gives an error where zoo does."""
+    dates = ["2010-01-01", "2012-02-29", "2010-02-29", "2010-13-01", "2010-01-1"]
+    parts = ["", ":00", ":60", ":00.5", ":00.", ":00.12345", ":00.123456", ":00.1234567"]
+    clocks = ["00", "24:00", "13:60", *(f"13:00{part}" for part in parts)]
+    offsets = ["", "Z", "z", " Z", "+01:00", "-23:59", "+0130", "-01", "+24:00", "-25:00", "+1:00", " +01:00"]
+    times = map("".join, product(dates, ("T", "t", " ", "  "), clocks, offsets))
+    texts = [
+        "2010-01",
+        "2010",
+        "2010-01Z",
+        "2010-01-01Z",
+        "2010-01-01 Z",
+        "2010-01-01 +01:00",
+        *dates,
+        *times,
+    ]
+
+    def microseconds(text):
+        try:
+            return int(parse_time(text).astype(np.int64))
+        except ValueError:
+            return None
+
+    code = "return given.map((text) => module.parts.time_of_text(text)?.value ?? null);"
+    made = dict(zip(texts, node.call(reader[1], code, texts), strict=True))
+    assert made == {text: microseconds(text) for text in texts}
+
+
+@pytest.mark.parametrize("names", [("1", "2", "x"), ("1", "x", "y"), ("2024-01-01", "x"), ("1,5", "x")])
+def test_hint_about_the_header_is_that_of_zoo(names, node, reader, tmp_path):
+    trained, path = reader
+    file = tmp_path / "rows.csv"
+    file.write_text(csv_text({name: [1] for name in names}))
+    with pytest.raises(DataError) as raised:
+        trained.open_data(file, needs_labels=False)
+    with pytest.raises(JsError) as shown:
+        node.call(path, "return module.parts.read_series(given);", file.read_text())
+    assert ("looks like values" in str(raised.value)) == ("looks like values" in str(shown.value))
+
+
 # ---- missing values
 
 
 RESULTS = """
-const { read_series, with_step, result_of, table_of } = module.parts, results = [], errors = [];
-for (const series of with_step(read_series(given))) {
+const { read_series, with_row_interval, result_of, table_of } = module.parts, results = [], errors = [];
+for (const series of with_row_interval(read_series(given))) {
     try { results.push(result_of(series)); } catch (error) { errors.push(`${error.name}: ${error.message}`); }
 }
 return { errors, ...(results.length > 0 ? table_of(results) : { header: [], rows: [] }) };
@@ -540,15 +585,15 @@ def test_wrong_rows_of_several_series(tmp_path):
     cases = {
         text(*north, *ahead, *unknown): (
             "",
-            'Without a result: series "ost" was not in training, so this page has no units for '
-            'it; expected "north", '
-            '"süd". For a new series use zoo forecast.',
+            'Without a result: series "ost" was not in training, and this page forecasts only '
+            'the series that the model was trained on: "north", "süd". For a new series use zoo forecast.',
         ),
         text(*north, *ahead[:2], *south, *south_ahead): (
             "",
             'Without a result: series "north" has 2 rows after the last value of "y", "load"; a '
             "forecast needs 3. Add "
-            'rows with "holiday", "warmth", and leave "y", "load" empty.',
+            '1 row with "holiday", "warmth", and leave "y", "load" empty. There "colour", "price" may '
+            "be empty, too.",
         ),
         text(*north[:3], *ahead): (
             f'series "north" has 3 rows of history; the model reads {CONTEXT} before a forecast. '
@@ -597,7 +642,58 @@ def test_labels_of_a_sequence_agree(tmp_path):
     )
 
 
-# ---- files and structure
+# ---- charts and files
+
+
+def test_classes_have_the_same_colour_in_all_sequences(tmp_path):
+    """The first eight classes have a colour of their own, and the others are grey."""
+    rng = np.random.default_rng(0)
+    table = {
+        "id": np.repeat(np.arange(40), 5),
+        "x": rng.normal(size=200),
+        "way": [f"c{n % 10}" for n in range(200)],
+    }
+    trained = predictor(table, series="id", label="way", pooling="none")
+    code = """
+await shows_results();
+const shown = [0, 1, 2].map((n) => {
+    field("series").value = String(n);
+    field("series").listeners.input();
+    const [figure, legend] = field("charts").children;
+    const names = figure.children[1].children.map((node) => node.class);
+    const bands = names.filter((name) => /class|others/.test(name));
+    return [bands, legend.children.map((item) => item.textContent)];
+});
+console.log(JSON.stringify(shown));
+"""
+    shown = run_script(page_of(trained), tmp_path, BEFORE, code)
+    bands = [*(f"class-{n}" for n in range(8)), "others"]
+    assert shown == [[bands, [*(f"c{n}" for n in range(8)), "other classes"]]] * 3
+
+
+SAVE = """
+await shows_results();
+const saved = [];
+URL.createObjectURL = (blob) => { saved.push(blob); return "blob:1"; };
+Element.prototype.click = function () { saved.push(this.download, this.href); };
+Object.defineProperty(globalThis, "navigator", { value: {}, configurable: true }); // as on http
+await field("copy").listeners.click();
+field("save").listeners.click();
+const [blob, ...link] = saved;
+console.log(JSON.stringify({ text: await blob.text(), link, copied: field("copied").textContent }));
+"""
+
+
+def test_table_is_saved_without_a_clipboard(tmp_path):
+    table = {"time": HOURS, **series_table()}
+    trained = forecaster(table, dtype="float64")
+    shown = run_script(page_of(trained, example=csv_text(table)), tmp_path, BEFORE, SAVE)
+    assert_same_table(shown["text"], trained.forecast(table).to_csv())
+    assert shown["link"] == ["forecast.csv", "blob:1"]
+    assert shown["copied"] == 'The browser does not allow this page to copy; press "Save as CSV".'
+
+
+# ---- opened files and structure
 
 
 FILE = """
@@ -627,7 +723,7 @@ def test_opened_files(tmp_path):
     shown = run_script(page_of(forecaster(table)), tmp_path, BEFORE, code)
     assert shown["problems"] == [
         "old.csv is not UTF-8; save it as CSV in UTF-8.",
-        "large.csv has 60000000 bytes; this page reads at most 50000000. Use zoo forecast for larger files.",
+        "large.csv has 60000000 bytes; this page reads at most 4000000. Use zoo forecast for larger files.",
         "",
     ]
     assert shown["text"] == text
@@ -679,13 +775,17 @@ def test_example_of_a_file(tmp_path):
             DataError,
             "export: the example '.*rows.csv' cannot be read: No such file or directory; give a CSV",
         ),
-        (b"y\n1\n" * 300_000, UsageError, "has 1,200,000 bytes; expected at most 1,000,000, since the page"),
+        (
+            b"y\n1\n" * 300_000,
+            UsageError,
+            "has more than 1,000,000 bytes, which is the most that a page contains",
+        ),
         (b"time,x\n2024-01-01,1\n", DataError, "rows.csv has no column 'y'"),
         (b"x,y\n1,1\n", DataError, "rows.csv has no column 'time'"),
         (
             b"time,y\n2024-01-01,high\n",
             DataError,
-            "rows.csv, line 2, column 'y': found 'high'; expected a number",
+            "rows.csv: y is a column of text values .* line 2, column 'y': found 'high'",
         ),
         (b"time,gr\xf6\xdfe\n", DataError, "rows.csv is not UTF-8"),
     ],
@@ -693,7 +793,98 @@ def test_example_of_a_file(tmp_path):
 def test_wrong_example(content, error, message, tmp_path):
     if content is not None:
         (tmp_path / "rows.csv").write_bytes(content)
-    trained = forecaster({"time": HOURS, **series_table()})
+    assert_wrong_example(forecaster({"time": HOURS, **series_table()}), tmp_path, error, message)
+
+
+def assert_wrong_example(trained, folder, error, message):
     with pytest.raises(error, match=message):
-        zoo.export.to_html(trained, tmp_path / "page.html", example=tmp_path / "rows.csv")
-    assert not (tmp_path / "page.html").exists()
+        zoo.export.to_html(trained, folder / "page.html", example=folder / "rows.csv")
+    assert not (folder / "page.html").exists()
+
+
+def wrong_examples():
+    """Changes of the rows of two series that the page would answer with an error."""
+    table, future, _ = rich_forecaster("forward")
+    header, *lines = csv_text(with_future(table, future)).splitlines()
+    few = [*lines[:3], *lines[80:83]]
+    absent = [",".join(["north", "", *lines[0].split(",")[2:]]), *lines[1:]]
+    return {
+        "no future rows": (lines[:40], "has 0 rows after the last value of 'y'; a forecast needs 3"),
+        "few future rows": (lines[:82], "'north' has 2 rows after the last value of 'y'; a forecast needs 3"),
+        "few rows": (few, "'north' has 3 rows of history; the model reads 6 before a forecast"),
+        "unknown text": (
+            [lines[0].replace("no,", "maybe,").replace("yes,", "maybe,"), *lines[1:]],
+            "line 2, column 'holiday': found 'maybe', which did not occur in training; expected one of",
+        ),
+        "unknown series": (
+            [line.replace("süd", "ost") for line in lines],
+            "series 'ost' was not in training, and a page forecasts only the series that the model was",
+        ),
+        "missing value": (absent, "line 2, column 'y': the value is missing"),
+    }, header
+
+
+@pytest.mark.parametrize("kind", wrong_examples()[0])
+def test_wrong_example_of_series(kind, tmp_path):
+    cases, header = wrong_examples()
+    rows, message = cases[kind]
+    (tmp_path / "rows.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
+    assert_wrong_example(rich_forecaster("forward")[2], tmp_path, DataError, message)
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "message"),
+    [
+        (4, "2024-02-01T01,3", "line 4.*2024-02-01"),
+        (4, "2024-01-31,3", "line 4.*2024-01-31"),
+        (4, ",3", "line 4, column 'time'"),
+        (4, "2024-02-01T02+01:00,3", "expected an offset from UTC in all times"),
+    ],
+)
+def test_wrong_times_of_an_example(line, text, message, tmp_path):
+    (tmp_path / "rows.csv").write_text(changed(line, text))
+    assert_wrong_example(forecaster({"time": HOURS, **series_table()}), tmp_path, DataError, message)
+
+
+def test_wrong_example_of_sequences(tmp_path):
+    table = labelled_table("last")
+    trained = predictor(table, series="id", label="way")
+    text = csv_text(table).replace(",on,", ",standby,", 1)
+    (tmp_path / "rows.csv").write_text(text)
+    assert_wrong_example(trained, tmp_path, DataError, "column 'state': found 'standby', which did not occur")
+
+
+def test_example_of_sequences(tmp_path):
+    """Rows without ids are one sequence, and arrays with times have a column of the time between rows."""
+    table = labelled_table("last")
+    trained = predictor(table, series="id", label="way")
+    file = tmp_path / "rows.csv"
+    file.write_text("t,x,other,state,way\n0,1,secret,on,a\n\n1,2,secret,off,a\n")
+    kept = read_example(file, trained)
+    assert sorted(kept.splitlines()[0].split(",")) == ["state", "t", "way", "x"]
+    assert "secret" not in kept
+    assert results_of(trained, tmp_path, [kept])[1]["problem"] == ""
+    rng = np.random.default_rng(0)
+    parts, times = rng.normal(size=(20, 6, 2)), np.cumsum(rng.integers(1, 4, (20, 6)), axis=1) * 10.0
+    arrays = LabelledSequences.from_arrays(list(parts), ["up", "down"] * 10, times=list(times))
+    trained = predictor(arrays, "ctrnn")
+    file.write_text("time_step,1,0\n,2,1\n4,3,2\n")
+    assert read_example(file, trained, "time_step") == "0,1,time_step\n1,2,\n2,3,4\n"
+    file.write_text("0,1,time_step\n1,2,\n2,high,4\n")
+    with pytest.raises(DataError, match="column '1': found 'high'"):
+        read_example(file, trained, "time_step")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_example_has_only_columns_of_the_model(delimiter, ending, tmp_path):
+    """Other columns are not in the page; decimal commas become points, and zoo decompresses the file."""
+    table = {"time": HOURS, "owner": ["secret, of one; person"] * 40, **series_table()}
+    text = csv_text(table, delimiter)
+    if delimiter == ";":
+        text = text.replace(".", ",")
+    file = tmp_path / f"rows.csv{ending}"
+    file.write_bytes(gzip.compress(text.encode()) if ending else text.encode())
+    trained = forecaster({name: table[name] for name in ("time", "y")})
+    kept = read_example(file, trained)
+    assert kept == csv_text({name: table[name] for name in ("time", "y")})

@@ -84,7 +84,7 @@ def read_csv(file: BinaryIO, name: str, identifiers: Collection[str] = ()) -> Da
     digest, records = DigestReader(file), None
     text = io.TextIOWrapper(io.BufferedReader(digest, 2**20), encoding="utf-8-sig", newline="")
     try:
-        header, delimiter, records = _open(text, name)
+        header, delimiter, records = open_records(text, name)
         builders = [
             _ColumnBuilder(column, name, delimiter == ";", column in identifiers) for column in header
         ]
@@ -124,8 +124,16 @@ def _binary_error(name: str, beginning: bytes) -> DataError:
     return DataError(f"{name} looks {kind}, not UTF-8 text; expected CSV. Save it as CSV in UTF-8.")
 
 
-def _open(text: io.TextIOWrapper, name: str) -> tuple[list[str], str, Any]:
-    """The names of the columns, the delimiter, and a reader of the records after them."""
+def open_records(text: io.TextIOWrapper, name: str) -> tuple[list[str], str, Any]:
+    """The names of the columns, the delimiter, and a reader of the records after them.
+
+    Args:
+        text: The file.
+        name: Its name in messages.
+
+    Raises:
+        DataError: if it is empty or binary, or has no header.
+    """
     first = text.readline()
     if not first.strip():
         note = " A run stores no copy of it, so pass it again to resume." * (name == STDIN_NAME)

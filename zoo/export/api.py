@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Literal
 
 from zoo.arguments import as_bool, as_choice, as_path, missing_directory, real_path, short_repr
+from zoo.classification.predictor import Predictor
 from zoo.errors import UsageError
 from zoo.export.c_model import c_program
 from zoo.export.c_source import MAX_PREFIX, identifier_prefix
-from zoo.export.exported_model import AnyModel, ExportedModel, exported_model
+from zoo.export.exported_model import AnyModel, ExportedModel, exported_model, load_trained
 from zoo.export.html_example import read_example
 from zoo.export.html_page import check_has_page, html_page
+from zoo.export.html_table import step_column
 from zoo.export.int8_weights import int8_weights
 from zoo.export.js_model import js_module
 from zoo.export.js_types import type_declarations
 from zoo.export.onnx_graph import require_onnx
 from zoo.export.onnx_model import OPSET, onnx_model, used_operators
+from zoo.forecasting.forecaster import Forecaster
 from zoo.storage.atomic import write_files
 from zoo.training import Run
 
@@ -155,12 +158,12 @@ def to_onnx(
     The metadata hold learned initial states as ``zoo.initial``.
 
     Args:
-        model: The model, exported in its dtype, also with precision ``"bf16"``. Of the result of
-            :func:`zoo.fit` on a table, or of a run, the metadata hold the columns with their units, and the
-            classes.
+        model: The model, exported in its dtype, also with precision ``"bf16"``. For the result of
+            :func:`zoo.fit` on a table, or for a run, the metadata contain the columns with their units, and
+            the classes.
         path: The file.
         step: One step, ``(B, ...)``, for streaming; otherwise a whole sequence, ``(T, B, ...)``.
-        raw: Of a model of a table: the input is ``rows (T, B, C)`` in the units of the table, and the output
+        raw: For a model of a table: the input is ``rows (T, B, C)`` in the units of the table, and the output
             is ``forecast (B, h, M, Q)``, ``probabilities (B, K)`` and ``class (B,)``, or ``label (B,)``.
         tokens: Whether the input is tokens, not features; always true for a language model.
         force: Whether an existing file may be replaced.
@@ -293,23 +296,25 @@ def to_html(
 
     The page of a language model continues a prompt, shows the probabilities of the next symbol and all
     states, and colours the text by a unit. The page of a model of a table reads rows as CSV, and shows
-    forecasts with their intervals, or classes with their probabilities. It contains the columns, classes,
-    names and units of the series of training, and no rows of training. Each page names the cell and its
-    paper, and the page of a run on a text its validation loss.
+    forecasts with their intervals, or classes with their probabilities. It contains the names of columns,
+    series and classes, all values of columns of texts, the units of each series, the scale of the label, and
+    the offsets of the interval. It contains no rows of training. Each page names the cell and its paper, and
+    the page of a run on a text its validation loss.
 
     Args:
         model: A language model, a model of a table as for :func:`to_js`, or a run of one.
         path: The file, ``NAME.html`` or ``NAME.htm``.
         title: The title of the page, not empty; by default the name of the file.
-        example: Of a model of a table: a CSV file of at most 1 MB with rows to begin with, which the page
-            then contains. By default the page begins with random rows in the units of training.
+        example: For a model of a table: a CSV file of at most 1 MB with rows to begin with. The page contains
+            the columns that the model reads, and the label. By default the page begins with random rows in
+            the units of training.
         weights: As for :func:`to_js`.
         force: Whether an existing file may be replaced.
 
     Raises:
         UsageError: if it is another model, the title is empty, the name has another ending, the file exists,
             or the example is too large, or for a language model.
-        DataError: if the example cannot be read, or lacks a column.
+        DataError: if the example cannot be read, lacks a column, or the page would show an error for it.
         DefinitionError: if a cell's step cannot be compiled.
         CheckpointError: if the file cannot be written.
     """
@@ -321,16 +326,17 @@ def to_html(
             f"of the file."
         )
     check_writable([target], force)
-    subject, is_int8 = _subject(model, None, weights)
+    loss = model.best_loss if isinstance(model, Run) else None
+    trained = load_trained(model.path, model.cell) if isinstance(model, Run) else model
+    subject, is_int8 = _subject(trained, None, weights)
     check_has_page(subject)
     rows = None
     if example is not None:
-        if subject.data is None:
+        if not isinstance(trained, Forecaster | Predictor):
             raise UsageError(
                 "export: `example` is for a model of a table; leave it out for a language model."
             )
-        rows = read_example(as_path(example, "export: example"), subject.data)
-    loss = model.best_loss if isinstance(model, Run) else None
+        rows = read_example(as_path(example, "export: example"), trained, step_column(subject))
     text, module = html_page(subject, is_int8, target.stem if title is None else title, loss, rows)
     data = text.encode(errors="backslashreplace")  # a name may not be UTF-8
     write_files({target: data})

@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -17,11 +18,15 @@ import numpy as np
 
 from zoo.arguments import short_repr
 from zoo.array_types import Array
+from zoo.classification.predictor import Predictor
 from zoo.classification.spec import SequenceSpec
-from zoo.data.csv_table import read_csv
-from zoo.data.table import time_texts
-from zoo.errors import MissingSourceError, UsageError
-from zoo.export.exported_data import DataExport, TableExport
+from zoo.data.compression import open_data_file
+from zoo.data.csv_table import open_records, read_csv
+from zoo.data.table import DataTable, time_texts
+from zoo.data.text_values import is_missing_text, with_point
+from zoo.errors import DataError, MissingSourceError, UsageError
+from zoo.export.exported_data import DataExport, TableExport, exported_data
+from zoo.forecasting.forecaster import Forecaster
 from zoo.forecasting.spec import ForecastSpec
 
 _LEAST_ROWS, _MOST_SERIES = 48, 3
@@ -34,56 +39,130 @@ _MOST_BYTES = 1_000_000
 """The largest file of an example, which the page contains."""
 
 
-def read_example(path: Path, data: DataExport) -> str:
-    """The text of a CSV file with the columns that a model reads.
+def read_example(path: Path, trained: Forecaster | Predictor, step_column: str | None = None) -> str:
+    """The columns that a model reads of a CSV file, as CSV with commas and decimal points.
 
     Args:
-        path: The file.
-        data: The columns of the model.
+        path: The file; it is decompressed if its name ends in .gz, .bz2 or .xz.
+        trained: The model with its columns and units.
+        step_column: The column of the times between rows; None for none.
 
     Raises:
         UsageError: if it is too large for a page.
         MissingSourceError: if it cannot be read, or lacks a column.
-        DataError: if it is not CSV, or a column of numbers holds texts.
+        DataError: if it is not CSV, or the page would show an error in place of a result.
     """
+    content = _content(path)
+    data = exported_data(trained)
+    assert data is not None  # it has columns
+    series = (data.spec.roles if isinstance(data, TableExport) else data.spec).series
+    table = read_csv(io.BytesIO(content), path.name, [] if series is None else [series])
+    header, delimiter, reader = open_records(_text(content), path.name)
+    columns = dict(zip(header, zip(*filter(None, reader), strict=True), strict=True))
+    _check_texts(table, columns, data)
+    if isinstance(trained, Forecaster):
+        _check_series(table, trained)
+        trained.inputs(table)
+    elif step_column is None:  # zoo.predict has no such column
+        _check_sequences(table, trained)
+    else:
+        for name in (*data.columns, step_column):
+            if not data.columns.get(name):
+                table.numbers(name)
+    names = [name for name in _names_of_columns(data, step_column) if name in columns]
+    exact = {series, *(name for name, texts in data.columns.items() if texts)}
+    is_plain = {name: delimiter == "," or name in exact for name in names}
+    rows = zip(
+        *(columns[name] if is_plain[name] else map(with_point, columns[name]) for name in names), strict=True
+    )
+    return _csv_text([names, *rows])
+
+
+def _content(path: Path) -> bytes:
     label = f"the example {short_repr(str(path))}"
     try:
-        content = path.read_bytes()
+        with open_data_file(path, path.name) as file:
+            content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise MissingSourceError(
             f"export: {label} cannot be read: {error.strerror}; give a CSV file."
         ) from None
     if len(content) > _MOST_BYTES:
         raise UsageError(
-            f"export: {label} has {len(content):,} bytes; expected at most {_MOST_BYTES:,}, since the page "
-            f"contains it. Give fewer rows."
+            f"export: {label} has more than {_MOST_BYTES:,} bytes, which is the most that a page contains. "
+            f"Give fewer rows."
         )
-    roles = data.spec.roles if isinstance(data, TableExport) else data.spec
-    table = read_csv(io.BytesIO(content), path.name, [name for name in (roles.series,) if name is not None])
-    for column, texts in data.columns.items():
-        _ = table.column(column) if texts else table.numbers(column)
-    series = roles.series if isinstance(data, TableExport) else None  # without ids, all rows are one sequence
-    for name in filter(None, (roles.time, series)):
+    return content
+
+
+def _text(content: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
+
+
+def _check_texts(table: DataTable, columns: Mapping[str, Sequence[str]], data: DataExport) -> None:
+    """Check that the values of columns of texts occurred in training."""
+    for name, texts in data.columns.items():
+        if not texts:
+            continue
         table.column(name)
-    return content.decode("utf-8-sig")
+        for row, text in enumerate(map(str.strip, columns[name])):
+            if text not in texts and not is_missing_text(text):
+                raise DataError(
+                    f"{table.where(row, name)}: found {text[:40]!r}, which did not occur in training; "
+                    f"expected one of {', '.join(map(repr, texts[:10]))}{', ...' * (len(texts) > 10)}."
+                )
 
 
-def example_csv(data: DataExport, step: str | None = None) -> str:
+def _check_series(table: DataTable, trained: Forecaster) -> None:
+    """Check that all series are of training, since a page has no units for others."""
+    name, names = trained.spec.roles.series, trained.scaling.names
+    if name is None:
+        return
+    unknown = [text for text in table.column(name).as_category().categories if text not in names]
+    if unknown:
+        raise DataError(
+            f"{table.name}: series {unknown[0][:40]!r} was not in training, and a page forecasts only the "
+            f"series that the model was trained on: {', '.join(map(repr, names[:10]))}"
+            f"{', ...' * (len(names) > 10)}. Remove its rows."
+        )
+
+
+def _check_sequences(table: DataTable, trained: Predictor) -> None:
+    """Check that each sequence has a prediction. Without the column of ids, all rows are one sequence."""
+    if trained.spec.series not in table.columns:
+        trained = replace(trained, spec=replace(trained.spec, series=None))
+    trained.open_data(table, needs_labels=False)
+
+
+def _names_of_columns(data: DataExport, step_column: str | None) -> Iterator[str]:
+    """The columns that a page reads."""
+    if isinstance(data, TableExport):
+        names = (data.spec.roles.series, data.spec.roles.time, *data.columns)
+    else:
+        names = (data.spec.series, data.spec.time, *data.columns, step_column, data.spec.label)
+    yield from dict.fromkeys(name for name in names if name is not None)
+
+
+def _csv_text(rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def example_csv(data: DataExport, step_column: str | None = None) -> str:
     """Rows of up to three series or sequences as CSV, with the rows of the future that a forecast needs.
 
     Args:
         data: The columns and units of the model.
-        step: The column of the times between rows; None for none.
+        step_column: The column of the times between rows; None for none.
     """
     random = np.random.default_rng(0)
     rows = (
         _rows_of_table(data, random)
         if isinstance(data, TableExport)
-        else _rows_of_sequences(data.spec, step, random)
+        else _rows_of_sequences(data.spec, step_column, random)
     )
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    return _csv_text(rows)
 
 
 def _rows_of_table(data: TableExport, random: np.random.Generator) -> Iterator[Sequence[str]]:
@@ -111,11 +190,11 @@ def _rows_of_table(data: TableExport, random: np.random.Generator) -> Iterator[S
 
 
 def _rows_of_sequences(
-    spec: SequenceSpec, step: str | None, random: np.random.Generator
+    spec: SequenceSpec, step_column: str | None, random: np.random.Generator
 ) -> Iterator[Sequence[str]]:
     names = [name for name in (spec.series, spec.time) if name is not None]
-    steps = [] if step is None else [["", *[f"{spec.time_unit or 1.0:g}"] * (_STEPS - 1)]]
-    yield [*names, *spec.columns, *([] if step is None else [step])]
+    steps = [] if step_column is None else [["", *[f"{spec.time_unit or 1.0:g}"] * (_STEPS - 1)]]
+    yield [*names, *spec.columns, *([] if step_column is None else [step_column])]
     channels = {name: number for number, name in enumerate(spec.channels)}
     for series in ("a", "b", "c") if spec.series is not None else ("",):
         columns = [[series] * _STEPS] if spec.series is not None else []

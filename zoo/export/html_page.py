@@ -57,18 +57,19 @@ def html_page(
         int8: Whether matrices of products are int8 numbers with scales.
         title: The title.
         loss: The validation loss of a language model in nats for each symbol; None if it is unknown.
-        example: Of a model of a table rows to begin with, as CSV; None for random ones.
+        example: Rows to begin with, as CSV, for a model of a table; None for random ones.
     """
     module, cells = js_module(model, int8), list(dict.fromkeys(each.spec.cell for each in model.directions))
-    kind = "table" if model.vocabulary is None else "language"
+    if model.vocabulary is None:
+        assert model.data is not None  # check_has_page
+        kind, fields, facts = "table", table_fields(model, example), table_facts(model.data)
+    else:
+        kind, fields = "language", {"prompt": _prompt(model.vocabulary)}
+        facts = _language_facts(model.vocabulary, any(module.is_int8.values()), loss)
     description = {
-        "facts": list(_facts(model, module, cells, loss)),
+        "facts": [*_facts(model, module, cells), *facts],
         "equations": "\n\n".join(filter(None, map(_equations, cells))),
-        **(
-            table_fields(model, example)
-            if model.vocabulary is None
-            else {"prompt": _prompt(model.vocabulary)}
-        ),
+        **fields,
     }
     parts = "\n".join(map(asset, page_parts(model)))
     # In a block, no name of a part is one of the module.
@@ -91,7 +92,7 @@ def html_page(
 
 def page_parts(model: ExportedModel) -> tuple[str, ...]:
     """The files of the script of a page, in their order."""
-    if model.data is None:
+    if model.vocabulary is not None:
         return _LANGUAGE_PAGE
     results = "forecast_results.js" if isinstance(model.data, TableExport) else "predict_results.js"
     return (*_TABLE_PAGE, results, "table_page.js")
@@ -101,10 +102,8 @@ def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _facts(
-    model: ExportedModel, module: JsModule, cells: list[Cell], loss: float | None
-) -> Iterator[tuple[str, str]]:
-    metadata, vocabulary = model.metadata, model.vocabulary
+def _facts(model: ExportedModel, module: JsModule, cells: list[Cell]) -> Iterator[tuple[str, str]]:
+    metadata = model.metadata
     for cell in cells:
         card = cell.card
         yield "cell", cell.name
@@ -115,10 +114,9 @@ def _facts(
     yield "parameters", f"{metadata['parameters']:,}"
     is_int8 = any(module.is_int8.values())
     yield "weights", f"{module.sizes['weights']:,} bytes{', int8' * is_int8}"
-    if model.data is not None:
-        yield from table_facts(model.data)
-    if vocabulary is None:
-        return
+
+
+def _language_facts(vocabulary: Vocabulary, is_int8: bool, loss: float | None) -> Iterator[tuple[str, str]]:
     unit = _UNITS.get(vocabulary.level, "token")
     yield "vocabulary", f"{len(vocabulary):,} different {unit}s"
     if loss is not None:

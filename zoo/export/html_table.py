@@ -10,9 +10,11 @@ from zoo.export.exported_data import DataExport, SequencesExport, TableExport
 from zoo.export.exported_model import ExportedModel
 from zoo.export.html_example import example_csv
 from zoo.export.js_raw import data_info
+from zoo.forecasting.spec import ForecastSpec
 
 _SHOWN = 20
-_DATES, _NUMBERS = "2024-05-01 13:00", "numbers"
+_IGNORED = "Other columns are ignored."
+_DATES, _NUMBERS = "dates such as 2024-05-01 13:00", "numbers"
 
 
 def table_facts(data: DataExport) -> Iterator[tuple[str, str]]:
@@ -36,37 +38,52 @@ def table_fields(model: ExportedModel, example: str | None) -> dict[str, Any]:
     """
     data = model.data
     assert data is not None  # the caller checks it
-    roles = data.spec.roles if isinstance(data, TableExport) else data.spec
-    if isinstance(data, TableExport):
-        command, label, about, limits = "forecast", None, _forecast_sentences(data), _limits(data)
-    else:
-        command, label, about, limits = "predict", data.spec.label, _sequence_sentences(data), []
+    fields = _forecast_fields(data) if isinstance(data, TableExport) else _sequence_fields(data)
     if example is None:
-        about.append("The example has random rows in the units of training.")
+        fields["about"] += " The example has random rows in the units of training."
     return {
-        "series": roles.series,
+        **fields,
         "needs_series": _needs_series(data),
-        "time": roles.time,
-        "step": _step_column(model),
+        "step_column": step_column(model),
         "time_kind": data.spec.time_kind,
-        "label": label,
-        "command": command,
-        "button": command.capitalize(),
-        "about": " ".join(about),
-        "limits": " ".join(["Other columns are ignored.", *limits]),
-        "columns": [*_columns(data, _step_column(model))],
-        "example": example_csv(data, _step_column(model)) if example is None else example,
+        "columns": [*_columns(data, step_column(model))],
+        "example": example_csv(data, step_column(model)) if example is None else example,
     }
 
 
-def _step_column(model: ExportedModel) -> str | None:
+def _forecast_fields(data: TableExport) -> dict[str, Any]:
+    return {
+        "series": data.spec.roles.series,
+        "time": data.spec.roles.time,
+        "label": None,
+        "command": "forecast",
+        "button": "Forecast",
+        "about": " ".join(_forecast_sentences(data)),
+        "limits": " ".join([_IGNORED, *_limits(data)]),
+    }
+
+
+def _sequence_fields(data: SequencesExport) -> dict[str, Any]:
+    return {
+        "series": data.spec.series,
+        "time": data.spec.time,
+        "label": data.spec.label,
+        "command": "predict",
+        "button": "Predict",
+        "about": " ".join(_sequence_sentences(data)),
+        "limits": _IGNORED,
+    }
+
+
+def step_column(model: ExportedModel) -> str | None:
     """The column of the times between rows, for a model that was trained on arrays with times."""
     data = model.data
-    has_column = not isinstance(data, SequencesExport) or data.spec.time is not None
-    if data is None or has_column or data.spec.time_kind not in ("number", "date"):
+    if not isinstance(data, SequencesExport) or data.spec.time is not None:
+        return None  # the times, if any, are in a column of the table
+    if data.spec.time_kind not in ("number", "date"):
         return None
-    step: str | None = data_info(model)["time_step"]
-    return step
+    name: str | None = data_info(model)["time_step"]
+    return name
 
 
 def _needs_series(data: DataExport) -> bool:
@@ -77,10 +94,11 @@ def _needs_series(data: DataExport) -> bool:
 def _limits(data: TableExport) -> list[str]:
     limits = []
     if data.spec.roles.series is not None:
-        limits.append("This page has units for the series of training only.")
+        limits.append("This page forecasts only the series that the model was trained on.")
     if data.offsets is not None:
         limits.append(
-            "The interval comes from the validation part alone. zoo forecast also uses errors in later rows."
+            "The interval uses errors that were measured in training. zoo forecast also uses errors in later "
+            "rows."
         )
     return limits
 
@@ -92,10 +110,18 @@ def _forecast_sentences(data: TableExport) -> list[str]:
     if known:
         sentences.append(
             f"Then add {counted(spec.horizon, 'row')} of the future with {_listed(known)}, and leave "
-            f"{_listed(spec.roles.target)} empty."
+            f"{_listed(spec.roles.target)} empty.{_past_inputs(spec)}"
         )
     sentences.append(f"The page forecasts the next {counted(spec.horizon, 'row')}.")
     return sentences
+
+
+def _past_inputs(spec: ForecastSpec) -> str:
+    """A sentence about the inputs that rows of the future need not have."""
+    past = [
+        name for name in spec.roles.features if name not in (*spec.roles.target, *spec.roles.known_future)
+    ]
+    return f" There {_listed(past)} may be empty, too." if past else ""
 
 
 def _sequence_sentences(data: SequencesExport) -> list[str]:
@@ -105,7 +131,7 @@ def _sequence_sentences(data: SequencesExport) -> list[str]:
     return [f"The rows with the same {spec.series} are one sequence. Without this column all rows are one."]
 
 
-def _columns(data: DataExport, step: str | None) -> Iterator[tuple[str, str, str]]:
+def _columns(data: DataExport, row_interval: str | None) -> Iterator[tuple[str, str, str]]:
     """For each column its name, its use and its values."""
     is_numeric = data.spec.time_kind == "number"
     owner = data.spec.roles if isinstance(data, TableExport) else data.spec
@@ -116,17 +142,21 @@ def _columns(data: DataExport, step: str | None) -> Iterator[tuple[str, str, str
         noun = "series" if isinstance(data, TableExport) else "sequence"
         yield series, f"name of the {noun}", f"{values}{', or leave the column out' * is_optional}"
     if time is not None:
-        yield time, "time", f"in ascending order, {_NUMBERS if is_numeric else _DATES}"
+        yield time, "time", f"{_NUMBERS if is_numeric else _DATES}, in ascending order"
     for name, texts in data.columns.items():
         values = _listed(texts) if texts else _NUMBERS
         may_be_missing = data.missing[name] != "error"
         yield name, _use(data, name), f"{values}{', or empty' * may_be_missing}"
-    if step is not None:
+    if row_interval is not None:
         unit = "in the unit of training" if is_numeric else "in seconds"
-        yield step, "time from the row before", f"{_NUMBERS}, {unit}, first empty"
+        yield (
+            row_interval,
+            "time from the row before",
+            f"{_NUMBERS}, {unit}; empty in the first row of each sequence",
+        )
     if isinstance(data, SequencesExport):
         values = _listed(data.spec.classes) or _NUMBERS
-        yield data.spec.label, "label, to compare", f"{values}, or leave the column out"
+        yield data.spec.label, "label (optional)", f"{values}, shown next to the prediction"
 
 
 def _use(data: DataExport, name: str) -> str:

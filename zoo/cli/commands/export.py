@@ -24,9 +24,14 @@ _STEP = "{} has a function for one step, unless the model is bidirectional"
 _RAW = "{} has functions for raw rows, if the model has a table"
 _PAGE = "a web page runs its model itself"
 _LANGUAGES = {"c": "C source", "js": "a JavaScript module"}
+_NO_PREFIX = {
+    "onnx": "an ONNX graph has the names of the model",
+    "js": "JavaScript needs no prefix",
+    "html": "a web page needs no prefix",
+}
 _NOTE = (
     "note",
-    "the interval comes from the validation part alone; zoo forecast also uses errors in later rows",
+    "the interval uses errors that were measured in training; zoo forecast also uses errors in later rows",
 )
 
 
@@ -56,8 +61,8 @@ _NOTE = (
 @option(
     "--example",
     metavar="FILE",
-    help="HTML, model of a table: a CSV file with rows to begin with, which the page then contains.  [random "
-    "rows in the units of training]",
+    help="HTML, model of a table: a CSV file with rows to begin with. The page contains its columns that the "
+    "model reads, and the label.  [random rows in the units of training]",
 )
 @option(
     "--weights",
@@ -86,9 +91,10 @@ def command(
 
     RUN is a run directory, of which zoo uses the best model, or a .safetensors file. The ONNX graph runs in
     onnxruntime. The C source needs a compiler and the mathematical library, and allocates no memory. The
-    JavaScript module runs in browsers and in Node, and loads nothing. The web page generates text with a
-    language model, and shows its states. Of a model of a table it reads rows, and shows forecasts or classes.
-    Exports of a model of a table hold its columns, their units, the names of the series, and its classes.
+    JavaScript module runs in browsers and in Node, and loads nothing. The web page of a language model
+    generates text and shows the states. The web page of a model of a table reads rows, and shows forecasts or
+    classes. Exports of a model of a table contain the names and units of its columns, all values of columns
+    of texts, the names of the series, its classes, the scale of its label, and the offsets of its interval.
     """
     if form is None or out is not None:
         form = _format_of(form, out)
@@ -97,10 +103,12 @@ def command(
         reason = reason.format(_LANGUAGES[form]) if form in _LANGUAGES else _PAGE
         raise UsageError(f"{flag} is for --format onnx: {reason}.")
     if form != "c" and name is not None:
-        reason = (
-            "an ONNX graph has the names of the model" if form == "onnx" else "JavaScript needs no prefix"
+        raise UsageError(f"--name is for --format c: {_NO_PREFIX[form]}.")
+    if form == "html" and tokens:
+        raise UsageError(
+            "--tokens is for --format onnx, c and js: a web page is for a language model, which always reads "
+            "tokens, or for a model of a table."
         )
-        raise UsageError(f"--name is for --format c: {reason}.")
     if form != "html" and title is not None:
         raise UsageError("--title is for --format html: other formats have no title.")
     if form != "html" and example is not None:

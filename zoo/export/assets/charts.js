@@ -21,7 +21,7 @@ function ticks_of(low, high) {
 /**
  * An empty chart of some steps: the node, and functions from a step and a value to pixels.
  *
- * @param label - its description for readers of the screen
+ * @param label - its description for screen readers
  * @param width - in pixels
  * @param count - steps
  * @param range - the smallest and the largest value

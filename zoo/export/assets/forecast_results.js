@@ -12,20 +12,23 @@ function result_of(series) {
         throw new RangeError(`${named(series)}${counted(end, "row")} of history; the model reads ${data.context} before a `
             + "forecast. Give more rows.");
     const future = known ? series.rows.slice(end, end + data.horizon) : [];
+    const past = data.columns.map(({ name }) => name).filter((name) => ![...data.targets, ...info.known_future].includes(name));
     if (known && future.length < data.horizon)
         throw new RangeError(`${named(series)}${counted(future.length, "row")} after the last value of `
-            + `${data.targets.map(described).join(", ")}; a forecast needs ${data.horizon}. Add rows with `
-            + `${info.known_future.map(described).join(", ")}, and leave ${data.targets.map(described).join(", ")} empty.`);
+            + `${data.targets.map(described).join(", ")}; a forecast needs ${data.horizon}. Add `
+            + `${counted(data.horizon - future.length, "row")} with ${info.known_future.map(described).join(", ")}, and `
+            + `leave ${data.targets.map(described).join(", ")} empty.`
+            + (past.length > 0 ? ` There ${past.map(described).join(", ")} may be empty, too.` : ""));
     check_steps(series, end);
     const options = { series: units, ...(known ? { future: future.map((row) => data.known.map((n) => row[n])) } : {}) };
-    const steps = forecast(series.rows.slice(0, end), options);
-    return { ...series, end, steps, times: series.times && { ...series.times, ...times_of_forecast(series, end) } };
+    const forecast_steps = forecast(series.rows.slice(0, end), options);
+    return { ...series, end, forecast_steps, times: series.times && { ...series.times, ...times_of_forecast(series, end) } };
 }
 
 /** The times of the history, and the times of the forecast, which rows of the future may give. */
-function times_of_forecast({ times: { values, is_date }, step }, end) {
+function times_of_forecast({ times: { values, is_date }, row_interval }, end) {
     const past = values.slice(0, end), given = values.slice(end, end + data.horizon);
-    return { past, values: given.length === data.horizon ? given : times_after(past, data.horizon, step, is_date) };
+    return { past, values: given.length === data.horizon ? given : times_after(past, data.horizon, row_interval, is_date) };
 }
 
 /** The units of a series of training. */
@@ -33,8 +36,8 @@ function units_by_name(name) {
     const number = page.series === null || (name === "" && data.series.length === 1) ? 0
         : data.series.findIndex((each) => each.name === name);
     if (number < 0)
-        throw new RangeError(`series ${described(name)} was not in training, so this page has no units for it; expected `
-            + `${listed_texts(data.series.map((each) => each.name))}. For a new series use zoo forecast.`);
+        throw new RangeError(`series ${described(name)} was not in training, and this page forecasts only the series that `
+            + `the model was trained on: ${listed_texts(data.series.map((each) => each.name))}. For a new series use zoo forecast.`);
     return number;
 }
 
@@ -66,16 +69,16 @@ function time_span(size, is_date) {
     return size === 86400 ? "1 day" : `${six_digits(size / unit)} ${noun}`;
 }
 
-/** The median time between rows of all series is the step of forecasts without times. */
-function with_step(all) {
+/** The median time between rows of all series is the time between forecasts without times. */
+function with_row_interval(all) {
     const steps = all.flatMap(({ times }) => times === null ? [] : times.values.slice(1).map((time, n) => time - times.values[n]));
-    const step = steps.length > 0 ? steps.sort((a, b) => a - b)[Math.floor(steps.length / 2)] : 1;
-    return all.map((series) => ({ ...series, step }));
+    const row_interval = steps.length > 0 ? steps.sort((a, b) => a - b)[Math.floor(steps.length / 2)] : 1;
+    return all.map((series) => ({ ...series, row_interval }));
 }
 
 /** Notes on all series. */
-function notes_of([{ times, step }]) {
-    const seconds = times === null || !times.is_date ? step : step / 1e6, { time_unit: trained } = data;
+function notes_of([{ times, row_interval }]) {
+    const seconds = times === null || !times.is_date ? row_interval : row_interval / 1e6, { time_unit: trained } = data;
     const is_other = times !== null && data.time_step === null && (seconds > 1.25 * trained || seconds < trained / 1.25);
     const is_kind = page.time_kind === null || page.time_kind === (times?.is_date ? "date" : "number");
     if (!is_other || !is_kind)
@@ -92,7 +95,7 @@ function table_of(results) {
     const header = [...(has_series ? ["series"] : []), has_times ? "time" : "step", ...data.targets.flatMap((target, n) =>
         [names[n], ...ends.map(([level]) => `${target}_q${level}`)])];
     const times = has_times ? time_texts(results.flatMap((each) => each.times.values), results[0].times) : [];
-    const rows = results.flatMap(({ name, steps }, number) => steps.map((step, n) => [
+    const rows = results.flatMap(({ name, forecast_steps }, number) => forecast_steps.map((step, n) => [
         ...(has_series ? [name] : []),
         has_times ? times[number * data.horizon + n] : String(n + 1),
         ...data.targets.flatMap((target) => ["point", ...ends.map(([, end]) => end)].map((key) => six_digits(step[target][key]))),
@@ -102,7 +105,7 @@ function table_of(results) {
 
 /** A chart of each target: the last rows and the forecast. */
 function charts_of(result, width) {
-    const { rows, steps, end } = result, first = Math.max(0, end - Math.max(LEAST_HISTORY, 3 * data.horizon));
+    const { rows, forecast_steps, end } = result, first = Math.max(0, end - Math.max(LEAST_HISTORY, 3 * data.horizon));
     const count = end - first + data.horizon, origin = end - 1 - first;
     const names = result.times === null
         ? [[origin, "now"], [count - 1, `+${data.horizon}`]]
@@ -110,12 +113,12 @@ function charts_of(result, width) {
             .map((text, n) => [[0, origin, count - 1][n], text]);
     return data.targets.flatMap((target, n) => {
         const history = rows.slice(first, end).map((row) => row[n]), last = history.at(-1);
-        const of = (key) => [...(last === null ? [] : [last]), ...steps.map((step) => step[target][key])];
+        const of = (key) => [...(last === null ? [] : [last]), ...forecast_steps.map((step) => step[target][key])];
         const values = [...history, ...of("point"), ...(data.offsets === null ? [] : [...of("low"), ...of("high")])]
             .filter((value) => value !== null);
         const summary = `${target}: ${counted(history.length, "row")} of history, and a forecast of `
-            + `${counted(data.horizon, "row")} from ${six_digits(steps[0][target].point)} to `
-            + `${six_digits(steps.at(-1)[target].point)}`;
+            + `${counted(data.horizon, "row")} from ${six_digits(forecast_steps[0][target].point)} to `
+            + `${six_digits(forecast_steps.at(-1)[target].point)}`;
         const chart = chart_of(summary, width, count, range_of(values), names);
         const start = last === null ? origin + 1 : origin;
         if (data.offsets !== null)

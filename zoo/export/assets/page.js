@@ -11,9 +11,9 @@ function element(tag, properties, ...children) {
 }
 
 /** An item of a list of probabilities: a name, a bar and a percentage. */
-function bar(name, share) {
-    const line = element("span", { className: "bar" }), percent = `${(100 * share).toFixed(1)} %`;
-    line.style.width = `${100 * share}%`;
+function bar(name, probability) {
+    const line = element("span", { className: "bar" }), percent = `${(100 * probability).toFixed(1)} %`;
+    line.style.width = `${100 * probability}%`;
     return element("li", {}, element("code", { textContent: name }), line,
         element("span", { className: "percent", textContent: percent }));
 }

@@ -1,6 +1,6 @@
 // Classes or labels of sequences, or of their steps, as `zoo predict` makes them.
 
-const COLOURS = 8; // classes with a colour of their own, the most probable ones
+const COLOURS = 8; // the first classes have a colour of their own, the same for all sequences; the rest is grey
 
 function result_of(series) {
     data.columns.forEach((_, n) => check_missing(series, n, series.rows.length));
@@ -19,7 +19,7 @@ function label_of({ name, labels, lines }) {
     return given[0] ?? "";
 }
 
-function with_step(all) {
+function with_row_interval(all) {
     return all;
 }
 
@@ -39,10 +39,10 @@ function table_of(results) {
     const has_ids = results.some(({ name }) => name !== ""), has_times = results[0].times !== null;
     const step = has_times ? (page.time === "id" ? "id_predicted" : page.time) : "step";
     const keys = [...(has_ids ? ["id"] : []), ...(data.is_stepwise ? [step] : [])];
-    const shares = data.classes.map((name) => `p_${name}`), is_labelled = have_labels(results);
-    const taken = ["id", "part", ...keys, ...shares];
+    const probabilities = data.classes.map((name) => `p_${name}`), is_labelled = have_labels(results);
+    const taken = ["id", "part", ...keys, ...probabilities];
     const label = taken.includes(page.label) ? `${page.label}_predicted` : page.label;
-    const header = [...keys, label, ...shares, ...(is_labelled ? [`${page.label}_actual`] : [])];
+    const header = [...keys, label, ...probabilities, ...(is_labelled ? [`${page.label}_actual`] : [])];
     const times = data.is_stepwise && has_times ? time_texts(results.flatMap((each) => each.times.values), results[0].times) : null;
     let row = 0;
     const rows = results.flatMap(({ name, predictions, labels }) => predictions.map((each, n) => [
@@ -73,23 +73,20 @@ function charts_of(result, width) {
 
 /** The probabilities of the classes at each step, one above the other. */
 function bands_of(predictions, width, names) {
-    const count = predictions.length, totals = data.classes.map((_, n) => predictions.reduce((sum, { probabilities }) =>
-        sum + probabilities[n], 0));
-    const order = [...totals.keys()].sort((a, b) => totals[b] - totals[a]).slice(0, COLOURS).sort((a, b) => a - b);
+    const count = predictions.length, named = data.classes.slice(0, COLOURS), has_others = data.classes.length > COLOURS;
+    const kinds = [...named.keys()].map((n) => `class-${n}`).concat(has_others ? ["others"] : []);
     const chart = chart_of(`Probabilities of ${page.label} at ${counted(count, "step")}`, width, count + 1, [0, 1],
         names.map(([step, text]) => [step === 0 ? 0 : count, text]));
     const edges = (sums) => sums.flatMap((value) => [value, value]);
     let below = predictions.map(() => 0);
-    order.forEach((n, colour) => {
-        const above = predictions.map(({ probabilities }, step) => below[step] + probabilities[n]);
+    kinds.forEach((kind, n) => {
+        const above = predictions.map(({ probabilities }, step) => n < COLOURS ? below[step] + probabilities[n] : 1);
         const x = (at) => chart.x(Math.ceil(at / 2)); // each step is as wide as the next one is far
-        chart.svg.append(area_of({ ...chart, x }, `class-${colour}`, 0, edges(below), edges(above)));
+        chart.svg.append(area_of({ ...chart, x }, kind, 0, edges(below), edges(above)));
         below = above;
     });
-    const legend = order.map((n, colour) => [`class-${colour}`, data.classes[n]]);
-    const others = data.classes.length > order.length ? [["others", "other classes"]] : [];
-    return [element("figure", {}, element("figcaption", { textContent: page.label }), chart.svg),
-        legend_of([...legend, ...others])];
+    const legend = kinds.map((kind, n) => [kind, named[n] ?? "other classes"]);
+    return [element("figure", {}, element("figcaption", { textContent: page.label }), chart.svg), legend_of(legend)];
 }
 
 function line_chart(predictions, labels, width, names) {

@@ -11,7 +11,7 @@ function read_series(text) {
     check_columns(table);
     const times = times_of(table);
     const columns = data.columns.map((column) => values_of_column(table, column));
-    const steps = page.step === null ? null : values_of_column(table, { name: page.step, texts: [] });
+    const steps = page.step_column === null ? null : values_of_column(table, { name: page.step_column, texts: [] });
     const labels = labels_of(table);
     check_time_kind(times);
     return rows_by_name(table).map(([name, numbers]) => {
@@ -47,11 +47,12 @@ function has_names(table) {
 }
 
 function check_columns(table) {
-    const names = [page.needs_series ? page.series : null, ...data.columns.map(({ name }) => name), page.time, page.step]
+    const names = [page.needs_series ? page.series : null, ...data.columns.map(({ name }) => name), page.time, page.step_column]
         .filter((name) => name !== null);
     const absent = names.filter((name) => !table.columns.has(name)), given = [...table.columns.keys()];
     if (absent.length > 0) {
-        const has_header = given.some((name) => number_of(name, true) === undefined && time_of_text(name) === undefined);
+        const are_values = given.map((name) => number_of(name, false) !== undefined || time_of_text(name) !== undefined);
+        const has_header = 2 * are_values.filter(Boolean).length < given.length;
         const advice = has_header ? "Add it, or correct its name"
             : "The first line looks like values; add a line with the names of the columns";
         throw new RangeError(`there is no column ${absent.map(described).join(", ")}; the columns are `

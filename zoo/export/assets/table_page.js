@@ -1,6 +1,13 @@
 // The page of a model of a table: it reads rows, and shows forecasts or predictions.
+//
+// forecast_results.js or predict_results.js defines:
+//   result_of(series)           the result of a series; a RangeError if it has none
+//   with_row_interval(all)      all series, with the time between rows if forecasts need it
+//   notes_of(results)           sentences about all results
+//   table_of(results)           { header, rows } of the table of results
+//   charts_of(result, width)    the nodes of the charts of a series
 
-const MOST_ROWS = 500, MOST_SERIES = 1000, LARGEST_FILE = 50e6;
+const MOST_ROWS = 500, MOST_SERIES = 1000, LARGEST_FILE = 4e6;
 let results = [], runs = 0;
 
 function table_node(id, header, rows, is_number) {
@@ -34,7 +41,7 @@ function show_results(problems) {
     const { header, rows } = results.length > 0 ? table_of(results) : { header: [], rows: [] };
     const is_number = header.map((_, n) => rows.every((row) => number_of(row[n], false) !== undefined || row[n] === ""));
     table_node("numbers", header, rows.slice(0, MOST_ROWS), (n) => is_number[n]);
-    const cut = rows.length > MOST_ROWS ? [`The table shows ${MOST_ROWS} of ${rows.length} rows, and the copy has all.`] : [];
+    const cut = rows.length > MOST_ROWS ? [`The table shows ${MOST_ROWS} of ${rows.length} rows; copy or save all of them.`] : [];
     const shown = results.length > MOST_SERIES ? [`The list shows the first ${MOST_SERIES} of ${results.length}.`] : [];
     by_id("status").textContent = [...(results.length > 0 ? notes_of(results) : []), ...problems, ...cut, ...shown].join(" ");
     by_id("shown").className = results.length > 0 ? "" : "hidden";
@@ -55,7 +62,7 @@ async function run() {
     await frame();
     let made = [];
     try {
-        const all = with_step(read_series(by_id("data").value));
+        const all = with_row_interval(read_series(by_id("data").value));
         let pause = performance.now() + 50;
         for (const [n, series] of all.entries()) {
             try {
@@ -109,8 +116,15 @@ async function copy() {
         await navigator.clipboard.writeText(as_csv(table_of(results)));
         by_id("copied").textContent = "Copied.";
     } catch {
-        by_id("copied").textContent = "The browser does not allow it; select the table and copy it.";
+        by_id("copied").textContent = "The browser does not allow this page to copy; press \"Save as CSV\".";
     }
+}
+
+/** Save all rows as a file, which needs no permission and no https. */
+function save() {
+    const url = URL.createObjectURL(new Blob([as_csv(table_of(results))], { type: "text/csv" }));
+    element("a", { href: url, download: `${page.command}.csv` }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 1000); // the browser reads it after the click
 }
 
 function show_example() {
@@ -139,6 +153,7 @@ by_id("data").addEventListener("dragover", (event) => {
 });
 by_id("example").addEventListener("click", show_example);
 by_id("copy").addEventListener("click", copy);
+by_id("save").addEventListener("click", save);
 by_id("series").addEventListener("input", show_charts);
 globalThis.addEventListener("resize", show_charts);
 

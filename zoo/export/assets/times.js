@@ -1,7 +1,7 @@
 // Times as whole microseconds since 1970, or as numbers in the unit of the data.
 
-const TIME = new RegExp("^(\\d{4})-(\\d\\d)(?:-(\\d\\d)(?:[T ](\\d\\d)(?::(\\d\\d)(?::(\\d\\d)(?:\\.(\\d*))?)?)?)?)?"
-    + " ?(Z|[-+]\\d\\d(?::?\\d\\d)?)?$", "i");
+const TIME = new RegExp("^(\\d{4})-(\\d\\d)(?:-(\\d\\d)(?:([Tt ])(\\d\\d)(?::(\\d\\d)(?::(\\d\\d)(?:\\.(\\d*))?)?)?)?)?"
+    + "(?: ?([Zz]|[-+]\\d\\d(?::?\\d\\d)?))?$");
 const MICROSECONDS = { D: 86400e6, m: 60e6, s: 1e6 };
 
 /** A date or time of ISO 8601 in UTC, and whether it has an offset; undefined if it is none. */
@@ -9,13 +9,17 @@ function time_of_text(text) {
     const match = TIME.exec(text);
     if (match === null)
         return undefined;
-    const [, year, month, day = 1, hour = 0, minute = 0, second = 0, part = "", offset] = match;
+    const [, year, month, day = 1, mark, hour = 0, minute = 0, second = 0, part = "", offset] = match;
     const start = new Date(0);
     start.setUTCFullYear(year, month - 1, day);
     const is_valid = start.getUTCMonth() === month - 1 && hour < 24 && minute < 60 && second < 60;
-    if (!is_valid || (offset !== undefined && match[3] === undefined))
+    // As Python reads them: a small t only before an offset, a date alone only before Z, and a space only after six
+    // digits of a part of a second.
+    const shift = seconds_of(offset ?? "Z"), is_whole = mark !== undefined || /^.{10}Z$/i.test(text);
+    const fits = offset === undefined ? mark !== "t" : is_whole && Math.abs(shift) < 86400;
+    if (!is_valid || !fits || /\.\d{0,5} /.test(text))
         return undefined;
-    const seconds = start.getTime() / 1000 + hour * 3600 + minute * 60 + Number(second) - seconds_of(offset ?? "Z");
+    const seconds = start.getTime() / 1000 + hour * 3600 + minute * 60 + Number(second) - shift;
     return { value: seconds * 1e6 + Number(part.padEnd(6, "0").slice(0, 6)), has_offset: offset !== undefined };
 }
 
