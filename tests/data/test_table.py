@@ -23,7 +23,7 @@ from zoo.data.csv_table import read_csv
 from zoo.data.growing_array import GrowingArray, allocate
 from zoo.data.joined_column import JoinedColumn
 from zoo.data.table import mixed_kind
-from zoo.data.text_values import plain_number
+from zoo.data.text_values import is_time_text, plain_number
 from zoo.errors import DataError, MissingSourceError, UsageError
 
 
@@ -896,3 +896,11 @@ def test_booleans_have_their_texts_and_stay_numbers(seed):
         for part in (np.full(2, np.nan), chosen, np.full(2, np.nan), last):
             joined.append(as_table({"x": part}))
         assert joined.finish().is_boolean == is_boolean
+
+
+@pytest.mark.parametrize("separator", ["", " ", "T"])
+@pytest.mark.parametrize("offset", ["Z", "z", "+01:00", "-01:00", "+0100", "-23:59", "+00:00"])
+def test_offset_needs_a_time_of_the_day(separator: str, offset: str) -> None:
+    """Python reads the digits of an offset after a date as hours, and the result as local time."""
+    assert is_time_text(f"2010-01-01T00:00{offset}")
+    assert not is_time_text(f"2010-01-01{separator}{offset}")

@@ -77,6 +77,8 @@ def parse_time(text: str) -> np.datetime64:
     if not _DATE.match(text):
         raise ValueError(text)
     if has_offset(text):
+        if text[10:11].upper() not in ("T", " "):  # Python reads +01:00 after a date as a time of the day
+            raise ValueError(text)
         moment = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
         return np.datetime64(moment.astimezone(timezone.utc).replace(tzinfo=None), "us")
     if _LETTER.search(text):  # of which NumPy prints a warning, as of a zone, before it raises an error

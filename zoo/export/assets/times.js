@@ -13,10 +13,10 @@ function time_of_text(text) {
     const start = new Date(0);
     start.setUTCFullYear(year, month - 1, day);
     const is_valid = start.getUTCMonth() === month - 1 && hour < 24 && minute < 60 && second < 60;
-    // As Python reads them: a small t only before an offset, a date alone only before Z, and a space only after six
-    // digits of a part of a second.
-    const shift = seconds_of(offset ?? "Z"), is_whole = mark !== undefined || /^.{10}Z$/i.test(text);
-    const fits = offset === undefined ? mark !== "t" : is_whole && Math.abs(shift) < 86400;
+    // As zoo reads them: a small t only before an offset, an offset only after a time of the day, and a space only
+    // after six digits of a part of a second.
+    const shift = seconds_of(offset ?? "Z");
+    const fits = offset === undefined ? mark !== "t" : mark !== undefined && Math.abs(shift) < 86400;
     if (!is_valid || !fits || /\.\d{0,5} /.test(text))
         return undefined;
     const seconds = start.getTime() / 1000 + hour * 3600 + minute * 60 + Number(second) - shift;
