@@ -208,7 +208,7 @@ def test_backtest_of_a_grown_table_without_times_begins_after_its_rows(rows, is_
     data = {"y": autoregression()[:rows]}
     if 2700 <= rows < 2703:
         with pytest.raises(
-            DataError, match=r"all forecasts have rows of training or validation, .* Give 3 ro"
+            DataError, match=r"no forecast lies after the last row that .* \(row 2,699\), .* Give 3 ro"
         ):
             forecaster.backtest(data, level=0)
     else:

@@ -21,6 +21,7 @@ from zoo.array_types import Array
 from zoo.arrays import is_missing_value
 from zoo.base.names import did_you_mean
 from zoo.data.growing_array import allocate, as_contiguous, gather, row_chunks
+from zoo.data.text_values import MAX_NUMBER as MAX_NUMBER
 from zoo.data.text_values import (
     ColumnKind,
     expected_value,
@@ -45,9 +46,6 @@ VALUE_DTYPES: dict[ColumnKind, Any] = {"number": np.float64, "category": np.int3
 
 FILE_COLUMN, FOLDER_COLUMN = "file", "folder"
 """Columns that a directory of files adds: the name of the file of a row, and of its folder."""
-
-MAX_NUMBER = 1e100
-"""Largest magnitude of a value: squares of larger ones overflow, and files use them for missing values."""
 
 EXACT_LIMIT = 10**15
 """Whole numbers below it are exact as float64, and print with all their digits."""
