@@ -361,6 +361,7 @@ class Forecaster:
             warn_caller(f"{panel.table.name}: {note}")
         cuts = split_ends(panel, self.spec.split)
         windows = self._windows(panel, cuts[0])
+        requested = part
         if data is not None and part != "all":
             part, cuts = self._unseen_rows(panel, cuts, steps)
         part = part or last_part(panel, cuts, self.spec, steps)
@@ -370,6 +371,7 @@ class Forecaster:
         if not scores["targets"]:
             where = "after its context" if part == "all" else f"in the {part} part"
             raise DataError(f"{panel.table.name}: no target has a value {where}; give other rows.")
+        scores["part"] = requested or part  # all rows of data that are new are the requested test part
         origins = forecasts.origins
         history = History.of_panel(panel, cuts[0], self.spec.context, self.spec.season, steps)
         rows = origins[:, None] + np.arange(1, steps + 1)
