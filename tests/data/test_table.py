@@ -22,7 +22,7 @@ from zoo.data import DataTable, as_table, growing_array, read_table
 from zoo.data.csv_table import read_csv
 from zoo.data.growing_array import GrowingArray, allocate
 from zoo.data.joined_column import JoinedColumn
-from zoo.data.table import mixed_kind
+from zoo.data.table import finite_hint, mixed_kind
 from zoo.data.text_values import expected_value, plain_number
 from zoo.errors import DataError, MissingSourceError, UsageError
 
@@ -920,3 +920,11 @@ def test_booleans_have_their_texts_and_stay_numbers(seed):
         for part in (np.full(2, np.nan), chosen, np.full(2, np.nan), last):
             joined.append(as_table({"x": part}))
         assert joined.finish().is_boolean == is_boolean
+
+
+@pytest.mark.parametrize("value", [1e101, -1e308, np.inf, -np.inf])
+def test_hint_for_an_infinite_number_names_texts_that_are_read_as_infinite(value):
+    hint = finite_hint(value)
+    assert hint.startswith(f"found {value:g}; expected a finite number of at most 1e+100.")
+    assert ("1e400" in hint) == np.isinf(value)
+    assert hint.endswith(" Leave a missing value empty.")

@@ -392,9 +392,11 @@ def too_large(values: Array) -> int | None:
 
 def finite_hint(value: float) -> str:
     """The end of an error for a value that is too large."""
-    # A file may hold 1e400, which is read as inf: the limit explains it.
+    # The text of the cell is not kept.
+    read = " A text such as 1e400 is read as inf, too." if np.isinf(value) else ""
     return (
-        f"found {value:g}; expected a finite number of at most {MAX_NUMBER:g}. Leave a missing value empty."
+        f"found {value:g}; expected a finite number of at most {MAX_NUMBER:g}.{read} Leave a missing value "
+        f"empty."
     )
 
 
