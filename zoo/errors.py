@@ -78,6 +78,19 @@ def warn_caller(sentence: str) -> None:
     warnings.warn(sentence, ZooWarning, stacklevel=_caller()[1])
 
 
+def warn_without(sentence: str, owner: str, others: int, result: str) -> None:
+    """Warn that some series or sequences have no result.
+
+    Args:
+        sentence: The reason, and advice.
+        owner: The first of them, as in ``series 'a'``.
+        others: The number of further ones.
+        result: The result, as in ``forecast``.
+    """
+    owners = f"{owner} and {others:,} more have" if others else f"{owner} has"
+    warn_caller(f"{sentence} Until then {owners} no {result}.")
+
+
 def caller_location() -> str:
     """File and line that called zoo, ``"cells.py, line 9"``."""
     frame, _ = _caller()

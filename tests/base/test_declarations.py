@@ -452,7 +452,8 @@ def test_bound_of_an_input_is_a_finite_number(name: str, value: object) -> None:
         ({"low": -0.5}, "of at least -0.5"),
         ({"high": 2}, "of at most 2"),
         ({"choices": (0, 1)}, "0 or 1"),
-        ({"choices": [0, 0.25, -2]}, "0 or 0.25 or -2"),
+        ({"choices": [0, 0.25, -2]}, "0, 0.25 or -2"),
+        ({"choices": (0, 1, 2, 3)}, "0, 1, 2 or 3"),
         ({}, ""),
     ],
 )
@@ -462,8 +463,9 @@ def test_bounds_of_an_input_are_described(bounds: dict[str, Any], text: str) -> 
     assert declared.description == (f"strength, {text}" if text else "strength")
     assert zoo.Input(**bounds).description == text
     for name, bound in bounds.items():
+        number = "" if name == "choices" else "a number "
         outside = 9 if name == "choices" else bound - 1 if name == "low" else bound + 1
-        with pytest.raises(DefinitionError, match=f"the default is {outside}; expected a number {text} "):
+        with pytest.raises(DefinitionError, match=f"the default is {outside}; expected {number}{text} "):
             zoo.Input(default=outside, **bounds)
 
 
@@ -476,12 +478,22 @@ def test_bounds_of_an_input_are_in_order(low: float, high: float, default: dict[
         zoo.Input(low=low, high=high, **default)
 
 
-@pytest.mark.parametrize("choices", [(), [], "01", 1, {0: 1}, (0, "1"), (0, True), (0, math.nan), (0, None)])
+@pytest.mark.parametrize(
+    "choices", [(), [], "01", 1, {0: 1}, range(3), (0, "1"), (0, True), (0, math.nan), (0, None)]
+)
 def test_choices_of_an_input_are_finite_numbers(choices: Any) -> None:
-    with pytest.raises(DefinitionError, match=r"zoo.Input: choices are .*; expected finite numbers"):
+    with pytest.raises(
+        DefinitionError, match=r"zoo.Input: choices are .*; expected a tuple or list of finite numb"
+    ):
         zoo.Input(choices=choices)
     with pytest.raises(DefinitionError, match=r"zoo.Input: choices are given with a bound, low or high"):
         zoo.Input(choices=(0, 1), low=0)
+
+
+@pytest.mark.parametrize("choices", [(0, 0, 1), [1, 0, 1.0], (0, -0.0)])
+def test_choices_of_an_input_differ(choices: Any) -> None:
+    with pytest.raises(DefinitionError, match=r"which contain (0|1.0|-0.0) twice; give each value once\.$"):
+        zoo.Input(choices=choices)
 
 
 @pytest.mark.parametrize("bounds", [{"low": 1, "high": 2}, {"low": 0.5}, {"high": -1}])

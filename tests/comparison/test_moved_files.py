@@ -113,14 +113,76 @@ def test_a_table_that_has_moved_can_be_named_if_it_keeps_its_content(name, chang
 
 def test_another_table_is_added_to_one_that_was_renamed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    given = {"target": "load", "hidden": 3, "steps": 2, "out": "comparison"}
-    for name, factor in (("a.csv", 2), ("b.csv", 3)):
-        Path(name).write_text("load\n" + "".join(f"{row * row * factor % 7}\n" for row in range(200)))
-    stop("vanilla", data="a.csv", **given)
+    write_tables(a=2, b=3)
+    stop("vanilla", data="a.csv", **GIVEN)
     Path("a.csv").rename("c.csv")
-    stop("vanilla", data=["b.csv", "c.csv"], **given)
+    stop("vanilla", data=["b.csv", "c.csv"], **GIVEN)
     stored = read_plan(Path("comparison")).tasks
     assert {label: entry.name for label, entry in stored.items()} == {"a": "c.csv", "b": "b.csv"}
+
+
+GIVEN = {"target": "load", "hidden": 3, "steps": 2, "out": "comparison"}
+
+
+def write_tables(**factors):
+    for name, factor in factors.items():
+        rows = (f"{row * row * factor % 7}\n" for row in range(200))
+        Path(f"{name}.csv").write_text("load\n" + "".join(rows))
+
+
+@pytest.mark.parametrize("is_missing", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"target": "load"}])
+def test_a_copy_is_the_data_set_of_the_plan(settings, is_missing, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_tables(a=2, copy=2, second=2)
+    stop("vanilla", data="a.csv", **GIVEN)
+    if is_missing:
+        Path("a.csv").unlink()
+    with pytest.raises(
+        UsageError, match=r"^compare: copy.csv and second.csv are both the data set 'a' of the"
+    ):
+        zoo.compare(out="comparison", data=["copy.csv", "second.csv"], **settings)
+    stop(out="comparison", data="copy.csv", **settings)
+    stored = read_plan(Path("comparison")).tasks
+    assert {label: entry.name for label, entry in stored.items()} == {"a": "copy.csv"}
+    write_tables(a=2)
+    with pytest.raises(UsageError, match=r"^compare: a.csv and second.csv are both the data set 'a'"):
+        zoo.compare(out="comparison", data=["second.csv", "a.csv"], **settings)
+
+
+def test_a_copy_with_other_settings_is_another_data_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_tables(a=2, copy=2)
+    stop("vanilla", data="a.csv", **GIVEN)
+    stop(data="copy.csv", **GIVEN, horizon=3)
+    assert {label: entry.name for label, entry in read_plan(Path("comparison")).tasks.items()} == {
+        "a": "a.csv",
+        "copy": "copy.csv",
+    }
+
+
+@pytest.mark.parametrize("settings", [{}, {"target": "load"}])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("nothere.csv", "compare: nothere.csv: no such file or directory; give the path of a data set."),
+        (["b.csv", "nothere.csv"], "compare: nothere.csv: no such file or directory; give the path of a"),
+        ("nothere/a.csv", "compare: nothere/a.csv: no such file or directory; give the path of a data set."),
+        ("a\0b", "compare: a\\x00b: no such file or directory; give the path of a data set."),
+        ("b.csv", "If the file has moved, name the file with its content, since b.csv has other content."),
+        (["c.csv", "b.csv"], "name the file with its content, since c.csv, b.csv have other content."),
+        ("moved/a.csv", "compare: a.csv has changed since the comparison began"),
+    ],
+)
+def test_errors_name_the_file_that_does_not_match(data, words, settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("moved").mkdir()
+    write_tables(**{"a": 2, "b": 3, "c": 4, "moved/a": 5})
+    stop("vanilla", data="a.csv", **GIVEN)
+    Path("a.csv").unlink()
+    with pytest.raises((MissingSourceError, CheckpointError)) as error:
+        zoo.compare(out="comparison", data=data, **settings)
+    assert words in str(error.value)
 
 
 @pytest.mark.parametrize("may_move", [False, True])

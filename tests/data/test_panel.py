@@ -224,7 +224,7 @@ def test_calendar_months_are_even():
             {"y": [1, 2], "t": ["31.12.2023 23:58", "01.01.2024 00:00"]},
             {"time": "t"},
             DataError,
-            "found '31.12.2023 23:58', which looks like a date, but is not ISO 8601; write 2024-05-01 13:00.",
+            "which looks like a date, but is not ISO 8601; write it as 2024-05-01 13:00.",
         ),
         (
             {"y": [1, 2], "t": [1, NAN]},
@@ -307,7 +307,10 @@ OTHER_DATES = [
     "2024-W18-3",
     "2024-W18",
 ]
-OTHER_TIMES = ["2024-05-01 1:00 PM", "2024-05-01 13:00 CET", "2024-05-01T13:00:05.5 Europe/Berlin"]
+OTHER_TIMES = [
+    *("2024-05-01 1:00 PM", "2024-05-01 13:00 CET", "2024-05-01T13:00:05.5 Europe/Berlin"),
+    *("2024-05-01+02:00", "2024-05-01Z"),
+]
 
 
 @pytest.mark.parametrize("date", [*OTHER_DATES, *OTHER_TIMES])

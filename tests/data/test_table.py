@@ -22,8 +22,8 @@ from zoo.data import DataTable, as_table, growing_array, read_table
 from zoo.data.csv_table import read_csv
 from zoo.data.growing_array import GrowingArray, allocate
 from zoo.data.joined_column import JoinedColumn
-from zoo.data.table import mixed_kind
-from zoo.data.text_values import is_time_text, plain_number
+from zoo.data.table import finite_hint, mixed_kind
+from zoo.data.text_values import expected_value, is_time_text, plain_number
 from zoo.errors import DataError, MissingSourceError, UsageError
 
 
@@ -444,6 +444,25 @@ def test_dates_in_the_index_are_a_column():
 
 
 @pytest.mark.parametrize(
+    ("text", "has_zone"),
+    [
+        ("2024-05-01 13:00 UTC", True),
+        ("2024-05-01 13:00CET", True),
+        ("2024-05-01 1:00 PM CET", True),
+        ("31.12.2023 23:58:10.5 Europe/Berlin", True),
+        ("2024-05-01 1:00 PM", False),
+        ("2024-05-01 1:00pm", False),
+        ("2024-05-01 1:00 p.m.", False),
+        ("31.12.2023 23:58", False),
+        ("31.12.2023", False),
+    ],
+)
+def test_advice_for_a_time_with_a_zone_names_an_offset(text, has_zone):
+    zone = ", with an offset such as +02:00 for a zone" if has_zone else ""
+    assert expected_value("time", text).endswith(f"; write it as 2024-05-01 13:00{zone}")
+
+
+@pytest.mark.parametrize(
     ("text", "number"),
     [
         ("19.500,90", "19500.90"),
@@ -465,6 +484,11 @@ def test_dates_in_the_index_are_a_column():
         ("\u00a3\u22121,234.5", "-1234.5"),
         ("$1,234", None),
         ("$", None),
+        ("\u2212inf", None),
+        ("\u2212nan", None),
+        ("$1e400", None),
+        ("$1e101", None),
+        ("$1e100", "1e100"),
         ("19,501 kW", None),
         ("19,501", None),
         ("2024-05-01", None),
@@ -904,3 +928,11 @@ def test_offset_needs_a_time_of_the_day(separator: str, offset: str) -> None:
     """Python reads the digits of an offset after a date as hours, and the result as local time."""
     assert is_time_text(f"2010-01-01T00:00{offset}")
     assert not is_time_text(f"2010-01-01{separator}{offset}")
+
+
+@pytest.mark.parametrize("value", [1e101, -1e308, np.inf, -np.inf])
+def test_hint_for_an_infinite_number_names_texts_that_are_read_as_infinite(value):
+    hint = finite_hint(value)
+    assert hint.startswith(f"found {value:g}; expected a finite number of at most 1e+100.")
+    assert ("1e400" in hint) == np.isinf(value)
+    assert hint.endswith(" Leave a missing value empty.")

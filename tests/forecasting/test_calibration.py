@@ -208,7 +208,7 @@ def test_backtest_of_a_grown_table_without_times_begins_after_its_rows(rows, is_
     data = {"y": autoregression()[:rows]}
     if 2700 <= rows < 2703:
         with pytest.raises(
-            DataError, match=r"all forecasts have rows of training or validation, .* Give 3 ro"
+            DataError, match=r"no forecast lies after the last row that .* \(row 2,699\), .* Give 3 ro"
         ):
             forecaster.backtest(data, level=0)
     else:
@@ -217,6 +217,8 @@ def test_backtest_of_a_grown_table_without_times_begins_after_its_rows(rows, is_
         assert result.forecast.origins[0] == (2699 if rows >= 2703 else 11)
     changed = forecaster.backtest({"y": np.append(data["y"][0] + 1, data["y"][1:])}, level=0)
     assert (changed.scores["part"], changed.forecast.origins[0]) == ("all", 11)
+    labelled = forecaster.backtest({"y": np.append(data["y"][0] + 1, data["y"][1:])}, level=0, part="test")
+    assert dict(labelled.scores) == {**changed.scores, "part": "test"}
     shifted = forecaster.backtest({"y": data["y"][1:]}, level=0)
     assert (shifted.scores["part"], shifted.forecast.origins[0]) == ("all", 11)
 

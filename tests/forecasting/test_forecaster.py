@@ -140,7 +140,11 @@ def test_evaluate_scores_every_row_as_zoo_eval_does(rows, part, run, tmp_path):
     words += ["--part", part] if part else []
     result = command("eval", run.path, *words, "--json")
     if (rows and part in ("train", "valid")) or (rows == N - 40 and part is None):
-        reason = f"--part is '{part}', but other.csv is not the" if part else "all forecasts have times of tr"
+        reason = (
+            f"--part is '{part}', but other.csv is not the"
+            if part
+            else "no forecast lies after the last time that tr"
+        )
         assert reason in result.stderr
         assert "give --part all" in result.stderr
         return
@@ -236,9 +240,7 @@ def test_series_with_an_unseen_text_has_no_forecast(new, embedding, of_words, re
 def test_backtest_leaves_out_forecasts_that_read_an_unseen_text(new, of_words):
     with pure_python():
         plain = of_words[None].backtest(with_words(), part="all", stride=1)
-        with pytest.warns(
-            ZooWarning, match="'fog', .* forecasts that read such values are left out"
-        ) as notes:
+        with pytest.warns(ZooWarning, match="'fog', .* left out, because they read such values.$") as notes:
             other = of_words[None].backtest(with_words(new), part="all", stride=1)
         with pytest.raises(DataError, match="row 0, column 'word': found 'fog'"):
             of_words[None].backtest(with_words(range(120)), part="all")
@@ -430,8 +432,11 @@ def test_backtest_of_a_table_that_has_grown_begins_after_the_rows_of_training(ro
         scores = zoo.backtest(run, table(rows), part=part).scores
         assert (scores["part"], scores["windows"]) == ("test", later)
     else:
-        sentence = "all forecasts have times of training or validation, .* Give 1 row or more after those ti"
-        with pytest.raises(DataError, match=f"{sentence}mes, or give `part='all'` to evaluate all rows"):
+        sentence = (
+            rf"no forecast lies after the last time that training or validation has read "
+            rf"\({months()[143]}\), .* Give 1 row or more after this ti"
+        )
+        with pytest.raises(DataError, match=f"{sentence}me, or give `part='all'` to evaluate all rows"):
             zoo.backtest(run, table(rows), part=part)
     assert zoo.backtest(run, table(rows), part="all").scores["windows"] == rows - 10
 
@@ -463,7 +468,10 @@ def test_backtest_of_other_data_reads_no_row_of_training(first, size, new_size, 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if not origins:
-            with pytest.raises(DataError, match=r"all forecasts have times of training|too few for 1 step"):
+            with pytest.raises(
+                DataError,
+                match=r"no forecast lies after the last time .* of series 'old'\)|too few for 1 step",
+            ):
                 named.backtest(data, part=part, stride=1)
             return
         forecast = named.backtest(data, part=part, stride=1).forecast

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zoo.forecasting.metrics import Bootstrap, Estimate, TargetScores, score_all_targets, score_target
+from zoo.forecasting.metrics import (
+    Bootstrap,
+    Estimate,
+    TargetScores,
+    change_text,
+    score_all_targets,
+    score_target,
+)
 
 
 def windows(count, series=1):
@@ -187,3 +194,17 @@ def scores(value, low, high):
 def test_sentence_says_how_certain_the_gain_is(estimate, sentence):
     assert scores(*estimate).sentence == sentence
     assert scores(*estimate).to_json()["summary"] == sentence
+
+
+@pytest.mark.parametrize(
+    ("gain", "text"),
+    [
+        (0.2, "20.0% lower"),
+        (-0.2, "20.0% higher"),
+        (-67.0, "68 times as high"),
+        (-1e5, "100,001 times as high"),
+        (-1e300, "more than 1,000,000 times as high"),
+    ],
+)
+def test_change_of_an_error_in_words(gain, text):
+    assert change_text(gain) == text

@@ -377,7 +377,7 @@ def test_episodes_in_a_row(dtype):
     rnn, x = function("gru+episodes"), inputs()
     starts = np.random.default_rng(3).random(x.shape[:2]) < 0.4
     y, _ = jax.jit(lambda x, s: rnn(rnn.params, x, episode_start=s))(x, starts.astype(dtype))
-    with pytest.raises(UsageError, match=r"input 'episode_start' is 0.5 at step .*; expected numbers 0 or 1"):
+    with pytest.raises(UsageError, match=r"input 'episode_start' is 0.5 at step .*; expected 0 or 1"):
         rnn(rnn.params, x, episode_start=starts / 2)
     layer = zoo.Recurrent("gru+episodes", *np.shape(x)[2:], y.shape[2], dtype="float64")
     layer.fill({name: np.asarray(value) for name, value in rnn.params.items()})

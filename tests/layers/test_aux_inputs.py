@@ -377,7 +377,7 @@ def test_booleans_are_the_numbers_0_and_1(bounds, value):
         assert (as_aux_inputs(*given, "x")["gain"] == value).all()
     else:
         with pytest.raises(
-            UsageError, match=f"input 'gain' is 0 at .*; expected numbers {declared.bounds_text()}"
+            UsageError, match=f"input 'gain' is 0 at .*; expected {declared.expected('numbers')}"
         ):
             as_aux_inputs(*given, "x")
 

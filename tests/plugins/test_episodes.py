@@ -151,7 +151,7 @@ def test_other_numbers_than_0_and_1_are_an_error(form, start):
         "rtrl": lambda: zoo.RTRL(rnn).forward(x, episode_start=starts),
     }
     position = "sequence 1" if form == "stepper" else "step 5 of sequence 1"
-    sentence = rf"input 'episode_start' is {start:g} at {position}; expected numbers 0 or 1\.$"
+    sentence = rf"input 'episode_start' is {start:g} at {position}; expected 0 or 1\.$"
     with pytest.raises(zoo.UsageError, match=sentence):
         calls[form]()
 

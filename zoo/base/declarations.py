@@ -217,7 +217,8 @@ class Input(ArrayDeclaration):
     Raises:
         DefinitionError: if the default or an allowed value is not a finite number, ``low`` is above ``high``,
             the default, or 0 without a default, is not allowed, ``between_steps`` is not True or False,
-            ``limit`` is not a function, or ``choices`` are empty or given with a bound.
+            ``limit`` is not a function, or ``choices`` are empty, contain a value twice, or are given with a
+            bound.
     """
 
     kind = "input"
@@ -262,11 +263,11 @@ class Input(ArrayDeclaration):
         if not self.allows(default):
             if not self.has_default:
                 raise DefinitionError(
-                    f"zoo.Input: it has no default, so it is 0 where it is left out; expected a number "
-                    f"{self.bounds_text()}. Give `default`."
+                    f"zoo.Input: it has no default, so it is 0 where it is left out; expected "
+                    f"{self.expected('a number')}. Give `default`."
                 )
             raise DefinitionError(
-                f"zoo.Input: the default is {default}; expected a number {self.bounds_text()} (the default "
+                f"zoo.Input: the default is {default}; expected {self.expected('a number')} (the default "
                 f"must be an allowed value)."
             )
 
@@ -276,10 +277,15 @@ class Input(ArrayDeclaration):
         return ", ".join(filter(None, (self.help, self.bounds_text())))
 
     def bounds_text(self) -> str:
-        """The allowed values, such as ``"from 0 to 1"`` or ``"0 or 1"``; empty without bounds."""
-        if self.choices is not None:
-            return " or ".join(map(_limit_text, self.choices))
-        return range_text(self.low, self.high)
+        """The allowed values, such as ``"from 0 to 1"`` or ``"0, 1 or 2"``; empty without bounds."""
+        if self.choices is None:
+            return range_text(self.low, self.high)
+        texts = [_limit_text(choice) for choice in self.choices]
+        return " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+    def expected(self, noun: str) -> str:
+        """The allowed values in an error: ``"0 or 1"``, or with a noun, ``"numbers from 0 to 1"``."""
+        return self.bounds_text() if self.choices is not None else f"{noun} {self.bounds_text()}".rstrip()
 
     def allows(self, value: float) -> bool:
         """Whether a number is within the bounds, or one of the choices."""
@@ -469,7 +475,13 @@ def _as_choices(choices: Any) -> tuple[float, ...]:
     is_sequence = isinstance(choices, (tuple, list)) and len(choices) > 0
     if not is_sequence or any(type(each) not in (int, float) or not math.isfinite(each) for each in choices):
         raise DefinitionError(
-            f"zoo.Input: choices are {short_repr(choices)}; expected finite numbers, such as (0, 1)."
+            f"zoo.Input: choices are {short_repr(choices)}; expected a tuple or list of finite "
+            f"numbers, such as (0, 1)."
+        )
+    if repeated := [each for number, each in enumerate(choices) if each in choices[:number]]:
+        raise DefinitionError(
+            f"zoo.Input: choices are {short_repr(choices)}, which contain {repeated[0]} twice; give each "
+            f"value once."
         )
     return tuple(choices)
 

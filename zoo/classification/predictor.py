@@ -34,7 +34,7 @@ from zoo.data.table import (
 )
 from zoo.data.table_files import IN_MEMORY_TABLE
 from zoo.data.training_files import check_unchanged
-from zoo.errors import CheckpointError, DataError, UsageError, warn_caller
+from zoo.errors import CheckpointError, DataError, UsageError, warn_caller, warn_without
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses, command_for, open_run
 from zoo.storage import Checkpoint
@@ -120,8 +120,14 @@ class Predictions:
         return columns_to_csv(self.columns(), self.is_utc)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """A mapping for each sequence or step, with times as texts."""
-        columns = self.columns()
+        """A mapping for each sequence or step, with times as texts.
+
+        Without a prediction the class or the number and the probabilities are None, which is null in JSON.
+        """
+        columns: dict[str, Any] = self.columns()
+        if self.classes:
+            label = list(columns)[len(self._row_names())]
+            columns[label] = np.where(np.isnan(self.values[:, 0]), None, columns[label])
         rows = zip(*(plain_values(values, self.is_utc) for values in columns.values()), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
@@ -507,10 +513,7 @@ def _report_unseen(given: LabelledSequences, needs_all: bool) -> None:
     others = len(given.unseen) - 1
     if needs_all or others + 1 == len(given):
         raise DataError(sentence)
-    warn_caller(
-        f"{sentence} Until then sequence {given.ids[number]!r}{f' and {others:,} more' if others else ''} "
-        f"{'have' if others else 'has'} no prediction."
-    )
+    warn_without(sentence, f"sequence {given.ids[number]!r}", others, "prediction")
 
 
 def warn_of_training_data(name: str) -> None:

@@ -6,12 +6,14 @@ import dataclasses
 import functools
 import glob
 import math
+import os
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zoo.arguments import counted, short_repr
+from zoo.arguments import counted, expand_user, short_repr
 from zoo.base import Cell, Optimizer
 from zoo.base.names import did_you_mean, matching_names
 from zoo.comparison import specs as specs_module
@@ -30,6 +32,7 @@ from zoo.comparison.plan import (
 )
 from zoo.comparison.records import RunGroup
 from zoo.comparison.specs import TaskInfo
+from zoo.data.builtin import PREFIX
 from zoo.errors import CheckpointError, MissingSourceError, UnknownNameError, UsageError, ZooError
 from zoo.kernels.losses import BUILT_IN_LOSSES
 from zoo.kernels.precision import check_precision
@@ -238,30 +241,46 @@ def _resolve_tasks(
 
 
 def _with_stored_labels(request: CompareRequest, stored: Mapping[str, PlanEntry]) -> dict[str, str]:
-    """The files of data sets by label: a file that was renamed keeps the label of the data set in the plan.
+    """The files of data sets by label: a renamed file or a copy keeps the label of the data set in the plan.
 
-    Only files that are missing are compared with, since others cannot have been renamed.
+    Raises:
+        MissingSourceError: if a file does not exist.
+        UsageError: if two files have the content of one data set of the plan.
     """
-    missing = {
-        label: entry
-        for label, entry in stored.items()
-        if label not in request.data and not exists(Path(entry.spec))
-    }
-    files = dict[str, str]()
+    if not stored:
+        return dict(request.data)
+    for file in request.data.values():
+        # Before the files of the plan are read, whose errors name others. Path.exists raises for some names.
+        if not file.startswith(PREFIX) and not os.path.exists(expand_user(file)):  # noqa: PTH110
+            raise MissingSourceError(
+                f"compare: {short_repr(file)[1:-1]}: no such file or directory; give the path of a data set."
+            )
+    is_missing = {label: not exists(Path(entry.spec)) for label, entry in stored.items()}
+    candidates = sorted(stored, key=lambda label: not is_missing[label])
+    files = {label: file for label, file in request.data.items() if label in stored}
     for label, file in request.data.items():
-        is_new = label not in stored
-        same = (each for each in missing if is_new and _has_content(file, request, missing[each]))
-        files[next(same, label)] = file
+        if label in stored:
+            continue
+        same = (each for each in candidates if _has_content(file, request, stored[each], is_missing[each]))
+        known = next(same, label)
+        if known in files:
+            raise UsageError(
+                f"compare: {files[known]} and {file} are both the data set {known!r} of the comparison; "
+                f"leave out one of them."
+            )
+        files[known] = file
     return files
 
 
-def _has_content(file: str, request: CompareRequest, entry: PlanEntry) -> bool:
-    """Whether a file has the content of a data set of the plan."""
-    try:
-        now, _ = find_data_set(file, override_options(entry.options, request.data_settings))
-    except ZooError:
-        return False
-    return now.source == entry.source
+def _has_content(file: str, request: CompareRequest, entry: PlanEntry, is_missing: bool) -> bool:
+    """Whether a file is a data set of the plan. With other settings, a copy is another data set."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # these settings may be of another file
+        try:
+            now, _ = find_data_set(file, override_options(entry.options, request.data_settings))
+        except ZooError:
+            return False
+    return now.source == entry.source and (is_missing or now.options == entry.options)
 
 
 def _resolve_entries(
@@ -289,20 +308,33 @@ def _resolve_entries(
             is_named = label in specs if before and before.is_data else label in options
             if kind == "cell" or not before or is_named:
                 raise
-            raise _missing_file_error(kind, label, before, error) from None
+            new = [spec for name, spec in specs.items() if name not in stored]
+            raise _missing_file_error(kind, label, before, new, error) from None
         if before:
             if before.is_data:
-                check_unchanged(before.name, before.source, resolved[label][0].source)
+                now = resolved[label][0]
+                check_unchanged(now.name, before.source, now.source)
             changes[label] = _entry_changes(kind, label, before, resolved[label][0])
     return resolved
 
 
 def _missing_file_error(
-    kind: str, label: str, entry: PlanEntry, error: MissingSourceError
+    kind: str, label: str, entry: PlanEntry, new: Sequence[str], error: MissingSourceError
 ) -> MissingSourceError:
-    """Make the error for a file that is not there, for example on another machine."""
+    """Make the error for a file that is not there, for example on another machine.
+
+    Args:
+        kind: The kind of the component.
+        label: Its label.
+        entry: Its entry in the plan.
+        new: The files that the request adds.
+        error: The error of the file.
+    """
     if entry.is_data:
         advice = "name it with `data`; it may have another name"
+        if new:
+            listed, have = ", ".join(Path(file).name for file in new), "have" if len(new) > 1 else "has"
+            advice = f"name the file with its content, since {listed} {have} other content"
     else:
         names = [
             key for key, value in entry.options.items() if isinstance(value, str) and value in str(error)

@@ -53,15 +53,16 @@ class ComparisonRunner:
     def run(self) -> None:
         """Run all missing jobs; failures are in the records."""
         without_steps = self._groups_without_steps()
-        unfinished = [
-            group for group in self.plan.groups() if group in without_steps or not self._is_done(group)
-        ]
+        groups = [group for group in self.plan.groups() if group not in without_steps]
+        missing = {group: self._missing_runs(group) for group in groups}
+        unfinished = [group for group in self.plan.groups() if missing.get(group) != []]
         self._compile(self.jobs.compile(unfinished))
         if without_steps:
             self._measure_speed(without_steps)
-        without_steps = self._groups_without_steps()
-        groups = [group for group in self.plan.groups() if group not in without_steps]
-        upcoming = [job for group in groups for job in self._missing_runs(group)]
+            without_steps = self._groups_without_steps()
+            groups = [group for group in self.plan.groups() if group not in without_steps]
+            missing |= {group: self._missing_runs(group) for group in groups if group not in missing}
+        upcoming = [job for group in groups for job in missing[group]]
         for _ in range(max_stages(self.plan)):
             swept = [job for group in groups for job in self.jobs.sweep(group, self._sweep_of(group))]
             if not swept:
@@ -159,10 +160,6 @@ class ComparisonRunner:
         swept, is_swept = self._stored_sweep(group, self._stored_record)
         jobs = self._compared_jobs(group, swept)
         return [job for job in jobs if self._stored_record(job) is None] if is_swept else jobs
-
-    def _is_done(self, group: RunGroup) -> bool:
-        _, is_swept = self._stored_sweep(group, self._stored_record)
-        return is_swept and not self._missing_runs(group)
 
     def _stored_sweep(
         self, group: RunGroup, read: Callable[[Job], RunRecord | None]

@@ -21,6 +21,7 @@ from zoo.array_types import Array
 from zoo.arrays import is_missing_value
 from zoo.base.names import did_you_mean
 from zoo.data.growing_array import allocate, as_contiguous, gather, row_chunks
+from zoo.data.text_values import MAX_NUMBER as MAX_NUMBER
 from zoo.data.text_values import (
     ColumnKind,
     expected_value,
@@ -45,9 +46,6 @@ VALUE_DTYPES: dict[ColumnKind, Any] = {"number": np.float64, "category": np.int3
 
 FILE_COLUMN, FOLDER_COLUMN = "file", "folder"
 """Columns that a directory of files adds: the name of the file of a row, and of its folder."""
-
-MAX_NUMBER = 1e100
-"""Largest magnitude of a value: squares of larger ones overflow, and files use them for missing values."""
 
 EXACT_LIMIT = 10**15
 """Whole numbers below it are exact as float64, and print with all their digits."""
@@ -394,9 +392,11 @@ def too_large(values: Array) -> int | None:
 
 def finite_hint(value: float) -> str:
     """The end of an error for a value that is too large."""
-    # A file may hold 1e400, which is read as inf: the limit explains it.
+    # The text of the cell is not kept.
+    read = " A text such as 1e400 is read as inf, too." if np.isinf(value) else ""
     return (
-        f"found {value:g}; expected a finite number of at most {MAX_NUMBER:g}. Leave a missing value empty."
+        f"found {value:g}; expected a finite number of at most {MAX_NUMBER:g}.{read} Leave a missing value "
+        f"empty."
     )
 
 

@@ -10,6 +10,9 @@ import numpy as np
 
 ColumnKind = Literal["number", "category", "time"]
 
+MAX_NUMBER = 1e100
+"""Largest magnitude of a value: squares of larger ones overflow, and files use them for missing values."""
+
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "nat"))
 """Texts of a missing value, in lower case."""
 
@@ -21,8 +24,16 @@ _LETTER = re.compile(r"[A-SU-Za-z]")
 _OTHER_DATE = re.compile(r"\s*(\d{4}([./-])\d\d?\2\d\d?|\d\d?([./-])\d\d?\3(\d{4}|\d\d))([ T,].*)?\s*")
 """A date in another format than ISO 8601: ``31.12.2023``, ``12/31/23``, ``2023/12/31 23:58``."""
 
-_OTHER_TIME = re.compile(r"\s*\d{4}-(\d\d-\d\d[ T]\d\d?:\d\d[^A-Za-z]*[A-Za-z].*|W\d\d(-\d)?)\s*")
-"""A time with letters after it, or a week: ``2024-05-01 1:00 PM``, ``2024-05-01 13:00 CET``, ``2024-W18``."""
+_OTHER_TIME = re.compile(
+    r"\s*\d{4}-(\d\d-\d\d([ T]\d\d?:\d\d[^A-Za-z]*[A-Za-z].*|[ T]?([Zz]|[-+]\d\d:?\d\d))|W\d\d(-\d)?)\s*"
+)
+"""A time with letters after it, a date with an offset, or a week.
+
+For example ``2024-05-01 1:00 PM``, ``2024-05-01 13:00 CET``, ``2024-05-01+02:00`` and ``2024-W18``.
+"""
+
+_ZONE = re.compile(r":\d.*[\d\s](?![AaPp][Mm]\b)[A-Za-z]{2,}")
+"""The name of a zone after a time, and not ``AM`` or ``PM``: ``13:00 UTC``, ``1:00 PM CET``."""
 
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*")
 
@@ -136,8 +147,14 @@ def plain_number(text: str) -> str | None:
     """The number in a text with separators of thousands or a unit: ``1.234,5``, ``1,234,567``, ``5.1 kW``.
 
     Returns:
-        The number as zoo reads it; None if the text has another form, or two readings, as ``1,234``.
+        The number as zoo reads it; None if the text has another form, or two readings, as ``1,234``, or if
+        zoo does not accept the number, as an infinite one.
     """
+    number = _plain_number(text)
+    return number if number is not None and abs(float(number)) <= MAX_NUMBER else None
+
+
+def _plain_number(text: str) -> str | None:
     given, text = text, text.translate(_ASCII)
     if (currency := _CURRENCY.fullmatch(text)) is not None:
         text = currency[1] + currency[2]
@@ -172,7 +189,8 @@ def expected_value(kind: ColumnKind, text: str, example: str = "") -> str:
             f"no number of the file has a decimal point"
         )
     if kind == "time" and has_other_date_format(text):
-        return ", which looks like a date, but is not ISO 8601; write 2024-05-01 13:00" + example
+        zone = ", with an offset such as +02:00 for a zone" if _ZONE.search(text) else ""
+        return f", which looks like a date, but is not ISO 8601; write it as 2024-05-01 13:00{zone}{example}"
     if kind == "number" and (number := plain_number(text)) is not None:
         return f"; expected a number{example}. Write {number}"
     expected = "a number" if kind == "number" else "a time such as 2024-05-01 13:00"

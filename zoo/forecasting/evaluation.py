@@ -413,9 +413,11 @@ def _without_unseen(windows: Windows, panel: Panel, origins: Array) -> Array:
     sentence = unseen_sentence(panel, windows.spec, *value)
     if is_unseen.all():
         raise DataError(sentence)
+    count = int(is_unseen.sum())
+    verb, reason = ("is", "it reads") if count == 1 else ("are", "they read")
     warn_caller(
-        f"{sentence} Until then {is_unseen.sum():,} of {counted(len(origins), 'forecast')} that read such "
-        f"values are left out."
+        f"{sentence} Until then {count:,} of {counted(len(origins), 'forecast')} {verb} left out, because "
+        f"{reason} such values."
     )
     return origins[~is_unseen]
 

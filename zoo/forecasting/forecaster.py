@@ -15,11 +15,19 @@ from zoo.array_types import Array
 from zoo.base.data_kinds import PARTS
 from zoo.data.panel import Panel, make_panel, step_text
 from zoo.data.sources import STDIN
-from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, plain_values, prediction_name
+from zoo.data.table import (
+    DataTable,
+    as_table,
+    columns_to_csv,
+    is_table_like,
+    plain_values,
+    prediction_name,
+    value_texts,
+)
 from zoo.data.table_files import IN_MEMORY_TABLE, read_table
 from zoo.data.time_kind import check_time_kind
 from zoo.data.training_files import check_unchanged
-from zoo.errors import CheckpointError, DataError, UsageError, warn_caller
+from zoo.errors import CheckpointError, DataError, UsageError, warn_caller, warn_without
 from zoo.forecasting.baselines import History, seasonal_naive
 from zoo.forecasting.calibration import Calibration, first_unseen, seen_digests
 from zoo.forecasting.evaluation import (
@@ -353,6 +361,7 @@ class Forecaster:
             warn_caller(f"{panel.table.name}: {note}")
         cuts = split_ends(panel, self.spec.split)
         windows = self._windows(panel, cuts[0])
+        requested = part
         if data is not None and part != "all":
             part, cuts = self._unseen_rows(panel, cuts, steps)
         part = part or last_part(panel, cuts, self.spec, steps)
@@ -362,6 +371,7 @@ class Forecaster:
         if not scores["targets"]:
             where = "after its context" if part == "all" else f"in the {part} part"
             raise DataError(f"{panel.table.name}: no target has a value {where}; give other rows.")
+        scores["part"] = requested or part  # all rows of data that are new are the requested test part
         origins = forecasts.origins
         history = History.of_panel(panel, cuts[0], self.spec.context, self.spec.season, steps)
         rows = origins[:, None] + np.arange(1, steps + 1)
@@ -396,11 +406,16 @@ class Forecaster:
         fitted = np.where(has_seen_rows, np.minimum(cuts[0], unseen), cuts[0])  # for baselines
         later = np.stack([fitted, first, cuts[2]])
         if has_seen_rows.any() and not any(part_origins(panel, later, "test", self.spec, steps)):
-            kind = "rows" if panel.times is None else "times"
+            kind = "row" if panel.times is None else "time"
+            name = panel.names[int(has_seen_rows.argmax())]
+            last = calibration.last_seen[name]
+            value = np.array([last], "M8[us]" if isinstance(last, str) else float)
+            last_text = f"row {last:,.0f}" if kind == "row" else value_texts(value, panel.is_utc)[0]
             raise DataError(
-                f"{panel.table.name}: all forecasts have {kind} of training or validation, so the errors "
-                f"would be too small. Give {counted(steps, 'row')} or more after those {kind}, or give "
-                f"`part='all'` to evaluate all rows."
+                f"{panel.table.name}: no forecast lies after the last {kind} that training or validation has "
+                f"read ({last_text}{f' of series {name!r}' if name else ''}), so the errors may be too "
+                f"small. Give {counted(steps, 'row')} or more after this {kind}, or give `part='all'` to "
+                f"evaluate all rows."
             )
         return "test", later
 
@@ -500,10 +515,7 @@ class Forecaster:
                 subject = f"series {name!r}" if name else subject  # the sentence names only its row
             if not is_usable.any():
                 raise DataError(sentence)
-            warn_caller(
-                f"{sentence} Until then {subject}{f' and {others:,} more' if others else ''} "
-                f"{'have' if others else 'has'} no forecast."
-            )
+            warn_without(sentence, subject, others, "forecast")
         for number, name in enumerate(panel.names):
             if not is_usable[number]:
                 continue

@@ -160,6 +160,8 @@ def change_text(gain: float) -> str:
 
 
 def _factor(factor: float) -> str:
+    if factor > 1e6:  # the other error is nearly 0
+        return "more than 1,000,000"
     return f"{factor:,.0f}" if abs(factor) >= 100 else f"{factor:.3g}"
 
 

@@ -350,7 +350,7 @@ def check_bounds(
         index = np.unravel_index(int(wrong.argmax()), wrong.shape)
         position = " of ".join(f"{name} {number}" for name, number in zip(axes, index, strict=False))
         raise UsageError(
-            f"{owner} is {array[index]:g} at {position}; expected numbers {declared.bounds_text()}."
+            f"{owner} is {array[index]:g} at {position}; expected {declared.expected('numbers')}."
         )
 
 
