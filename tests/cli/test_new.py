@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import importlib.metadata
+import json
 import os
 import py_compile
 import re
+import shlex
 import shutil
 import string
 import subprocess
@@ -133,10 +135,8 @@ def test_flag_of_each_kind_and_next_steps(here):
     result = run("my-plugins", *flags(ALL))
     assert result.exit_code == 0, result.stderr
     steps = [line.strip() for line in result.output.partition("\nNext:\n")[2].splitlines()]
-    checked = [f"{kind}:my_{kind}" for kind in sorted(KINDS) if kind not in ("cell", "modifier", "tracker")]
-    checks = [f"zoo check {spec}" for spec in sorted([*checked, "my_cell", "vanilla+my_modifier"])]
     assert steps[0] == "pip install -e './my-plugins[test]'"
-    assert sorted(steps[1:-1]) == checks
+    assert steps[1:-1] == ["zoo check block:my_block"]  # pytest checks all of them
     assert steps[-1] == "pytest ./my-plugins"
 
 
@@ -260,12 +260,77 @@ def test_existing_package_is_not_changed_and_the_error_names_the_lines_to_add(he
     assert result.exit_code == 2
     assert result.stderr == (
         "Error: my-plugins is not empty, and nothing is overwritten; choose another with --out. To add to "
-        "the package there, copy my_plugins/focal.py and test_focal.py and my_plugins/count.py and "
-        'test_count.py from the new one, and write `focal = "my_plugins.focal"` and `count = '
-        '"my_plugins.count"` below '
-        "[project.entry-points.zoo] in my-plugins/pyproject.toml.\n"
+        "the package there, copy my-plugins-new/my_plugins/focal.py to my-plugins/my_plugins, "
+        "copy my-plugins-new/test_focal.py to my-plugins, "
+        'write `focal = "my_plugins.focal"` below [project.entry-points.zoo] in my-plugins/pyproject.toml, '
+        "copy my-plugins-new/my_plugins/count.py to my-plugins/my_plugins, "
+        "copy my-plugins-new/test_count.py to my-plugins, "
+        'write `count = "my_plugins.count"` below [project.entry-points.zoo] in my-plugins/pyproject.toml. '
+        "This command writes the files to copy: "
+        "`zoo new my-plugins --loss focal --task count --out my-plugins-new`.\n"
     )
     assert before == {path: path.read_bytes() for path in package.rglob("*") if path.is_file()}
+
+
+def advised_command(result: Result) -> list[str]:
+    return shlex.split(result.stderr.rstrip("`.\n").rpartition("`zoo new ")[2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("out", ["a b", "p", "."])
+def test_advised_files_can_be_added(kind, out, here, monkeypatch):
+    """Also for a command with the name of another package."""
+    package = generate(here, "p", {"cell": "own"}).rename(here / out) if out != "." else generate(here, "p")
+    if out == ".":
+        monkeypatch.chdir(package)
+    command = advised_command(run("other", f"--{kind}", "extra", "--out", out))
+    assert run(*command).exit_code == 0
+    new = Path(command[-1])
+    assert command[0] == "p"
+    assert "from p.extra import" in (new / "test_extra.py").read_text(encoding="utf-8")
+    assert (new / "p" / "extra.py").is_file()
+
+
+@pytest.mark.parametrize("file", ["my_plugins/focal.py", "test_focal.py"])
+def test_component_that_the_package_has_gets_no_advice(file, here):
+    (generate(here) / file).write_text("years of work", encoding="utf-8")
+    result = run("my-plugins", "--loss", "focal")
+    assert result.stderr == (
+        "Error: my-plugins is not empty, and nothing is overwritten; choose another with --out. The package "
+        "there already has focal; choose another name.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[project", "project = 1", "[project]\nname = 1", '[project]\nname="q"']
+)
+def test_directory_with_another_project_gets_no_advice(text, here):
+    (generate(here, "p", {"cell": "own"}) / "pyproject.toml").write_text(text)
+    assert run("p", "--loss", "focal").stderr.endswith("choose another with --out.\n")
+
+
+def test_component_of_an_installed_package_is_written_elsewhere(here, monkeypatch):
+    """The package was installed with ``pip install -e``."""
+    source = generate(here, "p", {"cell": "own"})
+    (here / "site" / "p-0.1.dist-info").mkdir(parents=True)
+    record = {"url": source.as_uri(), "dir_info": {"editable": True}}
+    (here / "site" / "p-0.1.dist-info" / "direct_url.json").write_text(json.dumps(record))
+    (here / "site" / "p-0.1.dist-info" / "METADATA").write_text("Name: p\nVersion: 0.1\n")
+    monkeypatch.syspath_prepend(str(here / "site"))
+    monkeypatch.syspath_prepend(str(source))
+    refused = run("p", "--loss", "focal", "--out", "p").stderr
+    assert "To add to the package there, copy" in refused
+    result = run(*advised_command(run("p", "--loss", "focal")))
+    assert "is not empty" not in result.stderr
+    result = run("p", "--loss", "more", "--out", "elsewhere")
+    assert result.output.partition("Next:\n")[2].splitlines() == [
+        f"  copy elsewhere/p/more.py to {source}/p",
+        f"  copy elsewhere/test_more.py to {source}",
+        f'  write `more = "p.more"` below [project.entry-points.zoo] in {source}/pyproject.toml',
+    ]
+    source.rename(here / "q")
+    result = run("p", "--loss", "focal")
+    assert "p 0.1 is installed, and pip would replace it; choose another name." in result.stderr
 
 
 def test_file_is_not_replaced(here):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,7 +80,7 @@ def test_error_names_the_name_the_file_and_the_line(expression, name, tmp_path):
 def test_line_is_the_one_of_the_name(tmp_path_factory, lines, expression):
     module = load(tmp_path_factory.mktemp("kernels"), expression, lines)
     with pytest.raises(DefinitionError, match=rf"\(faults\.py, line {lines + 13}\)"):
-        check_names(module.kernel.py_func)
+        check_names(module.kernel.py_func, NameError(repr(UNKNOWN[expression][0].rpartition(".")[2])))
 
 
 def test_kernel_without_a_module_is_checked():
@@ -87,7 +89,27 @@ def test_kernel_without_a_module_is_checked():
     with pytest.raises(
         DefinitionError, match=r"the kernel 'kernel' uses the unknown name 'y' \(<string>, line 2"
     ):
-        check_names(namespace["kernel"])
+        check_names(namespace["kernel"], NameError("global name 'y' is not defined"))
+
+
+@pytest.mark.parametrize("branch", ["zoo.foo(row)", "np.in1d_old(row)", "other"])
+@pytest.mark.parametrize("form", ["{0} if OLD else total", "total if NEW else {0}", "(OLD and {0}) or total"])
+def test_names_in_branches_that_a_constant_rules_out_are_ignored(branch, form, tmp_path):
+    """Numba removes the branches of older versions of a library."""
+    check_names(load(tmp_path, form.format(branch)).kernel.py_func, TypeError("another fault"))
+
+
+def test_kernel_with_branches_that_a_constant_rules_out_is_compiled(tmp_path):
+    body = "np.sqrt(total) if NEW else np.in1d_old(total)\n\nOLD, NEW = False, True"
+    kernel = load(tmp_path, f"zoo.foo(total) if OLD else {body}").kernel
+    assert kernel(np.full(4, 4.0)) == 4.0
+
+
+def test_error_in_a_script_names_its_file(tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(KERNEL.format(expression="totl") + "\nouter(np.ones(2))\n")
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False)
+    assert "'kernel' uses the unknown name 'totl' (script.py, line 13)." in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -104,11 +126,12 @@ def test_kernel_without_a_module_is_checked():
     ],
 )
 def test_names_that_exist_are_accepted(expression, tmp_path):
-    check_names(load(tmp_path, expression).kernel.py_func)
+    function = load(tmp_path, expression).kernel.py_func
+    assert not [*unknown_names(function.__code__, function.__globals__)]
 
 
 def test_shipped_kernels_use_known_names():
-    """No name of a correct kernel is an error. Shipped kernels are not checked when they are compiled."""
+    """No name of a correct kernel is an error. Errors of shipped kernels are not replaced."""
     functions = [getattr(getattr(zoo.kernels, name), "py_func", None) for name in dir(zoo.kernels)]
     kernels = [function for function in functions if function is not None]
     unknown = {f.__name__: [*unknown_names(f.__code__, f.__globals__)] for f in kernels}

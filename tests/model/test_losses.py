@@ -371,7 +371,8 @@ def test_targets_outside_of_the_range_of_a_loss_are_an_error(low, high, numbers,
         np.testing.assert_array_equal(values[weights > 0], counted)
         assert loss.target_range[0] <= values.min() <= values.max() <= loss.target_range[1]
     else:
-        with pytest.raises(UsageError, match=r"targets run from .*; expected numbers (of|from) .* 'mine'"):
+        span = rf"targets run from {counted.min()} to {counted.max()}; expected numbers (of|from) .* 'mine'"
+        with pytest.raises(UsageError, match=span):
             as_targets(*given_targets)
 
 
@@ -409,10 +410,11 @@ def test_counts_must_not_be_negative_in_fit():
         ({"row_loss_and_grad": None}, "row_loss_and_grad is None; expected a zoo.njit kernel"),
         ({"target": "rank"}, "target is 'rank'; expected one of class, probability, value"),
         ({"options": {"n": zoo.Option(1)}}, "expected a zoo.Option with a default of type float"),
-        ({"low": "0"}, "loss 'mine': low is '0'; expected a finite number, or None"),
-        ({"high": np.inf}, "high is inf; expected a finite number, or None"),
-        ({"low": np.nan}, "low is nan; expected a finite number, or None"),
-        ({"low": True}, "low is True; expected a finite number, or None"),
+        ({"low": "0"}, "loss 'mine': low is '0'; expected a finite int or float, or None"),
+        ({"high": np.inf}, "high is inf; expected a finite int or float, or None"),
+        ({"low": np.nan}, "low is nan; expected a finite int or float, or None"),
+        ({"low": np.float32(0)}, "expected a finite int or float, or None"),
+        ({"low": True}, "low is True; expected a finite int or float, or None"),
         ({"low": 1, "high": 1.0}, "low is 1 and high is 1.0; expected low < high"),
         ({"low": 0, "target": "class"}, "low is 0 and target is 'class'; leave it out"),
         ({"high": 1, "target": "probability"}, "high is 1 and target is 'probability'; leave it out"),

@@ -535,6 +535,8 @@ def test_number_behind_the_name_of_a_loss_is_its_option(name, value):
         ("huber:", "has no value behind the colon; expected a value of delta, as in 'huber:1.0'"),
         ("huber:a", "'huber:a': option 'delta' is 'a'; expected a finite number"),
         ("huber:beta=1", "has no option 'beta'"),
+        ("huber:delta=1:level=2", "a comma separates two options; write 'huber:delta=1,level=2'"),
+        ("huber:delta=1,", "a comma has no NAME=VALUE on one side; leave it out"),
         ("huber:nan", "option 'delta' is nan"),
         ("quantile:1.5", "is 1.5"),
         ("squared_error:1", "squared_error has no option, so leave out '1'"),

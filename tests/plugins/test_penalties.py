@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -85,6 +87,19 @@ def test_methods_with_other_parameters(base, method, arguments, function, proble
         type("Wrong", (base,), body)
     assert problem in str(raised.value)
     assert str(raised.value).endswith(f"expected a method, `def {method}(self, {arguments})`.")
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_partial_method_has_the_parameters_that_it_leaves_open(extra):
+    def scaled(self, scale, values, weights, *more):
+        return 0.0, scale * values
+
+    method = functools.partialmethod(scaled, *[2.0] * (1 + 2 * extra))
+    body = {"__doc__": "Partial.", "value_and_grad": method}
+    type("Partial", (zoo.Penalty,), body)
+    missing = functools.partialmethod(lambda self, scale, values: None, 2.0)
+    with pytest.raises(DefinitionError, match=r"found value_and_grad\(self, values\); expected a method"):
+        type("Wrong", (zoo.Penalty,), {**body, "value_and_grad": missing})
 
 
 def test_a_penalty_that_returns_something_else():

@@ -271,6 +271,18 @@ def test_correct_losses_obey_every_law(loss):
     assert len(report.outcomes) == len(LOSS_CHECKS)
 
 
+def test_nan_in_the_loss_and_its_gradient_is_an_error_about_finite_numbers():
+    def nan(row, target):
+        return np.nan
+
+    def nan_and_grad(row, target, scale):
+        row[:] = np.nan
+        return np.nan
+
+    with pure_python(), pytest.raises(AssertionError, match="found nan, expected finite numbers for outputs"):
+        CHECKS["check_gradient"](of(nan, nan_and_grad))
+
+
 def test_laws_use_the_number_of_outputs_that_a_loss_expects():
     """The kernels read two outputs; of more, the others would keep their values as gradients."""
     with pure_python(), pytest.raises(AssertionError, match="gradient of output"):

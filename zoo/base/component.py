@@ -357,6 +357,8 @@ def check_method(cls: type[Component], name: str, arguments: tuple[str, ...]) ->
     """
     method = inspect.getattr_static(cls, name)
     expected = f"expected a method, `def {name}(self, {', '.join(arguments)})`"
+    is_partial = isinstance(method, functools.partialmethod)  # the class itself makes a function of it
+    method = getattr(cls, name) if is_partial else method
     if isinstance(method, (staticmethod, classmethod)) or not callable(method):
         raise DefinitionError(f"{cls.error_name()}: {name} is {_description(method)}; {expected}.")
     function = inspect.unwrap(method)

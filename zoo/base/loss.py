@@ -121,7 +121,7 @@ class Loss:
                 )
             if not is_number(bound):
                 raise DefinitionError(
-                    f"{self.label()}: {name} is {short_repr(bound)}; expected a finite number, or None."
+                    f"{self.label()}: {name} is {short_repr(bound)}; expected a finite int or float, or None."
                 )
         if len(bounds) == 2 and bounds["low"] >= bounds["high"]:
             raise DefinitionError(

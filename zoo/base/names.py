@@ -169,6 +169,8 @@ def split_assignments(text: str, owner: str, advice: str = "", known: Collection
     """
     values: dict[str, str] = {}
     for part in text.split(","):
+        if not part.strip() and "," in text:
+            raise UsageError(f"{owner}: a comma has no NAME=VALUE on one side; leave it out.")
         name, equals, value = (each.strip() for each in part.rpartition("="))
         for each in known:
             if part.strip().startswith(f"{each}="):

@@ -131,6 +131,9 @@ def parse_options(component: type[Component] | Loss, text: str, owner: str) -> d
     if "=" not in text.partition(",")[0]:
         text = f"{first}={text}"
     values = split_assignments(text, owner)
+    if any("=" in name and ":" in name for name in values):
+        example = f"{component.name}:{text.replace(':', ',')}"
+        raise UsageError(f"{owner}: a comma separates two options; write {example!r}.")
     return {
         name: declared[name].parse(value, owner) if name in declared else value
         for name, value in values.items()

@@ -20,7 +20,6 @@ from zoo.kernels.numba_compilers import (
     rebuild,
     rebuild_shared,
 )
-from zoo.kernels.unknown_names import check_names
 
 if TYPE_CHECKING:
     from zoo.kernels.jit import Kernel
@@ -29,14 +28,9 @@ if TYPE_CHECKING:
 def make_dispatcher(
     function: Callable[..., Any], python_fallback: Callable[..., Any], options: dict[str, Any]
 ) -> Callable[..., Any]:
-    """The dispatcher of ``function``, with zoo's disk cache; ``python_fallback`` if Numba is switched off.
-
-    Raises:
-        DefinitionError: if the function uses a name that does not exist.
-    """
+    """The dispatcher of ``function``, with zoo's disk cache; ``python_fallback`` if Numba is switched off."""
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return python_fallback
-    check_names(function)
     compile_message.install()
     # No wrapper for C, which would take a fifteenth of the compile time: nothing uses it.
     settings = {**options, "pipeline_class": KernelCompiler, "no_cfunc_wrapper": True}
@@ -46,12 +40,7 @@ def make_dispatcher(
 
 
 def make_inlined_dispatcher(kernel: Kernel[Any, Any]) -> Callable[..., Any]:
-    """The dispatcher of a kernel for calls from other kernels.
-
-    Raises:
-        DefinitionError: if the kernel uses a name that does not exist.
-    """
-    check_names(kernel.py_func)
+    """The dispatcher of a kernel for calls from other kernels."""
     bare = {**kernel.options, "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
     rebuild_from_disk: Callable[..., Any] = rebuild
     compiler_class: type = NoAliasCompiler if kernel.noalias else InlinedCompiler

@@ -25,8 +25,10 @@ from numba.core.ir_utils import get_definition, guard
 from numba.core.typed_passes import NativeLowering
 from numba.core.untyped_passes import IRProcessing
 
+from zoo.errors import DefinitionError
 from zoo.kernels.ignored_exceptions import raise_ignored_exceptions
 from zoo.kernels.processor import lanes
+from zoo.kernels.unknown_names import check_names
 
 if TYPE_CHECKING:
     from zoo.kernels.jit import Kernel
@@ -262,7 +264,13 @@ class _BindEnvironments(LoweringPass):
 class _Compiler(compiler.CompilerBase):
     @raise_ignored_exceptions()
     def compile_extra(self, func: Any) -> Any:
-        return super().compile_extra(func)  # type: ignore[no-untyped-call]
+        try:
+            return super().compile_extra(func)  # type: ignore[no-untyped-call]
+        except DefinitionError:  # of a kernel that this one calls
+            raise
+        except Exception as error:
+            check_names(func, error)
+            raise
 
 
 class KernelCompiler(_Compiler):

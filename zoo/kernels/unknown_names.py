@@ -9,33 +9,42 @@ from __future__ import annotations
 import builtins
 import dis
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
 from zoo.base.code_version import is_shipped
 from zoo.base.names import did_you_mean
 from zoo.errors import DefinitionError
-from zoo.run_module import module_label
 
 _MISSING = object()
 
 
-def check_names(function: Callable[..., Any]) -> None:
-    """Check the global names that a function of a plugin or a user reads, and the attributes of modules.
+def check_names(function: Callable[..., Any], error: Exception) -> None:
+    """Raise a better error if Numba failed for a global name that a foreign function reads, or an attribute.
+
+    Numba ignores unknown names in branches that a constant rules out, so the names are looked up only after
+    it has failed, and only names that its error quotes.
+
+    Args:
+        function: The function that was compiled.
+        error: Numba's error.
 
     Raises:
         DefinitionError: for a name that does not exist, with the file and the line.
     """
     module = function.__module__ or "<string>"  # code that `exec` runs may have none
     if is_shipped(module) or module.startswith("_zoo_generated_"):
-        return  # tests compile them, and reading their code takes time
-    code = function.__code__
+        return
+    code, text = function.__code__, str(error)
+    file = Path(code.co_filename).name
     for line, name, known in unknown_names(code, function.__globals__):
-        label = module_label(module)
-        raise DefinitionError(
-            f"{label} cannot be compiled: the kernel {function.__name__!r} uses the unknown name {name!r} "
-            f"({label}, line {line}).{did_you_mean(name.rpartition('.')[2], known)}"
-        )
+        last = name.rpartition(".")[2]
+        if f"'{last}'" in text:
+            raise DefinitionError(
+                f"{file} cannot be compiled: the kernel {function.__name__!r} uses the unknown name {name!r} "
+                f"({file}, line {line}).{did_you_mean(last, known)}"
+            ) from error
 
 
 def unknown_names(code: CodeType, namespace: dict[str, Any]) -> Iterator[tuple[int, str, list[str]]]:

@@ -79,7 +79,8 @@ def as_targets(
     if not (times_rows[0] if weights is None else weights.any()):
         raise UsageError(f"{owner}: nothing counts, in {times_rows[0]} steps; expected a weight above zero.")
     masked = targets if weights is None else _masked_targets(targets, weights, loss)
-    return _checked(masked, loss, outputs, dtype, f"{owner}: targets", is_of_last_step), weights
+    has_weight = slice(None) if weights is None else weights > 0
+    return _checked(masked, has_weight, loss, outputs, dtype, f"{owner}: targets", is_of_last_step), weights
 
 
 def as_weights(weights: Any, times_rows: tuple[int, int], owner: str) -> Array | None:
@@ -127,9 +128,15 @@ def _masked_targets(targets: Array, weights: Array, loss: Loss) -> Array:
 
 
 def _checked(
-    targets: Array, loss: Loss, outputs: int, dtype: np.dtype[Any], owner: str, is_of_last_step: bool
+    targets: Array,
+    has_weight: Array | slice,
+    loss: Loss,
+    outputs: int,
+    dtype: np.dtype[Any],
+    owner: str,
+    is_of_last_step: bool,
 ) -> Array:
-    """Check the values of targets and convert their dtype."""
+    """Check the values of targets and convert their dtype; ``has_weight`` selects those of a weight."""
     if loss.target == "class":
         if is_of_last_step and (is_invalid := (targets < 0) | (targets >= outputs)).any():
             step, sequence = np.argwhere(is_invalid)[0]
@@ -141,6 +148,7 @@ def _checked(
     values = as_floats(targets, targets.shape, dtype, owner)
     low, high = loss.target_range
     if not ((values >= low) & (values <= high)).all():
+        values = values[has_weight]
         raise UsageError(
             f"{owner} run from {values.min()} to {values.max()}; expected {loss.target_text} where the loss "
             f"is {loss.name!r}."

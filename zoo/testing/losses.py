@@ -134,12 +134,15 @@ def _check_gradient(loss: Loss, count: int) -> None:
         chosen = np.random.default_rng(0).permutation(len(indices))[:_DERIVATIVES]
         for index in [indices[n] for n in chosen]:
             expected = _central_difference(loss, problem, index)
+            row = f"for {_describe_row(loss, problem, index[0])}"
+            if np.isnan(gradient[index]) and np.isnan(expected):
+                fail(loss, f"gradient of output {index[1]}", "nan", f"finite numbers {row}")
             margin = _TOLERANCE * max(1.0, abs(expected))
             require(
                 loss,
                 abs(gradient[index] - expected) <= margin,
                 f"{gradient[index]:.9g}",
-                f"{expected:.9g} (within {margin:.1e}) for {_describe_row(loss, problem, index[0])}",
+                f"{expected:.9g} (within {margin:.1e}) {row}",
                 f"gradient of output {index[1]}",
                 "Expected are central differences. Usually a term of the chain rule, `scale` or the division "
                 "by the number of outputs is missing, or an output is read after the gradient has replaced "

@@ -5,7 +5,9 @@ Names become code, so they are validated before any template is filled in.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import json
 import keyword
 import re
 import secrets
@@ -26,7 +28,7 @@ from zoo.base.loss import Loss
 from zoo.base.names import with_article
 from zoo.cli.flags import Command, argument, option
 from zoo.cli.terminal import echo, indent
-from zoo.errors import DefinitionError, UsageError
+from zoo.errors import CheckpointError, DefinitionError, UsageError
 from zoo.registry.hookspecs import CLASSES_BY_KIND, KINDS, plural
 from zoo.registry.registry import Source
 from zoo.tables import align
@@ -35,29 +37,38 @@ _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508, "
 
 _MODULE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
-_USES = {
-    "block": "zoo train --block {name}",
-    "cell": "zoo train --cell {name}",
-    "constraint": "zoo train --constraint PARAMETER={name}",
-    "loss": "zoo train --loss {name}",
-    "modifier": "zoo train --cell vanilla+{name}",
-    "optimizer": "zoo train --optimizer {name}",
-    "penalty": "zoo train --penalty activity={name}",
-    "sampler": "zoo sample RUN --sampler {name}",
-    "task": "zoo train --task {name}",
-    "tracker": "zoo train --tracker {name}",
+
+@dataclass(frozen=True)
+class _KindCommands:
+    """The commands for a new component of one kind; ``{name}`` is its name.
+
+    Args:
+        use: The command that uses it.
+        check: The argument of ``zoo check``, by default ``KIND:NAME``; empty for a kind without laws.
+        test: Description of its own test, ``test_KIND.py``; empty for the test of the kind's laws.
+    """
+
+    use: str
+    check: str = "{kind}:{name}"
+    test: str = ""
+
+
+_COMMANDS = {
+    "block": _KindCommands("zoo train --block {name}"),
+    "cell": _KindCommands("zoo train --cell {name}", check="{name}"),
+    "constraint": _KindCommands("zoo train --constraint PARAMETER={name}"),
+    "loss": _KindCommands("zoo train --data FILE --loss {name}"),
+    "modifier": _KindCommands(
+        "zoo train --cell vanilla+{name}",
+        check="vanilla+{name}",
+        test="the laws of cells, for a cell with the modifier",
+    ),
+    "optimizer": _KindCommands("zoo train --optimizer {name}"),
+    "penalty": _KindCommands("zoo train --penalty activity={name}"),
+    "sampler": _KindCommands("zoo sample RUN --sampler {name}"),
+    "task": _KindCommands("zoo train --task {name}"),
+    "tracker": _KindCommands("zoo train --tracker {name}", check="", test="the output of the tracker"),
 }
-"""The command that uses a component, for each kind."""
-
-_CHECKS = {"cell": "{name}", "modifier": "vanilla+{name}", "tracker": ""}
-"""The argument of `zoo check`, for the kinds where it is not ``KIND:NAME``; empty without laws."""
-
-
-_OWN_TESTS = {
-    "modifier": "the laws of cells, for a cell with the modifier",
-    "tracker": "the output of the tracker",
-}
-"""Descriptions of the tests of the kinds without laws of their own, which have a template each."""
 
 _ORDERED_KINDS = sorted(KINDS)
 
@@ -82,23 +93,23 @@ class NewComponent:
     @property
     def use(self) -> str:
         """The command that uses it."""
-        return _USES[self.kind].format(name=self.name)
+        return _COMMANDS[self.kind].use.format(name=self.name)
 
     @property
     def check(self) -> list[str]:
         """The command that checks its laws, as words; empty if its kind has none."""
-        spec = _CHECKS.get(self.kind, "{kind}:{name}").format(kind=self.kind, name=self.name)
+        spec = _COMMANDS[self.kind].check.format(kind=self.kind, name=self.name)
         return ["zoo", "check", spec] if spec else []
 
     @property
     def test_template(self) -> str:
         """The template of its test."""
-        return f"test_{self.kind}.py" if self.kind in _OWN_TESTS else "test_laws.py"
+        return f"test_{self.kind}.py" if _COMMANDS[self.kind].test else "test_laws.py"
 
     @property
     def test_description(self) -> str:
         """A description of its test."""
-        return _OWN_TESTS.get(self.kind, f"the laws that every {self.kind} obeys")
+        return _COMMANDS[self.kind].test or f"the laws that every {self.kind} obeys"
 
 
 @dataclass(frozen=True)
@@ -134,27 +145,30 @@ def command(project: str, directory: str | None, **names: str | None) -> None:
     """Write a plugin package with a component of any kind.
 
     PACKAGE is the name of the package, for example my-cells. It has one cell, or the components that options
-    name: `zoo new my-plugins --loss focal --optimizer lion2`. Each has a module, with equations to replace by
-    yours, and a test of its laws. You can install the package, train with it and run its tests. Existing
-    files are never overwritten.
+    name: `zoo new my-plugins --loss expectile --optimizer signum`. Each has a module and a test of its laws.
+    The module holds a small example of the kind, whatever its name; replace its equations by yours. You can
+    install the package, train with it and run its tests. Existing files are never overwritten.
     """
     target = expand_user(directory or project)
     chosen = {kind: name for kind, name in names.items() if name is not None}
     package = package_names(project, chosen)
     check_target(target, package)
-    check_free(package)
+    source = _installed_source(package)
+    if source is None or directory is None:
+        check_free(package)
     files = package_files(package)
     write_directory(target, {path: file.text for path, file in files.items()})
     echo(f"Wrote {target}:")
     echo("\n".join(indent(align([path, file.description] for path, file in files.items()))))
     echo("\nNext:")
-    echo("\n".join(indent(_next_steps(target, package))))
+    steps = _next_steps(target, package) if source is None else _steps_to_add(source, target, package)
+    echo("\n".join(indent(steps)))
 
 
 def _next_steps(target: Path, names: PackageNames) -> list[str]:
     package = target.as_posix() if target.is_absolute() else f"./{target.as_posix()}"
-    checks = (each.check for each in names.components if each.check)
-    commands = (["pip", "install", "-e", f"{package}[test]"], *checks, ["pytest", package])
+    check = [each.check for each in names.components if each.check][:1]  # pytest runs all of them
+    commands = (["pip", "install", "-e", f"{package}[test]"], *check, ["pytest", package])
     return [shlex.join(words) for words in commands]
 
 
@@ -271,9 +285,11 @@ def check_free(names: PackageNames) -> None:
     except metadata.PackageNotFoundError:
         pass
     else:
+        source = _installed_source(names)
+        advice = "" if source is None else f" To add to it, run `{_command_to_add(Path(project), names)}`."
         raise UsageError(
             f"package {project!r}: {project} {version} is installed, and pip would replace it; choose "
-            f"another name."
+            f"another name.{advice}"
         )
     spec = importlib.util.find_spec(module)
     if spec is not None and spec.origin is not None:  # without an origin it is a folder
@@ -370,15 +386,74 @@ def check_target(target: Path, names: PackageNames | None = None) -> None:
 
 
 def _advice_to_add(target: Path, names: PackageNames | None) -> str:
-    """The steps that add components to an existing package."""
-    if names is None or not (target / "pyproject.toml").is_file():
+    """Advice for adding components to the package in a directory; empty if it holds none."""
+    existing = _package_in(target)
+    if names is None or existing is None:
         return ""
-    files = [f"{names.module}/{each.name}.py and test_{each.name}.py" for each in names.components]
-    lines = [f'`{each.name} = "{names.module}.{each.name}"`' for each in names.components]
-    return (
-        f" To add to the package there, copy {' and '.join(files)} from the new one, and write "
-        f"{' and '.join(lines)} below [project.entry-points.zoo] in {(target / 'pyproject.toml').as_posix()}."
-    )
+    names = dataclasses.replace(existing, components=names.components)
+    for each in names.components:
+        if (target / names.module / f"{each.name}.py").exists() or (target / f"test_{each.name}.py").exists():
+            return f" The package there already has {each.name}; choose another name."
+    new = _new_directory(target)
+    steps = ", ".join(_steps_to_add(target, new, names))
+    command = _command_to_add(target, names)
+    return f" To add to the package there, {steps}. This command writes the files to copy: `{command}`."
+
+
+def _package_in(directory: Path) -> PackageNames | None:
+    """The package in a directory, without its components; None if there is none, or its module is missing."""
+    from zoo.storage.safe_read import read_toml
+
+    try:
+        table: Any = read_toml(directory / "pyproject.toml")
+        project = table["project"]["name"]
+        names = PackageNames(project, module_name(project), ())
+    except (CheckpointError, KeyError, TypeError, UsageError):
+        return None
+    return names if (directory / names.module).is_dir() else None
+
+
+def _installed_source(names: PackageNames) -> Path | None:
+    """The directory that a package of this name was installed from, as with `pip install -e`."""
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    try:
+        origin = json.loads(metadata.distribution(names.project).read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        return None
+    if "dir_info" not in origin:  # of PEP 610: from an archive or a repository
+        return None
+    source = Path(url2pathname(urlsplit(origin["url"]).path))
+    existing = _package_in(source)
+    return source if existing is not None and existing.module == names.module else None
+
+
+def _new_directory(target: Path) -> Path:
+    named = target if target.name not in ("", "..") else real_path(target)
+    return named.with_name(f"{named.name}-new")
+
+
+def _command_to_add(target: Path, names: PackageNames) -> str:
+    """The command that writes components to copy into the package in a directory."""
+    flags = [word for each in names.components for word in (f"--{each.kind}", each.name)]
+    out = _new_directory(target).as_posix()
+    return shlex.join(["zoo", "new", names.project, *flags, "--out", out])
+
+
+def _steps_to_add(directory: Path, new: Path, names: PackageNames) -> list[str]:
+    """The steps that add components from a new directory to the package in another one."""
+    old_module, new_module = ((each / names.module).as_posix() for each in (directory, new))
+    file = (directory / "pyproject.toml").as_posix()
+    return [
+        step
+        for each in names.components
+        for step in (
+            f"copy {new_module}/{each.name}.py to {old_module}",
+            f"copy {new.as_posix()}/test_{each.name}.py to {directory.as_posix()}",
+            f'write `{each.name} = "{names.module}.{each.name}"` below [project.entry-points.zoo] in {file}',
+        )
+    ]
 
 
 def write_directory(target: Path, texts: Mapping[str, str]) -> None:
