@@ -361,14 +361,16 @@ def test_existing_file_is_not_overwritten(tmp_path):
 def test_aux_inputs_of_model_are_graph_inputs(cells, bidirectional):
     model = zoo.SequenceModel(cells, 2, 3, 6, loss="squared_error", bidirectional=bidirectional, seed=1)
     rng = np.random.default_rng(0)
-    x, dt = rng.normal(size=(5, 2, 2)).astype(np.float32), rng.uniform(0, 3, (5, 2)).astype(np.float32)
+    x, aux = rng.normal(size=(5, 2, 2)).astype(np.float32), "dt"
+    values = rng.uniform(0, 3, (5, 2)).astype(np.float32)
+    if cells == "gru+episodes":
+        aux, values = "episode_start", (values > 2).astype(np.float32)
     loaded = session(onnx_model(exported_model(model), False))
     names = [each.name for each in loaded.get_inputs()]
-    aux = "episode_start" if cells == "gru+episodes" else "dt"
     assert names[:2] == ["x", aux]
     states = {name: np.zeros((2, 6), np.float32) for name in names[2:]}
-    outputs, _ = model.outputs(x, **{aux: dt})
-    assert largest_difference([loaded.run(None, {"x": x, aux: dt, **states})[0]], [outputs]) < SINGLE
+    outputs, _ = model.outputs(x, **{aux: values})
+    assert largest_difference([loaded.run(None, {"x": x, aux: values, **states})[0]], [outputs]) < SINGLE
 
 
 def test_language_model_is_exported_with_default_aux_inputs():
