@@ -136,6 +136,11 @@ class Loss:
         return (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
 
     @property
+    def has_range(self) -> bool:
+        """Whether some finite numbers are no targets."""
+        return self.target_range != (-math.inf, math.inf)
+
+    @property
     def target_text(self) -> str:
         """The targets in words: ``"classes"``, ``"numbers from 0 to 1"``, ``"numbers of at least 0"``."""
         low, high = (0, 1) if self.target == "probability" else (self.low, self.high)

@@ -25,6 +25,7 @@ from zoo.data.labelled_sequences import (
 from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel, value_of_series, values_of_rows
 from zoo.data.table import (
     FILE_COLUMN,
+    UNSEEN,
     DataColumn,
     DataTable,
     as_table,
@@ -384,7 +385,7 @@ def _channels(
             texts = in_known_order(column.categories, before) if known is None else known[name]
             categories[name] = texts
             names += [f"{name}={text}" for text in texts]
-            codes = _known_codes(column.as_category(), texts)
+            codes = column.as_category().codes_in(texts)
             unseen |= _unseen_texts(panel, column.as_category(), codes, texts, missing)
             columns += [(codes, code) for code in range(len(texts))]
         else:
@@ -398,25 +399,11 @@ def _channels(
     return tuple(names), values, categories, unseen
 
 
-_UNSEEN = -2
-"""The code of a text that did not occur in training."""
-
-
-def _known_codes(column: DataColumn, texts: tuple[str, ...]) -> Array:
-    """The position of each value in some texts, `(N,)`; -1 for a missing value, and -2 for another text."""
-    if column.categories == texts:
-        return column.values
-    codes = {text: code for code, text in enumerate(texts)}
-    table = np.array([codes.get(text, _UNSEEN) for text in column.categories] + [-1], np.int32)
-    known: Array = table[column.values]
-    return known
-
-
 def _unseen_texts(
     panel: Panel, column: DataColumn, codes: Array, texts: tuple[str, ...], missing: str
 ) -> dict[int, str]:
     """A sentence about the first text of each sequence that did not occur in training."""
-    rows = np.flatnonzero(codes == _UNSEEN)
+    rows = np.flatnonzero(codes == UNSEEN)
     numbers, first = np.unique(np.searchsorted(panel.offsets, rows, side="right") - 1, return_index=True)
     empty = "" if missing == "reject" else ", leave it empty"
     return {

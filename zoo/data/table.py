@@ -66,6 +66,10 @@ def in_known_order(texts: tuple[str, ...], known: tuple[str, ...]) -> tuple[str,
     return known if set(texts) <= set(known) else texts
 
 
+UNSEEN = -2
+"""The code of a text that did not occur in training."""
+
+
 @dataclass(frozen=True, eq=False)
 class DataColumn:
     """One column of a table.
@@ -94,6 +98,22 @@ class DataColumn:
     def missing(self) -> Array:
         """Whether each value is missing, `(N,)` booleans."""
         return self.values < 0 if self.kind == "category" else np.isnan(self.values)
+
+    def codes_in(self, texts: tuple[str, ...]) -> Array:
+        """The position of each value of a category in the texts of training.
+
+        Args:
+            texts: The texts.
+
+        Returns:
+            Codes `(N,)`, -1 for a missing value, and :data:`UNSEEN` for a text that is not among them.
+        """
+        if self.categories == texts:
+            return self.values
+        positions = {text: position for position, text in enumerate(texts)}
+        table = np.array([positions.get(text, UNSEEN) for text in self.categories] + [-1], np.int32)
+        codes: Array = table[self.values]
+        return codes
 
     def take(self, rows: Array) -> DataColumn:
         """The column with some of its rows."""

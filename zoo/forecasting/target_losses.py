@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,7 +63,7 @@ def check_any_target(loss: Loss, of: str) -> None:
     Raises:
         UsageError: if it has a range.
     """
-    if loss.target_range != (-math.inf, math.inf):
+    if loss.has_range:
         raise UsageError(
             f"loss is {loss.name!r} for {loss.target_text}, and the targets of {of} are scaled to mean 0; "
             f"choose another loss, or give arrays to model.fit, which does not scale them."

@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import as_strided
 from zoo.array_types import Array
 from zoo.data.growing_array import allocate, row_chunks
 from zoo.data.panel import Panel
+from zoo.data.table import UNSEEN
 from zoo.errors import DataError
 from zoo.field_repr import one_line_repr
 from zoo.forecasting.autoregression import predicted_changes
@@ -221,7 +222,9 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
     outputs = allocate((count, targets * copies), dtype)
     index = {name: position for position, name in enumerate(spec.numeric)}
     filled = {name: _filled(panel, name, scaling.mean[:, index[name]]) for name in spec.numeric}
-    codes = {name: _codes(panel, name, spec) for name in spec.categories}
+    codes = {
+        name: panel.columns[name].as_category().codes_in(texts) for name, texts in spec.categories.items()
+    }
     starts = np.zeros(count, bool)
     starts[panel.offsets[:-1]] = True
     for rows in row_chunks(count):
@@ -257,7 +260,7 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
     missing = np.repeat(absent, copies, axis=1) if absent.any() else None
     differences = panel.time_differences(spec.time_unit)
     dt = None if differences is None else differences.astype(dtype)
-    unseen = {name: each == _UNSEEN for name, each in codes.items() if (each == _UNSEEN).any()}
+    unseen = {name: each == UNSEEN for name, each in codes.items() if (each == UNSEEN).any()}
     if panel.is_training:
         for name, marks in unseen.items():
             raise DataError(unseen_sentence(panel, spec, name, int(marks.argmax())))
@@ -277,21 +280,6 @@ def _filled(panel: Panel, name: str, mean: Array) -> Array:
     leading = np.isnan(values)
     values[leading] = mean[panel.series_of_row[leading]]
     return values
-
-
-_UNSEEN = -2
-"""The code of a value that did not occur in training."""
-
-
-def _codes(panel: Panel, name: str, spec: ForecastSpec) -> Array:
-    """The codes of a category in training, `(N,)`, -1 for a missing value and -2 for an unseen one."""
-    column, categories = panel.columns[name].as_category(), spec.categories[name]
-    if column.categories == categories:
-        return column.values
-    code = {text: number for number, text in enumerate(categories)}
-    table = np.array([code.get(text, _UNSEEN) for text in column.categories] + [-1])
-    codes: Array = table[column.values]
-    return codes
 
 
 def unseen_sentence(panel: Panel, spec: ForecastSpec, name: str, row: int) -> str:

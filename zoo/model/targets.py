@@ -147,8 +147,8 @@ def _checked(
         return as_tokens(targets, outputs, owner, "classes")
     values = as_floats(targets, targets.shape, dtype, owner)
     low, high = loss.target_range
-    has_range = low > -np.inf or high < np.inf  # without one NaN passes, as it does in inputs
-    if has_range and not ((values >= low) & (values <= high)).all():
+    # Without a range NaN passes, as it does in inputs.
+    if loss.has_range and not ((values >= low) & (values <= high)).all():
         values = values[has_weight]
         raise UsageError(
             f"{owner} run from {values.min()} to {values.max()}; expected {loss.target_text} where the loss "
